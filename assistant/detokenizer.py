@@ -1,0 +1,62 @@
+"""Token ids -> text deltas that never hold half a character."""
+
+import codecs
+import json
+
+from transformers import PreTrainedTokenizerBase
+
+SPACE_MARK = "▁"
+"""SentencePiece's visible space."""
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable stand-ins for bytes: printable Latin-1 is itself, the rest follow from
+    U+0100 in order (Radford et al. 2019, section 2.2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    return {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
+
+
+_BYTES = _byte_alphabet()
+
+
+class Detokenizer:
+    """One answer's tokens as text.
+
+    Tokens stand for bytes, and a character may be spread over several. Bytes are decoded as they
+    come; what is not yet a character waits. Bytes that can never become one show as U+FFFD.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._special = set(tokenizer.all_special_ids)
+        decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
+        self._byte_level = decoder.get("type") == "ByteLevel"
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._start = not self._byte_level  # SentencePiece puts a space before the first word
+
+    def push(self, token: int) -> str:
+        """Text that `token` completes; may be empty."""
+        if token in self._special:
+            return ""
+        piece = self._tokenizer.convert_ids_to_tokens(token)
+        if piece is None:  # beyond the vocabulary: models may pad their tables
+            return ""
+        text = self._utf8.decode(self._bytes(piece))
+        if self._start and text:
+            self._start = False
+            text = text.removeprefix(" ")
+        return text
+
+    def flush(self) -> str:
+        """What is left when no token follows: U+FFFD where a character stayed unfinished."""
+        return self._utf8.decode(b"", final=True)
+
+    def _bytes(self, piece: str) -> bytes:
+        if self._byte_level:
+            if all(c in _BYTES for c in piece):
+                return bytes(_BYTES[c] for c in piece)
+            return piece.encode()  # a token added by name, such as a tool marker
+        if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+            return bytes([int(piece[3:5], 16)])
+        return piece.replace(SPACE_MARK, " ").encode()

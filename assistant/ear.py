@@ -1,0 +1,374 @@
+"""The ear: both encoders, their fusion, the windows and the Q-Former. Samples -> audio tokens.
+
+`Ear` holds weights and hears whole recordings; `EarStream` holds one stream's state and hears
+samples as they come. In cached mode the two agree to rounding; in recompute mode the stream is an
+approximation whose error `bench/streaming_error.py` measures.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from assistant.attention import KeyValues
+from assistant.audio import (
+    CLIP_SAMPLES,
+    FEATURE_SAMPLES,
+    N_FFT,
+    PATCH_SAMPLES,
+    SAMPLE_RATE,
+    clip_mel,
+    fbank,
+    log10_mel,
+    normalise_mel,
+)
+from assistant.beats import Beats, BeatsState
+from assistant.blocks import MARGIN, Anchored, MelBlocks, mel_span, pad_right
+from assistant.config import AlignerConfig, EncodingConfig
+from assistant.qformer import QFormer
+from assistant.whisper import SpeechEncoder
+
+
+class Aligner(nn.Module):
+    """What SALMONN trains, LoRA aside: LayerNorms, queries, Q-Former, projection."""
+
+    def __init__(
+        self, config: AlignerConfig, speech_width: int, audio_width: int | None, llm_width: int
+    ) -> None:
+        """Widths are those of a Whisper feature, a BEATs feature (None: no BEATs), an embedding."""
+        super().__init__()
+        self.config = config
+        self.ln_speech = nn.LayerNorm(speech_width)
+        self.ln_audio = None if audio_width is None else nn.LayerNorm(audio_width)
+        self.queries = nn.Parameter(torch.randn(1, config.queries, config.qformer.width) * 0.02)
+        self.qformer = QFormer(config.qformer, speech_width + (audio_width or 0))
+        self.projection = nn.Linear(config.qformer.width, llm_width)
+        length = config.token_length
+        self.length = None if length is None else nn.Parameter(torch.tensor(length))
+
+    def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
+        """Normalise and join features; the shorter of the two is padded with zeros.
+
+        Args:
+            speech: shape (n, speech width).
+            audio: shape (m, audio width), or None without BEATs.
+
+        Returns:
+            Shape (max(n, m), speech width + audio width).
+        """
+        parts = [self.ln_speech(speech)]
+        if self.ln_audio is not None:
+            assert audio is not None
+            parts.append(self.ln_audio(audio))
+        longest = max(map(len, parts))
+        return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
+
+    def windows(self, features: Tensor) -> Tensor:
+        """Cut features (n, width) into windows (m, window, width); a partial last one is dropped."""
+        size, stride = self.config.window_features, self.config.stride_features
+        if len(features) < size:
+            return features.new_zeros(0, size, features.shape[1])
+        return features.unfold(0, size, stride).transpose(1, 2)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows (m, window, width) -> audio tokens (m, queries, LLM width)."""
+        tokens: Tensor = self.projection(self.qformer(self.queries, windows))
+        if self.length is not None:
+            tokens = F.normalize(tokens, dim=-1) * self.length
+        return tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Lengths of the ear's units, in samples."""
+
+    window: int
+    stride: int
+    block: int
+
+
+class Ear(nn.Module):
+    """Encoders and aligner together. Weights only: any number of streams may share one."""
+
+    def __init__(
+        self,
+        speech_encoder: SpeechEncoder,
+        audio_encoder: Beats | None,
+        aligner: Aligner,
+        encoding: EncodingConfig,
+    ) -> None:
+        super().__init__()
+        self.speech_encoder = speech_encoder
+        self.audio_encoder = audio_encoder
+        self.aligner = aligner
+        self.encoding = encoding
+        stride = aligner.config.stride_features * FEATURE_SAMPLES
+        self.spans = Spans(
+            window=aligner.config.window_features * FEATURE_SAMPLES,
+            stride=stride,
+            block=encoding.block_windows * stride,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.aligner.queries.device
+
+    @property
+    def feature_width(self) -> int:
+        """Size of the encoders' features, joined."""
+        audio = self.audio_encoder.width if self.audio_encoder is not None else 0
+        return self.speech_encoder.width + audio
+
+    def stream(self) -> "EarStream":
+        """Begin to hear a stream."""
+        return EarStream(self)
+
+    @torch.inference_mode()
+    def hear(self, samples: Tensor) -> Tensor:
+        """Hear a whole recording.
+
+        Args:
+            samples: shape (n,), n >= 1, any length.
+
+        Returns:
+            Audio tokens, shape (windows * queries, LLM width).
+        """
+        return self.aligner(self.aligner.windows(self.features(samples))).flatten(0, 1)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Fused encoder features of a whole recording, (n, width); windows are cut from these.
+
+        Cached mode rounds the length up to whole windows with silence. Recompute mode does as
+        SALMONN did: clips up to `encoding.pad_to_s` are encoded as if that long, and longer
+        recordings piece by piece (docs/adr/0004-long-audio.md).
+        """
+        samples = samples.to(self.device)
+        if self.encoding.mode == "cached":
+            return self.aligner.fuse(*self.encode_blocks(samples))
+        return self._encode_clips(samples)
+
+    def encode_blocks(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Both encoders' features of a whole recording in cached mode, before the aligner.
+
+        All blocks of an anchor run in one masked pass.
+
+        Returns:
+            Whisper's (n, width), and BEATs' (n, width) or None; n is a whole number of windows.
+        """
+        window = self.spans.window
+        n = -(-len(samples) // window) * self.aligner.config.window_features
+        samples = pad_right(samples, n * FEATURE_SAMPLES + MARGIN)
+        stream = BlockStream(self)
+        return stream.encode(samples, 0, n)
+
+    def _encode_clips(self, samples: Tensor) -> Tensor:
+        size, stride = self.spans.window, self.spans.stride
+        per_clip = (CLIP_SAMPLES - size) // stride + 1
+        step = per_clip * stride  # 88 windows of 17 features: 29.92 s, so no sample is left out
+        clips = []
+        for start in range(0, max(1, len(samples)), step):
+            rest = samples[start:]
+            if start and len(rest) <= size - stride:
+                break  # the clip before heard it
+            last = len(rest) <= CLIP_SAMPLES
+            features = self._encode_clip(rest)
+            if start and last:  # SALMONN's padding belongs to a first clip only
+                needed = -(-max(0, len(rest) - size) // stride) * stride + size
+                features = features[: needed // FEATURE_SAMPLES]
+            clips.append(features if last else features[: step // FEATURE_SAMPLES])
+            if last:
+                break
+        return torch.cat(clips)
+
+    def _encode_clip(self, clip: Tensor) -> Tensor:
+        """At most 30 s, as SALMONN's reference does it: (features, width)."""
+        clip = pad_right(clip[:CLIP_SAMPLES], SAMPLE_RATE)
+        padded = max(len(clip), round(self.encoding.pad_to_s * SAMPLE_RATE))
+        n = -(-padded // FEATURE_SAMPLES)
+        if n == CLIP_SAMPLES // FEATURE_SAMPLES:
+            mel = clip_mel(clip, self.speech_encoder.n_mels)
+        else:
+            mel = _mel(clip, n, self.speech_encoder.n_mels)
+        audio = None
+        if self.audio_encoder is not None:
+            audio = self.audio_encoder(fbank(clip))
+        return self.aligner.fuse(self.speech_encoder(mel), audio)
+
+
+def _mel(samples: Tensor, features: int, n_mels: int) -> Tensor:
+    """Log-mel of `samples` with silence after it, (n_mels, 2 * features)."""
+    padded = pad_right(samples, features * FEATURE_SAMPLES)
+    framed = F.pad(padded[None], (N_FFT // 2, N_FFT // 2), mode="reflect")[0]
+    log_mel = log10_mel(framed, n_mels)[:, : 2 * features]
+    return normalise_mel(log_mel, log_mel.max())
+
+
+class _Speech:
+    """`SpeechEncoder` as a `BlockEncoder`."""
+
+    def __init__(self, encoder: SpeechEncoder) -> None:
+        self._encoder = encoder
+
+    def start(self) -> KeyValues:
+        return KeyValues()
+
+    def attend(self, x: Tensor, state: KeyValues, block: int) -> Tensor:
+        return self._encoder.attend(x, state, block)
+
+
+class BlockStream:
+    """State of both encoders along one stream, in cached mode."""
+
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
+        block = ear.spans.block // FEATURE_SAMPLES
+        limits = block, ear.encoding.horizon_blocks, ear.encoding.overlap_blocks
+        self._mel = MelBlocks(ear.speech_encoder.n_mels, block)
+        self._speech: Anchored[KeyValues] = Anchored(_Speech(ear.speech_encoder), *limits)
+        self._audio: Anchored[BeatsState] | None = None
+        if ear.audio_encoder is not None:
+            self._audio = Anchored(ear.audio_encoder, *limits)
+
+    def encode(self, samples: Tensor, first: int, last: int) -> tuple[Tensor, Tensor | None]:
+        """Encode features [first, last), which follow those encoded before.
+
+        Args:
+            samples: the stream from `needed(first)` on, at least to feature `last` and `MARGIN`.
+            first: starts a block.
+            last: ends a block, or the stream.
+
+        Returns:
+            Whisper's (n, width), and BEATs' or None.
+        """
+        origin = needed(first)
+        start, end = mel_span(first, last)
+        is_first = self._mel.first
+        mel = self._mel.push(samples[start - origin : end - origin])
+        speech = self._speech.push(self._ear.speech_encoder.stem(mel, is_first))
+        if self._audio is None:
+            return speech, None
+        assert self._ear.audio_encoder is not None
+        start = first * FEATURE_SAMPLES - origin
+        frames = fbank(samples[start : last * FEATURE_SAMPLES + MARGIN - origin])
+        return speech, self._audio.push(self._ear.audio_encoder.stem(frames))
+
+
+def needed(first: int) -> int:
+    """The earliest stream sample from which features `first` on are computed."""
+    return mel_span(first, first + 1)[0]
+
+
+class EarStream:
+    """One stream being heard: push samples, take audio tokens as their blocks complete.
+
+    push(a) + push(b) gives the tokens of push(a + b); flush gives what is pending, the last window
+    completed with silence, and leaves the stream as new; reset drops what is pending.
+    """
+
+    def __init__(self, ear: Ear) -> None:
+        self._ear = ear
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._samples = torch.zeros(0)
+        self._origin = 0  # stream index of _samples[0]
+        self._heard = 0  # end of the stream so far
+        self._encoded = 0  # end of the last encoded block
+        self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
+        self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
+
+    @property
+    def encoded(self) -> int:
+        """Stream samples covered by the tokens given out."""
+        return min(self._encoded, self._heard)
+
+    @torch.inference_mode()
+    def push(self, samples: Tensor) -> Tensor:
+        """Hear more.
+
+        Args:
+            samples: shape (n,), 16 kHz, n >= 0.
+
+        Returns:
+            Audio tokens that became final, shape (m, LLM width), m >= 0.
+        """
+        self._samples = torch.cat([self._samples, samples])
+        self._heard += len(samples)
+        block, ahead = self._ear.spans.block, self._look_ahead()
+        done = []
+        while self._heard >= self._encoded + block + ahead:
+            done.append(self._encode(self._encoded + block))
+        return self._tokens(done)
+
+    @torch.inference_mode()
+    def flush(self) -> Tensor:
+        """End the stream: the tokens of everything still pending, shape (m, LLM width)."""
+        done = []
+        window, stride, block = (
+            self._ear.spans.window,
+            self._ear.spans.stride,
+            self._ear.spans.block,
+        )
+        if self._heard:
+            beyond = max(0, self._heard - window)
+            end = -(-beyond // stride) * stride + window
+            while self._encoded < end:
+                done.append(self._encode(min(self._encoded + block, end)))
+        tokens = self._tokens(done)
+        self.reset()
+        return tokens
+
+    def _look_ahead(self) -> int:
+        if self._cached is not None:
+            return MARGIN
+        return round(self._ear.encoding.look_ahead_s * SAMPLE_RATE)
+
+    def _encode(self, end: int) -> Tensor:
+        """Fused features of samples [encoded, end)."""
+        first, last = self._encoded // FEATURE_SAMPLES, end // FEATURE_SAMPLES
+        if self._cached is not None:
+            wanted = pad_right(self._samples, end + MARGIN - self._origin)
+            start = needed(first) - self._origin
+            speech, audio = self._cached.encode(wanted[start:].to(self._ear.device), first, last)
+            features = self._ear.aligner.fuse(speech, audio)
+            keep = needed(last)
+        else:
+            features = self._recompute(first, last)
+            keep = self._context_start(end)
+        self._encoded = end
+        drop = max(0, min(keep, self._heard) - self._origin)
+        self._samples, self._origin = self._samples[drop:], self._origin + drop
+        return features
+
+    def _context_start(self, block_start: int) -> int:
+        """Where the left context of a block begins: on BEATs' column grid, so that token i is
+        always the same patch row it would be offline."""
+        left = round(self._ear.encoding.left_context_s * SAMPLE_RATE)
+        return max(0, block_start - left) // PATCH_SAMPLES * PATCH_SAMPLES
+
+    def _recompute(self, first: int, last: int) -> Tensor:
+        ear = self._ear
+        start, end = self._context_start(first * FEATURE_SAMPLES), last * FEATURE_SAMPLES
+        heard = self._samples[
+            start - self._origin : end + self._look_ahead() - self._origin
+        ].to(ear.device)
+        heard = pad_right(heard, end - start)
+        n = -(-len(heard) // FEATURE_SAMPLES)
+        speech = ear.speech_encoder(_mel(heard, n, ear.speech_encoder.n_mels))
+        audio = None
+        if ear.audio_encoder is not None:
+            audio = ear.audio_encoder(fbank(pad_right(heard, len(heard) + MARGIN)))[:n]
+        skip = first - start // FEATURE_SAMPLES
+        return ear.aligner.fuse(speech, audio)[skip : skip + last - first]
+
+    def _tokens(self, features: list[Tensor]) -> Tensor:
+        aligner = self._ear.aligner
+        if not features:
+            return torch.zeros(0, aligner.projection.out_features, device=self._ear.device)
+        joined = torch.cat([*([self._pending] if self._pending.numel() else []), *features])
+        windows = aligner.windows(joined)
+        self._pending = joined[len(windows) * aligner.config.stride_features :]
+        return aligner(windows).flatten(0, 1)

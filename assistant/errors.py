@@ -1,0 +1,25 @@
+"""What can go wrong with the files and settings a user gives us.
+
+    AssistantError
+    ├── ConfigError         a key of config.yaml: named, with what was expected
+    ├── ComponentError      a part of a preset could not be found or is not what it should be
+    └── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
+
+`assistant.audio.AudioError` is the same for recordings. Anything else is a bug and is left to rise.
+"""
+
+
+class AssistantError(Exception):
+    """Base of the errors whose message is meant for the user."""
+
+
+class ConfigError(AssistantError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class ComponentError(AssistantError):
+    """A component of the model is not available; the message says what to do."""
+
+
+class CheckpointError(AssistantError):
+    """Weights do not fit; the message lists the keys."""

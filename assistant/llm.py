@@ -1,0 +1,309 @@
+"""The language model: any causal LM that transformers loads, LoRA, and an explicit KV cache.
+
+`Llm` is shared weights. `LlmCache` is one conversation's state: text and audio tokens are embeddings
+alike, and go in with `extend` as soon as they are known.
+"""
+
+import copy
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import peft
+import torch
+import transformers
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+
+from assistant.config import GenerationConfig, LlmConfig, LoraConfig
+from assistant.detokenizer import Detokenizer
+from assistant.errors import ComponentError, ConfigError
+
+class Llm:
+    """A causal LM with its tokenizer, and LoRA merged or beside it."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel | peft.PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        stop: list[str],
+    ) -> None:
+        """Args:
+        model: frozen weights.
+        tokenizer: its tokenizer.
+        stop: tokens that end an answer, besides the model's own.
+
+        Raises:
+            ConfigError: a stop token is not one token of this tokenizer.
+        """
+        self.model = model
+        self.tokenizer = tokenizer
+        self._embedding = model.get_input_embeddings()
+        self.stop_ids = _stop_ids(model, tokenizer, stop)
+
+    @property
+    def width(self) -> int:
+        """Size of an embedding."""
+        return int(self._embedding.weight.shape[1])
+
+    @property
+    def device(self) -> torch.device:
+        """Where embeddings are."""
+        return self._embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of embeddings."""
+        return self._embedding.weight.dtype
+
+    @property
+    def context(self) -> int | None:
+        """Positions the model was made for, where its configuration says."""
+        found: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return found
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a piece of the prompt, nothing added before or after."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def embed(self, ids: list[int]) -> Tensor:
+        """Embeddings (n, width) of token ids."""
+        with torch.inference_mode():
+            return self._embedding(torch.tensor(ids, dtype=torch.long, device=self.device))
+
+    def cache(self) -> "LlmCache":
+        """Begin a conversation."""
+        return LlmCache(self)
+
+    def detokenizer(self) -> Detokenizer:
+        """Begin to turn an answer's tokens into text."""
+        return Detokenizer(self.tokenizer)
+
+    @torch.inference_mode()
+    def beam_search(self, embeds: Tensor, config: GenerationConfig) -> list[int]:
+        """The best of `config.beams` beams after `embeds` (n, width); stop tokens left out."""
+        out = self.model.generate(
+            inputs_embeds=embeds[None].to(self.dtype),
+            attention_mask=torch.ones(1, len(embeds), dtype=torch.long, device=self.device),
+            num_beams=config.beams,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            max_new_tokens=config.max_new_tokens,
+            min_length=1,
+            repetition_penalty=config.repetition_penalty,
+            length_penalty=config.length_penalty,
+            eos_token_id=sorted(self.stop_ids),
+            pad_token_id=min(self.stop_ids),
+        )
+        return [i for i in out[0].tolist() if i not in self.stop_ids]
+
+
+class LlmCache:
+    """Keys and values of what one conversation holds, and the logits after its last position."""
+
+    def __init__(self, llm: Llm) -> None:
+        self._llm = llm
+        self._cache = DynamicCache(config=llm.model.config)
+        self._logits: Tensor | None = None
+        self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
+
+    @property
+    def length(self) -> int:
+        """Positions held."""
+        return int(self._cache.get_seq_length())
+
+    @torch.inference_mode()
+    def extend(self, embeds: Tensor) -> None:
+        """Append embeddings (n, width), n >= 0, and compute the logits after them.
+
+        Raises:
+            ValueError: the model's context would overflow.
+        """
+        if not len(embeds):
+            return
+        limit = self._llm.context
+        if limit is not None and self.length + len(embeds) > limit:
+            raise ValueError(f"the LLM's context of {limit} positions is full")
+        out = self._llm.model(
+            inputs_embeds=embeds[None].to(self._llm.device, self._llm.dtype),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._logits = out.logits[0, -1].float()
+
+    def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
+        """Choose the next token and append it.
+
+        Args:
+            config: greedy or sampling, and how.
+            random: source of chance when sampling.
+
+        Returns:
+            A token id; a stop token is returned but not appended.
+
+        Raises:
+            RuntimeError: nothing stands before it: `extend` first.
+        """
+        if self._logits is None:
+            raise RuntimeError("next_token() needs extend() first")
+        logits = _penalise(self._logits, self._seen, config.repetition_penalty)
+        token = _sample(logits, config, random) if config.sample else int(logits.argmax())
+        self._seen.append(token)
+        if token not in self._llm.stop_ids:
+            self.extend(self._llm.embed([token]))
+        return token
+
+    def tokens(self, config: GenerationConfig) -> Iterator[int]:
+        """An answer: tokens until a stop token, `max_new_tokens` or the end of the context."""
+        random = torch.Generator(self._llm.device).manual_seed(config.seed)
+        limit = self._llm.context
+        for _ in range(config.max_new_tokens):
+            if limit is not None and self.length >= limit:
+                return
+            token = self.next_token(config, random)
+            if token in self._llm.stop_ids:
+                return
+            yield token
+
+    def truncate(self, length: int) -> None:
+        """Forget all positions from `length` on; `extend` must follow before the next token.
+
+        Raises:
+            ValueError: `length` is not between 0 and the positions held.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot truncate {self.length} positions to {length}")
+        if length < self.length:
+            self._cache.crop(length - self.length)  # negative: how many to drop
+            self._logits = None
+            self._seen = []
+
+    def fork(self) -> "LlmCache":
+        """An independent copy: what happens to one does not touch the other."""
+        twin = LlmCache(self._llm)
+        twin._cache = copy.deepcopy(self._cache)
+        twin._logits = self._logits
+        twin._seen = list(self._seen)
+        return twin
+
+
+def _penalise(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
+    """Keskar et al. 2019 (CTRL), section 4.1: divide positive, multiply negative logits."""
+    if penalty == 1.0 or not seen:
+        return logits
+    index = torch.tensor(sorted(set(seen)), device=logits.device)
+    chosen = logits[index]
+    out = logits.clone()
+    out[index] = torch.where(chosen > 0, chosen / penalty, chosen * penalty)
+    return out
+
+
+def _sample(logits: Tensor, config: GenerationConfig, random: torch.Generator | None) -> int:
+    """Nucleus sampling (Holtzman et al. 2020)."""
+    probabilities, order = (logits / config.temperature).softmax(-1).sort(descending=True)
+    before = probabilities.cumsum(-1) - probabilities
+    kept = probabilities.masked_fill(before >= config.top_p, 0.0)
+    return int(order[torch.multinomial(kept, 1, generator=random)])
+
+
+def _stop_ids(
+    model: PreTrainedModel | peft.PeftModel, tokenizer: PreTrainedTokenizerBase, stop: list[str]
+) -> frozenset[int]:
+    found = set()
+    own = model.config.eos_token_id
+    if own is not None:
+        found.update(own if isinstance(own, list) else [own])
+    for token in stop:
+        index = tokenizer.convert_tokens_to_ids(token)
+        if index is None or index == tokenizer.unk_token_id:
+            raise ConfigError(f"prompt.stop: {token!r} is not a token of this LLM")
+        found.add(index)
+    return frozenset(found)
+
+
+def load_base(source: Path | str, config: LlmConfig, device: str) -> tuple[
+    PreTrainedModel, PreTrainedTokenizerBase
+]:
+    """Load weights and tokenizer from a folder or hub name, frozen.
+
+    Raises:
+        ConfigError: the quantisation or placement asked for does not work on this machine.
+        ComponentError: not a model transformers can load.
+    """
+    options = _placement(config, device)
+    dtype = _dtype(config, device)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
+    except (OSError, ValueError) as error:
+        raise ComponentError(f"llm: {source} does not load: {error}") from error
+    if "device_map" not in options:
+        model = model.to(device)
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _dtype(config: LlmConfig, device: str) -> torch.dtype:
+    if device == "cpu" and config.dtype == "float16":
+        return torch.float32  # CPUs have no fast half precision
+    return {
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+    }[config.dtype]
+
+
+def _placement(config: LlmConfig, device: str) -> dict[str, object]:
+    options: dict[str, object] = {}
+    if config.quantisation != "none":
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise ConfigError(
+                f"llm.quantisation: {config.quantisation} needs bitsandbytes "
+                "(pip install bitsandbytes)"
+            )
+        if not device.startswith("cuda"):
+            raise ConfigError(f"llm.quantisation: {config.quantisation} needs a GPU, not {device}")
+        bits = {"load_in_8bit": True} if config.quantisation == "8bit" else {"load_in_4bit": True}
+        options["quantization_config"] = transformers.BitsAndBytesConfig(**bits)
+        options["device_map"] = {"": device}
+    if config.placement == "auto":
+        if importlib.util.find_spec("accelerate") is None:
+            raise ConfigError("llm.placement: auto needs accelerate (pip install accelerate)")
+        options["device_map"] = "auto"
+    return options
+
+
+def add_lora(model: PreTrainedModel, config: LoraConfig) -> peft.PeftModel:
+    """Wrap `model` with fresh adapters (B = 0, so they change nothing yet)."""
+    return peft.get_peft_model(
+        model,
+        peft.LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft says int, takes float
+            lora_dropout=config.dropout,
+            target_modules=list(config.targets),
+            bias="none",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def lora_parameters(model: peft.PeftModel) -> dict[str, torch.nn.Parameter]:
+    """Adapter tensors under peft's names (`base_model.model. ... .lora_A.default.weight`)."""
+    return {k: p for k, p in model.named_parameters() if ".lora_" in k}
+
+
+def merge_lora(model: peft.PeftModel, config: LoraConfig) -> PreTrainedModel:
+    """Fold the adapters into the weights, at `config.scale` where it is set: W + scale B A."""
+    if config.scale is not None:
+        set_lora_scale(model, config.scale)
+    merged: PreTrainedModel = model.merge_and_unload()
+    return merged
+
+
+def set_lora_scale(model: peft.PeftModel, scale: float) -> None:
+    """Replace alpha / rank in every adapter."""
+    for module in model.modules():
+        if isinstance(module, peft.tuners.lora.LoraLayer):
+            module.scaling = dict.fromkeys(module.scaling, scale)

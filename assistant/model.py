@@ -1,0 +1,103 @@
+"""SALMONN put together: an ear, an LLM, and the prompt between them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from assistant.audio import AudioError, Samples, check
+from assistant.build import build_ear, build_llm, device_of
+from assistant.checkpoint import read_trained
+from assistant.config import GenerationConfig, ModelConfig
+from assistant.ear import Ear
+from assistant.errors import CheckpointError
+from assistant.llm import Llm, merge_lora
+from assistant.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Salmonn:
+    """Shared, immutable weights. `ask` is the offline path; streams are made from `ear` and `llm`."""
+
+    config: ModelConfig
+    ear: Ear
+    llm: Llm
+    prompt: Prompt
+    leftover: list[str]
+    """Keys of the checkpoint that found no place."""
+
+    @torch.inference_mode()
+    def ask(
+        self, samples: Samples, instruction: str, generation: GenerationConfig | None = None
+    ) -> Iterator[str]:
+        """Answer about a whole recording, encoding it all first.
+
+        Args:
+            samples: shape (n,), 16 kHz.
+            instruction: what to do.
+            generation: replaces the preset's.
+
+        Yields:
+            Pieces of the answer's text; one piece when more than one beam is searched.
+
+        Raises:
+            AudioError: not finite, empty, or longer than the LLM's context.
+        """
+        generation = generation or self.config.generation
+        tokens = self.ear.hear(torch.from_numpy(check(samples)))
+        before, after = self.prompt.ids(self.llm, instruction)
+        embeds = torch.cat(
+            [self.llm.embed(before), tokens.to(self.llm.dtype), self.llm.embed(after)]
+        )
+        limit = self.llm.context
+        if limit is not None and len(embeds) >= limit:
+            raise AudioError(
+                f"the recording needs {len(embeds)} positions of the LLM's context; it has {limit}"
+            )
+        detokenizer = self.llm.detokenizer()
+        if generation.beams > 1:
+            best = self.llm.beam_search(embeds, generation)
+            yield "".join(map(detokenizer.push, best)) + detokenizer.flush()
+            return
+        cache = self.llm.cache()
+        cache.extend(embeds)
+        for token in cache.tokens(generation):
+            if text := detokenizer.push(token):
+                yield text
+        if text := detokenizer.flush():
+            yield text
+
+
+def load(config: ModelConfig) -> Salmonn:
+    """Build the model of a preset with all its weights.
+
+    Raises:
+        AssistantError: a part is missing or does not fit; the message says which and what to do.
+    """
+    lora = config.llm.lora if config.checkpoint is not None else None
+    llm = build_llm(config, train=lora is not None)
+    ear = build_ear(config, llm.width)
+    leftover: list[str] = []
+    if config.checkpoint is not None:
+        path = checkpoint_path(config.checkpoint)
+        adapters = llm.model if lora is not None else None
+        leftover = read_trained(path).fill(ear.aligner, adapters, str(path))
+    if lora is not None:
+        llm = Llm(merge_lora(llm.model, lora), llm.tokenizer, config.prompt.stop)
+    ear.requires_grad_(False).to(device_of(config))
+    return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
+
+
+def checkpoint_path(source: str) -> Path:
+    """Where a preset's checkpoint is: `shipped:NAME` came with the program, others are paths.
+
+    Raises:
+        CheckpointError: nothing is there.
+    """
+    kind, colon, name = source.partition(":")
+    shipped = bool(colon) and kind == "shipped"
+    path = Path(__file__).with_name("weights") / name if shipped else Path(source).expanduser()
+    if not path.exists():
+        raise CheckpointError(f"checkpoint: {source}: no such file or folder")
+    return path

@@ -1,0 +1,63 @@
+"""Prompts: the template around an instruction and audio, and the named tasks."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from assistant.config import PromptConfig
+from assistant.errors import ConfigError
+from assistant.llm import Llm
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A preset's template."""
+
+    config: PromptConfig
+
+    def pieces(self, instruction: str) -> tuple[str, str]:
+        """The text before and after the audio."""
+        before, after = self.config.template.split("{audio}")
+        return (
+            before.replace("{instruction}", instruction),
+            after.replace("{instruction}", instruction),
+        )
+
+    def ids(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
+        """Token ids before and after the audio; the pieces are tokenised apart, as SALMONN does."""
+        before, after = self.pieces(instruction)
+        bos = llm.tokenizer.bos_token_id
+        start = [bos] if self.config.bos and bos is not None else []
+        return start + llm.ids(before), llm.ids(after)
+
+
+@cache
+def tasks() -> dict[str, str]:
+    """The named tasks, each with the instruction that asks for it (`prompts.yaml`)."""
+    loaded: dict[str, str] = yaml.safe_load(Path(__file__).with_name("prompts.yaml").read_text())
+    return loaded
+
+
+def instruction(text: str | None, task: str | None, question: str | None) -> str:
+    """The instruction to give: `text` itself, or that of a named `task`.
+
+    Args:
+        text: free words.
+        task: a key of `prompts.yaml`.
+        question: fills `{question}` in a task's words.
+
+    Raises:
+        ConfigError: no such task, or it needs a question and got none, or both text and task.
+    """
+    if task is None:
+        return text if text is not None else tasks()["asr"]
+    if text is not None:
+        raise ConfigError("give an instruction or a task, not both")
+    if task not in tasks():
+        raise ConfigError(f"unknown task {task!r}; known: {', '.join(tasks())}")
+    words = tasks()[task]
+    if "{question}" in words and question is None:
+        raise ConfigError(f"task {task!r} needs a question")
+    return words.replace("{question}", question or "")

@@ -1,0 +1,78 @@
+"""Toy parts: the real classes at a few thousand parameters, weights drawn from a seed.
+
+For tests and for looking around without downloads. What a toy answers means nothing.
+"""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from whisper.model import ModelDimensions
+
+from assistant.beats import Beats, BeatsConfig
+from assistant.whisper import SpeechEncoder
+
+TOY_WIDTH = 32
+TOY_LLM_WIDTH = 48
+
+
+def toy_seed(sources: list[str]) -> int | None:
+    """The seed of a `toy:SEED` source list, or None when it names real parts."""
+    if len(sources) == 1 and sources[0].startswith("toy:"):
+        return int(sources[0].removeprefix("toy:"))
+    return None
+
+
+def toy_whisper(seed: int) -> SpeechEncoder:
+    """A two-layer Whisper encoder, 32 wide."""
+    torch.manual_seed(seed)
+    dims = ModelDimensions(80, 1500, TOY_WIDTH, 4, 2, 64, 16, TOY_WIDTH, 4, 2)
+    return SpeechEncoder(dims).eval().requires_grad_(False)
+
+
+def toy_beats(seed: int) -> Beats:
+    """A two-layer BEATs, 32 wide, with every part of the published one."""
+    torch.manual_seed(seed)
+    config = BeatsConfig(
+        encoder_layers=2,
+        encoder_embed_dim=TOY_WIDTH,
+        encoder_ffn_embed_dim=64,
+        encoder_attention_heads=4,
+        embed_dim=16,
+        max_distance=800,
+        relative_position_embedding=True,
+        gru_rel_pos=True,
+        deep_norm=True,
+    )
+    return Beats(config).eval().requires_grad_(False)
+
+
+def toy_llm(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A two-layer Llama, 48 wide, and a tokenizer of bytes."""
+    torch.manual_seed(seed)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {t: i for i, t in enumerate(["<s>", "</s>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=TOY_LLM_WIDTH,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        initializer_range=0.3,  # wide enough that toy answers are not all alike
+    )
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    return LlamaForCausalLM(config).eval(), fast
+
+
+def save_toy_llm(seed: int, folder: Path) -> None:
+    """Write the toy LLM as a Hugging Face folder."""
+    model, tokenizer = toy_llm(seed)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,64 @@
+"""The configuration of a training stage: a YAML file, checked like every other."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from assistant.config import Section
+from assistant.presets import read_yaml, validate
+
+
+class CorpusConfig(Section):
+    """One feature store and how often it is heard."""
+
+    store: str
+    """Folder under the run's `features/`."""
+
+    repeat: PositiveInt = 1
+    """Times each row is heard per epoch."""
+
+
+class StageConfig(Section):
+    """One stage of training."""
+
+    preset: str
+    """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
+
+    stage: Literal["ctc", "read"]
+    """ctc: audio tokens against the LLM's embeddings. read: the LLM reads them."""
+
+    start_from: str | None = None
+    """Run folder of the stage before, relative to the runs folder; null starts afresh."""
+
+    train: list[CorpusConfig]
+    watch: dict[str, int]
+    """Stores that figures are computed on after each epoch, and how many rows of each."""
+
+    epochs: PositiveInt
+    batch: PositiveInt
+    """Utterances per step."""
+
+    learning_rate: PositiveFloat
+    warmup_steps: PositiveInt = 200
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip_norm: PositiveFloat = 1.0
+    """Largest norm of the gradient."""
+
+    seed: int = 0
+    bfloat16: bool = True
+    """Multiply in bf16: two to three times faster on CPUs that have it."""
+
+    threads: PositiveInt = 2
+    checkpoint_minutes: PositiveFloat = 3.0
+    instruction: str = "Transcribe the speech."
+    """read: what the LLM is asked."""
+
+
+def load_stage(path: Path) -> StageConfig:
+    """Read a stage's YAML file.
+
+    Raises:
+        ConfigError: naming the key that is wrong.
+    """
+    return validate(StageConfig, read_yaml(path), path.name)

@@ -1,0 +1,105 @@
+"""Stage one: audio tokens learn to lie where the LLM's own embeddings of the words lie.
+
+The logits of an audio token are its cosines with the LLM's token embeddings (and with a learned
+blank), times a learned scale; CTC (Graves et al. 2006) compares them with the transcript's tokens.
+No LLM pass is needed.
+"""
+
+import jiwer
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from assistant.ear import Aligner
+from assistant.training.features import FeatureStore
+from assistant.training.manifest import Row
+
+START_SCALE = 10.0
+
+
+class CtcModule(nn.Module):
+    """The aligner with what CTC needs on top."""
+
+    def __init__(self, aligner: Aligner, embeddings: Tensor) -> None:
+        """`embeddings`: (tokens in use, LLM width)."""
+        super().__init__()
+        self.aligner = aligner
+        self.register_buffer("table", F.normalize(embeddings, dim=-1), persistent=False)
+        self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
+        self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first."""
+        windows = [self.aligner.windows(f) for f in features]
+        tokens = self.aligner(torch.cat(windows)).flatten(0, 1)
+        table = torch.cat([F.normalize(self.blank, dim=0)[None], self.table])
+        logits = self.log_scale.exp() * F.normalize(tokens, dim=-1) @ table.T
+        per_window = self.aligner.config.queries
+        return list(logits.log_softmax(-1).split([len(w) * per_window for w in windows]))
+
+
+class CtcStage:
+    """`Stage` of CTC alignment."""
+
+    def __init__(
+        self, aligner: Aligner, embeddings: Tensor, tokenizer: Tokenizer, texts: list[str]
+    ) -> None:
+        """Args:
+        aligner: trained in place.
+        embeddings: the LLM's, (vocabulary, width).
+        tokenizer: the LLM's.
+        texts: all transcripts of training; only their tokens can be output.
+        """
+        self._tokenizer = tokenizer
+        used = sorted({i for e in tokenizer.encode_batch(texts) for i in e.ids})
+        self._used = used
+        self._row = {token: row + 1 for row, token in enumerate(used)}
+        self.module = CtcModule(aligner, embeddings[used])
+
+    def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
+        """Mean over utterances of the CTC loss per target token."""
+        outputs = self.module(features)
+        encodings = self._tokenizer.encode_batch([row.answer for row in rows])
+        targets = [torch.tensor([self._row[i] for i in e.ids]) for e in encodings]
+        loss: Tensor = F.ctc_loss(
+            nn.utils.rnn.pad_sequence(outputs),
+            torch.cat(targets),
+            torch.tensor([len(o) for o in outputs]),
+            torch.tensor([len(t) for t in targets]),
+            reduction="mean",
+            zero_infinity=True,  # a transcript too long for its audio teaches nothing
+        )
+        return loss
+
+    def transcribe(self, features: list[Tensor]) -> list[str]:
+        """Greedy CTC: best token per step, repeats and blanks removed."""
+        texts = []
+        for output in self.module(features):
+            best = torch.unique_consecutive(output.argmax(-1)).tolist()
+            texts.append(self._tokenizer.decode([self._used[i - 1] for i in best if i]))
+        return texts
+
+    def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
+        """Word error rate per store."""
+        return {
+            name: word_error_rate(
+                [store.rows[i].answer for i in range(min(counts[name], len(store)))],
+                [
+                    self.transcribe([store.features(i)])[0]
+                    for i in range(min(counts[name], len(store)))
+                ],
+            )
+            for name, store in stores.items()
+        }
+
+
+def plain(text: str) -> str:
+    """Text as WER compares it: lower case, letters, digits and apostrophes, single spaces."""
+    kept = "".join(c if c.isalnum() or c in "' " else " " for c in text.lower())
+    return " ".join(kept.split())
+
+
+def word_error_rate(references: list[str], hypotheses: list[str]) -> float:
+    """Errors per reference word over all pairs, after `plain`."""
+    return float(jiwer.wer([plain(r) for r in references], [plain(h) for h in hypotheses]))

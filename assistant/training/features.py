@@ -1,0 +1,96 @@
+"""Encoder features of a manifest, computed once: training's frozen part.
+
+A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy` and the
+`manifest.jsonl` they belong to. Extraction resumes where it stopped.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from assistant.audio import SAMPLE_RATE, load
+from assistant.build import build_ear
+from assistant.config import ModelConfig
+from assistant.ear import Ear
+from assistant.training import manifest
+from assistant.training.manifest import Row
+
+_ear: Ear | None = None
+
+
+def _start(config: ModelConfig) -> None:
+    global _ear  # one per worker process
+    torch.set_num_threads(1)
+    _ear = build_ear(config)
+
+
+def _extract(job: tuple[Path, Row]) -> NDArray[np.float16]:
+    folder, row = job
+    assert _ear is not None
+    samples = load(folder / row.audio)
+    end = None if row.length is None else row.offset + row.length
+    # bf16 is 2.6 times faster where the CPU has it and moves features by less than noise does
+    # (cosine 0.9995); they are stored in fp16 anyway.
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        speech, audio = _ear.encode_blocks(torch.from_numpy(samples[row.offset : end]))
+    parts = [speech] if audio is None else [speech, audio]
+    return torch.cat(parts, 1).half().numpy()
+
+
+def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Iterator[int]:
+    """Compute the features of manifest `source` into folder `store`, yielding rows done."""
+    rows = manifest.read(source)
+    store.mkdir(parents=True, exist_ok=True)
+    (store / "manifest.jsonl").write_text(source.read_text())
+    index, data = store / "lengths.npy", store / "features.f16"
+    lengths = list(np.load(index)) if index.exists() else []
+    width = build_ear(config).feature_width
+    if data.exists():  # drop what was written after the last index
+        with data.open("r+b") as stream:
+            stream.truncate(sum(lengths) * width * 2)
+    jobs = [(source.parent, row) for row in rows[len(lengths) :]]
+    with (
+        data.open("ab") as stream,
+        ProcessPoolExecutor(workers, initializer=_start, initargs=(config,)) as pool,
+    ):
+        for features in pool.map(_extract, jobs, chunksize=8):
+            stream.write(features.tobytes())
+            lengths.append(len(features))
+            if len(lengths) % 500 == 0 or len(lengths) == len(rows):
+                stream.flush()
+                np.save(index, np.array(lengths))
+            yield len(lengths)
+
+
+class FeatureStore:
+    """Features and rows of one store, read from disk on demand."""
+
+    def __init__(self, folder: Path) -> None:
+        lengths = np.load(folder / "lengths.npy")
+        self.rows = manifest.read(folder / "manifest.jsonl")[: len(lengths)]
+        self._ends = np.cumsum(lengths)
+        flat = np.memmap(folder / "features.f16", np.float16, mode="r")
+        width = flat.size // int(self._ends[-1])
+        self._flat = flat[: int(self._ends[-1]) * width].reshape(-1, width)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def features(self, index: int) -> torch.Tensor:
+        """Shape (n, width), fp32."""
+        end = self._ends[index]
+        start = self._ends[index - 1] if index else 0
+        return torch.from_numpy(self._flat[start:end].astype(np.float32))
+
+    def length(self, index: int) -> int:
+        """Features of one row."""
+        return int(self._ends[index] - (self._ends[index - 1] if index else 0))
+
+
+def hours(rows: list[Row]) -> float:
+    """Total duration where rows state it."""
+    return sum(row.length or 0 for row in rows) / SAMPLE_RATE / 3600

@@ -1,0 +1,150 @@
+"""The training loop: order, schedule, checkpoints, log. What is learned is a `Stage`'s business."""
+
+import csv
+import math
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from assistant.training.batches import batches
+from assistant.training.config import StageConfig
+from assistant.training.features import FeatureStore
+from assistant.training.manifest import Row
+
+
+class Stage(Protocol):
+    """What a stage of training computes."""
+
+    module: nn.Module
+    """Its trainable parameters are trained and saved."""
+
+    def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
+        """Mean loss of a batch; features[i] is (n_i, width)."""
+
+    def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
+        """Figures on held-out rows."""
+
+
+class Corpus:
+    """Several feature stores as one list of rows."""
+
+    def __init__(self, stores: list[FeatureStore], repeats: list[int]) -> None:
+        self._places = [(s, i) for s in stores for i in range(len(s))]
+        self.lengths = [store.length(i) for store, i in self._places]
+        self.repeats = [r for s, r in zip(stores, repeats, strict=True) for _ in range(len(s))]
+
+    def take(self, indices: list[int]) -> tuple[list[Tensor], list[Row]]:
+        """Features and rows of a batch."""
+        places = [self._places[i] for i in indices]
+        return [s.features(i) for s, i in places], [s.rows[i] for s, i in places]
+
+
+def trainable(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors that training changes, by name."""
+    return {k: v for k, v in module.named_parameters() if v.requires_grad}
+
+
+def learning_rate(step: int, total: int, config: StageConfig) -> float:
+    """Linear warm-up, then a cosine down to a hundredth."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def train(
+    stage: Stage, corpus: Corpus, watch: dict[str, FeatureStore], config: StageConfig, run: Path
+) -> None:
+    """Train, or go on training, in folder `run`.
+
+    `run` receives `state.pt` (everything needed to go on), `log.csv` (one line per 20 steps) and
+    `figures.csv` (one line per epoch).
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    parameters = trainable(stage.module)
+    plain = [p for p in parameters.values() if p.ndim < 2]
+    matrices = [p for p in parameters.values() if p.ndim >= 2]
+    optimiser = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": config.weight_decay},
+         {"params": plain, "weight_decay": 0.0}],
+        lr=config.learning_rate, betas=(0.9, 0.98),
+    )  # fmt: skip
+    per_epoch = len(batches(corpus.lengths, corpus.repeats, config.batch, config.seed, 0))
+    total = per_epoch * config.epochs
+    state = run / "state.pt"
+    step = _resume(state, parameters, optimiser) if state.exists() else 0
+    saved = time.monotonic()
+    with _progress() as progress:
+        bar = progress.add_task(run.name, total=total, completed=step, figures="")
+        while step < total:
+            epoch, done = divmod(step, per_epoch)
+            order = batches(corpus.lengths, corpus.repeats, config.batch, config.seed, epoch)
+            losses: list[float] = []
+            for indices in order[done:]:
+                torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(step, total, config)
+                with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                    loss = stage.loss(*corpus.take(indices))
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+                step += 1
+                losses.append(float(loss.detach()))
+                if step % 20 == 0:
+                    mean = sum(losses[-20:]) / len(losses[-20:])
+                    _append(run / "log.csv", {"step": step, "loss": mean})
+                    progress.update(bar, completed=step, figures=f"loss {mean:.3f}")
+                if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+                    _save(state, parameters, optimiser, step)
+                    saved = time.monotonic()
+            _save(state, parameters, optimiser, step)
+            stage.module.eval()
+            with torch.no_grad():
+                figures = stage.figures(watch, config.watch)
+            stage.module.train()
+            _append(run / "figures.csv", {"epoch": epoch + 1, "step": step, **figures})
+            progress.console.print(f"epoch {epoch + 1}: {figures}")
+
+
+def _progress() -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
+
+
+def _save(
+    path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer, step: int
+) -> None:
+    content = {
+        "parameters": {k: v.detach() for k, v in parameters.items()},
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+    }
+    fresh = path.with_suffix(".new")
+    torch.save(content, fresh)
+    fresh.rename(path)  # a session may end at any moment; the old state stays whole until now
+
+
+def _resume(
+    path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> int:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    with torch.no_grad():
+        for name, tensor in parameters.items():
+            tensor.copy_(content["parameters"][name])
+    optimiser.load_state_dict(content["optimiser"])
+    return int(content["step"])
+
+
+def _append(path: Path, line: dict[str, float]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(line))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({k: round(v, 5) for k, v in line.items()})

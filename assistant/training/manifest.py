@@ -1,0 +1,73 @@
+"""The manifest: one JSON line per training example."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from assistant.audio import SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stretch of a recording and what should be said about it."""
+
+    audio: str
+    """File, relative to the manifest."""
+
+    answer: str
+    task: str = "asr"
+    instruction: str = ""
+    offset: int = 0
+    """Samples, at 16 kHz, from the start of the file."""
+
+    length: int | None = None
+    """Samples; None: to the end."""
+
+    speaker: str = ""
+    """Speaker or synthetic voice."""
+
+    licence: str = ""
+    split: str = "train"
+
+
+def read(path: Path) -> list[Row]:
+    """Read a manifest.
+
+    Raises:
+        ValueError: a line is not a row; the message names file and line.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            rows.append(Row(**json.loads(line)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}:{number}: {error}") from error
+    return rows
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write a manifest."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows))
+
+
+def from_speechocean(folder: Path, split: str) -> list[Row]:
+    """Rows of `data/speech/speechocean762` (arXiv 2104.01378), audio paths absolute."""
+    lines = folder.with_suffix(".jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    return [
+        Row(
+            audio=str((folder / entry["file"]).resolve()),
+            answer=entry["text"].lower(),
+            speaker=entry["speaker"],
+            licence="speechocean762: free for commercial and non-commercial use",
+            split=split,
+        )
+        for entry in entries
+        if entry["split"] == split
+    ]
+
+
+def seconds(row: Row) -> float:
+    """Duration, where the row states it; 0 otherwise."""
+    return (row.length or 0) / SAMPLE_RATE

@@ -1,0 +1,56 @@
+"""Running a stage of training: put together what its configuration names, and train."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from assistant.build import build_aligner, build_ear, build_llm
+from assistant.config import ModelConfig
+from assistant.prompt import Prompt
+from assistant.training.config import StageConfig
+from assistant.training.ctc import CtcStage
+from assistant.training.features import FeatureStore
+from assistant.training.loop import Corpus, Stage, train
+from assistant.training.read import ReadStage
+from assistant.weights import read_state, require
+
+
+def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) -> Path:
+    """Train stage `config` in `runs/name`, going on where an earlier run stopped.
+
+    Args:
+        model: the preset being trained.
+        config: of the stage.
+        runs: folder with `features/` and the runs.
+        name: of this run.
+
+    Returns:
+        The run's folder; `state.pt` in it holds the trained tensors.
+    """
+    # Probabilities far under fp32's normal range slow CPUs down fourfold.
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    stores = [FeatureStore(runs / "features" / c.store) for c in config.train]
+    watch = {name: FeatureStore(runs / "features" / name) for name in config.watch}
+    corpus = Corpus(stores, [c.repeat for c in config.train])
+    ear = build_ear(model)
+    llm = build_llm(model, train=config.stage == "read")
+    aligner = build_aligner(model, ear, llm.width)
+    if config.start_from is not None:
+        parameters = read_state(runs / config.start_from / "state.pt")["parameters"]
+        prefix = "aligner."
+        ours = {k.removeprefix(prefix): v for k, v in parameters.items() if k.startswith(prefix)}
+        require(aligner, ours, f"aligner of {config.start_from}")
+    stage: Stage
+    if config.stage == "ctc":
+        tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
+        embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
+        texts = [row.answer for store in [*stores, *watch.values()] for row in store.rows]
+        stage = CtcStage(aligner, embeddings, tokenizer, texts)
+    else:
+        stage = ReadStage(aligner, llm, Prompt(model.prompt), config.instruction)
+    stage.module.train()
+    train(stage, corpus, watch, config, runs / name)
+    return runs / name
