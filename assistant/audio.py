@@ -16,6 +16,8 @@ import whisper.audio
 from numpy.typing import NDArray
 from torch import Tensor
 
+from assistant.errors import AudioError
+
 SAMPLE_RATE = 16_000
 """Hz."""
 
@@ -52,10 +54,6 @@ FBANK_MEAN, FBANK_STD = 15.41663, 6.55582
 Samples = NDArray[np.float32]
 
 
-class AudioError(ValueError):
-    """The input is not audio that can be heard; the message says why."""
-
-
 def load(path: Path) -> Samples:
     """Decode an audio file: wav, flac, ogg (vorbis or opus), mp3; any rate; channels are averaged.
 
@@ -86,7 +84,7 @@ def resample(samples: Samples, rate: int) -> Samples:
         raise AudioError(f"sample rate {rate} Hz is outside 1,000 to 768,000 Hz")
     if rate == SAMPLE_RATE:
         return samples
-    return soxr.resample(samples, rate, SAMPLE_RATE).astype(np.float32)
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
 
 
 def check(samples: Samples, name: str = "audio") -> Samples:
@@ -101,6 +99,11 @@ def check(samples: Samples, name: str = "audio") -> Samples:
         at = int(np.argmin(np.isfinite(samples)))
         raise AudioError(f"{name}: sample {at} is not a finite number")
     return samples
+
+
+def to_pcm16(samples: Samples) -> bytes:
+    """Signed 16-bit little-endian bytes; what lies outside [-1, 1) is clipped."""
+    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
 @cache
@@ -123,7 +126,7 @@ def log10_mel(samples: Tensor, n_mels: int) -> Tensor:
     stft = torch.stft(
         samples, N_FFT, HOP, window=_hann().to(samples.device), center=False, return_complex=True
     )
-    mel = whisper.audio.mel_filters(samples.device, n_mels) @ (stft.abs() ** 2)
+    mel: Tensor = whisper.audio.mel_filters(samples.device, n_mels) @ (stft.abs() ** 2)
     return mel.clamp(min=1e-10).log10()
 
 
@@ -154,8 +157,8 @@ def fbank(samples: Tensor) -> Tensor:
     Frame f looks at samples [160 f, 160 f + 400) alone (`snip_edges`), so any slice whose start
     is a multiple of 160 gives the same frames as the whole. Computed in fp64, as the reference.
 
-    kaldi-native-fbank itself refuses 128 bins at 16 kHz (the lowest triangles hold no FFT bin, which
-    BEATs was trained with); with 80 bins the two agree, and a test says so.
+    kaldi-native-fbank itself refuses 128 bins at 16 kHz: some of the lowest triangles hold no FFT
+    bin, and BEATs was trained with those. With 80 bins the two agree, and a test says so.
 
     Args:
         samples: shape (n,), 16 kHz, in [-1, 1].
@@ -184,7 +187,7 @@ def kaldi_fbank(samples: Tensor, n_bins: int) -> Tensor:
     before[:, 0] = frames[:, 0]
     frames = (frames - 0.97 * before) * _povey().to(samples.device)
     power = torch.fft.rfft(frames, FBANK_FFT).abs() ** 2  # (frames, 257)
-    mel = power @ _kaldi_filters(n_bins).to(samples.device)
+    mel: Tensor = power @ _kaldi_filters(n_bins).to(samples.device)
     return mel.clamp(min=FBANK_FLOOR).log().float()
 
 

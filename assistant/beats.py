@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from assistant.attention import KeyValues, block_mask
-from assistant.audio import FBANK_BINS
 from assistant.errors import ComponentError
 from assistant.weights import read_state, require
 
@@ -24,7 +23,7 @@ TOKENS_PER_COLUMN = 8
 
 
 class BeatsConfig(BaseModel):
-    """The `cfg` of a BEATs file. Fields of training alone are ignored; defaults are the authors'."""
+    """The `cfg` of a BEATs file. Fields of training alone are ignored; defaults as published."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -94,13 +93,15 @@ class SelfAttention(nn.Module):
             if seen is not None:
                 mask = mask.masked_fill(~seen, -torch.inf)
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return out
 
     def _gate(self, query: Tensor) -> Tensor:
         """Weight of the position bias per head and query, (1, heads, n, 1)."""
-        pair = self.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid()
+        pair: Tensor = self.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid()
         reset, update = pair.chunk(2, -1)
-        return reset * (update * self.grep_a - 1.0) + 2.0
+        weight: Tensor = reset * (update * self.grep_a - 1.0) + 2.0
+        return weight
 
 
 class BeatsLayer(nn.Module):
@@ -122,7 +123,8 @@ class BeatsLayer(nn.Module):
         """Same arguments as `SelfAttention.forward`."""
         attended = self.self_attn(x, bias, seen, past, layer)
         x = self.self_attn_layer_norm(self.alpha * x + attended)
-        return self.final_layer_norm(self.alpha * x + self.fc2(F.gelu(self.fc1(x))))
+        x = self.final_layer_norm(self.alpha * x + self.fc2(F.gelu(self.fc1(x))))
+        return x
 
 
 class Beats(nn.Module):
@@ -170,7 +172,8 @@ class Beats(nn.Module):
         if not columns:
             return fbank.new_zeros(0, self.width)
         patches = self.patch_embedding(fbank[None, None])[0]  # (embed, columns, 8)
-        return self.post_extract_proj(self.layer_norm(patches.flatten(1).T))
+        tokens: Tensor = self.post_extract_proj(self.layer_norm(patches.flatten(1).T))
+        return tokens
 
     def start(self) -> BeatsState:
         """The state of a stream that has heard nothing."""
@@ -231,7 +234,7 @@ def _bucket(distance: Tensor, buckets: int, furthest: int) -> Tensor:
 
 
 def load_beats(path: Path) -> Beats:
-    """Read a published BEATs `.pt` (`cfg` and `model`), frozen, in fp32; its classifier is left out.
+    """Read a published BEATs `.pt` (`cfg` and `model`), frozen, in fp32, without its classifier.
 
     Raises:
         ComponentError: not a BEATs file, or one of an unknown kind.

@@ -65,7 +65,7 @@ class Aligner(nn.Module):
         return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
 
     def windows(self, features: Tensor) -> Tensor:
-        """Cut features (n, width) into windows (m, window, width); a partial last one is dropped."""
+        """Features (n, width) -> windows (m, window, width); a partial last one is dropped."""
         size, stride = self.config.window_features, self.config.stride_features
         if len(features) < size:
             return features.new_zeros(0, size, features.shape[1])
@@ -118,8 +118,9 @@ class Ear(nn.Module):
     @property
     def feature_width(self) -> int:
         """Size of the encoders' features, joined."""
-        audio = self.audio_encoder.width if self.audio_encoder is not None else 0
-        return self.speech_encoder.width + audio
+        audio: int = self.audio_encoder.width if self.audio_encoder is not None else 0
+        speech: int = self.speech_encoder.width
+        return speech + audio
 
     def stream(self) -> "EarStream":
         """Begin to hear a stream."""
@@ -135,7 +136,8 @@ class Ear(nn.Module):
         Returns:
             Audio tokens, shape (windows * queries, LLM width).
         """
-        return self.aligner(self.aligner.windows(self.features(samples))).flatten(0, 1)
+        tokens: Tensor = self.aligner(self.aligner.windows(self.features(samples)))
+        return tokens.flatten(0, 1)
 
     def features(self, samples: Tensor) -> Tensor:
         """Fused encoder features of a whole recording, (n, width); windows are cut from these.
@@ -352,9 +354,9 @@ class EarStream:
     def _recompute(self, first: int, last: int) -> Tensor:
         ear = self._ear
         start, end = self._context_start(first * FEATURE_SAMPLES), last * FEATURE_SAMPLES
-        heard = self._samples[
-            start - self._origin : end + self._look_ahead() - self._origin
-        ].to(ear.device)
+        heard = self._samples[start - self._origin : end + self._look_ahead() - self._origin].to(
+            ear.device
+        )
         heard = pad_right(heard, end - start)
         n = -(-len(heard) // FEATURE_SAMPLES)
         speech = ear.speech_encoder(_mel(heard, n, ear.speech_encoder.n_mels))
@@ -371,4 +373,5 @@ class EarStream:
         joined = torch.cat([*([self._pending] if self._pending.numel() else []), *features])
         windows = aligner.windows(joined)
         self._pending = joined[len(windows) * aligner.config.stride_features :]
-        return aligner(windows).flatten(0, 1)
+        tokens: Tensor = aligner(windows)
+        return tokens.flatten(0, 1)

@@ -3,9 +3,11 @@
     AssistantError
     ├── ConfigError         a key of config.yaml: named, with what was expected
     ├── ComponentError      a part of a preset could not be found or is not what it should be
-    └── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
+    ├── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
+    ├── AudioError          a recording that cannot be heard
+    └── ContextFullError    more was heard than the LLM's context holds
 
-`assistant.audio.AudioError` is the same for recordings. Anything else is a bug and is left to rise.
+Anything else is a bug and is left to rise.
 """
 
 
@@ -23,3 +25,11 @@ class ComponentError(AssistantError):
 
 class CheckpointError(AssistantError):
     """Weights do not fit; the message lists the keys."""
+
+
+class AudioError(AssistantError):
+    """The input is not audio that can be heard; the message says why."""
+
+
+class ContextFullError(AssistantError):
+    """The LLM's context holds no more positions."""

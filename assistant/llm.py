@@ -1,7 +1,7 @@
 """The language model: any causal LM that transformers loads, LoRA, and an explicit KV cache.
 
-`Llm` is shared weights. `LlmCache` is one conversation's state: text and audio tokens are embeddings
-alike, and go in with `extend` as soon as they are known.
+`Llm` is shared weights. `LlmCache` is one conversation's state: text and audio tokens are
+embeddings alike, and go in with `extend` as soon as they are known.
 """
 
 import copy
@@ -12,12 +12,13 @@ from pathlib import Path
 import peft
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.detokenizer import Detokenizer
-from assistant.errors import ComponentError, ConfigError
+from assistant.errors import ComponentError, ConfigError, ContextFullError
+
 
 class Llm:
     """A causal LM with its tokenizer, and LoRA merged or beside it."""
@@ -38,7 +39,7 @@ class Llm:
         """
         self.model = model
         self.tokenizer = tokenizer
-        self._embedding = model.get_input_embeddings()
+        self._embedding: nn.Embedding = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
 
     @property
@@ -69,7 +70,9 @@ class Llm:
     def embed(self, ids: list[int]) -> Tensor:
         """Embeddings (n, width) of token ids."""
         with torch.inference_mode():
-            return self._embedding(torch.tensor(ids, dtype=torch.long, device=self.device))
+            index = torch.tensor(ids, dtype=torch.long, device=self.device)
+            embeds: Tensor = self._embedding(index)
+        return embeds
 
     def cache(self) -> "LlmCache":
         """Begin a conversation."""
@@ -118,13 +121,15 @@ class LlmCache:
         """Append embeddings (n, width), n >= 0, and compute the logits after them.
 
         Raises:
-            ValueError: the model's context would overflow.
+            ContextFullError: the model's context would overflow.
         """
         if not len(embeds):
             return
         limit = self._llm.context
         if limit is not None and self.length + len(embeds) > limit:
-            raise ValueError(f"the LLM's context of {limit} positions is full")
+            raise ContextFullError(
+                f"{self.length + len(embeds)} positions are needed; the LLM's context holds {limit}"
+            )
         out = self._llm.model(
             inputs_embeds=embeds[None].to(self._llm.device, self._llm.dtype),
             past_key_values=self._cache,
@@ -223,9 +228,9 @@ def _stop_ids(
     return frozenset(found)
 
 
-def load_base(source: Path | str, config: LlmConfig, device: str) -> tuple[
-    PreTrainedModel, PreTrainedTokenizerBase
-]:
+def load_base(
+    source: Path | str, config: LlmConfig, device: str
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load weights and tokenizer from a folder or hub name, frozen.
 
     Raises:
@@ -280,7 +285,7 @@ def add_lora(model: PreTrainedModel, config: LoraConfig) -> peft.PeftModel:
         model,
         peft.LoraConfig(
             r=config.rank,
-            lora_alpha=config.alpha,  # type: ignore[arg-type]  # peft says int, takes float
+            lora_alpha=config.alpha,  # peft's annotation says int; the scale is computed as a float
             lora_dropout=config.dropout,
             target_modules=list(config.targets),
             bias="none",

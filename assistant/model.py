@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from assistant.audio import AudioError, Samples, check
+from assistant.audio import Samples, check
 from assistant.build import build_ear, build_llm, device_of
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
@@ -18,7 +18,7 @@ from assistant.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Salmonn:
-    """Shared, immutable weights. `ask` is the offline path; streams are made from `ear` and `llm`."""
+    """Shared, immutable weights. `ask` is the offline path; `Conversation` the streamed one."""
 
     config: ModelConfig
     ear: Ear
@@ -42,7 +42,8 @@ class Salmonn:
             Pieces of the answer's text; one piece when more than one beam is searched.
 
         Raises:
-            AudioError: not finite, empty, or longer than the LLM's context.
+            AudioError: not finite, or empty.
+            ContextFullError: longer than the LLM's context holds.
         """
         generation = generation or self.config.generation
         tokens = self.ear.hear(torch.from_numpy(check(samples)))
@@ -50,11 +51,6 @@ class Salmonn:
         embeds = torch.cat(
             [self.llm.embed(before), tokens.to(self.llm.dtype), self.llm.embed(after)]
         )
-        limit = self.llm.context
-        if limit is not None and len(embeds) >= limit:
-            raise AudioError(
-                f"the recording needs {len(embeds)} positions of the LLM's context; it has {limit}"
-            )
         detokenizer = self.llm.detokenizer()
         if generation.beams > 1:
             best = self.llm.beam_search(embeds, generation)

@@ -71,6 +71,6 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
     if not isinstance(presets, dict):
         raise ConfigError(f"{path}: presets: expected a section")
     chosen = name or values.get("preset")
-    if chosen not in presets:
+    if not isinstance(chosen, str) or chosen not in presets:
         raise ConfigError(f"preset: unknown {chosen!r}; known: {', '.join(presets)}")
     return chosen, validate(ModelConfig, presets[chosen], f"presets.{chosen}")

@@ -35,7 +35,8 @@ class Attention(nn.Module):
             heads(self.value(memory)),
             dropout_p=self.dropout_p if self.training else 0.0,
         )
-        return self.norm(x + self.dropout(self.out(mixed.transpose(1, 2).flatten(2))))
+        x = self.norm(x + self.dropout(self.out(mixed.transpose(1, 2).flatten(2))))
+        return x
 
 
 class Layer(nn.Module):
@@ -54,7 +55,8 @@ class Layer(nn.Module):
         """(n, queries, width), (n, features, window width) -> (n, queries, width)."""
         x = self.self_attention(x, x)
         x = self.cross_attention(x, window)
-        return self.norm(x + self.dropout(self.down(F.gelu(self.up(x)))))
+        x = self.norm(x + self.dropout(self.down(F.gelu(self.up(x)))))
+        return x
 
 
 class QFormer(nn.Module):
@@ -80,7 +82,7 @@ class QFormer(nn.Module):
         Returns:
             Shape (n, queries, width).
         """
-        x = self.dropout(self.norm(queries)).expand(len(windows), -1, -1)
+        x: Tensor = self.dropout(self.norm(queries)).expand(len(windows), -1, -1)
         for layer in self.layers:
             x = layer(x, windows)
         return x

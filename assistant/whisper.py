@@ -109,7 +109,8 @@ class SpeechEncoder(nn.Module):
             x = x + _attention(layer.attn, layer.attn_ln(x), past, i, mask)
             x = x + layer.mlp(layer.mlp_ln(x))
         past.length += new
-        return self.encoder.ln_post(x)[0]
+        features: Tensor = self.encoder.ln_post(x)[0]
+        return features
 
 
 def _attention(
@@ -120,7 +121,8 @@ def _attention(
 
     keys, values = past.extend(layer, heads(module.key(x)), heads(module.value(x)))
     mixed = F.scaled_dot_product_attention(heads(module.query(x)), keys, values, attn_mask=mask)
-    return module.out(mixed.transpose(1, 2).flatten(2))
+    out: Tensor = module.out(mixed.transpose(1, 2).flatten(2))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import numpy as np
 
 
-def batches(lengths: list[int], repeats: list[int], size: int, seed: int, epoch: int) -> list[
-    list[int]
-]:
+def batches(
+    lengths: list[int], repeats: list[int], size: int, seed: int, epoch: int
+) -> list[list[int]]:
     """Batches of row indices for one epoch, each of rows of similar length, in random order.
 
     Args:

@@ -25,6 +25,7 @@ class CtcModule(nn.Module):
         """`embeddings`: (tokens in use, LLM width)."""
         super().__init__()
         self.aligner = aligner
+        self.table: Tensor
         self.register_buffer("table", F.normalize(embeddings, dim=-1), persistent=False)
         self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
@@ -55,11 +56,12 @@ class CtcStage:
         used = sorted({i for e in tokenizer.encode_batch(texts) for i in e.ids})
         self._used = used
         self._row = {token: row + 1 for row, token in enumerate(used)}
-        self.module = CtcModule(aligner, embeddings[used])
+        self._ctc = CtcModule(aligner, embeddings[used])
+        self.module: nn.Module = self._ctc
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean over utterances of the CTC loss per target token."""
-        outputs = self.module(features)
+        outputs = self._ctc(features)
         encodings = self._tokenizer.encode_batch([row.answer for row in rows])
         targets = [torch.tensor([self._row[i] for i in e.ids]) for e in encodings]
         loss: Tensor = F.ctc_loss(
@@ -75,7 +77,7 @@ class CtcStage:
     def transcribe(self, features: list[Tensor]) -> list[str]:
         """Greedy CTC: best token per step, repeats and blanks removed."""
         texts = []
-        for output in self.module(features):
+        for output in self._ctc(features):
             best = torch.unique_consecutive(output.argmax(-1)).tolist()
             texts.append(self._tokenizer.decode([self._used[i - 1] for i in best if i]))
         return texts

@@ -130,9 +130,7 @@ def _save(
     fresh.rename(path)  # a session may end at any moment; the old state stays whole until now
 
 
-def _resume(
-    path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer
-) -> int:
+def _resume(path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
     content: dict[str, Any] = torch.load(path, weights_only=True)
     with torch.no_grad():
         for name, tensor in parameters.items():

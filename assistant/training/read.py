@@ -34,7 +34,8 @@ class ReadStage:
     def __init__(self, aligner: Aligner, llm: Llm, prompt: Prompt, instruction: str) -> None:
         """`instruction` is used for rows that bring none of their own."""
         self._llm, self._prompt, self._instruction = llm, prompt, instruction
-        self.module = ReadModule(aligner, llm.model)
+        self._aligner = aligner
+        self.module: nn.Module = ReadModule(aligner, llm.model)
         self._embedding = llm.model.get_input_embeddings()
         self._end = min(llm.stop_ids)
 
@@ -55,7 +56,7 @@ class ReadStage:
         return F.cross_entropy(logits.float(), targets[:, 1:][wanted])
 
     def _tokens(self, features: list[Tensor]) -> list[Tensor]:
-        aligner = self.module.aligner
+        aligner = self._aligner
         windows = [aligner.windows(f) for f in features]
         tokens = aligner(torch.cat(windows)).flatten(0, 1)
         per_window = aligner.config.queries

@@ -85,6 +85,7 @@ def _clean(text: str) -> str:
 
 def split_texts(texts: list[str]) -> tuple[list[str], list[str]]:
     """(train, held out), by a hash of the text, so that a longer list keeps old choices."""
+
     def held_out(text: str) -> bool:
         return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100 < HELD_OUT_TEXTS_PERCENT
 
@@ -106,7 +107,7 @@ def speak(voice: Voice, text: str, rng: np.random.Generator) -> Samples:
     peak = float(np.abs(samples).max(initial=0.0))
     if len(samples) < SAMPLE_RATE // 10 or peak == 0.0:
         raise RuntimeError(f"{voice.engine} voice {voice.name} read nothing")
-    return samples / peak
+    return np.asarray(samples / peak, np.float32)
 
 
 def _flite(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
@@ -177,9 +178,9 @@ def roughen(samples: Samples, rng: np.random.Generator) -> Samples:
         if rng.random() < 0.5:  # a brown tilt, like rooms and fans
             noise = np.cumsum(noise) - np.linspace(0, noise.sum(), len(noise))
         snr_db = rng.uniform(8, 35)
-        scale = np.sqrt(np.mean(samples**2) / max(np.mean(noise**2), 1e-12))
+        scale = float(np.sqrt(np.mean(samples**2) / max(float(np.mean(noise**2)), 1e-12)))
         samples = samples + noise * scale * 10 ** (-snr_db / 20)
-    return np.clip(samples * level, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(samples * level, -1, 1), np.float32)
 
 
 def _one(job: tuple[int, int, Voice, str, Path]) -> Row:
@@ -204,12 +205,47 @@ def build(
     order = np.concatenate([rng.permutation(len(texts)) for _ in range(-(-count // len(texts)))])
     weights = np.array([v.weight for v in voices])
     choice = rng.choice(len(voices), size=count, p=weights / weights.sum())
-    jobs = [
-        (seed, i, voices[int(choice[i])], texts[int(order[i])], folder) for i in range(count)
-    ]
+    jobs = [(seed, i, voices[int(choice[i])], texts[int(order[i])], folder) for i in range(count)]
     rows: list[Row] = []
     with ProcessPoolExecutor(workers) as pool:
         for done, row in enumerate(pool.map(_one, jobs, chunksize=8), 1):
             rows.append(row)
             yield done
+    write(folder / "manifest.jsonl", rows)
+
+
+NOTHING_SAID = "There is no speech."
+"""The answer to a recording in which nobody speaks."""
+
+
+def nobody(index: int, seed: int) -> Samples:
+    """A recording without speech: silence, hiss, rumble, hum, clicks or clipping, 0.5 to 8 s."""
+    rng = np.random.default_rng([seed, index])
+    n = int(rng.uniform(0.5, 8.0) * SAMPLE_RATE)
+    time = np.arange(n) / SAMPLE_RATE
+    hiss = rng.standard_normal(n)
+    kinds = (
+        lambda: np.zeros(n),
+        lambda: hiss,
+        lambda: np.cumsum(hiss) - np.linspace(0, hiss.sum(), n),
+        lambda: np.sign(np.sin(2 * np.pi * rng.choice([50, 60, 100, 120]) * time)) + 0.1 * hiss,
+        lambda: hiss * (rng.random(n) < 8 / SAMPLE_RATE * rng.uniform(1, 5)) * 20,
+        lambda: np.clip(hiss * 50, -1, 1),
+        lambda: np.sin(2 * np.pi * rng.uniform(100, 3000) * time),
+    )
+    samples = kinds[int(rng.integers(len(kinds)))]()
+    peak = max(float(np.abs(samples).max()), 1e-9)
+    level = 10 ** (rng.uniform(-60, 0) / 20)
+    return (samples / peak * level).astype(np.float32) if samples.any() else samples.astype("f4")
+
+
+def build_nobody(count: int, folder: Path, seed: int) -> None:
+    """Write `count` recordings without speech and their manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for index in range(count):
+        samples = nobody(index, seed)
+        path = folder / f"{index:06d}.flac"
+        soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+        rows.append(Row(path.name, NOTHING_SAID, length=len(samples), licence="synthetic"))
     write(folder / "manifest.jsonl", rows)

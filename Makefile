@@ -1,0 +1,38 @@
+# Two commands do everything on a machine with Python 3.11-3.13 and git: `make demo`, `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check install bench clean
+
+demo: .venv/installed  ## hear a shipped recording, live
+	$(BIN)/salmonn-live replay demo/kitchen.flac
+
+test: .venv/installed-dev  ## format, lint, types, arrows, tests
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -q
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: .venv/installed  ## create .venv with the program and the parts of nano
+
+.venv/installed: pyproject.toml requirements/constraints.txt requirements/nano.txt
+	@echo "Installing into .venv (once; some minutes)"
+	$(PYTHON) -m venv .venv
+	$(PIP) -c requirements/constraints.txt -e .
+	$(PIP) --no-deps --require-hashes -r requirements/nano.txt
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) -c requirements/constraints.txt -e ".[dev]"
+	@touch $@
+
+bench: .venv/installed-dev  ## measure; each script takes --json FILE
+	$(BIN)/python bench/streamed_against_offline.py
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,174 @@
+"""The `salmonn-live` command: where everything is put together."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assistant.errors import AssistantError, ConfigError
+from assistant.presets import shipped_config
+from streaming.config import Config, load_config
+
+app = typer.Typer(
+    help="An assistant that hears: speech, sounds and music, answered while you listen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+errors = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file.", show_default="as shipped")
+]
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")
+]
+InstructionOption = Annotated[
+    str | None, typer.Option("--instruction", help="What to do with what is heard.")
+]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", help="A named task of assistant/prompts.yaml instead.")
+]
+QuestionOption = Annotated[
+    str | None, typer.Option("--question", help="Fills {question} in a task's words.")
+]
+LoraScaleOption = Annotated[
+    float | None, typer.Option("--lora-scale", help="LoRA scale; lower is freer (SALMONN 4.3).")
+]
+
+
+def _configure(path: Path | None, preset: str | None, lora_scale: float | None) -> Config:
+    config = load_config(path or shipped_config(), preset)
+    if lora_scale is None:
+        return config
+    lora = config.model.llm.lora
+    if lora is None:
+        raise ConfigError(f"--lora-scale: preset {config.preset} has no LoRA")
+    scaled = lora.model_copy(update={"scale": lora_scale})
+    llm = config.model.llm.model_copy(update={"lora": scaled})
+    return Config(config.preset, config.model.model_copy(update={"llm": llm}), config.endpointing)
+
+
+@app.command()
+def ask(
+    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
+    question: Annotated[str | None, typer.Argument(help="What you want to know.")] = None,
+    task: TaskOption = None,
+    fill: QuestionOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
+    beams: Annotated[int | None, typer.Option(min=1, help="Beams to search.")] = None,
+) -> None:
+    """Answer about a whole recording (the offline path: everything is encoded first)."""
+    from assistant import audio
+    from assistant.model import load
+    from assistant.prompt import instruction
+
+    settings = _configure(config, preset, lora_scale)
+    samples = audio.load(file)
+    words = instruction(question, task, fill)
+    model = load(settings.model)
+    generation = settings.model.generation
+    if beams is not None:
+        generation = generation.model_copy(update={"beams": beams})
+    for text in model.ask(samples, words, generation):
+        typer.echo(text, nl=False)
+        sys.stdout.flush()
+    typer.echo()
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
+    instruction: InstructionOption = None,
+    task: TaskOption = None,
+    question: QuestionOption = None,
+    realtime: Annotated[bool, typer.Option(help="Keep to the pace of the audio.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
+    ] = False,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
+) -> None:
+    """Hear a recording as if it came from a microphone, and answer every utterance in it."""
+    from assistant import audio
+    from assistant.conversation import Conversation
+    from assistant.model import load
+    from assistant.prompt import instruction as choose
+    from streaming.replay import replay as run
+    from streaming.session import Session
+    from streaming.show import Screen, to_json
+    from streaming.vad import Endpointer, webrtc
+
+    settings = _configure(config, preset, lora_scale)
+    pcm = audio.to_pcm16(audio.load(file))
+    words = choose(instruction, task, question)
+    model = load(settings.model)
+    endpointing = settings.endpointing
+    session = Session(
+        Endpointer(webrtc(endpointing.aggressiveness), endpointing),
+        Conversation(model, words),
+        lookback_frames=endpointing.pre_roll_frames + endpointing.min_speech_frames,
+    )
+    screen = Screen(Console())
+    for event in run(session, pcm, realtime=realtime):
+        if as_json:
+            typer.echo(to_json(event))
+            sys.stdout.flush()
+        else:
+            screen.show(event)
+    if not as_json:
+        screen.close()
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A published .pth, or a trainer's state.pt.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write our format.")],
+    preset: Annotated[str, typer.Option(help="Preset the weights belong to.")],
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Turn a checkpoint into our folder: safetensors (fp16) and a card."""
+    from assistant.checkpoint import read_trained, write_folder
+
+    load_config(config or shipped_config(), preset)  # the preset must exist
+    weights = read_trained(source)
+    card = write_folder(
+        folder, weights, {"preset": preset, "licence": licence, "notes": f"from {source.name}"}
+    )
+    typer.echo(
+        f"{folder}: {len(weights.aligner)} aligner and {len(weights.lora)} LoRA tensors, "
+        f"sha256 {card.weights_sha256[:16]}"
+    )
+    for key in weights.leftover:
+        typer.echo(f"left out: {key}")
+
+
+@app.command()
+def tasks() -> None:
+    """List the named tasks and their instructions."""
+    from assistant.prompt import tasks as named
+
+    table = Table("task", "instruction", box=None)
+    for name, words in named().items():
+        table.add_row(name, words)
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are one line on stderr and exit code 1."""
+    try:
+        app()
+    except AssistantError as error:
+        errors.print(f"salmonn-live: {error}", style="red", highlight=False, markup=False)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Replaying a recording through a session, with a clock beside it: where the time goes."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from streaming.events import Event, ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
+from streaming.frames import FRAME_BYTES, SAMPLE_RATE
+from streaming.session import NEED_DATA, Session, Work
+
+
+@dataclass(slots=True)
+class Latency:
+    """One reply's wait, in milliseconds of this machine, but for the first, which is by choice."""
+
+    endpoint_wait_ms: float = 0.0
+    """Silence waited for before speech counts as over: audio time."""
+
+    backlog_ms: float = 0.0
+    """Realtime only: how late the audio of the endpoint was looked at."""
+
+    encode_ms: float = 0.0
+    """Encoding the block open at the endpoint."""
+
+    prefill_ms: float = 0.0
+    """Its audio tokens and the prompt's tail."""
+
+    first_token_ms: float = 0.0
+    """Choosing and showing the first text."""
+
+    tokens_per_s: float = 0.0
+    """Of the whole reply."""
+
+    encode_while_speaking_ms: float = 0.0
+    """Encoding done before the endpoint, hidden behind the speech."""
+
+    prefill_while_speaking_ms: float = 0.0
+
+    @property
+    def compute_ms(self) -> float:
+        """Endpoint decided to first text."""
+        return self.backlog_ms + self.encode_ms + self.prefill_ms + self.first_token_ms
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the work of a session's steps and makes a `Latency` per reply."""
+
+    latency: Latency = field(default_factory=Latency)
+    _state: str = "speaking"  # then "ended", then "replying"
+    _decode_s: float = 0.0
+
+    def count(self, work: Work, seconds: float, events: list[Event]) -> Latency | None:
+        """Take one step; returns the reply's latency when the reply is complete."""
+        done: Latency | None = None
+        milliseconds = 1000 * seconds
+        match work, self._state:
+            case Work.ENCODE, "speaking":
+                self.latency.encode_while_speaking_ms += milliseconds
+            case Work.PREFILL, "speaking":
+                self.latency.prefill_while_speaking_ms += milliseconds
+            case Work.ENCODE, "ended":
+                self.latency.encode_ms += milliseconds
+            case Work.PREFILL, "ended":
+                self.latency.prefill_ms += milliseconds
+            case Work.DECODE, "ended":
+                self.latency.first_token_ms += milliseconds
+        if work is Work.DECODE:
+            self._decode_s += seconds
+        for event in events:
+            match event:
+                case SpeechStarted():
+                    self.latency, self._state, self._decode_s = Latency(), "speaking", 0.0
+                case SpeechEnded(at, decided_at):
+                    self._state = "ended"
+                    self.latency.endpoint_wait_ms = 1000 * (decided_at - at) / SAMPLE_RATE
+                case ReplyDelta():
+                    self._state = "replying"
+                case ReplyEnded(tokens=tokens):
+                    self.latency.tokens_per_s = tokens / self._decode_s if self._decode_s else 0.0
+                    done = self.latency
+                case _:
+                    pass
+        return done
+
+
+def replay(
+    session: Session, pcm: bytes, *, realtime: bool = False, chunk_bytes: int = FRAME_BYTES
+) -> Iterator[Event | Latency]:
+    """Feed a recording to a session.
+
+    Args:
+        session: fresh.
+        pcm: 16 kHz, 16-bit little-endian, mono.
+        realtime: keep to the audio clock instead of going as fast as possible.
+        chunk_bytes: size of the pieces it is given in; events do not depend on it.
+
+    Yields:
+        The session's events, and after each reply its latency.
+    """
+    stopwatch = Stopwatch()
+    start = time.perf_counter()
+    for at in range(0, len(pcm) + 1, chunk_bytes):
+        chunk = pcm[at : at + chunk_bytes]
+        due = start + (at + len(chunk)) / (2 * SAMPLE_RATE)
+        if realtime and (wait := due - time.perf_counter()) > 0:
+            time.sleep(wait)
+        session.receive(chunk)
+        if at + chunk_bytes > len(pcm):
+            session.receive_eof()
+        while True:
+            begin = time.perf_counter()
+            events = session.step()
+            if events is NEED_DATA:
+                break
+            assert isinstance(events, list)
+            latency = stopwatch.count(session.work, time.perf_counter() - begin, events)
+            if realtime and any(isinstance(e, SpeechEnded) for e in events):
+                stopwatch.latency.backlog_ms = max(0.0, 1000 * (begin - due))
+            yield from events
+            if latency is not None:
+                yield latency

@@ -1,0 +1,93 @@
+"""Showing a replay: on a terminal, or as JSON lines."""
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+
+from streaming.events import (
+    AudioPrefilled,
+    Event,
+    ReplyDelta,
+    ReplyEnded,
+    SpeechEnded,
+    SpeechStarted,
+)
+from streaming.frames import SAMPLE_RATE
+from streaming.replay import Latency
+
+_NAMES: dict[type, str] = {
+    SpeechStarted: "speech.started",
+    SpeechEnded: "speech.ended",
+    AudioPrefilled: "audio.prefilled",
+    ReplyDelta: "reply.delta",
+    ReplyEnded: "reply.ended",
+    Latency: "reply.latency",
+}
+
+
+def to_json(event: Event | Latency) -> str:
+    """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
+    values = asdict(event)
+    if isinstance(event, Latency):
+        values = {k: round(v, 2) for k, v in values.items()}
+        values["compute_ms"] = round(event.compute_ms, 2)
+    return json.dumps({"type": _NAMES[type(event)], **values}, ensure_ascii=False)
+
+
+class Screen:
+    """A replay as a person reads it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._replies = 0
+        self._ended: ReplyEnded | None = None
+
+    def show(self, event: Event | Latency) -> None:
+        """Print one event."""
+        out = self._console
+        match event:
+            case SpeechStarted(at):
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  speech starts")
+            case SpeechEnded(at, decided_at):
+                out.print(
+                    f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  speech ends"
+                    f" [dim](settled at {decided_at / SAMPLE_RATE:.2f} s)[/]"
+                )
+                out.print("           [bold]→[/] ", end="")
+            case AudioPrefilled(at, tokens):
+                out.print(
+                    f"[dim]{at / SAMPLE_RATE:7.2f} s    {tokens} audio tokens in the KV cache[/]"
+                )
+            case ReplyDelta(text):
+                out.print(text, end="", style="bold", markup=False, highlight=False)
+                out.file.flush()
+            case ReplyEnded():
+                self._replies += 1
+                self._ended = event
+                out.print()
+            case Latency():
+                self._show_latency(event)
+
+    def _show_latency(self, latency: Latency) -> None:
+        ended = self._ended
+        assert ended is not None
+        rows = [
+            f"audio tokens  {ended.prefilled_before_end} of {ended.audio_tokens} were in the KV "
+            "cache before speech ended",
+            f"first text    {latency.compute_ms:.0f} ms after the endpoint was decided: "
+            f"encode {latency.encode_ms:.0f}, prefill {latency.prefill_ms:.0f}, "
+            f"first token {latency.first_token_ms:.0f}"
+            + (f", backlog {latency.backlog_ms:.0f}" if latency.backlog_ms else ""),
+            f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
+            f"hidden        {latency.encode_while_speaking_ms:.0f} ms of encoding and "
+            f"{latency.prefill_while_speaking_ms:.0f} ms of prefill while the speech went on",
+            f"speed         {latency.tokens_per_s:.0f} tokens/s",
+        ]
+        for row in rows:
+            self._console.print(f"           {row}", style="dim", highlight=False)
+
+    def close(self) -> None:
+        """Say so when there was nothing to answer."""
+        if not self._replies:
+            self._console.print("No speech was found in this recording.")

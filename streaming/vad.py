@@ -1,0 +1,89 @@
+"""Where speech starts and ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import webrtcvad
+
+from streaming.config import EndpointingConfig
+from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+
+IsSpeech = Callable[[Frame], bool]
+
+
+def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
+    """A maker of webrtcvad detectors; each has its own state."""
+
+    def make() -> IsSpeech:
+        detector = webrtcvad.Vad(aggressiveness)
+        return lambda frame: bool(detector.is_speech(frame.pcm, SAMPLE_RATE))
+
+    return make
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Speech has begun."""
+
+    at: int
+    """First sample of its first frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Speech is over."""
+
+    at: int
+    """One past the last sample of its last frame."""
+
+    decided_at: int
+    """One past the sample that settled it."""
+
+
+class Endpointer:
+    """Stage[Frame, Onset | Endpoint]: frame decisions with hysteresis.
+
+    `min_speech_frames` speech frames in a row begin an utterance, `min_silence_frames` silent ones
+    end it. So one stray frame changes nothing, in either direction.
+    """
+
+    def __init__(self, detector: Callable[[], IsSpeech], config: EndpointingConfig) -> None:
+        """`detector` makes the frame classifier; it is made anew whenever the stage is."""
+        self._make, self._config = detector, config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, the detector's state included."""
+        self._is_speech = self._make()
+        self._speaking = False
+        self._run = 0  # frames in a row that argue for a change
+        self._begun = 0  # first sample of the utterance
+        self._last = 0  # one past the last sample of speech
+        self._heard = 0  # one past the last sample pushed
+
+    def push(self, frame: Frame) -> list[Onset | Endpoint]:
+        """Take one frame; return the change it settles, if any."""
+        config = self._config
+        speech = self._is_speech(frame)
+        self._heard = frame.at + FRAME_SAMPLES
+        if speech:
+            self._last = self._heard
+        self._run = self._run + 1 if speech != self._speaking else 0
+        if not self._speaking and self._run == config.min_speech_frames:
+            self._speaking, self._run = True, 0
+            self._begun = self._heard - config.min_speech_frames * FRAME_SAMPLES
+            return [Onset(self._begun)]
+        too_long = self._heard - self._begun >= config.max_utterance_s * SAMPLE_RATE
+        if self._speaking and (self._run == config.min_silence_frames or too_long):
+            return [self._end()]
+        return []
+
+    def flush(self) -> list[Onset | Endpoint]:
+        """End an utterance that is still open."""
+        ended: list[Onset | Endpoint] = [self._end()] if self._speaking else []
+        self.reset()
+        return ended
+
+    def _end(self) -> Endpoint:
+        self._speaking, self._run = False, 0
+        return Endpoint(self._last, self._heard)
