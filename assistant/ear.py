@@ -302,8 +302,8 @@ class EarStream:
         block, ahead = self._ear.spans.block, self._look_ahead()
         done = []
         while self._heard >= self._encoded + block + ahead:
-            done.append(self._encode(self._encoded + block))
-        return self._tokens(done)
+            done.append(self._tokens(self._encode(self._encoded + block)))
+        return self._joined(done)
 
     @torch.inference_mode()
     def flush(self) -> Tensor:
@@ -318,10 +318,9 @@ class EarStream:
             beyond = max(0, self._heard - window)
             end = -(-beyond // stride) * stride + window
             while self._encoded < end:
-                done.append(self._encode(min(self._encoded + block, end)))
-        tokens = self._tokens(done)
+                done.append(self._tokens(self._encode(min(self._encoded + block, end))))
         self.reset()
-        return tokens
+        return self._joined(done)
 
     def _look_ahead(self) -> int:
         if self._cached is not None:
@@ -366,12 +365,19 @@ class EarStream:
         skip = first - start // FEATURE_SAMPLES
         return ear.aligner.fuse(speech, audio)[skip : skip + last - first]
 
-    def _tokens(self, features: list[Tensor]) -> Tensor:
+    def _tokens(self, features: Tensor) -> Tensor:
+        """Audio tokens of the windows that one block's features complete.
+
+        Block by block even when several came at once: sums in other shapes round otherwise, and
+        what comes out must not depend on how the input was cut, to the last bit.
+        """
         aligner = self._ear.aligner
-        if not features:
-            return torch.zeros(0, aligner.projection.out_features, device=self._ear.device)
-        joined = torch.cat([*([self._pending] if self._pending.numel() else []), *features])
+        joined = torch.cat([self._pending, features]) if self._pending.numel() else features
         windows = aligner.windows(joined)
         self._pending = joined[len(windows) * aligner.config.stride_features :]
         tokens: Tensor = aligner(windows)
         return tokens.flatten(0, 1)
+
+    def _joined(self, tokens: list[Tensor]) -> Tensor:
+        width = self._ear.aligner.projection.out_features
+        return torch.cat([torch.zeros(0, width, device=self._ear.device), *tokens])

@@ -1,0 +1,325 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from assistant.config import ModelConfig
+from assistant.errors import ConfigError
+from assistant.presets import load_preset, read_yaml, shipped_config
+
+TEXT = shipped_config().read_text()
+PRESETS = list(yaml.safe_load(TEXT)["presets"])
+NOTHING = object()
+
+
+def changed(folder: Path, key: str, value: object) -> Path:
+    """The shipped file with one key set, or taken out where `value` is NOTHING."""
+    values = yaml.safe_load(TEXT)
+    *parents, last = key.split(".")
+    section: Any = values
+    for parent in parents:
+        section = section[parent]
+    if value is NOTHING:
+        del section[last]
+    else:
+        section[last] = value
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def load(path: Path, name: str) -> ModelConfig:
+    return load_preset(path, name)[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_shipped_preset_is_valid(name: str) -> None:
+    assert load_preset(shipped_config(), name)[0] == name
+
+
+def test_the_file_chooses_the_preset_unless_one_is_named(tmp_path: Path) -> None:
+    assert load_preset(shipped_config())[0] == "nano"
+    path = changed(tmp_path, "preset", "tiny")
+    assert load_preset(path)[0] == "tiny"
+    assert load_preset(path, "nano")[0] == "nano"
+
+
+@pytest.mark.parametrize("name", ["salmonn-7b", "salmonn-13b"])
+def test_the_salmonn_presets_have_the_published_values(name: str) -> None:
+    config = load(shipped_config(), name)
+    assert config.aligner.model_dump() == {
+        "window_features": 17,
+        "stride_features": 17,
+        "queries": 1,
+        "qformer": {"layers": 2, "width": 768, "heads": 12, "mlp_width": 3072, "dropout": 0.1},
+        "token_length": None,
+    }
+    assert config.llm.lora is not None
+    assert config.llm.lora.model_dump() == {
+        "rank": 8,
+        "alpha": 32.0,
+        "dropout": 0.1,
+        "targets": ["q_proj", "v_proj"],
+        "scale": None,
+    }
+    generation = config.generation.model_dump()
+    assert generation.pop("seed") is not None
+    assert generation == {
+        "max_new_tokens": 200,
+        "beams": 4,
+        "sample": False,
+        "temperature": 1.0,
+        "top_p": 0.9,
+        "repetition_penalty": 1.0,
+        "length_penalty": 1.0,
+    }
+    assert config.prompt.template == "USER: <Speech>{audio}</Speech> {instruction}\nASSISTANT:"
+    assert config.prompt.bos
+    assert config.prompt.stop == ["</s>"]
+    assert (config.encoding.mode, config.encoding.pad_to_s) == ("recompute", 30.0)
+
+
+def test_the_salmonn_presets_name_the_published_parts() -> None:
+    large, small = load(shipped_config(), "salmonn-13b"), load(shipped_config(), "salmonn-7b")
+    assert "hub:lmsys/vicuna-13b-v1.1" in large.llm.weights
+    assert "hub:lmsys/vicuna-7b-v1.5" in small.llm.weights
+    assert (large.checkpoint, small.checkpoint) == (
+        "models/salmonn_v1.pth",
+        "models/salmonn_7b_v0.pth",
+    )
+
+
+WRONG = [
+    # unknown keys, at every depth
+    ("volume", 1),
+    ("llm.colour", "red"),
+    ("aligner.qformer.depth", 2),
+    ("llm.lora.bias", "none"),
+    # wrong types: nothing is converted
+    ("aligner.queries", "2"),
+    ("aligner.queries", 2.0),
+    ("aligner.queries", True),
+    ("aligner.queries", None),
+    ("generation.sample", 1),
+    ("generation.temperature", "warm"),
+    ("prompt.bos", "yes"),
+    ("prompt.template", 5),
+    ("llm.weights", "models/llm"),
+    ("llm.lora.targets", "q_proj"),
+    ("llm.lora", 8),
+    ("encoding", "cached"),
+    ("device", 0),
+    # not one of the choices
+    ("encoding.mode", "streamed"),
+    ("llm.dtype", "float64"),
+    ("llm.quantisation", "3bit"),
+    ("llm.placement", "double"),
+    # one step out of range
+    *((f"aligner.{key}", 0) for key in ("window_features", "stride_features", "queries")),
+    *((f"aligner.qformer.{key}", 0) for key in ("layers", "width", "heads", "mlp_width")),
+    *((f"encoding.{key}", 0) for key in ("block_windows", "horizon_blocks", "overlap_blocks")),
+    *((f"generation.{key}", 0) for key in ("max_new_tokens", "beams", "repetition_penalty")),
+    ("encoding.left_context_s", 0.0),
+    ("encoding.look_ahead_s", -0.01),
+    ("encoding.pad_to_s", -0.01),
+    ("aligner.qformer.dropout", -0.01),
+    ("aligner.qformer.dropout", 1.0),
+    ("aligner.token_length", 0.0),
+    ("llm.lora.rank", 0),
+    ("llm.lora.alpha", 0.0),
+    ("llm.lora.dropout", 1.0),
+    ("llm.lora.scale", -0.01),
+    ("generation.temperature", 0.0),
+    ("generation.top_p", 0.0),
+    ("generation.top_p", 1.01),
+    ("generation.top_p", float("nan")),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), WRONG)
+def test_a_wrong_value_is_an_error_that_names_its_key(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(changed(tmp_path, f"presets.nano.{key}", value), "nano")
+    assert str(error.value).startswith(f"presets.nano.{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("encoding.look_ahead_s", 0.0),
+        ("encoding.pad_to_s", 0),
+        ("encoding.overlap_blocks", 22),
+        ("aligner.qformer.dropout", 0.0),
+        ("aligner.qformer.dropout", 0.99),
+        ("aligner.token_length", None),
+        ("aligner.queries", 1),
+        ("llm.lora", None),
+        ("llm.lora.scale", 0.0),
+        ("llm.lora.alpha", 32),
+        ("generation.top_p", 1.0),
+        ("generation.top_p", 0.01),
+        ("generation.length_penalty", -1.0),
+        ("checkpoint", None),
+    ],
+)
+def test_the_last_value_in_range_is_taken(tmp_path: Path, key: str, value: object) -> None:
+    found: Any = load(changed(tmp_path, f"presets.nano.{key}", value), "nano")
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    "key", ["speech_encoder", "speech_encoder.weights", "audio_encoder", "llm", "llm.weights"]
+)
+def test_what_has_no_default_must_be_there(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^presets\.nano\.{re.escape(key)}: Field required$"):
+        load(changed(tmp_path, f"presets.nano.{key}", NOTHING), "nano")
+
+
+def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
+    llm = {"weights": ["toy:3"], "dtyp": "float32", "lora": {"rank": 0}}
+    with pytest.raises(ConfigError) as error:
+        load(changed(tmp_path, "presets.tiny.llm", llm), "tiny")
+    assert str(error.value).count("presets.tiny.llm.") == 2
+    assert "presets.tiny.llm.dtyp: unknown key" in str(error.value)
+    assert "presets.tiny.llm.lora.rank: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "where", "what"),
+    [
+        ("aligner.stride_features", 8, "", "stride_features = window_features"),
+        ("aligner", {"window_features": 12, "stride_features": 12}, "", "multiple of 8"),
+        ("encoding.overlap_blocks", 23, ".encoding", "less than horizon_blocks"),
+        ("prompt.template", "{instruction}", ".prompt", "{audio} exactly once"),
+        ("prompt.template", "{audio}", ".prompt", "{instruction} exactly once"),
+        ("prompt.template", "{audio}{audio}{instruction}", ".prompt", "{audio} exactly once"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_an_error(
+    tmp_path: Path, key: str, value: object, where: str, what: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(changed(tmp_path, f"presets.nano.{key}", value), "nano")
+    assert str(error.value).startswith(f"presets.nano{where}: ")
+    assert what in str(error.value)
+
+
+def test_recompute_mode_takes_any_window_and_stride(tmp_path: Path) -> None:
+    path = changed(tmp_path, "presets.salmonn-7b.aligner.stride_features", 9)
+    assert load(path, "salmonn-7b").aligner.stride_features == 9
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_configuration_cannot_be_changed(name: str) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(shipped_config(), name).device = "cpu"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected sections, found NoneType"),
+        (b"- nano\n", "expected sections, found list"),
+        (b"nano", "expected sections, found str"),
+        (b"preset: [", "not YAML"),
+        (b"\tpreset: nano", "not YAML"),
+        (b"preset: \xff", "not YAML"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_an_error_that_names_it(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: {message}"):
+        read_yaml(path)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: \w"):
+            load_preset(path)
+
+
+@pytest.mark.parametrize("presets", [NOTHING, None, ["nano"], "nano"])
+def test_a_file_without_presets_is_an_error(tmp_path: Path, presets: object) -> None:
+    with pytest.raises(ConfigError, match="presets: expected a section"):
+        load_preset(changed(tmp_path, "presets", presets))
+
+
+@pytest.mark.parametrize("chosen", [NOTHING, None, "nanno", 7, ["nano"]])
+def test_an_unknown_preset_is_an_error_that_lists_the_known(
+    tmp_path: Path, chosen: object
+) -> None:
+    with pytest.raises(ConfigError, match="preset: unknown .*; known: .*nano") as error:
+        load_preset(changed(tmp_path, "preset", chosen))
+    assert all(name in str(error.value) for name in PRESETS)
+
+
+def test_an_empty_preset_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^presets\.nano: .*got None"):
+        load_preset(changed(tmp_path, "presets.nano", None))
+
+
+def test_a_preset_named_by_a_number_is_listed_like_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("preset: 7\npresets: {7: {}, nano: {}}\n")
+    with pytest.raises(ConfigError, match="preset: unknown 7; known: 7, nano"):
+        load_preset(path)
+
+
+# --- the shipped file explains itself -------------------------------------------------------------
+
+SELF_EXPLANATORY = {
+    *(f"presets.nano.aligner.qformer.{key}" for key in ("layers", "width", "heads", "mlp_width")),
+    *(f"presets.nano.llm.lora.{key}" for key in ("rank", "targets")),
+    *(
+        f"presets.nano.generation.{key}"
+        for key in ("max_new_tokens", "temperature", "repetition_penalty")
+    ),
+    "presets.nano.llm.weights",  # explained at speech_encoder
+}
+
+
+def undocumented(text: str) -> set[str]:
+    """Keys with a value, in the sections that teach, and no comment on their line or above it."""
+    found, path, above = set(), list[tuple[int, str]](), ""
+    for line in text.splitlines():
+        if match := re.match(r"( *)([\w-]+):(?= |$)(.*)", line):
+            indent, key, value = len(match[1]), match[2], match[3].strip()
+            path = [*((i, k) for i, k in path if i < indent), (indent, key)]
+            name = ".".join(k for _, k in path)
+            has_value = bool(value) and not value.startswith("#")
+            taught = name.startswith(("presets.nano.", "endpointing."))
+            if taught and has_value and " # " not in line and not above.startswith("#"):
+                found.add(name)
+        above = line.strip()
+    return found
+
+
+def test_every_key_of_nano_and_endpointing_is_explained_where_it_stands() -> None:
+    assert undocumented(TEXT) - SELF_EXPLANATORY == set()
+
+
+@pytest.mark.parametrize("value", ["3", "0.5", "soft", "null"])
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [
+        ("endpointing:", "endpointing.knob"),
+        ("    generation:", "presets.nano.generation.knob"),
+        ("      qformer:", "presets.nano.aligner.qformer.knob"),
+    ],
+)
+def test_a_new_key_without_a_word_is_noticed(section: str, name: str, value: str) -> None:
+    indent = " " * (len(section) - len(section.lstrip()) + 2)
+    start, end = TEXT.split(f"\n{section}\n", 1)
+    text = f"{start}\n{section}\n{indent}knob: {value}\n{end}"
+    assert undocumented(text) - SELF_EXPLANATORY == {name}
+    explained = text.replace(f"knob: {value}\n", f"knob: {value} # metres\n")
+    assert undocumented(explained) - SELF_EXPLANATORY == set()

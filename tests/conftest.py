@@ -1,0 +1,42 @@
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from assistant.config import ModelConfig
+from assistant.model import Salmonn, load
+from assistant.presets import load_preset, shipped_config
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Results must not depend on how many cores share a sum."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    return load_preset(shipped_config(), "tiny")[1]
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_config: ModelConfig) -> Salmonn:
+    return load(tiny_config)
+
+
+@pytest.fixture(scope="session")
+def nano() -> Salmonn:
+    with warnings.catch_warnings():
+        return load(load_preset(shipped_config(), "nano")[1])
+
+
+@pytest.fixture(scope="session")
+def parity() -> Path:
+    """Tensors of the reference implementation; they lie beside a developer's checkout."""
+    folder = SHARED / "parity"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/parity beside this checkout")
+    return folder

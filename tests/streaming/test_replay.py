@@ -1,0 +1,52 @@
+import time
+
+import pytest
+
+from streaming.events import ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
+from streaming.frames import FRAME_SAMPLES
+from streaming.replay import Latency, Stopwatch, replay
+from streaming.session import Work
+from tests.streaming.fakes import converse, pcm, session
+
+SCRIPT = "..SSSS" + "." * 10 + "SSSSS" + "." * 10
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 320, 640, 1001, 1_000_000])
+def test_events_do_not_depend_on_the_chunks(chunk: int) -> None:
+    found = list(replay(session(), pcm(SCRIPT), chunk_bytes=chunk))
+    events = [e for e in found if not isinstance(e, Latency)]
+    assert events == converse(session(), [pcm(SCRIPT)])
+    assert sum(isinstance(e, Latency) for e in found) == 2
+
+
+def test_realtime_keeps_to_the_audio_clock() -> None:
+    begin = time.perf_counter()
+    events = [e for e in replay(session(), pcm(SCRIPT), realtime=True)]
+    assert time.perf_counter() - begin >= 0.99 * 31 * 0.02
+    assert [e for e in events if not isinstance(e, Latency)] == converse(session(), [pcm(SCRIPT)])
+
+
+def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
+    watch = Stopwatch()
+    steps = [
+        (Work.FRAME, 0.001, [SpeechStarted(0)]),
+        (Work.ENCODE, 0.010, []),
+        (Work.PREFILL, 0.020, []),
+        (Work.FRAME, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
+        (Work.ENCODE, 0.030, []),
+        (Work.PREFILL, 0.040, []),
+        (Work.DECODE, 0.050, []),
+        (Work.DECODE, 0.050, [ReplyDelta("a")]),
+        (Work.DECODE, 0.100, [ReplyDelta("b")]),
+    ]
+    assert all(watch.count(*step) is None for step in steps)
+    latency = watch.count(Work.DECODE, 0.0, [ReplyEnded(2, 1, 4)])
+    assert latency is not None
+    assert latency.endpoint_wait_ms == pytest.approx(200)
+    assert latency.encode_while_speaking_ms == pytest.approx(10)
+    assert latency.prefill_while_speaking_ms == pytest.approx(20)
+    assert latency.encode_ms == pytest.approx(30)
+    assert latency.prefill_ms == pytest.approx(40)
+    assert latency.first_token_ms == pytest.approx(100)
+    assert latency.compute_ms == pytest.approx(170)
+    assert latency.tokens_per_s == pytest.approx(20)

@@ -1,0 +1,81 @@
+"""One frame either side of every threshold, and the laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.config import EndpointingConfig
+from streaming.frames import FRAME_SAMPLES, Framer
+from streaming.vad import Endpoint, Endpointer, Onset, webrtc
+from tests.streaming.fakes import CONFIG, loudness, pcm
+
+
+def changes(script: str, config: EndpointingConfig = CONFIG) -> list[tuple[str, int]]:
+    """Changes as (kind, frame index)."""
+    endpointer = Endpointer(lambda: loudness, config)
+    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    names = {Onset: "start", Endpoint: "end"}
+    return [(names[type(c)], c.at // FRAME_SAMPLES) for c in found]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("..SS........", []),
+        ("..SSS.......", [("start", 2)]),
+        ("..SSS........", [("start", 2), ("end", 5)]),
+        ("..SSS.......S........", [("start", 2), ("end", 13)]),
+        ("..SS.S.SS.S.....", []),
+        ("SSS........SSS........", [("start", 0), ("end", 3), ("start", 11), ("end", 14)]),
+    ],
+)
+def test_endpoints(script: str, expected: list[tuple[str, int]]) -> None:
+    assert changes(script) == expected
+
+
+@pytest.mark.parametrize(("frames", "ends"), [(49, 0), (50, 1), (52, 1), (53, 1), (100, 2)])
+def test_too_long_an_utterance_is_split(frames: int, ends: int) -> None:
+    config = CONFIG.model_copy(update={"max_utterance_s": 1.0})
+    found = changes("S" * frames, config)
+    assert [kind for kind, _ in found].count("end") == ends
+    if frames >= 53:  # the next one starts where the last one ended
+        assert found[1:3] == [("end", 50), ("start", 50)]
+
+
+def test_when_an_endpoint_was_settled() -> None:
+    endpointer = Endpointer(lambda: loudness, CONFIG)
+    found = [c for f in Framer().push(pcm("SSSS" + "." * 8)) for c in endpointer.push(f)]
+    assert found == [Onset(0), Endpoint(4 * FRAME_SAMPLES, 12 * FRAME_SAMPLES)]
+
+
+def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
+    frames = Framer().push(pcm("SSSS."))
+    endpointer = Endpointer(lambda: loudness, CONFIG)
+    for frame in frames:
+        endpointer.push(frame)
+    assert endpointer.flush() == [Endpoint(4 * FRAME_SAMPLES, 5 * FRAME_SAMPLES)]
+    assert endpointer.flush() == []
+    for frame in frames:
+        endpointer.push(frame)
+    endpointer.reset()
+    assert endpointer.flush() == []
+
+
+@given(st.text("S.", max_size=60))
+def test_a_flushed_or_reset_endpointer_is_as_new(script: str) -> None:
+    """With the real detector, whose own state must go too."""
+    rng = np.random.default_rng(0)
+    audio = np.frombuffer(pcm(script), "<i2") * rng.uniform(0.2, 1, len(script) * FRAME_SAMPLES)
+    frames = Framer().push(audio.astype("<i2").tobytes())
+
+    def run(endpointer: Endpointer) -> list[Onset | Endpoint]:
+        return [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
+
+    used = Endpointer(webrtc(2), CONFIG)
+    first = run(used)
+    assert run(used) == first
+    for frame in frames:
+        used.push(frame)
+    used.reset()
+    assert run(used) == first
