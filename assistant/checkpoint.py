@@ -27,6 +27,8 @@ from assistant.llm import lora_parameters
 from assistant.weights import read_state, sha256
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
+FORMAT = 1
+"""Of our folder; raised when its meaning changes."""
 
 
 class Card(BaseModel):
@@ -34,7 +36,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = FORMAT
     preset: str
     """Preset whose shapes these weights have."""
 
@@ -227,18 +229,22 @@ def read_card(folder: Path) -> Card:
     """The card of a folder of ours.
 
     Raises:
-        CheckpointError: there is none, or it is not one.
+        CheckpointError: there is none, it is not one, or it is of a newer format.
     """
+    path = folder / CARD
     try:
-        return Card.model_validate(json.loads((folder / CARD).read_text()))
+        values = json.loads(path.read_text(encoding="utf-8"))
+        newer = isinstance(values, dict) and values.get("format", FORMAT) != FORMAT
+        card = None if newer else Card.model_validate(values)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / CARD}: not a card of ours ({error})") from error
+        raise CheckpointError(f"{path}: not a card of ours ({error})") from error
+    if card is None:
+        raise CheckpointError(f"{path}: format {values['format']} is newer than this program")
+    return card
 
 
 def _read_folder(folder: Path) -> TrainedWeights:
     card = read_card(folder)
-    if card.format != 1:
-        raise CheckpointError(f"{folder}: format {card.format} is newer than this program")
     state = read_state(folder / WEIGHTS)
     if (found := sha256(folder / WEIGHTS)) != card.weights_sha256:
         raise CheckpointError(f"{folder / WEIGHTS}: sha256 {found} is not the card's")

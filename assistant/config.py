@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 class Section(BaseModel):
     """A part of the configuration: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PartConfig(Section):
@@ -65,6 +65,12 @@ class QFormerConfig(Section):
     mlp_width: PositiveInt = 3072
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Probability, in training only."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError("width must be a multiple of heads")
+        return self
 
 
 class AlignerConfig(Section):

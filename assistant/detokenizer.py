@@ -20,6 +20,30 @@ def _byte_alphabet() -> dict[str, int]:
 _BYTES = _byte_alphabet()
 
 
+class Pieces:
+    """A tokenizer's tokens as bytes. Made once per model: reading a tokenizer takes 0.2 s."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._special = frozenset(tokenizer.all_special_ids)
+        decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
+        self.byte_level = decoder.get("type") == "ByteLevel"
+        """Bytes are written as GPT-2 does; else as SentencePiece does."""
+
+    def bytes(self, token: int) -> bytes:
+        """What `token` stands for; nothing for special tokens and ids beyond the vocabulary."""
+        piece = None if token in self._special else self._tokenizer.convert_ids_to_tokens(token)
+        if piece is None:
+            return b""
+        if self.byte_level:
+            if all(c in _BYTES for c in piece):
+                return bytes(_BYTES[c] for c in piece)
+            return str(piece).encode()  # a token added by name, such as a tool marker
+        if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+            return bytes([int(piece[3:5], 16)])
+        return str(piece).replace(SPACE_MARK, " ").encode()
+
+
 class Detokenizer:
     """One answer's tokens as text.
 
@@ -27,22 +51,14 @@ class Detokenizer:
     come; what is not yet a character waits. Bytes that can never become one show as U+FFFD.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
-        self._special = set(tokenizer.all_special_ids)
-        decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
-        self._byte_level = decoder.get("type") == "ByteLevel"
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._start = not self._byte_level  # SentencePiece puts a space before the first word
+        self._start = not pieces.byte_level  # SentencePiece puts a space before the first word
 
     def push(self, token: int) -> str:
         """Text that `token` completes; may be empty."""
-        if token in self._special:
-            return ""
-        piece = self._tokenizer.convert_ids_to_tokens(token)
-        if piece is None:  # beyond the vocabulary: models may pad their tables
-            return ""
-        text = self._utf8.decode(self._bytes(piece))
+        text = self._utf8.decode(self._pieces.bytes(token))
         if self._start and text:
             self._start = False
             text = text.removeprefix(" ")
@@ -51,12 +67,3 @@ class Detokenizer:
     def flush(self) -> str:
         """What is left when no token follows: U+FFFD where a character stayed unfinished."""
         return self._utf8.decode(b"", final=True)
-
-    def _bytes(self, piece: str) -> bytes:
-        if self._byte_level:
-            if all(c in _BYTES for c in piece):
-                return bytes(_BYTES[c] for c in piece)
-            return piece.encode()  # a token added by name, such as a tool marker
-        if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-            return bytes([int(piece[3:5], 16)])
-        return piece.replace(SPACE_MARK, " ").encode()

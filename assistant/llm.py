@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
-from assistant.detokenizer import Detokenizer
+from assistant.detokenizer import Detokenizer, Pieces
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 
 
@@ -41,6 +41,7 @@ class Llm:
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
+        self._pieces = Pieces(tokenizer)
 
     @property
     def width(self) -> int:
@@ -80,7 +81,7 @@ class Llm:
 
     def detokenizer(self) -> Detokenizer:
         """Begin to turn an answer's tokens into text."""
-        return Detokenizer(self.tokenizer)
+        return Detokenizer(self._pieces)
 
     @torch.inference_mode()
     def beam_search(self, embeds: Tensor, config: GenerationConfig) -> list[int]:
@@ -96,8 +97,8 @@ class Llm:
             min_length=1,
             repetition_penalty=config.repetition_penalty,
             length_penalty=config.length_penalty,
-            eos_token_id=sorted(self.stop_ids),
-            pad_token_id=min(self.stop_ids),
+            eos_token_id=sorted(self.stop_ids) or None,
+            pad_token_id=min(self.stop_ids, default=0),
         )
         return [i for i in out[0].tolist() if i not in self.stop_ids]
 
@@ -155,8 +156,8 @@ class LlmCache:
             raise RuntimeError("next_token() needs extend() first")
         logits = _penalise(self._logits, self._seen, config.repetition_penalty)
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
-        self._seen.append(token)
         if token not in self._llm.stop_ids:
+            self._seen.append(token)
             self.extend(self._llm.embed([token]))
         return token
 

@@ -25,7 +25,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: missing, not YAML, or not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -72,5 +72,5 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
         raise ConfigError(f"{path}: presets: expected a section")
     chosen = name or values.get("preset")
     if not isinstance(chosen, str) or chosen not in presets:
-        raise ConfigError(f"preset: unknown {chosen!r}; known: {', '.join(presets)}")
+        raise ConfigError(f"preset: unknown {chosen!r}; known: {', '.join(map(str, presets))}")
     return chosen, validate(ModelConfig, presets[chosen], f"presets.{chosen}")

@@ -36,7 +36,9 @@ class Prompt:
 @cache
 def tasks() -> dict[str, str]:
     """The named tasks, each with the instruction that asks for it (`prompts.yaml`)."""
-    loaded: dict[str, str] = yaml.safe_load(Path(__file__).with_name("prompts.yaml").read_text())
+    loaded: dict[str, str] = yaml.safe_load(
+        Path(__file__).with_name("prompts.yaml").read_text(encoding="utf-8")
+    )
     return loaded
 
 

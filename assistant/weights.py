@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from assistant.errors import CheckpointError
+
+UNREADABLE = (
+    safetensors.SafetensorError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
+"""What torch's reader raises when bytes are not the pickle it takes them for."""
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -29,12 +44,10 @@ def read_state(path: Path) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path}: not readable as weights ({error})") from error
-    except Exception as error:  # pickle's own errors share no base below Exception
-        if type(error).__module__ not in ("_pickle", "pickle"):
-            raise
+    except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: refused, it holds more than tensors ({error})") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"{path}: not readable as weights ({error})") from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f"{path}: expected a dictionary, found {type(loaded).__name__}")
     return loaded

@@ -150,6 +150,41 @@ def convert(
         typer.echo(f"left out: {key}")
 
 
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of data, features and runs.")]
+
+
+@app.command()
+def data(
+    recipe: Annotated[Path, typer.Argument(help="assistant/training/nano-0-data.yaml or yours.")],
+    source: Annotated[Path, typer.Option("--data", help="Folder with text/ and speech/.")],
+    runs: RunsOption = Path("runs"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    config: ConfigOption = None,
+) -> None:
+    """Make the recordings and features that training reads; goes on where it stopped."""
+    from assistant.training.prepare import load_data_config, prepare
+
+    wanted = load_data_config(recipe)
+    model = load_config(config or shipped_config(), wanted.preset).model
+    prepare(wanted, model, source, runs, workers)
+
+
+@app.command()
+def train(
+    stage: Annotated[Path, typer.Argument(help="A stage, such as assistant/training/*.yaml.")],
+    runs: RunsOption = Path("runs"),
+    config: ConfigOption = None,
+) -> None:
+    """Train a stage, or go on with it; its run is named after the file."""
+    from assistant.training.config import load_stage
+    from assistant.training.run import run_stage
+
+    settings = load_stage(stage)
+    model = load_config(config or shipped_config(), settings.preset).model
+    folder = run_stage(model, settings, runs, stage.stem)
+    typer.echo(f"{folder}: state.pt, log.csv, figures.csv")
+
+
 @app.command()
 def tasks() -> None:
     """List the named tasks and their instructions."""

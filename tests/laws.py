@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 def cuts(length: int) -> st.SearchStrategy[list[slice]]:
     """Every way to cut a sequence of `length`: anywhere, empty pieces included."""
     points = st.lists(st.integers(0, length), max_size=12).map(sorted)
-    return points.map(
-        lambda p: [slice(a, b) for a, b in zip([0, *p], [*p, length], strict=True)]
-    )
+    return points.map(lambda p: [slice(a, b) for a, b in zip([0, *p], [*p, length], strict=True)])
 
 
 def run(stage: Any, chunks: Iterable[Any]) -> list[Any]:

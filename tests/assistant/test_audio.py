@@ -121,9 +121,10 @@ def test_a_cut_off_flac_never_raises_anything_else(tmp_path: Path) -> None:
     for kept in (10, 60, 200, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:kept])
         try:
-            assert np.isfinite(audio.load(path)).all()
-        except AudioError as error:
-            assert str(path) in str(error)
+            heard = audio.load(path)
+        except AudioError:
+            continue
+        assert np.isfinite(heard).all()
 
 
 @pytest.mark.parametrize("rate", [0, 999, 768_001])

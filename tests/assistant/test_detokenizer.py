@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from assistant.detokenizer import Detokenizer
+from assistant.detokenizer import Detokenizer, Pieces
 from assistant.tiny import toy_llm
 
 BYTE_LEVEL = toy_llm(3)[1]
@@ -42,7 +42,7 @@ def ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 def deltas(tokenizer: PreTrainedTokenizerBase, pieces: list[str]) -> list[str]:
     """What each piece shows, and last what flush shows."""
-    detokenizer = Detokenizer(tokenizer)
+    detokenizer = Detokenizer(Pieces(tokenizer))
     shown = [detokenizer.push(tokenizer.convert_tokens_to_ids(piece)) for piece in pieces]
     return [*shown, detokenizer.flush()]
 
@@ -51,7 +51,7 @@ def deltas(tokenizer: PreTrainedTokenizerBase, pieces: list[str]) -> list[str]:
 @given(st.text())
 def test_bytes_come_back_as_the_text_and_each_character_as_soon_as_it_is_whole(text: str) -> None:
     assume("<s>" not in text and "</s>" not in text)
-    detokenizer, raw, shown = Detokenizer(BYTE_LEVEL), text.encode(), ""
+    detokenizer, raw, shown = Detokenizer(Pieces(BYTE_LEVEL)), text.encode(), ""
     for count, token in enumerate(ids(BYTE_LEVEL, text), 1):
         delta = detokenizer.push(token)
         assert "\ufffd" in text or "\ufffd" not in delta
@@ -65,7 +65,7 @@ def test_bytes_come_back_as_the_text_and_each_character_as_soon_as_it_is_whole(t
 @given(st.text(st.one_of(st.sampled_from("hi you é"), st.characters(codec="utf-8"))))
 def test_sentence_pieces_come_back_as_the_text(text: str) -> None:
     assume("▁" not in text and "<" not in text)
-    detokenizer = Detokenizer(SENTENCE_PIECE)
+    detokenizer = Detokenizer(Pieces(SENTENCE_PIECE))
     shown = [detokenizer.push(token) for token in ids(SENTENCE_PIECE, text)]
     assert "\ufffd" in text or not any("\ufffd" in delta for delta in shown)
     assert "".join(shown) == text == SENTENCE_PIECE.decode(ids(SENTENCE_PIECE, text))
@@ -91,7 +91,7 @@ def test_sentence_pieces_one_by_one(pieces: list[str], shown: list[str]) -> None
 
 
 def test_an_unfinished_character_shows_as_a_replacement_on_flush_only() -> None:
-    detokenizer = Detokenizer(BYTE_LEVEL)
+    detokenizer = Detokenizer(Pieces(BYTE_LEVEL))
     shown = [detokenizer.push(token) for token in ids(BYTE_LEVEL, "a😀")[:-1]]
     assert shown == ["a", "", "", ""]
     assert detokenizer.flush() == "\ufffd"
@@ -105,11 +105,11 @@ def test_special_tokens_give_nothing(tokenizer: PreTrainedTokenizerBase, special
 
 @pytest.mark.parametrize("tokenizer", [BYTE_LEVEL, SENTENCE_PIECE])
 def test_a_token_beyond_the_vocabulary_gives_nothing(tokenizer: PreTrainedTokenizerBase) -> None:
-    assert Detokenizer(tokenizer).push(len(tokenizer)) == ""
+    assert Detokenizer(Pieces(tokenizer)).push(len(tokenizer)) == ""
 
 
 def test_bytes_keep_the_first_space() -> None:
-    detokenizer = Detokenizer(BYTE_LEVEL)
+    detokenizer = Detokenizer(Pieces(BYTE_LEVEL))
     assert "".join(map(detokenizer.push, ids(BYTE_LEVEL, " a"))) == " a"
 
 
@@ -120,7 +120,7 @@ def test_a_token_added_by_name_shows_its_name() -> None:
 
 
 def test_answers_do_not_share_state() -> None:
-    first, second = Detokenizer(SENTENCE_PIECE), Detokenizer(SENTENCE_PIECE)
+    first, second = Detokenizer(Pieces(SENTENCE_PIECE)), Detokenizer(Pieces(SENTENCE_PIECE))
     half, word = SENTENCE_PIECE.convert_tokens_to_ids(["<0xE2>", "▁hi"])
     assert first.push(half) == ""
     assert second.push(word) == "hi"

@@ -162,6 +162,4 @@ def test_windows_may_overlap() -> None:
 def test_without_beats() -> None:
     ear = build_ear(TINY.model_copy(update={"audio_encoder": None}), llm_width=24)
     samples = sound(3 * BLOCK)
-    torch.testing.assert_close(
-        stream(ear, [samples]), ear.hear(samples), atol=TOLERANCE, rtol=0
-    )
+    torch.testing.assert_close(stream(ear, [samples]), ear.hear(samples), atol=TOLERANCE, rtol=0)

@@ -133,9 +133,7 @@ def test_llm_input(model: Salmonn, samples: torch.Tensor, reference: Arrays) -> 
 @pytest.mark.parametrize(
     ("scale", "file"), [(None, "ref_single_3s2.npz"), (2.0, "ref_lora_scale2.npz")]
 )
-def test_prefill_logits(
-    parity: Path, reference: Arrays, scale: float | None, file: str
-) -> None:
+def test_prefill_logits(parity: Path, reference: Arrays, scale: float | None, file: str) -> None:
     scaled = load(config(parity, scale))
     embeds = torch.from_numpy(reference["gen_inputs_embeds"])
     with torch.inference_mode():
@@ -144,9 +142,7 @@ def test_prefill_logits(
     close(logits, theirs[:, :512], 1e-3)  # the last column is a random [PAD] row
 
 
-def test_greedy_ids_from_samples(
-    model: Salmonn, samples: torch.Tensor, reference: Arrays
-) -> None:
+def test_greedy_ids_from_samples(model: Salmonn, samples: torch.Tensor, reference: Arrays) -> None:
     before, after = model.prompt.ids(model.llm, INSTRUCTION)
     cache = model.llm.cache()
     for part in (model.llm.embed(before), model.ear.hear(samples), model.llm.embed(after)):

@@ -7,13 +7,33 @@ from assistant.llm import Llm
 from assistant.presets import load_preset, shipped_config
 from assistant.prompt import Prompt, instruction, tasks
 
-SALMONNS_TASKS = """
-    asr asr_zh asr_de translation_ec translation_en2ja translation_en2de audiocaption
-    audiocaption_v2 QA gender_QA phone_recognition speech_query emotion_recognition
-    lyrics_recognition audio_speech_description fluent_speech_audio speaker_verification
-    speech_separation audio_story_telling speech_audio_query speech_audio_coreasoning slot_filling
-    music_description keywords speaker_diarization_asr
-""".split()
+SALMONNS_TASKS = [
+    "asr",
+    "asr_zh",
+    "asr_de",
+    "translation_ec",
+    "translation_en2ja",
+    "translation_en2de",
+    "audiocaption",
+    "audiocaption_v2",
+    "QA",
+    "gender_QA",
+    "phone_recognition",
+    "speech_query",
+    "emotion_recognition",
+    "lyrics_recognition",
+    "audio_speech_description",
+    "fluent_speech_audio",
+    "speaker_verification",
+    "speech_separation",
+    "audio_story_telling",
+    "speech_audio_query",
+    "speech_audio_coreasoning",
+    "slot_filling",
+    "music_description",
+    "keywords",
+    "speaker_diarization_asr",
+]
 ASKING = {"QA", "gender_QA", "slot_filling"}
 
 

@@ -88,7 +88,10 @@ def ctranslate2_bytes(model: whisper.Whisper, kind: int = 4) -> bytes:
 
     def linear(theirs: str, *ours: str) -> None:
         weights = [state[f"{name}.weight"] for name in ours]
-        biases = [state.get(f"{name}.bias", torch.zeros(len(w))) for name, w in zip(ours, weights)]
+        biases = [
+            state.get(f"{name}.bias", torch.zeros(len(w)))
+            for name, w in zip(ours, weights, strict=True)
+        ]
         variables[f"{theirs}/weight"] = torch.cat(weights)
         variables[f"{theirs}/bias"] = torch.cat([b.half() for b in biases])
 

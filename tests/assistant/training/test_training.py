@@ -1,0 +1,144 @@
+"""Both stages on the tiny preset: they learn, and resume to the same numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from assistant.config import ModelConfig
+from assistant.errors import ConfigError
+from assistant.training import manifest
+from assistant.training.batches import batches
+from assistant.training.config import StageConfig, load_stage
+from assistant.training.ctc import plain, word_error_rate
+from assistant.training.features import FeatureStore, extract
+from assistant.training.manifest import Row
+from assistant.training.run import run_stage
+from assistant.weights import read_state
+
+WORDS = ["on", "off", "up"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig) -> Path:
+    """Twelve short recordings, three words told by their pitch, and their features."""
+    folder = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(12):
+        word = i % 3
+        time = np.arange(16_000 + 1000 * i) / 16_000
+        samples = 0.3 * np.sin(2 * np.pi * (300 + 700 * word) * time)
+        samples += 0.01 * rng.standard_normal(len(time))
+        soundfile.write(folder / f"{i}.wav", samples, 16_000)
+        rows.append(Row(audio=f"{i}.wav", answer=WORDS[word]))
+    manifest.write(folder / "manifest.jsonl", rows)
+    done = list(extract(tiny_config, folder / "manifest.jsonl", folder / "features" / "all", 1))
+    assert done == list(range(1, 13))
+    return folder
+
+
+def stage(kind: str, epochs: int, **changes: object) -> StageConfig:
+    values = {
+        "preset": "tiny", "stage": kind, "train": [{"store": "all"}], "watch": {"all": 6},
+        "epochs": epochs, "batch": 4, "learning_rate": 0.01, "warmup_steps": 5, "threads": 1,
+        "bfloat16": False,
+    }  # fmt: skip
+    return StageConfig.model_validate({**values, **changes})
+
+
+def losses(run: Path) -> list[float]:
+    return [float(line.split(",")[1]) for line in (run / "log.csv").read_text().splitlines()[1:]]
+
+
+def test_a_store_gives_back_what_was_extracted(runs: Path) -> None:
+    store = FeatureStore(runs / "features" / "all")
+    assert len(store) == 12
+    assert [row.answer for row in store.rows[:3]] == WORDS
+    assert store.features(0).shape == (64, 64)  # 1 s: 4 windows of 16; Whisper 32 and BEATs 32
+    assert store.features(11).shape[0] == store.length(11) == 96
+
+
+def test_extraction_resumes(runs: Path, tiny_config: ModelConfig, tmp_path: Path) -> None:
+    whole = runs / "features" / "all"
+    np.save(tmp_path / "lengths.npy", np.load(whole / "lengths.npy")[:5])
+    (tmp_path / "features.f16").write_bytes((whole / "features.f16").read_bytes()[:-1000])
+    list(extract(tiny_config, runs / "manifest.jsonl", tmp_path, 1))
+    ours, theirs = FeatureStore(tmp_path), FeatureStore(whole)
+    assert all(torch.equal(ours.features(i), theirs.features(i)) for i in range(12))
+
+
+def test_ctc_then_reading_learn_the_words(runs: Path, tiny_config: ModelConfig) -> None:
+    run_stage(tiny_config, stage("ctc", 40), runs, "one")
+    found = losses(runs / "one")
+    assert found[-1] < 0.3 * found[0]
+    run_stage(tiny_config, stage("read", 30, start_from="one"), runs, "two")
+    found = losses(runs / "two")
+    assert found[-1] < 0.5 * found[0]
+    figures = (runs / "two" / "figures.csv").read_text().splitlines()
+    assert figures[0] == "epoch,step,all"
+    assert len(figures) == 31
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    runs: Path, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage(tiny_config, stage("ctc", 4), runs, "whole")
+
+    from assistant.training import loop
+
+    real, count = loop.learning_rate, iter(range(100))
+
+    def stop_at_seven(step: int, total: int, config: StageConfig) -> float:
+        if next(count) == 7:
+            raise KeyboardInterrupt
+        return real(step, total, config)
+
+    monkeypatch.setattr(loop, "learning_rate", stop_at_seven)
+    hasty = stage("ctc", 4, checkpoint_minutes=1e-9)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(tiny_config, hasty, runs, "cut")
+    run_stage(tiny_config, hasty, runs, "cut")
+    ours = read_state(runs / "cut" / "state.pt")
+    theirs = read_state(runs / "whole" / "state.pt")
+    assert ours["step"] == theirs["step"] == 12
+    for name, tensor in theirs["parameters"].items():
+        assert torch.equal(ours["parameters"][name], tensor), name
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 100])
+def test_an_epoch_hears_every_row_as_often_as_it_should(size: int) -> None:
+    lengths, repeats = [5, 1, 9, 9, 3, 2, 7], [1, 2, 1, 1, 3, 1, 1]
+    groups = batches(lengths, repeats, size, seed=1, epoch=0)
+    heard = [row for group in groups for row in group]
+    assert sorted(heard) == sorted(np.repeat(range(7), repeats).tolist())
+    assert all(len(group) <= size for group in groups)
+    assert groups == batches(lengths, repeats, size, seed=1, epoch=0)
+    if size == 1:
+        assert groups != batches(lengths, repeats, size, seed=1, epoch=1)
+
+
+def test_word_error_rate_ignores_case_and_punctuation() -> None:
+    assert plain("Turn ON, the light!") == "turn on the light"
+    assert word_error_rate(["turn on the light"], ["Turn on the lights."]) == 0.25
+
+
+def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"audio": "a.wav", "answer": "x"}\n{"audio": "b.wav"}\n')
+    with pytest.raises(ValueError, match=r"m\.jsonl:2"):
+        manifest.read(path)
+
+
+@pytest.mark.parametrize("name", ["nano-1-ctc", "nano-2-read"])
+def test_shipped_stages_are_valid(name: str) -> None:
+    folder = Path(__file__).parents[3] / "assistant" / "training"
+    assert load_stage(folder / f"{name}.yaml").preset == "nano"
+
+
+def test_an_unknown_key_of_a_stage_is_named(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("preset: nano\nstage: ctc\nepoch: 3\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml\.epoch: unknown key"):
+        load_stage(tmp_path / "s.yaml")
