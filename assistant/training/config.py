@@ -51,6 +51,9 @@ class StageConfig(Section):
 
     threads: PositiveInt = 2
     checkpoint_minutes: PositiveFloat = 3.0
+    mask_share: float = Field(default=0.0, ge=0, lt=1)
+    """Part of the features silenced at random, in spans of 120 ms."""
+
     instruction: str = "Transcribe the speech."
     """read: what the LLM is asked."""
 

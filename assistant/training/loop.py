@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -41,6 +42,19 @@ class Corpus:
         """Features and rows of a batch."""
         places = [self._places[i] for i in indices]
         return [s.features(i) for s, i in places], [s.rows[i] for s, i in places]
+
+
+def mask(features: Tensor, share: float) -> Tensor:
+    """Silence about `share` of the features in short spans (SpecAugment's time masks, Park 2019).
+
+    Args:
+        features: shape (n, width).
+        share: expected part masked, 0 to 1.
+    """
+    span = 6  # features, 120 ms: less than a word
+    starts = torch.rand(len(features)) < share / span
+    covered = F.max_pool1d(F.pad(starts.float(), (span - 1, 0))[None], span, 1)[0] > 0
+    return features.masked_fill(covered[:, None], 0.0)
 
 
 def trainable(module: nn.Module) -> dict[str, Tensor]:
@@ -88,8 +102,9 @@ def train(
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(step, total, config)
+                features, rows = corpus.take(indices)
                 with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-                    loss = stage.loss(*corpus.take(indices))
+                    loss = stage.loss([mask(f, config.mask_share) for f in features], rows)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
                 optimiser.step()

@@ -14,6 +14,7 @@ from assistant.training.batches import batches
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.ctc import plain, word_error_rate
 from assistant.training.features import FeatureStore, extract
+from assistant.training.loop import mask
 from assistant.training.manifest import Row
 from assistant.training.run import run_stage
 from assistant.weights import read_state
@@ -118,6 +119,17 @@ def test_an_epoch_hears_every_row_as_often_as_it_should(size: int) -> None:
     assert groups == batches(lengths, repeats, size, seed=1, epoch=0)
     if size == 1:
         assert groups != batches(lengths, repeats, size, seed=1, epoch=1)
+
+
+def test_masks_cover_about_their_share_in_spans() -> None:
+    torch.manual_seed(0)
+    features = torch.ones(20_000, 3)
+    masked = mask(features, 0.1) == 0
+    assert (masked.all(1) == masked.any(1)).all()
+    assert 0.08 < masked.float().mean() < 0.11
+    starts = (masked[1:, 0] & ~masked[:-1, 0]).sum()
+    assert masked[:, 0].sum() / starts >= 6
+    assert torch.equal(mask(features, 0.0), features)
 
 
 def test_word_error_rate_ignores_case_and_punctuation() -> None:

@@ -1,0 +1,183 @@
+"""The command line, on the tiny preset: every command, and every bad input a user may bring."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from assistant.checkpoint import read_card
+from assistant.prompt import tasks as named_tasks
+from streaming import cli
+
+
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object
+) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    monkeypatch.setattr(sys, "argv", ["salmonn-live", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out = capsys.readouterr()
+    code = caught.value.code
+    return (code if isinstance(code, int) else 0), out.out, out.err
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    return lambda *words: run(capsys, monkeypatch, *words)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Voiced noise between silences: webrtcvad takes it for speech."""
+    rng = np.random.default_rng(0)
+    time = np.arange(24_000) / 16_000
+    voice = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 20))
+    voice *= 0.1 * (1 + np.sin(2 * np.pi * 4 * time))
+    quiet = np.zeros(16_000)
+    samples = np.concatenate([quiet, voice, quiet]) + 1e-4 * rng.standard_normal(56_000)
+    path = tmp_path / "voice.wav"
+    soundfile.write(path, samples, 16_000)
+    return path
+
+
+def test_replay_as_json_is_one_event_per_line_and_nothing_else(call, recording) -> None:
+    code, out, err = call("replay", recording, "--preset", "tiny", "--json")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    kinds = [event["type"] for event in events]
+    assert kinds[0] == "speech.started"
+    assert kinds[-2:] == ["reply.ended", "reply.latency"]
+    assert {"speech.ended", "audio.prefilled", "reply.delta"} <= set(kinds)
+    ended = events[-2]
+    assert 0 < ended["prefilled_before_end"] <= ended["audio_tokens"]
+    assert {"endpoint_wait_ms", "encode_ms", "prefill_ms", "first_token_ms"} <= events[-1].keys()
+
+
+def test_replay_for_a_person(call, recording) -> None:
+    code, out, _ = call("replay", recording, "--preset", "tiny", "--instruction", "Hm?")
+    assert code == 0
+    assert "speech starts" in out
+    assert "in the KV cache" in out
+    assert "after the endpoint was decided" in out.replace("\n           ", " ")
+
+
+def test_ask(call, recording) -> None:
+    code, out, _ = call("ask", recording, "What is it?", "--preset", "tiny")
+    assert code == 0
+    assert out.strip()
+    again = call("ask", recording, "What is it?", "--preset", "tiny", "--beams", "1")[1]
+    assert again == out
+    assert call("ask", recording, "--task", "keywords", "--preset", "tiny")[0] == 0
+
+
+def test_convert(call, tmp_path, tiny) -> None:
+    aligner = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
+    torch.save({"parameters": {**aligner, "blank": torch.zeros(3)}}, tmp_path / "state.pt")
+    code, out, _ = call("convert", tmp_path / "state.pt", tmp_path / "ours", "--preset", "tiny")
+    assert code == 0
+    assert "left out: blank" in out
+    assert read_card(tmp_path / "ours").preset == "tiny"
+
+
+def test_tasks_lists_all_25(call) -> None:
+    code, out, _ = call("tasks")
+    assert code == 0
+    listed = {words[0] for line in out.splitlines() if (words := line.split())}
+    assert set(named_tasks()) <= listed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--preset", "huge"], "preset: unknown 'huge'; known: nano"),
+        (["--task", "juggling"], "unknown task 'juggling'"),
+        (["--task", "slot_filling"], "task 'slot_filling' needs a question"),
+        (["--config", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
+        (["--lora-scale", "2", "--preset", "lora-less"], "preset lora-less has no LoRA"),
+    ],
+)
+def test_mistakes_are_one_line_on_stderr(call, recording, tmp_path, words, message) -> None:
+    if "lora-less" in words:
+        text = (Path(cli.__file__).parents[1] / "config.yaml").read_text()
+        _, tiny = text.split("  tiny:\n")
+        lora = "lora: { rank: 4, alpha: 8.0, dropout: 0.0, targets: [q_proj, v_proj] }"
+        assert lora in tiny
+        (tmp_path / "c.yaml").write_text(
+            "preset: lora-less\npresets:\n  lora-less:\n" + tiny.replace(lora, "lora: null")
+        )
+        words = [*words, "--config", tmp_path / "c.yaml"]
+    code, out, err = call("ask", recording, *words)
+    assert code == 1
+    assert not out
+    assert message in err.replace("\n", "")
+    assert "Traceback" not in err
+
+
+def write(path: Path, samples: np.ndarray, rate: int = 16_000, **options: object) -> Path:
+    soundfile.write(path, samples, rate, **options)
+    return path
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[Path, str | None]]:
+    """Name -> recording, and the error expected, or None where there is something to answer."""
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal(32_000)
+    nan = noise.astype(np.float32)
+    nan[5] = np.nan
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("this is not a recording\n" * 50)
+    cut = write(folder / "cut.flac", 0.1 * noise)
+    cut.write_bytes(cut.read_bytes()[:30_000])
+    header = write(folder / "header.wav", 0.1 * noise)
+    content = bytearray(header.read_bytes())
+    content[24:28] = (1).to_bytes(4, "little")  # sample rate 1 Hz
+    header.write_bytes(content)
+    return {
+        "empty file": (folder / "empty.wav", "not readable as audio"),
+        "text named .wav": (folder / "text.wav", "not readable as audio"),
+        "no samples": (write(folder / "none.wav", np.zeros(0)), "holds no audio"),
+        "NaN": (write(folder / "nan.wav", nan, subtype="FLOAT"), "sample 5 is not a finite"),
+        "wrong rate in the header": (header, "sample rate 1 Hz is outside"),
+        "truncated flac": (cut, None),
+        "1 ms": (write(folder / "ms.wav", 0.1 * noise[:16]), None),
+        "one sample": (write(folder / "one.wav", noise[:1] * 0.1), None),
+        "silence": (write(folder / "silence.wav", np.zeros(32_000)), None),
+        "clipping noise": (write(folder / "clip.wav", np.clip(100 * noise, -1, 1)), None),
+        "far beyond full scale": (
+            write(folder / "loud.wav", 1e6 * noise, subtype="FLOAT"), None,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["ask", "replay"])
+def test_bad_input_gets_a_clear_message_or_a_sensible_answer(call, tmp_path, command) -> None:
+    for name, (path, expected) in bad_inputs(tmp_path).items():
+        code, out, err = call(command, path, "--preset", "tiny")
+        told = err.replace("\n", "")
+        if expected is None:
+            # a decoder may also refuse a file that is cut off; then it says so
+            assert code == 0 or (name == "truncated flac" and "not readable" in told), (name, err)
+        else:
+            assert code == 1, name
+            assert expected in told, name
+            assert not out, name
+        assert "Traceback" not in err, name
+
+
+def test_ten_minutes_are_more_than_the_toy_llm_holds(call, tmp_path) -> None:
+    path = write(tmp_path / "long.flac", 0.1 * np.random.default_rng(2).standard_normal(9_600_000))
+    code, _, err = call("ask", path, "--preset", "tiny")
+    assert code == 1
+    assert "the LLM's context holds 2048" in err.replace("\n", " ")
+
+
+def test_replay_of_silence_says_that_nothing_was_found(call, tmp_path) -> None:
+    path = write(tmp_path / "silence.wav", np.zeros(48_000))
+    code, out, _ = call("replay", path, "--preset", "tiny")
+    assert code == 0
+    assert "No speech was found" in out
