@@ -1,0 +1,86 @@
+"""Audio beyond 30 s: what it costs, and how well nano still answers.
+
+    python bench/long_audio.py [--clips 60] [--manifest FILE] [--json FILE]
+
+Recordings are joined to the lengths below, with half a second between them. `ask` hears all at once;
+`replay` finds the utterances and answers each. Costs are those of encoding alone.
+"""
+
+import time
+
+import numpy as np
+import torch
+
+from assistant import audio
+from assistant.conversation import Conversation
+from assistant.model import Salmonn, load
+from assistant.presets import shipped_config
+from assistant.training.ctc import word_error_rate
+from bench.common import Clip, keep, parser, read_clips, show
+from streaming.config import load_config
+from streaming.events import ReplyDelta, ReplyEnded
+from streaming.replay import replay
+from streaming.session import Session
+from streaming.vad import Endpointer, webrtc
+
+SECONDS = (5, 15, 30, 60, 120, 600)
+INSTRUCTION = "Transcribe the speech."
+PAUSE = np.zeros(8000, np.float32)
+
+
+def join(clips: list[Clip], seconds: float) -> Clip:
+    """As many clips as fit into `seconds`, from the start again when they run out."""
+    samples, words, n = [PAUSE], [], len(PAUSE)
+    for i in range(100_000):
+        clip = clips[i % len(clips)]
+        n += len(clip.samples) + len(PAUSE)
+        if words and n > seconds * audio.SAMPLE_RATE:
+            break
+        samples += [clip.samples, PAUSE]
+        words.append(clip.text)
+    return Clip(np.concatenate(samples), " ".join(words))
+
+
+def by_utterances(model: Salmonn, clip: Clip) -> str:
+    settings = load_config(shipped_config()).endpointing
+    lookback = settings.pre_roll_frames + settings.min_speech_frames
+    detector = webrtc(settings.aggressiveness)
+    talk = Conversation(model, INSTRUCTION)
+    session = Session(Endpointer(detector, settings), talk, lookback)
+    words = []
+    for event in replay(session, audio.to_pcm16(clip.samples)):
+        if isinstance(event, ReplyDelta):
+            words.append(event.text)
+        elif isinstance(event, ReplyEnded):
+            words.append(" ")
+    return "".join(words)
+
+
+def main() -> None:
+    options = parser(__doc__, clips=60).parse_args()
+    torch.set_num_threads(options.threads)
+    model = load(load_config(shipped_config()).model)
+    clips = read_clips(options)
+    generation = model.config.generation.model_copy(update={"max_new_tokens": 1000})
+    rows = []
+    for seconds in SECONDS:
+        clip = join(clips, seconds)
+        length = len(clip.samples) / audio.SAMPLE_RATE
+        begin = time.perf_counter()
+        tokens = model.ear.hear(torch.from_numpy(clip.samples))
+        encode = time.perf_counter() - begin
+        whole = "".join(model.ask(clip.samples, INSTRUCTION, generation))
+        row = {
+            "seconds": length,
+            "audio tokens": len(tokens),
+            "encode, ms per s": 1000 * encode / length,
+            "WER ask, %": 100 * word_error_rate([clip.text], [whole]),
+            "WER replay, %": 100 * word_error_rate([clip.text], [by_utterances(model, clip)]),
+        }
+        rows.append(row)
+    show("Long recordings", rows)
+    keep(options, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The real nano model on the shipped recording: it hears, and hears the same live as offline."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from assistant import audio
+from assistant.conversation import Conversation
+from assistant.model import Salmonn
+from assistant.presets import shipped_config
+from assistant.training.ctc import word_error_rate
+from streaming.config import load_config
+from streaming.events import Event, ReplyDelta, ReplyEnded
+from streaming.replay import Latency, replay
+from streaming.session import Session
+from streaming.vad import Endpointer, webrtc
+
+pytestmark = pytest.mark.nano
+
+DEMO = Path(__file__).parents[1] / "demo" / "kitchen.flac"
+SAID = (Path(__file__).parents[1] / "demo" / "kitchen.txt").read_text().splitlines()
+
+
+def converse(model: Salmonn, chunk_bytes: int) -> list[Event]:
+    settings = load_config(shipped_config(), "nano").endpointing
+    session = Session(
+        Endpointer(webrtc(settings.aggressiveness), settings),
+        Conversation(model, "Transcribe the speech."),
+        settings.pre_roll_frames + settings.min_speech_frames,
+    )
+    pcm = audio.to_pcm16(audio.load(DEMO))
+    events = replay(session, pcm, chunk_bytes=chunk_bytes)
+    return [event for event in events if not isinstance(event, Latency)]
+
+
+@pytest.fixture(scope="module")
+def events(nano: Salmonn) -> list[Event]:
+    return converse(nano, 640)
+
+
+def replies(events: list[Event]) -> list[str]:
+    texts, words = [], []
+    for event in events:
+        if isinstance(event, ReplyDelta):
+            words.append(event.text)
+        elif isinstance(event, ReplyEnded):
+            texts.append("".join(words))
+            words = []
+    return texts
+
+
+def test_what_was_said_is_recognisable(events: list[Event]) -> None:
+    heard = replies(events)
+    assert len(heard) == len(SAID)
+    assert word_error_rate(SAID, heard) < 0.35, heard
+
+
+def test_most_tokens_were_prefilled_while_speech_went_on(events: list[Event]) -> None:
+    for ended in (e for e in events if isinstance(e, ReplyEnded)):
+        assert ended.prefilled_before_end > 0
+        assert ended.audio_tokens - ended.prefilled_before_end <= 16  # two blocks of eight
+
+
+def test_other_chunks_give_the_same_events(nano: Salmonn, events: list[Event]) -> None:
+    assert converse(nano, 1_001) == events
+
+
+def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
+    samples = torch.from_numpy(audio.load(DEMO))
+    stream = nano.ear.stream()
+    pieces = [stream.push(piece) for piece in samples.split(320)]
+    streamed = torch.cat([*pieces, stream.flush()])
+    torch.testing.assert_close(streamed, nano.ear.hear(samples), atol=1e-4, rtol=0)
+
+
+def test_nobody_spoke(nano: Salmonn) -> None:
+    answer = "".join(nano.ask(torch.zeros(32_000).numpy(), "Transcribe the speech."))
+    assert answer == "There is no speech."
+
+
+def test_nothing_of_the_checkpoint_was_left_over(nano: Salmonn) -> None:
+    assert nano.leftover == []
