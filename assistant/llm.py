@@ -75,6 +75,10 @@ class Llm:
             embeds: Tensor = self._embedding(index)
         return embeds
 
+    def take(self, tokens: Tensor) -> Tensor:
+        """Audio tokens on this LLM's device, in its number format."""
+        return tokens.to(self.device, self.dtype)
+
     def cache(self) -> "LlmCache":
         """Begin a conversation."""
         return LlmCache(self)
@@ -85,14 +89,20 @@ class Llm:
 
     @torch.inference_mode()
     def beam_search(self, embeds: Tensor, config: GenerationConfig) -> list[int]:
-        """The best of `config.beams` beams after `embeds` (n, width); stop tokens left out."""
+        """The best of `config.beams` beams after `embeds` (n, width); stop tokens left out.
+
+        With `config.sample` beams are drawn instead of taken (beam sampling, as SALMONN's first
+        code did).
+        """
+        if config.sample:
+            torch.manual_seed(config.seed)
+        chance = {"temperature": config.temperature, "top_p": config.top_p}
         out = self.model.generate(
-            inputs_embeds=embeds[None].to(self.dtype),
+            inputs_embeds=self.take(embeds)[None],
             attention_mask=torch.ones(1, len(embeds), dtype=torch.long, device=self.device),
             num_beams=config.beams,
-            do_sample=False,
-            temperature=None,
-            top_p=None,
+            do_sample=config.sample,
+            **(chance if config.sample else dict.fromkeys(chance)),
             max_new_tokens=config.max_new_tokens,
             min_length=1,
             repetition_penalty=config.repetition_penalty,
@@ -132,7 +142,7 @@ class LlmCache:
                 f"{self.length + len(embeds)} positions are needed; the LLM's context holds {limit}"
             )
         out = self._llm.model(
-            inputs_embeds=embeds[None].to(self._llm.device, self._llm.dtype),
+            inputs_embeds=self._llm.take(embeds)[None],
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
@@ -300,10 +310,8 @@ def lora_parameters(model: peft.PeftModel) -> dict[str, torch.nn.Parameter]:
     return {k: p for k, p in model.named_parameters() if ".lora_" in k}
 
 
-def merge_lora(model: peft.PeftModel, config: LoraConfig) -> PreTrainedModel:
-    """Fold the adapters into the weights, at `config.scale` where it is set: W + scale B A."""
-    if config.scale is not None:
-        set_lora_scale(model, config.scale)
+def merge_lora(model: peft.PeftModel) -> PreTrainedModel:
+    """Fold the adapters into the weights: W + scale B A."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged
 

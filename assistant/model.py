@@ -12,7 +12,7 @@ from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.errors import CheckpointError
-from assistant.llm import Llm, merge_lora
+from assistant.llm import Llm, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 
 
@@ -49,7 +49,7 @@ class Salmonn:
         tokens = self.ear.hear(torch.from_numpy(check(samples)))
         before, after = self.prompt.ids(self.llm, instruction)
         embeds = torch.cat(
-            [self.llm.embed(before), tokens.to(self.llm.dtype), self.llm.embed(after)]
+            [self.llm.embed(before), self.llm.take(tokens), self.llm.embed(after)]
         )
         detokenizer = self.llm.detokenizer()
         if generation.beams > 1:
@@ -80,7 +80,10 @@ def load(config: ModelConfig) -> Salmonn:
         adapters = llm.model if lora is not None else None
         leftover = read_trained(path).fill(ear.aligner, adapters, str(path))
     if lora is not None:
-        llm = Llm(merge_lora(llm.model, lora), llm.tokenizer, config.prompt.stop)
+        if lora.scale is not None:
+            set_lora_scale(llm.model, lora.scale)
+        if config.llm.quantisation == "none":  # quantised weights would round the sum away
+            llm = Llm(merge_lora(llm.model), llm.tokenizer, config.prompt.stop)
     ear.requires_grad_(False).to(device_of(config))
     return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
 

@@ -331,7 +331,7 @@ def test_adapters_alone_are_trained_and_named_for_their_layers() -> None:
 def test_merged_adapters_do_what_they_did_beside_the_weights(plain: list[int]) -> None:
     beside = with_random_adapters()
     expected, said = logits(heard(beside, PROMPT)), answer(beside)
-    merged = Llm(merge_lora(beside.model, LORA), beside.tokenizer, [])
+    merged = Llm(merge_lora(beside.model), beside.tokenizer, [])
     assert isinstance(merged.model, LlamaForCausalLM)
     close(logits(heard(merged, PROMPT)), expected, 1e-4)
     assert answer(merged) == said
@@ -343,7 +343,9 @@ def test_merging_adds_scale_b_a(scale: float | None, factor: float) -> None:
     adapted = with_random_adapters().model
     name = "base_model.model.model.layers.1.self_attn.v_proj"
     a, b = (lora_parameters(adapted)[f"{name}.lora_{s}.default.weight"].clone() for s in "AB")
-    merged = merge_lora(adapted, LORA.model_copy(update={"scale": scale}))
+    if scale is not None:
+        set_lora_scale(adapted, scale)
+    merged = merge_lora(adapted)
     before, after = (m.model.layers[1].self_attn.v_proj.weight for m in (toy_llm(3)[0], merged))
     close(after, before + factor * b @ a)
     untouched = "model.layers.1.self_attn.k_proj.weight"
@@ -353,7 +355,8 @@ def test_merging_adds_scale_b_a(scale: float | None, factor: float) -> None:
 def test_the_scale_can_be_replaced_beside_the_weights() -> None:
     beside, halved = with_random_adapters(), with_random_adapters()
     set_lora_scale(halved.model, 0.5)
-    merged = merge_lora(beside.model, LORA.model_copy(update={"scale": 0.5}))
+    set_lora_scale(beside.model, 0.5)
+    merged = merge_lora(beside.model)
     expected = logits(heard(Llm(merged, beside.tokenizer, []), PROMPT))
     close(logits(heard(halved, PROMPT)), expected, 1e-4)
 
