@@ -32,7 +32,11 @@ install: .venv/installed  ## create .venv with the program and the parts of nano
 	@touch $@
 
 bench: .venv/installed-dev  ## measure; each script takes --json FILE
-	$(BIN)/python bench/streamed_against_offline.py
+	$(BIN)/python -m bench.wer
+	$(BIN)/python -m bench.streaming_error
+	$(BIN)/python -m bench.latency
+	$(BIN)/python -m bench.long_audio
+	$(BIN)/python -m bench.encoder_streaming
 
 clean:
 	rm -rf .venv

@@ -69,6 +69,8 @@ def load(path: Path) -> Samples:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: not readable as audio ({error.error_string})") from error
+    except TypeError as error:  # headerless files would need their rate told
+        raise AudioError(f"{path}: not readable as audio (raw samples have no header)") from error
     if not len(samples):
         raise AudioError(f"{path}: the file holds no audio")
     return check(resample(samples.mean(axis=1), rate), str(path))

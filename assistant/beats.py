@@ -18,9 +18,6 @@ from assistant.attention import KeyValues, block_mask
 from assistant.errors import ComponentError
 from assistant.weights import read_state, require
 
-TOKENS_PER_COLUMN = 8
-"""128 mel bins / 16."""
-
 
 class BeatsConfig(BaseModel):
     """The `cfg` of a BEATs file. Fields of training alone are ignored; defaults as published."""
@@ -257,7 +254,8 @@ def build_beats(cfg: dict[str, Any], published: dict[str, Tensor], name: str) ->
         config = BeatsConfig.model_validate(cfg)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ComponentError(f"{name}: cfg.{first['loc'][0]}: {first['msg']}") from error
+        where = ".".join(["cfg", *map(str, first["loc"])])
+        raise ComponentError(f"{name}: {where}: {first['msg']}") from error
     state = {_our_name(k): v.float() for k, v in published.items() if v.is_floating_point()}
     if "pos_conv.weight_g" in state:  # old-style weight norm over the kernel's positions
         direction = state.pop("pos_conv.weight_v")

@@ -5,6 +5,7 @@ import torch
 from assistant import components
 from assistant.config import ModelConfig
 from assistant.ear import Aligner, Ear
+from assistant.errors import ConfigError
 from assistant.llm import Llm, add_lora, load_base
 from assistant.tiny import toy_beats, toy_llm, toy_seed, toy_whisper
 
@@ -41,7 +42,13 @@ def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:
 
 
 def device_of(config: ModelConfig) -> str:
-    """The device to run on: `config.device`, `auto` resolved."""
+    """The device to run on: `config.device`, `auto` resolved.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device: {config.device} asked for, but PyTorch finds no GPU here")
     if config.device != "auto":
         return config.device
     return "cuda" if torch.cuda.is_available() else "cpu"

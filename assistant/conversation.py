@@ -61,10 +61,7 @@ class Conversation:
         Raises:
             ContextFullError: the LLM's context is full.
         """
-        for tokens in self._waiting:
-            self._cache.extend(tokens)
-            self._audio_tokens += len(tokens)
-        self._waiting.clear()
+        self._prefill([])
         return self._audio_tokens
 
     def ask(self) -> int:
@@ -76,9 +73,8 @@ class Conversation:
         Raises:
             ContextFullError: the LLM's context is full.
         """
-        heard = self.prefill()
-        self._cache.extend(self._llm.embed(self._after))
-        return heard
+        self._prefill([self._llm.embed(self._after)])
+        return self._audio_tokens
 
     def reply(self) -> Iterator[str]:
         """Answer what was heard; afterwards the conversation is ready for the next utterance.
@@ -93,6 +89,14 @@ class Conversation:
             yield text
         self._cache.truncate(self._base)
         self._audio_tokens = 0
+
+    def _prefill(self, tail: list[Tensor]) -> None:
+        """Waiting tokens and `tail` in one pass: a pass costs much the same for few and for many."""
+        parts = [self._llm.take(tokens) for tokens in [*self._waiting, *tail]]
+        if parts:
+            self._cache.extend(torch.cat(parts))
+        self._audio_tokens += sum(map(len, self._waiting))
+        self._waiting.clear()
 
     def _wait(self, tokens: Tensor) -> int:
         if len(tokens):

@@ -2,7 +2,7 @@
 
 `Ear` holds weights and hears whole recordings; `EarStream` holds one stream's state and hears
 samples as they come. In cached mode the two agree to rounding; in recompute mode the stream is an
-approximation whose error `bench/streaming_error.py` measures.
+approximation, whose error `bench/streaming_error.py --preset` measures.
 """
 
 from dataclasses import dataclass
@@ -174,7 +174,8 @@ class Ear(nn.Module):
             rest = samples[start:]
             if start and len(rest) <= size - stride:
                 break  # the clip before heard it
-            last = len(rest) <= CLIP_SAMPLES
+            # a first clip may be 30 s as SALMONN's are; later ones hold no more than their windows
+            last = len(rest) <= (step + size - stride if start else CLIP_SAMPLES)
             features = self._encode_clip(rest)
             if start and last:  # SALMONN's padding belongs to a first clip only
                 needed = -(-max(0, len(rest) - size) // stride) * stride + size
@@ -281,11 +282,6 @@ class EarStream:
         self._encoded = 0  # end of the last encoded block
         self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
-
-    @property
-    def encoded(self) -> int:
-        """Stream samples covered by the tokens given out."""
-        return min(self._encoded, self._heard)
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> Tensor:

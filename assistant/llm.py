@@ -6,6 +6,7 @@ embeddings alike, and go in with `extend` as soon as they are known.
 
 import copy
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.detokenizer import Detokenizer, Pieces
 from assistant.errors import ComponentError, ConfigError, ContextFullError
+from assistant.weights import UNREADABLE
 
 
 class Llm:
@@ -41,6 +43,10 @@ class Llm:
         self.tokenizer = tokenizer
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
+        self.end_id: int = (
+            tokenizer.convert_tokens_to_ids(stop[0]) if stop else min(self.stop_ids, default=0)
+        )
+        """The token that training ends an answer with."""
         self._pieces = Pieces(tokenizer)
 
     @property
@@ -63,6 +69,20 @@ class Llm:
         """Positions the model was made for, where its configuration says."""
         found: int | None = getattr(self.model.config, "max_position_embeddings", None)
         return found
+
+    def room(self, needed: int) -> int:
+        """Positions left after `needed` ones; a large number where the model states no limit.
+
+        Raises:
+            ContextFullError: fewer than one is left.
+        """
+        limit = self.context if self.context is not None else 2**31
+        if needed >= limit:
+            raise ContextFullError(
+                f"{needed} positions are needed and one for an answer; "
+                f"the LLM's context holds {limit}"
+            )
+        return limit - needed
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a piece of the prompt, nothing added before or after."""
@@ -93,7 +113,11 @@ class Llm:
 
         With `config.sample` beams are drawn instead of taken (beam sampling, as SALMONN's first
         code did).
+
+        Raises:
+            ContextFullError: `embeds` are more than the context holds.
         """
+        room = self.room(len(embeds))
         if config.sample:
             torch.manual_seed(config.seed)
         chance = {"temperature": config.temperature, "top_p": config.top_p}
@@ -103,7 +127,7 @@ class Llm:
             num_beams=config.beams,
             do_sample=config.sample,
             **(chance if config.sample else dict.fromkeys(chance)),
-            max_new_tokens=config.max_new_tokens,
+            max_new_tokens=min(config.max_new_tokens, room),
             min_length=1,
             repetition_penalty=config.repetition_penalty,
             length_penalty=config.length_penalty,
@@ -121,11 +145,12 @@ class LlmCache:
         self._cache = DynamicCache(config=llm.model.config)
         self._logits: Tensor | None = None
         self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
+        self._unfed: list[int] = []  # the last one chosen: fed only when something follows it
 
     @property
     def length(self) -> int:
-        """Positions held."""
-        return int(self._cache.get_seq_length())
+        """Positions held, the token chosen last included."""
+        return int(self._cache.get_seq_length()) + len(self._unfed)
 
     @torch.inference_mode()
     def extend(self, embeds: Tensor) -> None:
@@ -134,13 +159,17 @@ class LlmCache:
         Raises:
             ContextFullError: the model's context would overflow.
         """
-        if not len(embeds):
-            return
         limit = self._llm.context
         if limit is not None and self.length + len(embeds) > limit:
             raise ContextFullError(
                 f"{self.length + len(embeds)} positions are needed; the LLM's context holds {limit}"
             )
+        if self._unfed:
+            chosen = self._llm.embed(self._unfed)
+            embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
+            self._unfed = []
+        if not len(embeds):
+            return
         out = self._llm.model(
             inputs_embeds=self._llm.take(embeds)[None],
             past_key_values=self._cache,
@@ -162,13 +191,15 @@ class LlmCache:
         Raises:
             RuntimeError: nothing stands before it: `extend` first.
         """
+        if self._unfed:
+            self.extend(self._llm.embed([]))
         if self._logits is None:
             raise RuntimeError("next_token() needs extend() first")
         logits = _penalise(self._logits, self._seen, config.repetition_penalty)
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
         if token not in self._llm.stop_ids:
             self._seen.append(token)
-            self.extend(self._llm.embed([token]))
+            self._unfed = [token]
         return token
 
     def tokens(self, config: GenerationConfig) -> Iterator[int]:
@@ -184,7 +215,9 @@ class LlmCache:
             yield token
 
     def truncate(self, length: int) -> None:
-        """Forget all positions from `length` on; `extend` must follow before the next token.
+        """Forget all positions from `length` on, and which tokens were said.
+
+        Unless only the token chosen last is dropped, `extend` must follow before the next one.
 
         Raises:
             ValueError: `length` is not between 0 and the positions held.
@@ -192,9 +225,11 @@ class LlmCache:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate {self.length} positions to {length}")
         if length < self.length:
-            self._cache.crop(length - self.length)  # negative: how many to drop
-            self._logits = None
-            self._seen = []
+            drop = self.length - length - len(self._unfed)
+            if drop:
+                self._cache.crop(-drop)
+                self._logits = None
+            self._unfed, self._seen = [], []
 
     def fork(self) -> "LlmCache":
         """An independent copy: what happens to one does not touch the other."""
@@ -202,6 +237,7 @@ class LlmCache:
         twin._cache = copy.deepcopy(self._cache)
         twin._logits = self._logits
         twin._seen = list(self._seen)
+        twin._unfed = list(self._unfed)
         return twin
 
 
@@ -248,12 +284,13 @@ def load_base(
         ConfigError: the quantisation or placement asked for does not work on this machine.
         ComponentError: not a model transformers can load.
     """
-    options = _placement(config, device)
+    transformers.utils.logging.disable_progress_bar()  # a second's work; stderr is for errors
     dtype = _dtype(config, device)
+    options = _placement(config, device, dtype)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source)
         model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
-    except (OSError, ValueError) as error:
+    except (*UNREADABLE, ImportError) as error:
         raise ComponentError(f"llm: {source} does not load: {error}") from error
     if "device_map" not in options:
         model = model.to(device)
@@ -270,7 +307,7 @@ def _dtype(config: LlmConfig, device: str) -> torch.dtype:
     }[config.dtype]
 
 
-def _placement(config: LlmConfig, device: str) -> dict[str, object]:
+def _placement(config: LlmConfig, device: str, dtype: torch.dtype) -> dict[str, object]:
     options: dict[str, object] = {}
     if config.quantisation != "none":
         if importlib.util.find_spec("bitsandbytes") is None:
@@ -280,7 +317,9 @@ def _placement(config: LlmConfig, device: str) -> dict[str, object]:
             )
         if not device.startswith("cuda"):
             raise ConfigError(f"llm.quantisation: {config.quantisation} needs a GPU, not {device}")
-        bits = {"load_in_8bit": True} if config.quantisation == "8bit" else {"load_in_4bit": True}
+        bits: dict[str, object] = {"load_in_8bit": True}
+        if config.quantisation == "4bit":
+            bits = {"load_in_4bit": True, "bnb_4bit_compute_dtype": dtype}
         options["quantization_config"] = transformers.BitsAndBytesConfig(**bits)
         options["device_map"] = {"": device}
     if config.placement == "auto":
@@ -292,17 +331,17 @@ def _placement(config: LlmConfig, device: str) -> dict[str, object]:
 
 def add_lora(model: PreTrainedModel, config: LoraConfig) -> peft.PeftModel:
     """Wrap `model` with fresh adapters (B = 0, so they change nothing yet)."""
-    return peft.get_peft_model(
-        model,
-        peft.LoraConfig(
-            r=config.rank,
-            lora_alpha=config.alpha,  # peft's annotation says int; the scale is computed as a float
-            lora_dropout=config.dropout,
-            target_modules=list(config.targets),
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
+    adapters = peft.LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,  # peft's annotation says int; the scale is computed as a float
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
     )
+    with warnings.catch_warnings():  # peft asks transformers for an attribute that was renamed
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
+        return peft.get_peft_model(model, adapters)
 
 
 def lora_parameters(model: peft.PeftModel) -> dict[str, torch.nn.Parameter]:

@@ -48,9 +48,7 @@ class Salmonn:
         generation = generation or self.config.generation
         tokens = self.ear.hear(torch.from_numpy(check(samples)))
         before, after = self.prompt.ids(self.llm, instruction)
-        embeds = torch.cat(
-            [self.llm.embed(before), self.llm.take(tokens), self.llm.embed(after)]
-        )
+        embeds = torch.cat([self.llm.embed(before), self.llm.take(tokens), self.llm.embed(after)])
         detokenizer = self.llm.detokenizer()
         if generation.beams > 1:
             best = self.llm.beam_search(embeds, generation)
@@ -84,6 +82,7 @@ def load(config: ModelConfig) -> Salmonn:
             set_lora_scale(llm.model, lora.scale)
         if config.llm.quantisation == "none":  # quantised weights would round the sum away
             llm = Llm(merge_lora(llm.model), llm.tokenizer, config.prompt.stop)
+    llm.model.eval()  # adapters kept beside quantised weights come in training mode
     ear.requires_grad_(False).to(device_of(config))
     return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
 

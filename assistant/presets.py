@@ -35,6 +35,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """A configuration file, with the shipped one's sections and presets where it has none.
+
+    Raises:
+        ConfigError: not a configuration file.
+    """
+    values, shipped = read_yaml(path), read_yaml(shipped_config())
+    presets = values.get("presets", {})
+    if not isinstance(presets, dict):
+        raise ConfigError(f"{path}: presets: expected a section")
+    return {**shipped, **values, "presets": {**shipped["presets"], **presets}}
+
+
 def validate(schema: type[Model], values: object, where: str) -> Model:
     """Make a `schema` from parsed YAML.
 
@@ -66,10 +79,8 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
     Raises:
         ConfigError: the file or the preset is wrong; keys are named.
     """
-    values = read_yaml(path)
-    presets = values.get("presets")
-    if not isinstance(presets, dict):
-        raise ConfigError(f"{path}: presets: expected a section")
+    values = read_config(path)
+    presets = values["presets"]
     chosen = name or values.get("preset")
     if not isinstance(chosen, str) or chosen not in presets:
         raise ConfigError(f"preset: unknown {chosen!r}; known: {', '.join(map(str, presets))}")

@@ -3,7 +3,7 @@
 For tests and for looking around without downloads. What a toy answers means nothing.
 """
 
-from pathlib import Path
+import re
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -19,9 +19,8 @@ TOY_LLM_WIDTH = 48
 
 def toy_seed(sources: list[str]) -> int | None:
     """The seed of a `toy:SEED` source list, or None when it names real parts."""
-    if len(sources) == 1 and sources[0].startswith("toy:"):
-        return int(sources[0].removeprefix("toy:"))
-    return None
+    match = re.fullmatch(r"toy:(\d+)", sources[0]) if len(sources) == 1 else None
+    return int(match[1]) if match else None
 
 
 def toy_whisper(seed: int) -> SpeechEncoder:
@@ -69,10 +68,3 @@ def toy_llm(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
     return LlamaForCausalLM(config).eval(), fast
-
-
-def save_toy_llm(seed: int, folder: Path) -> None:
-    """Write the toy LLM as a Hugging Face folder."""
-    model, tokenizer = toy_llm(seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

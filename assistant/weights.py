@@ -64,7 +64,10 @@ def _read_folder(path: Path) -> dict[str, Any]:
             return read_state(path / name)
         index = path / f"{name}.index.json"
         if index.is_file():
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            try:
+                shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            except (ValueError, LookupError) as error:
+                raise CheckpointError(f"{index}: not an index of shards ({error})") from error
             return {k: v for shard in shards for k, v in read_state(path / shard).items()}
     raise CheckpointError(f"{path}: no model.safetensors or pytorch_model.bin, whole or in shards")
 

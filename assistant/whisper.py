@@ -167,7 +167,9 @@ def load_whisper(path: Path) -> WhisperWeights:
 
 
 def _from_hugging_face(path: Path) -> WhisperWeights:
-    config = json.loads((path / "config.json").read_text())
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    if config.get("model_type") != "whisper":
+        raise ComponentError(f"{path}: config.json is not that of a Whisper model")
     dims = ModelDimensions(
         n_mels=config["num_mel_bins"],
         n_audio_ctx=config["max_source_positions"],

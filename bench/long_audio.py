@@ -2,7 +2,7 @@
 
     python bench/long_audio.py [--clips 60] [--manifest FILE] [--json FILE]
 
-Recordings are joined to the lengths below, with half a second between them. `ask` hears all at once;
+Recordings are joined to the lengths below, half a second apart. `ask` hears all at once;
 `replay` finds the utterances and answers each. Costs are those of encoding alone.
 """
 

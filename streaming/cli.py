@@ -2,15 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
-from assistant.presets import shipped_config
+from assistant.presets import read_yaml, shipped_config, validate
 from streaming.config import Config, load_config
+
+if TYPE_CHECKING:  # importing it takes seconds
+    from assistant.model import Salmonn
 
 app = typer.Typer(
     help="An assistant that hears: speech, sounds and music, answered while you listen.",
@@ -47,9 +51,23 @@ def _configure(path: Path | None, preset: str | None, lora_scale: float | None) 
     lora = config.model.llm.lora
     if lora is None:
         raise ConfigError(f"--lora-scale: preset {config.preset} has no LoRA")
-    scaled = lora.model_copy(update={"scale": lora_scale})
+    if config.model.checkpoint is None:
+        raise ConfigError(f"--lora-scale: preset {config.preset} has no checkpoint, so no LoRA")
+    scaled = validate(LoraConfig, {**lora.model_dump(), "scale": lora_scale}, "--lora-scale")
     llm = config.model.llm.model_copy(update={"lora": scaled})
     return Config(config.preset, config.model.model_copy(update={"llm": llm}), config.endpointing)
+
+
+def _load(config: Config) -> "Salmonn":
+    """The model, with a word on stderr about weights that found no place in it."""
+    from assistant.model import load
+
+    model = load(config.model)
+    if left := model.leftover:
+        names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
+        message = f"{config.model.checkpoint}: {len(left)} keys have no place here: {names}"
+        errors.print(message, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    return model
 
 
 @app.command()
@@ -65,13 +83,12 @@ def ask(
 ) -> None:
     """Answer about a whole recording (the offline path: everything is encoded first)."""
     from assistant import audio
-    from assistant.model import load
     from assistant.prompt import instruction
 
     settings = _configure(config, preset, lora_scale)
     samples = audio.load(file)
     words = instruction(question, task, fill)
-    model = load(settings.model)
+    model = _load(settings)
     generation = settings.model.generation
     if beams is not None:
         generation = generation.model_copy(update={"beams": beams})
@@ -98,7 +115,6 @@ def replay(
     """Hear a recording as if it came from a microphone, and answer every utterance in it."""
     from assistant import audio
     from assistant.conversation import Conversation
-    from assistant.model import load
     from assistant.prompt import instruction as choose
     from streaming.replay import replay as run
     from streaming.session import Session
@@ -108,7 +124,7 @@ def replay(
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
     words = choose(instruction, task, question)
-    model = load(settings.model)
+    model = _load(settings)
     endpointing = settings.endpointing
     session = Session(
         Endpointer(webrtc(endpointing.aggressiveness), endpointing),
@@ -131,20 +147,29 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A published .pth, or a trainer's state.pt.")],
     folder: Annotated[Path, typer.Argument(help="Where to write our format.")],
     preset: Annotated[str, typer.Option(help="Preset the weights belong to.")],
-    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "",
+    card: Annotated[
+        Path | None,
+        typer.Option(help="YAML with training_data, figures, licence and notes for the card."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Turn a checkpoint into our folder: safetensors (fp16) and a card."""
-    from assistant.checkpoint import read_trained, write_folder
+    from assistant.checkpoint import fit, read_trained, write_folder
+    from assistant.components import describe
 
-    load_config(config or shipped_config(), preset)  # the preset must exist
-    weights = read_trained(source)
-    card = write_folder(
-        folder, weights, {"preset": preset, "licence": licence, "notes": f"from {source.name}"}
-    )
+    model = load_config(config or shipped_config(), preset).model
+    weights = fit(read_trained(source), model, str(source))
+    parts = {"speech_encoder": model.speech_encoder, "llm": model.llm}
+    if model.audio_encoder is not None:
+        parts["audio_encoder"] = model.audio_encoder
+    told: dict[str, object] = {"notes": f"from {source.name}"}
+    told |= read_yaml(card) if card is not None else {}
+    told["preset"] = preset
+    told["components"] = {name: describe(part.weights) for name, part in parts.items()}
+    written = write_folder(folder, weights, told)
     typer.echo(
         f"{folder}: {len(weights.aligner)} aligner and {len(weights.lora)} LoRA tensors, "
-        f"sha256 {card.weights_sha256[:16]}"
+        f"sha256 {written.weights_sha256[:16]}"
     )
     for key in weights.leftover:
         typer.echo(f"left out: {key}")
@@ -201,7 +226,9 @@ def main() -> None:
     try:
         app()
     except AssistantError as error:
-        errors.print(f"salmonn-live: {error}", style="red", highlight=False, markup=False)
+        errors.print(
+            f"salmonn-live: {error}", style="red", highlight=False, markup=False, soft_wrap=True
+        )
         raise SystemExit(1) from error
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_yaml, validate
+from assistant.presets import load_preset, read_config, validate
 
 
 class EndpointingConfig(Section):
@@ -16,7 +16,7 @@ class EndpointingConfig(Section):
     aggressiveness: int = Field(default=2, ge=0, le=3)
     """webrtcvad's mode: 0 takes most things for speech, 3 the fewest."""
 
-    min_speech_frames: PositiveInt = 4
+    min_speech_frames: PositiveInt = 6
     """Speech frames in a row that start an utterance."""
 
     min_silence_frames: PositiveInt = 25
@@ -51,7 +51,7 @@ def load_config(path: Path, preset: str | None = None) -> Config:
     Raises:
         ConfigError: an unknown key, a wrong type or value; every such key is named.
     """
-    values = read_yaml(path)
+    values = read_config(path)
     if unknown := values.keys() - SECTIONS:
         known = ", ".join(sorted(SECTIONS))
         raise ConfigError(f"{min(unknown)}: unknown section; known: {known}")

@@ -41,6 +41,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._replies = 0
+        self._replying = False
         self._ended: ReplyEnded | None = None
 
     def show(self, event: Event | Latency) -> None:
@@ -54,12 +55,15 @@ class Screen:
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  speech ends"
                     f" [dim](settled at {decided_at / SAMPLE_RATE:.2f} s)[/]"
                 )
-                out.print("           [bold]→[/] ", end="")
+                self._replying = False
             case AudioPrefilled(at, tokens):
                 out.print(
                     f"[dim]{at / SAMPLE_RATE:7.2f} s    {tokens} audio tokens in the KV cache[/]"
                 )
             case ReplyDelta(text):
+                if not self._replying:
+                    out.print("           [bold]→[/] ", end="")
+                    self._replying = True
                 out.print(text, end="", style="bold", markup=False, highlight=False)
                 out.file.flush()
             case ReplyEnded():

@@ -36,6 +36,9 @@ class StageConfig(Section):
     """Stores that figures are computed on after each epoch, and how many rows of each."""
 
     epochs: PositiveInt
+    steps: PositiveInt | None = None
+    """End after so many steps, inside an epoch or not; the learning rate's schedule ends there."""
+
     batch: PositiveInt
     """Utterances per step."""
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from assistant.ear import Aligner
 from assistant.training.features import FeatureStore
+from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
 
 START_SCALE = 10.0
@@ -32,12 +33,11 @@ class CtcModule(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first."""
-        windows = [self.aligner.windows(f) for f in features]
-        tokens = self.aligner(torch.cat(windows)).flatten(0, 1)
+        tokens = audio_tokens(self.aligner, features)
         table = torch.cat([F.normalize(self.blank, dim=0)[None], self.table])
-        logits = self.log_scale.exp() * F.normalize(tokens, dim=-1) @ table.T
-        per_window = self.aligner.config.queries
-        return list(logits.log_softmax(-1).split([len(w) * per_window for w in windows]))
+        cosines = F.normalize(torch.cat(tokens), dim=-1) @ table.T
+        outputs = (self.log_scale.exp() * cosines).log_softmax(-1)
+        return list(outputs.split([len(t) for t in tokens]))
 
 
 class CtcStage:

@@ -1,9 +1,11 @@
 """Encoder features of a manifest, computed once: training's frozen part.
 
-A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy` and the
-`manifest.jsonl` they belong to. Extraction resumes where it stopped.
+A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy`, the
+`manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Extraction
+resumes where it stopped, and refuses to go on with other settings.
 """
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -12,12 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assistant.audio import SAMPLE_RATE, load
+from assistant.audio import load
 from assistant.build import build_ear
 from assistant.config import ModelConfig
 from assistant.ear import Ear
+from assistant.errors import ConfigError
 from assistant.training import manifest
 from assistant.training.manifest import Row
+from assistant.weights import sha256
+
+STORE = "store.json"
 
 _ear: Ear | None = None
 
@@ -42,13 +48,18 @@ def _extract(job: tuple[Path, Row]) -> NDArray[np.float16]:
 
 
 def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Iterator[int]:
-    """Compute the features of manifest `source` into folder `store`, yielding rows done."""
+    """Compute the features of manifest `source` into folder `store`, yielding rows done.
+
+    Raises:
+        ConfigError: the store was begun with other settings or another manifest.
+    """
     rows = manifest.read(source)
     store.mkdir(parents=True, exist_ok=True)
+    width = build_ear(config).feature_width
+    _claim(store / STORE, config, source, width)
     (store / "manifest.jsonl").write_text(source.read_text())
     index, data = store / "lengths.npy", store / "features.f16"
     lengths = list(np.load(index)) if index.exists() else []
-    width = build_ear(config).feature_width
     if data.exists():  # drop what was written after the last index
         with data.open("r+b") as stream:
             stream.truncate(sum(lengths) * width * 2)
@@ -62,8 +73,23 @@ def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Ite
             lengths.append(len(features))
             if len(lengths) % 500 == 0 or len(lengths) == len(rows):
                 stream.flush()
-                np.save(index, np.array(lengths))
+                fresh = index.with_name("new.npy")
+                np.save(fresh, np.array(lengths))
+                fresh.rename(index)
             yield len(lengths)
+
+
+def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:
+    heard_with = {"speech_encoder", "audio_encoder", "encoding"}
+    made = {
+        "width": width,
+        "manifest_sha256": sha256(source),
+        "window_features": config.aligner.window_features,
+        **config.model_dump(include=heard_with),
+    }
+    if path.exists() and json.loads(path.read_text()) != made:
+        raise ConfigError(f"{path.parent}: made with other settings; delete it to make it anew")
+    path.write_text(json.dumps(made, indent=2) + "\n")
 
 
 class FeatureStore:
@@ -74,7 +100,7 @@ class FeatureStore:
         self.rows = manifest.read(folder / "manifest.jsonl")[: len(lengths)]
         self._ends = np.cumsum(lengths)
         flat = np.memmap(folder / "features.f16", np.float16, mode="r")
-        width = flat.size // int(self._ends[-1])
+        width = json.loads((folder / STORE).read_text())["width"]
         self._flat = flat[: int(self._ends[-1]) * width].reshape(-1, width)
 
     def __len__(self) -> int:
@@ -89,8 +115,3 @@ class FeatureStore:
     def length(self, index: int) -> int:
         """Features of one row."""
         return int(self._ends[index] - (self._ends[index - 1] if index else 0))
-
-
-def hours(rows: list[Row]) -> float:
-    """Total duration where rows state it."""
-    return sum(row.length or 0 for row in rows) / SAMPLE_RATE / 3600

@@ -16,6 +16,9 @@ from assistant.training.config import StageConfig
 from assistant.training.features import FeatureStore
 from assistant.training.manifest import Row
 
+LOG_EVERY = 20
+"""Steps per line of the log."""
+
 
 class Stage(Protocol):
     """What a stage of training computes."""
@@ -75,8 +78,8 @@ def train(
 ) -> None:
     """Train, or go on training, in folder `run`.
 
-    `run` receives `state.pt` (everything needed to go on), `log.csv` (one line per 20 steps) and
-    `figures.csv` (one line per epoch).
+    `run` receives `state.pt` (everything needed to go on), `log.csv` (mean loss every 20 steps)
+    and `figures.csv` (one line per epoch).
     """
     run.mkdir(parents=True, exist_ok=True)
     parameters = trainable(stage.module)
@@ -88,43 +91,45 @@ def train(
         lr=config.learning_rate, betas=(0.9, 0.98),
     )  # fmt: skip
     per_epoch = len(batches(corpus.lengths, corpus.repeats, config.batch, config.seed, 0))
-    total = per_epoch * config.epochs
+    total = min(per_epoch * config.epochs, config.steps or 2**31)
     state = run / "state.pt"
     step = _resume(state, parameters, optimiser) if state.exists() else 0
+    _rewind(run / "log.csv", step)
     saved = time.monotonic()
     with _progress() as progress:
         bar = progress.add_task(run.name, total=total, completed=step, figures="")
-        while step < total:
-            epoch, done = divmod(step, per_epoch)
+        for epoch in range(max(0, step - 1) // per_epoch, -(-total // per_epoch)):
             order = batches(corpus.lengths, corpus.repeats, config.batch, config.seed, epoch)
             losses: list[float] = []
-            for indices in order[done:]:
+            for indices in order[step - epoch * per_epoch : total - epoch * per_epoch]:
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(step, total, config)
                 features, rows = corpus.take(indices)
+                features = [mask(f, config.mask_share) for f in features]
                 with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-                    loss = stage.loss([mask(f, config.mask_share) for f in features], rows)
+                    loss = stage.loss(features, rows)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
                 step += 1
                 losses.append(float(loss.detach()))
-                if step % 20 == 0:
-                    mean = sum(losses[-20:]) / len(losses[-20:])
+                if step % LOG_EVERY == 0:
+                    mean = sum(losses[-LOG_EVERY:]) / len(losses[-LOG_EVERY:])
                     _append(run / "log.csv", {"step": step, "loss": mean})
                     progress.update(bar, completed=step, figures=f"loss {mean:.3f}")
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     _save(state, parameters, optimiser, step)
                     saved = time.monotonic()
             _save(state, parameters, optimiser, step)
-            stage.module.eval()
-            with torch.no_grad():
-                figures = stage.figures(watch, config.watch)
-            stage.module.train()
-            _append(run / "figures.csv", {"epoch": epoch + 1, "step": step, **figures})
-            progress.console.print(f"epoch {epoch + 1}: {figures}")
+            if str(epoch + 1) not in _first_column(run / "figures.csv"):
+                stage.module.eval()
+                with torch.no_grad():
+                    figures = stage.figures(watch, config.watch)
+                stage.module.train()
+                _append(run / "figures.csv", {"epoch": epoch + 1, "step": step, **figures})
+                progress.console.print(f"epoch {epoch + 1}: {figures}")
 
 
 def _progress() -> Progress:
@@ -161,3 +166,17 @@ def _append(path: Path, line: dict[str, float]) -> None:
         if fresh:
             writer.writeheader()
         writer.writerow({k: round(v, 5) for k, v in line.items()})
+
+
+def _first_column(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [line.split(",")[0] for line in path.read_text().splitlines()]
+
+
+def _rewind(log: Path, step: int) -> None:
+    """Drop the lines of steps that will be done again."""
+    if log.exists():
+        head, *lines = log.read_text().splitlines()
+        kept = [line for line in lines if int(line.split(",")[0]) <= step]
+        log.write_text("\n".join([head, *kept]) + "\n")

@@ -4,8 +4,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assistant.audio import SAMPLE_RATE
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -66,8 +64,3 @@ def from_speechocean(folder: Path, split: str) -> list[Row]:
         for entry in entries
         if entry["split"] == split
     ]
-
-
-def seconds(row: Row) -> float:
-    """Duration, where the row states it; 0 otherwise."""
-    return (row.length or 0) / SAMPLE_RATE

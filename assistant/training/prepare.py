@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt
 from rich.progress import track
 
 from assistant.config import ModelConfig, Section
+from assistant.errors import ConfigError
 from assistant.presets import read_yaml, validate
 from assistant.training import manifest, synth
 from assistant.training.features import extract
@@ -63,7 +64,14 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         data: folder with `text/` and `speech/` of the training material.
         runs: receives `data/NAME` and `features/NAME`.
         workers: processes.
+
+    Raises:
+        ConfigError: the preset's encoders are not block-causal, or there is no `data`.
     """
+    if model.encoding.mode != "cached":
+        raise ConfigError(f"preset {config.preset}: training needs encoding.mode cached")
+    if not data.is_dir():
+        raise ConfigError(f"--data: {data}: no such folder")
     for corpus in config.corpora:
         folder = runs / "data" / corpus.name
         source = folder / "manifest.jsonl"

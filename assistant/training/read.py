@@ -13,6 +13,7 @@ from assistant.llm import Llm
 from assistant.prompt import Prompt
 from assistant.training.ctc import word_error_rate
 from assistant.training.features import FeatureStore
+from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
 
 IGNORED = -100
@@ -37,11 +38,11 @@ class ReadStage:
         self._aligner = aligner
         self.module: nn.Module = ReadModule(aligner, llm.model)
         self._embedding = llm.model.get_input_embeddings()
-        self._end = min(llm.stop_ids)
+        self._end = llm.end_id
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean cross-entropy per answer token."""
-        heard = self._tokens(features)
+        heard = audio_tokens(self._aligner, features)
         inputs, labels = zip(
             *(self._example(tokens, row) for tokens, row in zip(heard, rows, strict=True)),
             strict=True,
@@ -54,13 +55,6 @@ class ReadStage:
         wanted = targets[:, 1:] != IGNORED
         logits = base.lm_head(hidden[:, :-1][wanted])  # the head is a third of the model: only here
         return F.cross_entropy(logits.float(), targets[:, 1:][wanted])
-
-    def _tokens(self, features: list[Tensor]) -> list[Tensor]:
-        aligner = self._aligner
-        windows = [aligner.windows(f) for f in features]
-        tokens = aligner(torch.cat(windows)).flatten(0, 1)
-        per_window = aligner.config.queries
-        return list(tokens.split([len(w) * per_window for w in windows]))
 
     def _example(self, tokens: Tensor, row: Row) -> tuple[Tensor, Tensor]:
         before, after = self._prompt.ids(self._llm, row.instruction or self._instruction)
@@ -87,7 +81,7 @@ class ReadStage:
         for i, row in enumerate(rows):
             before, after = self._prompt.ids(self._llm, row.instruction or self._instruction)
             cache = self._llm.cache()
-            tokens = self._tokens([store.features(i)])[0]
+            tokens = audio_tokens(self._aligner, [store.features(i)])[0]
             cache.extend(
                 torch.cat([self._embed(before), tokens.to(self._llm.dtype), self._embed(after)])
             )

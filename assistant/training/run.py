@@ -7,10 +7,11 @@ from tokenizers import Tokenizer
 
 from assistant.build import build_aligner, build_ear, build_llm
 from assistant.config import ModelConfig
+from assistant.errors import ConfigError
 from assistant.prompt import Prompt
 from assistant.training.config import StageConfig
 from assistant.training.ctc import CtcStage
-from assistant.training.features import FeatureStore
+from assistant.training.features import STORE, FeatureStore
 from assistant.training.loop import Corpus, Stage, train
 from assistant.training.read import ReadStage
 from assistant.weights import read_state, require
@@ -27,11 +28,20 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
 
     Returns:
         The run's folder; `state.pt` in it holds the trained tensors.
+
+    Raises:
+        ConfigError: features are missing.
     """
     # Probabilities far under fp32's normal range slow CPUs down fourfold.
     torch.set_flush_denormal(True)
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
+    missing = [n for n in [*(c.store for c in config.train), *config.watch]
+               if not (runs / "features" / n / STORE).is_file()]  # fmt: skip
+    if missing:
+        raise ConfigError(
+            f"{runs}/features: no {', '.join(missing)}; make them with `salmonn-live data`"
+        )
     stores = [FeatureStore(runs / "features" / c.store) for c in config.train]
     watch = {name: FeatureStore(runs / "features" / name) for name in config.watch}
     corpus = Corpus(stores, [c.repeat for c in config.train])
@@ -47,7 +57,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     if config.stage == "ctc":
         tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
         embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-        texts = [row.answer for store in [*stores, *watch.values()] for row in store.rows]
+        texts = [row.answer for store in stores for row in store.rows]
         stage = CtcStage(aligner, embeddings, tokenizer, texts)
     else:
         stage = ReadStage(aligner, llm, Prompt(model.prompt), config.instruction)

@@ -185,12 +185,16 @@ def roughen(samples: Samples, rng: np.random.Generator) -> Samples:
 
 def _one(job: tuple[int, int, Voice, str, Path]) -> Row:
     seed, index, voice, text, folder = job
-    rng = np.random.default_rng([seed, index])
-    samples = roughen(speak(voice, text, rng), rng)
     path = folder / f"{index:06d}.flac"
-    soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+    if not path.exists():  # an earlier run may have come this far
+        rng = np.random.default_rng([seed, index])
+        samples = roughen(speak(voice, text, rng), rng)
+        fresh = path.with_suffix(".new")
+        soundfile.write(fresh, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+        fresh.rename(path)
+    length = soundfile.info(path).frames
     speaker = f"{voice.engine}/{voice.name}"
-    return Row(path.name, answer=text, length=len(samples), speaker=speaker, licence="synthetic")
+    return Row(path.name, answer=text, length=length, speaker=speaker, licence="synthetic")
 
 
 def build(

@@ -3,11 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from assistant.build import device_of
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_yaml, shipped_config
+from assistant.presets import load_preset, read_config, read_yaml, shipped_config, validate
+from streaming.config import load_config
 
 TEXT = shipped_config().read_text()
 PRESETS = list(yaml.safe_load(TEXT)["presets"])
@@ -245,13 +248,13 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) ->
             load_preset(path)
 
 
-@pytest.mark.parametrize("presets", [NOTHING, None, ["nano"], "nano"])
-def test_a_file_without_presets_is_an_error(tmp_path: Path, presets: object) -> None:
+@pytest.mark.parametrize("presets", [None, ["nano"], "nano"])
+def test_presets_of_another_kind_are_an_error(tmp_path: Path, presets: object) -> None:
     with pytest.raises(ConfigError, match="presets: expected a section"):
         load_preset(changed(tmp_path, "presets", presets))
 
 
-@pytest.mark.parametrize("chosen", [NOTHING, None, "nanno", 7, ["nano"]])
+@pytest.mark.parametrize("chosen", [None, "nanno", 7, ["nano"]])
 def test_an_unknown_preset_is_an_error_that_lists_the_known(tmp_path: Path, chosen: object) -> None:
     with pytest.raises(ConfigError, match=r"preset: unknown .*; known: .*nano") as error:
         load_preset(changed(tmp_path, "preset", chosen))
@@ -266,7 +269,7 @@ def test_an_empty_preset_is_an_error(tmp_path: Path) -> None:
 def test_a_preset_named_by_a_number_is_listed_like_the_others(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("preset: 7\npresets: {7: {}, nano: {}}\n")
-    with pytest.raises(ConfigError, match="preset: unknown 7; known: 7, nano"):
+    with pytest.raises(ConfigError, match="preset: unknown 7; known: nano, .*, 7$"):
         load_preset(path)
 
 
@@ -319,3 +322,50 @@ def test_a_new_key_without_a_word_is_noticed(section: str, name: str, value: str
     assert undocumented(text) - SELF_EXPLANATORY == {name}
     explained = text.replace(f"knob: {value}\n", f"knob: {value} # metres\n")
     assert undocumented(explained) - SELF_EXPLANATORY == set()
+
+
+def test_a_file_may_say_only_what_it_changes(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("endpointing: { aggressiveness: 3 }\n")
+    changed, shipped = load_config(tmp_path / "c.yaml"), load_config(shipped_config())
+    assert changed.endpointing.aggressiveness == 3
+    assert (changed.preset, changed.model) == (shipped.preset, shipped.model)
+
+
+@pytest.mark.parametrize(
+    ("preset", "section", "changes", "message"),
+    [
+        ("nano", "encoding", {"block_windows": 8}, "encoding.horizon_blocks: 23 blocks of 128"),
+        ("salmonn-7b", "encoding", {"left_context_s": 28.0}, "encoding.left_context_s"),
+        ("salmonn-7b", "encoding", {"pad_to_s": 31.0}, "encoding.pad_to_s"),
+        ("salmonn-7b", "encoding", {"look_ahead_s": float("inf")}, "encoding.look_ahead_s"),
+        ("nano", None, {"device": "gpu"}, "device"),
+    ],
+)
+def test_what_whisper_or_the_machine_cannot_do_is_refused(
+    preset: str, section: str | None, changes: dict[str, object], message: str
+) -> None:
+    values = read_config(shipped_config())["presets"][preset]
+    changed = {**values, **changes}
+    if section is not None:
+        changed = {**values, section: {**values[section], **changes}}
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        validate(ModelConfig, changed, f"presets.{preset}")
+
+
+@pytest.mark.parametrize(("windows", "fine"), [(23, True), (24, False)])
+def test_the_horizon_is_thirty_seconds(windows: int, fine: bool) -> None:
+    values = read_config(shipped_config())["presets"]["nano"]
+    changed = {**values, "encoding": {**values["encoding"], "horizon_blocks": windows}}
+    if fine:
+        validate(ModelConfig, changed, "presets.nano")
+    else:
+        with pytest.raises(ConfigError, match="more than the 1500"):
+            validate(ModelConfig, changed, "presets.nano")
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    if torch.cuda.is_available():
+        return
+    config = load_preset(shipped_config(), "tiny")[1].model_copy(update={"device": "cuda:0"})
+    with pytest.raises(ConfigError, match="device: cuda:0 asked for, but PyTorch finds no GPU"):
+        device_of(config)

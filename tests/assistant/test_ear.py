@@ -132,7 +132,10 @@ def test_anchors_bound_the_past() -> None:
 
 def test_published_clips_have_88_tokens_and_longer_ones_go_on() -> None:
     ear = published_windows()
-    for n, tokens in [(1, 88), (480_000, 88), (480_001, 89), (2 * 478_720, 176)]:
+    for n, tokens in [
+        (1, 88), (480_000, 88), (480_001, 89), (2 * 478_720, 176), (2 * 478_720 + 1000, 177),
+        (2 * 480_000, 177),
+    ]:  # fmt: skip
         assert len(ear.hear(sound(n))) == tokens
     long = sound(2 * 478_720)
     torch.testing.assert_close(ear.hear(long)[:88], ear.hear(long[:480_000]), atol=1e-5, rtol=0)

@@ -68,7 +68,7 @@ def test_hugging_face_folder(tmp_path: Path, original: whisper.Whisper) -> None:
             key = key.replace(ours, theirs)
         state[f"model.{key}"] = tensor.contiguous()
     config = {
-        "num_mel_bins": 80, "max_source_positions": 1500, "d_model": 64,
+        "model_type": "whisper", "num_mel_bins": 80, "max_source_positions": 1500, "d_model": 64,
         "encoder_attention_heads": 1, "encoder_layers": 2, "vocab_size": 100,
         "max_target_positions": 16, "decoder_attention_heads": 1, "decoder_layers": 2,
     }  # fmt: skip

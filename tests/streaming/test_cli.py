@@ -9,7 +9,9 @@ import pytest
 import soundfile
 import torch
 
+from assistant.build import build_llm
 from assistant.checkpoint import read_card
+from assistant.llm import lora_parameters
 from assistant.prompt import tasks as named_tasks
 from streaming import cli
 
@@ -76,12 +78,15 @@ def test_ask(call, recording) -> None:
 
 
 def test_convert(call, tmp_path, tiny) -> None:
-    aligner = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
-    torch.save({"parameters": {**aligner, "blank": torch.zeros(3)}}, tmp_path / "state.pt")
+    state = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
+    llm = build_llm(tiny.config, train=True)
+    state |= {f"llm.{k}": v.detach() for k, v in lora_parameters(llm.model).items()}
+    torch.save({"parameters": {**state, "blank": torch.zeros(3)}}, tmp_path / "state.pt")
     code, out, _ = call("convert", tmp_path / "state.pt", tmp_path / "ours", "--preset", "tiny")
     assert code == 0
     assert "left out: blank" in out
-    assert read_card(tmp_path / "ours").preset == "tiny"
+    card = read_card(tmp_path / "ours")
+    assert (card.preset, card.components["llm"]) == ("tiny", "toy:3")
 
 
 def test_tasks_lists_all_25(call) -> None:
@@ -99,6 +104,8 @@ def test_tasks_lists_all_25(call) -> None:
         (["--task", "slot_filling"], "task 'slot_filling' needs a question"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
         (["--lora-scale", "2", "--preset", "lora-less"], "preset lora-less has no LoRA"),
+        (["--lora-scale", "-1"], "--lora-scale.scale: Input should be greater than or equal to 0"),
+        (["--lora-scale", "2", "--preset", "tiny"], "preset tiny has no checkpoint, so no LoRA"),
     ],
 )
 def test_mistakes_are_one_line_on_stderr(call, recording, tmp_path, words, message) -> None:
@@ -181,3 +188,17 @@ def test_replay_of_silence_says_that_nothing_was_found(call, tmp_path) -> None:
     code, out, _ = call("replay", path, "--preset", "tiny")
     assert code == 0
     assert "No speech was found" in out
+
+
+def test_weights_without_a_place_are_reported(call, recording, tmp_path, tiny) -> None:
+    state = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
+    llm = build_llm(tiny.config, train=True)
+    state |= {f"llm.{k}": v.detach() for k, v in lora_parameters(llm.model).items()}
+    torch.save({"parameters": {**state, "blank": torch.zeros(3)}}, tmp_path / "state.pt")
+    text = (Path(cli.__file__).parents[1] / "config.yaml").read_text().split("  tiny:\n")[1]
+    changed = text.replace("checkpoint: null", f"checkpoint: {tmp_path / 'state.pt'}")
+    (tmp_path / "c.yaml").write_text("presets:\n  mine:\n" + changed)
+    code, out, err = call("ask", recording, "--config", tmp_path / "c.yaml", "--preset", "mine")
+    assert code == 0
+    assert out.strip()
+    assert "1 keys have no place here: blank" in err

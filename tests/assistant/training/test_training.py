@@ -7,13 +7,17 @@ import pytest
 import soundfile
 import torch
 
+from assistant import audio
+from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
+from assistant.model import load
 from assistant.training import manifest
 from assistant.training.batches import batches
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.ctc import plain, word_error_rate
 from assistant.training.features import FeatureStore, extract
+from assistant.training.hear import audio_tokens
 from assistant.training.loop import mask
 from assistant.training.manifest import Row
 from assistant.training.run import run_stage
@@ -154,3 +158,49 @@ def test_an_unknown_key_of_a_stage_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("preset: nano\nstage: ctc\nepoch: 3\n")
     with pytest.raises(ConfigError, match=r"s\.yaml\.epoch: unknown key"):
         load_stage(tmp_path / "s.yaml")
+
+
+def test_a_trained_model_answers_as_its_trainer_heard_it(
+    runs: Path, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    """From training to inference: stored features, checkpoint, folder, and the loaded ear."""
+    run_stage(tiny_config, stage("ctc", 2), runs, "first")
+    folder = run_stage(tiny_config, stage("read", 9, steps=4, start_from="first"), runs, "second")
+    weights = fit(read_trained(folder / "state.pt"), tiny_config, "second")
+    assert (weights.aligner["ln_speech.weight"] != 1).any()  # the norms are trained too
+    write_folder(tmp_path / "ours", weights, {"preset": "tiny"})
+    model = load(tiny_config.model_copy(update={"checkpoint": str(tmp_path / "ours")}))
+    store = FeatureStore(runs / "features" / "all")
+    for i in range(3):
+        tokens = audio_tokens(model.ear.aligner, [store.features(i)])[0]
+        samples = audio.load(runs / f"{i}.wav")
+        heard = model.ear.hear(torch.from_numpy(samples))
+        cosine = torch.nn.functional.cosine_similarity(heard, tokens)
+        assert cosine.min() > 0.99  # features were stored in fp16, made in bf16
+
+
+def test_features_of_other_settings_are_not_mixed(
+    runs: Path, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    manifest.write(tmp_path / "manifest.jsonl", [])
+    list(extract(tiny_config, tmp_path / "manifest.jsonl", tmp_path / "store", 1))
+    encoding = tiny_config.encoding.model_copy(update={"block_windows": 4})
+    other = tiny_config.model_copy(update={"encoding": encoding})
+    with pytest.raises(ConfigError, match="made with other settings"):
+        list(extract(other, tmp_path / "manifest.jsonl", tmp_path / "store", 1))
+
+
+def test_figures_lost_to_an_interruption_are_made_up_for(
+    runs: Path, tiny_config: ModelConfig
+) -> None:
+    run_stage(tiny_config, stage("ctc", 2), runs, "figures")
+    path = runs / "figures" / "figures.csv"
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    run_stage(tiny_config, stage("ctc", 2), runs, "figures")
+    assert path.read_text() == whole
+
+
+def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:
+    with pytest.raises(ConfigError, match="no nothing; make them with `salmonn-live data`"):
+        run_stage(tiny_config, stage("ctc", 1, train=[{"store": "nothing"}]), runs, "x")
