@@ -91,7 +91,7 @@ class Conversation:
         self._audio_tokens = 0
 
     def _prefill(self, tail: list[Tensor]) -> None:
-        """Waiting tokens and `tail` in one pass: a pass costs much the same for few and for many."""
+        """Waiting tokens and `tail` in one pass, which costs much the same for few and for many."""
         parts = [self._llm.take(tokens) for tokens in [*self._waiting, *tail]]
         if parts:
             self._cache.extend(torch.cat(parts))
