@@ -77,15 +77,15 @@ class Screen:
         ended = self._ended
         assert ended is not None
         rows = [
-            f"audio tokens  {ended.prefilled_before_end} of {ended.audio_tokens} were in the KV "
-            "cache before speech ended",
-            f"first text    {latency.compute_ms:.0f} ms after the endpoint was decided: "
+            f"audio tokens  {ended.prefilled_before_end} of {ended.audio_tokens} in the KV cache "
+            "before speech ended",
+            f"first text    {latency.compute_ms:.0f} ms after endpoint: "
             f"encode {latency.encode_ms:.0f}, prefill {latency.prefill_ms:.0f}, "
-            f"first token {latency.first_token_ms:.0f}"
+            f"token {latency.first_token_ms:.0f}"
             + (f", backlog {latency.backlog_ms:.0f}" if latency.backlog_ms else ""),
             f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
-            f"hidden        {latency.encode_while_speaking_ms:.0f} ms of encoding and "
-            f"{latency.prefill_while_speaking_ms:.0f} ms of prefill while the speech went on",
+            f"hidden        {latency.encode_while_speaking_ms:.0f} ms encoding, "
+            f"{latency.prefill_while_speaking_ms:.0f} ms prefill while the speech went on",
             f"speed         {latency.tokens_per_s:.0f} tokens/s",
         ]
         for row in rows:
