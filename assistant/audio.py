@@ -73,7 +73,11 @@ def load(path: Path) -> Samples:
         raise AudioError(f"{path}: not readable as audio (raw samples have no header)") from error
     if not len(samples):
         raise AudioError(f"{path}: the file holds no audio")
-    return check(resample(samples.mean(axis=1), rate), str(path))
+    try:
+        mono = resample(samples.mean(axis=1), rate)
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from error
+    return check(mono, str(path))
 
 
 def resample(samples: Samples, rate: int) -> Samples:
