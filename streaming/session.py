@@ -28,7 +28,6 @@ from streaming.events import (
 )
 from streaming.frames import Frame, Framer
 from streaming.stage import Stage
-from streaming.vad import Endpoint, Onset
 
 
 class _NeedData(Enum):
@@ -75,7 +74,7 @@ class Session:
 
     def __init__(
         self,
-        endpointer: Stage[Frame, Onset | Endpoint],
+        endpointer: Stage[Frame, SpeechStarted | SpeechEnded],
         listener: Listener,
         lookback_frames: int,
     ) -> None:
@@ -139,22 +138,21 @@ class Session:
             self._recent.append(frame)
         return self._change(changes)
 
-    def _change(self, changes: list[Onset | Endpoint]) -> list[Event]:
+    def _change(self, changes: list[SpeechStarted | SpeechEnded]) -> list[Event]:
         events: list[Event] = []
         for change in changes:
+            events.append(change)
             match change:
-                case Onset(at):
+                case SpeechStarted():
                     self._speaking = True
                     self._prefilled.clear()
                     self._encode(list(self._recent))
                     self._recent.clear()
-                    events.append(SpeechStarted(at))
-                case Endpoint(at, decided_at):
+                case SpeechEnded(at):
                     self._speaking = False
                     self._speech_end = at
                     self._jobs.append((Work.ENCODE, self._finish))
                     self._jobs.append((Work.PREFILL, self._begin_reply))
-                    events.append(SpeechEnded(at, decided_at))
         return events
 
     def _encode(self, frames: list[Frame]) -> None:

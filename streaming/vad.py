@@ -1,11 +1,11 @@
 """Where speech starts and ends."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import webrtcvad
 
 from streaming.config import EndpointingConfig
+from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 
 IsSpeech = Callable[[Frame], bool]
@@ -21,27 +21,8 @@ def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
     return make
 
 
-@dataclass(frozen=True, slots=True)
-class Onset:
-    """Speech has begun."""
-
-    at: int
-    """First sample of its first frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Speech is over."""
-
-    at: int
-    """One past the last sample of its last frame."""
-
-    decided_at: int
-    """One past the sample that settled it."""
-
-
 class Endpointer:
-    """Stage[Frame, Onset | Endpoint]: frame decisions with hysteresis.
+    """Stage[Frame, SpeechStarted | SpeechEnded]: frame decisions with hysteresis.
 
     `min_speech_frames` speech frames in a row begin an utterance, `min_silence_frames` silent ones
     end it. So one stray frame changes nothing, in either direction.
@@ -61,7 +42,7 @@ class Endpointer:
         self._last = 0  # one past the last sample of speech
         self._heard = 0  # one past the last sample pushed
 
-    def push(self, frame: Frame) -> list[Onset | Endpoint]:
+    def push(self, frame: Frame) -> list[SpeechStarted | SpeechEnded]:
         """Take one frame; return the change it settles, if any."""
         config = self._config
         speech = self._is_speech(frame)
@@ -72,18 +53,18 @@ class Endpointer:
         if not self._speaking and self._run == config.min_speech_frames:
             self._speaking, self._run = True, 0
             self._begun = self._heard - config.min_speech_frames * FRAME_SAMPLES
-            return [Onset(self._begun)]
+            return [SpeechStarted(self._begun)]
         too_long = self._heard - self._begun >= config.max_utterance_s * SAMPLE_RATE
         if self._speaking and (self._run == config.min_silence_frames or too_long):
             return [self._end()]
         return []
 
-    def flush(self) -> list[Onset | Endpoint]:
+    def flush(self) -> list[SpeechStarted | SpeechEnded]:
         """End an utterance that is still open."""
-        ended: list[Onset | Endpoint] = [self._end()] if self._speaking else []
+        ended: list[SpeechStarted | SpeechEnded] = [self._end()] if self._speaking else []
         self.reset()
         return ended
 
-    def _end(self) -> Endpoint:
+    def _end(self) -> SpeechEnded:
         self._speaking, self._run = False, 0
-        return Endpoint(self._last, self._heard)
+        return SpeechEnded(self._last, self._heard)

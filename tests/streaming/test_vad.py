@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig
+from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES, Framer
-from streaming.vad import Endpoint, Endpointer, Onset, webrtc
+from streaming.vad import Endpointer, webrtc
 from tests.streaming.fakes import CONFIG, loudness, pcm
 
 
@@ -15,7 +16,7 @@ def changes(script: str, config: EndpointingConfig = CONFIG) -> list[tuple[str, 
     """Changes as (kind, frame index)."""
     endpointer = Endpointer(lambda: loudness, config)
     found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
-    names = {Onset: "start", Endpoint: "end"}
+    names = {SpeechStarted: "start", SpeechEnded: "end"}
     return [(names[type(c)], c.at // FRAME_SAMPLES) for c in found]
 
 
@@ -46,7 +47,7 @@ def test_too_long_an_utterance_is_split(frames: int, ends: int) -> None:
 def test_when_an_endpoint_was_settled() -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
     found = [c for f in Framer().push(pcm("SSSS" + "." * 8)) for c in endpointer.push(f)]
-    assert found == [Onset(0), Endpoint(4 * FRAME_SAMPLES, 12 * FRAME_SAMPLES)]
+    assert found == [SpeechStarted(0), SpeechEnded(4 * FRAME_SAMPLES, 12 * FRAME_SAMPLES)]
 
 
 def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
@@ -54,7 +55,7 @@ def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
     for frame in frames:
         endpointer.push(frame)
-    assert endpointer.flush() == [Endpoint(4 * FRAME_SAMPLES, 5 * FRAME_SAMPLES)]
+    assert endpointer.flush() == [SpeechEnded(4 * FRAME_SAMPLES, 5 * FRAME_SAMPLES)]
     assert endpointer.flush() == []
     for frame in frames:
         endpointer.push(frame)
@@ -69,7 +70,7 @@ def test_a_flushed_or_reset_endpointer_is_as_new(script: str) -> None:
     audio = np.frombuffer(pcm(script), "<i2") * rng.uniform(0.2, 1, len(script) * FRAME_SAMPLES)
     frames = Framer().push(audio.astype("<i2").tobytes())
 
-    def run(endpointer: Endpointer) -> list[Onset | Endpoint]:
+    def run(endpointer: Endpointer) -> list[SpeechStarted | SpeechEnded]:
         return [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
 
     used = Endpointer(webrtc(2), CONFIG)
