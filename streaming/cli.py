@@ -92,10 +92,18 @@ def ask(
     generation = settings.model.generation
     if beams is not None:
         generation = generation.model_copy(update={"beams": beams})
+    answered = False
     for text in model.ask(samples, words, generation):
+        answered = answered or bool(text.strip())
         typer.echo(text, nl=False)
         sys.stdout.flush()
     typer.echo()
+    if not answered:
+        errors.print(
+            f"The model had nothing to say about these {len(samples) / audio.SAMPLE_RATE:.0f} s. "
+            "A long recording is better heard with `salmonn-live replay`, utterance by utterance.",
+            style="yellow", highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @app.command()

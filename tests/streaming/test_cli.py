@@ -202,3 +202,13 @@ def test_weights_without_a_place_are_reported(call, recording, tmp_path, tiny) -
     assert code == 0
     assert out.strip()
     assert "1 keys have no place here: blank" in err
+
+
+def test_an_empty_answer_is_said_to_be_one(call, recording, monkeypatch) -> None:
+    from assistant.model import Salmonn
+
+    monkeypatch.setattr(Salmonn, "ask", lambda *_: iter([" "]))
+    code, out, err = call("ask", recording, "--preset", "tiny")
+    assert (code, out.strip()) == (0, "")
+    assert "nothing to say about these 4 s" in err
+    assert "salmonn-live replay" in err
