@@ -87,6 +87,11 @@ class Spans:
     stride: int
     block: int
 
+    def whole(self, length: int) -> int:
+        """Samples of the windows that together hold `length` samples, the last one completed."""
+        beyond = max(0, length - self.window)
+        return -(-beyond // self.stride) * self.stride + self.window
+
 
 class Ear(nn.Module):
     """Encoders and aligner together. Weights only: any number of streams may share one."""
@@ -159,8 +164,7 @@ class Ear(nn.Module):
         Returns:
             Whisper's (n, width), and BEATs' (n, width) or None; n is a whole number of windows.
         """
-        window = self.spans.window
-        n = -(-len(samples) // window) * self.aligner.config.window_features
+        n = self.spans.whole(len(samples)) // FEATURE_SAMPLES
         samples = pad_right(samples, n * FEATURE_SAMPLES + MARGIN)
         stream = BlockStream(self)
         return stream.encode(samples, 0, n)
@@ -178,8 +182,7 @@ class Ear(nn.Module):
             last = len(rest) <= (step + size - stride if start else CLIP_SAMPLES)
             features = self._encode_clip(rest)
             if start and last:  # SALMONN's padding belongs to a first clip only
-                needed = -(-max(0, len(rest) - size) // stride) * stride + size
-                features = features[: needed // FEATURE_SAMPLES]
+                features = features[: self.spans.whole(len(rest)) // FEATURE_SAMPLES]
             clips.append(features if last else features[: step // FEATURE_SAMPLES])
             if last:
                 break
@@ -188,8 +191,8 @@ class Ear(nn.Module):
     def _encode_clip(self, clip: Tensor) -> Tensor:
         """At most 30 s, as SALMONN's reference does it: (features, width)."""
         clip = pad_right(clip[:CLIP_SAMPLES], SAMPLE_RATE)
-        padded = max(len(clip), round(self.encoding.pad_to_s * SAMPLE_RATE))
-        n = -(-padded // FEATURE_SAMPLES)
+        padded = max(self.spans.whole(len(clip)), round(self.encoding.pad_to_s * SAMPLE_RATE))
+        n = min(padded, CLIP_SAMPLES) // FEATURE_SAMPLES
         if n == CLIP_SAMPLES // FEATURE_SAMPLES:
             mel = clip_mel(clip, self.speech_encoder.n_mels)
         else:
@@ -305,16 +308,10 @@ class EarStream:
     def flush(self) -> Tensor:
         """End the stream: the tokens of everything still pending, shape (m, LLM width)."""
         done = []
-        window, stride, block = (
-            self._ear.spans.window,
-            self._ear.spans.stride,
-            self._ear.spans.block,
-        )
-        if self._heard:
-            beyond = max(0, self._heard - window)
-            end = -(-beyond // stride) * stride + window
-            while self._encoded < end:
-                done.append(self._tokens(self._encode(min(self._encoded + block, end))))
+        spans = self._ear.spans
+        end = spans.whole(self._heard) if self._heard else 0
+        while self._encoded < end:
+            done.append(self._tokens(self._encode(min(self._encoded + spans.block, end))))
         self.reset()
         return self._joined(done)
 

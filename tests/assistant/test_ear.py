@@ -166,3 +166,9 @@ def test_without_beats() -> None:
     ear = build_ear(TINY.model_copy(update={"audio_encoder": None}), llm_width=24)
     samples = sound(3 * BLOCK)
     torch.testing.assert_close(stream(ear, [samples]), ear.hear(samples), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("n", [16_000, 17 * 320 * 4, 17 * 320 * 4 + 1, 100_000, 479_000])
+def test_without_padding_offline_has_as_many_tokens_as_the_stream(n: int) -> None:
+    ear = published_windows(pad_to_s=0.0, left_context_s=1.0)
+    assert len(ear.hear(sound(n))) == min(88, len(stream(ear, [sound(n)])))
