@@ -22,7 +22,11 @@ def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
     """
     sources = config.speech_encoder.weights
     seed = toy_seed(sources)
-    speech = toy_whisper(seed) if seed is not None else components.find_whisper(sources).encoder()
+    hidden = tuple(config.speech_encoder.hidden_layers)
+    if seed is not None:
+        speech = toy_whisper(seed, hidden)
+    else:
+        speech = components.find_whisper(sources).encoder(hidden)
     audio = None
     if config.audio_encoder is not None:
         sources = config.audio_encoder.weights

@@ -26,6 +26,13 @@ class PartConfig(Section):
     (downloaded by openai-whisper), `hub:OWNER/NAME`, `toy:SEED` (random, for tests), or a path."""
 
 
+class SpeechEncoderConfig(PartConfig):
+    """Whisper's encoder."""
+
+    hidden_layers: list[PositiveInt] = []
+    """Layers, from 1, whose output is joined to the last one's: early ones know more of sounds."""
+
+
 class EncodingConfig(Section):
     """How the encoders hear a stream; see docs/adr/0003-streaming-encoders.md."""
 
@@ -173,7 +180,7 @@ class GenerationConfig(Section):
 class ModelConfig(Section):
     """Everything that makes one model."""
 
-    speech_encoder: PartConfig
+    speech_encoder: SpeechEncoderConfig
     audio_encoder: PartConfig | None
     encoding: EncodingConfig = EncodingConfig()
     aligner: AlignerConfig = AlignerConfig()

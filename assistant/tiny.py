@@ -23,11 +23,11 @@ def toy_seed(sources: list[str]) -> int | None:
     return int(match[1]) if match else None
 
 
-def toy_whisper(seed: int) -> SpeechEncoder:
+def toy_whisper(seed: int, hidden: tuple[int, ...] = ()) -> SpeechEncoder:
     """A two-layer Whisper encoder, 32 wide."""
     torch.manual_seed(seed)
     dims = ModelDimensions(80, 1500, TOY_WIDTH, 4, 2, 64, 16, TOY_WIDTH, 4, 2)
-    return SpeechEncoder(dims).eval().requires_grad_(False)
+    return SpeechEncoder(dims, hidden=hidden).eval().requires_grad_(False)
 
 
 def toy_beats(seed: int) -> Beats:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from whisper.model import AudioEncoder, ModelDimensions, MultiHeadAttention
 
 from assistant.attention import KeyValues, block_mask
-from assistant.errors import ComponentError
+from assistant.errors import ComponentError, ConfigError
 from assistant.weights import read_state, require
 
 State = dict[str, Tensor]
@@ -29,14 +29,34 @@ class SpeechEncoder(nn.Module):
     Attributes:
         n_mels: mel bins its front end must give.
         width: size of a feature.
+        own_width: size of the last layer's part of it, which comes first.
         horizon: features its position table covers (1,500, that is 30 s).
     """
 
-    def __init__(self, dims: ModelDimensions, mlp_width: int | None = None) -> None:
-        """Make an encoder of `dims`; `mlp_width` where it is not Whisper's four times the width."""
+    def __init__(
+        self, dims: ModelDimensions, mlp_width: int | None = None, hidden: tuple[int, ...] = ()
+    ) -> None:
+        """Make an encoder.
+
+        Args:
+            dims: Whisper's.
+            mlp_width: where it is not Whisper's four times the width.
+            hidden: layers, counted from 1, whose output is joined to the last one's, normalised.
+                Early ones tell sounds apart that the last no longer does (Gong et al. 2023,
+                arXiv 2307.03183).
+
+        Raises:
+            ConfigError: there is no such layer.
+        """
         super().__init__()
+        if any(layer > dims.n_audio_layer for layer in hidden):
+            raise ConfigError(
+                f"speech_encoder.hidden_layers: {list(hidden)}; it has {dims.n_audio_layer} layers"
+            )
         self.n_mels = dims.n_mels
-        self.width = dims.n_audio_state
+        self.hidden = hidden
+        self.own_width = dims.n_audio_state
+        self.width = dims.n_audio_state * (1 + len(hidden))
         self.horizon = dims.n_audio_ctx
         self.encoder = AudioEncoder(
             dims.n_mels,
@@ -45,10 +65,12 @@ class SpeechEncoder(nn.Module):
             dims.n_audio_head,
             dims.n_audio_layer,
         )
-        if mlp_width not in (None, 4 * self.width):
+        if mlp_width not in (None, 4 * self.own_width):
             for block in self.encoder.blocks:
                 block.mlp = nn.Sequential(
-                    nn.Linear(self.width, mlp_width), nn.GELU(), nn.Linear(mlp_width, self.width)
+                    nn.Linear(self.own_width, mlp_width),
+                    nn.GELU(),
+                    nn.Linear(mlp_width, self.own_width),
                 )
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -77,7 +99,7 @@ class SpeechEncoder(nn.Module):
             first: the stretch begins the stream, so zeros stand before it (Whisper's padding).
 
         Returns:
-            Shape (n, width).
+            Shape (n, own_width).
         """
         encoder = self.encoder
         x = F.pad(mel, (1, 0))[None] if first else mel[None]
@@ -90,7 +112,7 @@ class SpeechEncoder(nn.Module):
         """The transformer under a block-causal mask; `past` grows by the new positions.
 
         Args:
-            x: shape (n, width), from `stem`; the first row starts a block.
+            x: shape (n, own_width), from `stem`; the first row starts a block.
             past: what the stream attended before, empty at its start.
             block: features per block.
 
@@ -105,12 +127,14 @@ class SpeechEncoder(nn.Module):
             raise ValueError(f"{start + new} features exceed the horizon of {self.horizon}")
         mask = block_mask(new, start, block, x.device)
         x = (x + self.encoder.positional_embedding[start : start + new])[None]
+        joined = []
         for i, layer in enumerate(self.encoder.blocks):
             x = x + _attention(layer.attn, layer.attn_ln(x), past, i, mask)
             x = x + layer.mlp(layer.mlp_ln(x))
+            if i + 1 in self.hidden:
+                joined.append(F.layer_norm(x, x.shape[-1:]))
         past.length += new
-        features: Tensor = self.encoder.ln_post(x)[0]
-        return features
+        return torch.cat([self.encoder.ln_post(x), *joined], -1)[0]
 
 
 def _attention(
@@ -133,14 +157,18 @@ class WhisperWeights:
     state: State
     """Keys `encoder.*` and, where the file has them, `decoder.*`."""
 
-    def encoder(self) -> SpeechEncoder:
+    def encoder(self, hidden: tuple[int, ...] = ()) -> SpeechEncoder:
         """Build the encoder, frozen, in fp32.
+
+        Args:
+            hidden: layers joined to the last one, as `SpeechEncoder` takes them.
 
         Raises:
             CheckpointError: keys missing or misshapen.
+            ConfigError: there is no such layer.
         """
         first = self.state.get("encoder.blocks.0.mlp.0.weight")
-        model = SpeechEncoder(self.dims, None if first is None else len(first))
+        model = SpeechEncoder(self.dims, None if first is None else len(first), hidden)
         state = {k: v.float() for k, v in self.state.items() if k.startswith("encoder.")}
         state.setdefault("encoder.positional_embedding", model.encoder.positional_embedding)
         require(model, state, "speech encoder")

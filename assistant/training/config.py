@@ -15,8 +15,8 @@ class CorpusConfig(Section):
     store: str
     """Folder under the run's `features/`."""
 
-    repeat: PositiveInt = 1
-    """Times each row is heard per epoch."""
+    times: PositiveFloat = 1.0
+    """How often each row is heard per epoch; 0.25 is a quarter of the rows, others each epoch."""
 
 
 class StageConfig(Section):

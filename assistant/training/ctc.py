@@ -1,4 +1,5 @@
-"""Stage one: audio tokens learn to lie where the LLM's own embeddings of the words lie.
+"""Stage one: audio tokens learn to lie where the LLM's own embeddings lie, of the words spoken and
+of the names of sounds.
 
 The logits of an audio token are its cosines with the LLM's token embeddings (and with a learned
 blank), times a learned scale; CTC (Graves et al. 2006) compares them with the transcript's tokens.
@@ -50,7 +51,7 @@ class CtcStage:
         aligner: trained in place.
         embeddings: the LLM's, (vocabulary, width).
         tokenizer: the LLM's.
-        texts: all transcripts of training; only their tokens can be output.
+        texts: everything heard in training; only its tokens can be output.
         """
         self._tokenizer = tokenizer
         used = sorted({i for e in tokenizer.encode_batch(texts) for i in e.ids})
@@ -62,8 +63,8 @@ class CtcStage:
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean over utterances of the CTC loss per target token."""
         outputs = self._ctc(features)
-        encodings = self._tokenizer.encode_batch([row.answer for row in rows])
-        targets = [torch.tensor([self._row[i] for i in e.ids]) for e in encodings]
+        encodings = self._tokenizer.encode_batch([row.text for row in rows])
+        targets = [torch.tensor([self._row[i] for i in e.ids], dtype=torch.long) for e in encodings]
         loss: Tensor = F.ctc_loss(
             nn.utils.rnn.pad_sequence(outputs),
             torch.cat(targets),
@@ -86,7 +87,7 @@ class CtcStage:
         """Word error rate per store."""
         return {
             name: word_error_rate(
-                [store.rows[i].answer for i in range(min(counts[name], len(store)))],
+                [store.rows[i].text for i in range(min(counts[name], len(store)))],
                 [
                     self.transcribe([store.features(i)])[0]
                     for i in range(min(counts[name], len(store)))

@@ -1,8 +1,9 @@
 """Encoder features of a manifest, computed once: training's frozen part.
 
 A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy`, the
-`manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Extraction
-resumes where it stopped, and refuses to go on with other settings.
+`manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Rows of the
+same stretch share its features. Extraction resumes where it stopped, and refuses to go on with
+other settings.
 """
 
 import json
@@ -48,12 +49,12 @@ def _extract(job: tuple[Path, Row]) -> NDArray[np.float16]:
 
 
 def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Iterator[int]:
-    """Compute the features of manifest `source` into folder `store`, yielding rows done.
+    """Compute the features of manifest `source` into folder `store`, yielding stretches done.
 
     Raises:
         ConfigError: the store was begun with other settings or another manifest.
     """
-    rows = manifest.read(source)
+    stretches, _ = unique(manifest.read(source))
     store.mkdir(parents=True, exist_ok=True)
     width = build_ear(config).feature_width
     _claim(store / STORE, config, source, width)
@@ -63,7 +64,7 @@ def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Ite
     if data.exists():  # drop what was written after the last index
         with data.open("r+b") as stream:
             stream.truncate(sum(lengths) * width * 2)
-    jobs = [(source.parent, row) for row in rows[len(lengths) :]]
+    jobs = [(source.parent, row) for row in stretches[len(lengths) :]]
     with (
         data.open("ab") as stream,
         ProcessPoolExecutor(workers, initializer=_start, initargs=(config,)) as pool,
@@ -71,7 +72,7 @@ def extract(config: ModelConfig, source: Path, store: Path, workers: int) -> Ite
         for features in pool.map(_extract, jobs, chunksize=8):
             stream.write(features.tobytes())
             lengths.append(len(features))
-            if len(lengths) % 500 == 0 or len(lengths) == len(rows):
+            if len(lengths) % 500 == 0 or len(lengths) == len(stretches):
                 stream.flush()
                 fresh = index.with_name("new.npy")
                 np.save(fresh, np.array(lengths))
@@ -92,12 +93,29 @@ def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:
     path.write_text(json.dumps(made, indent=2) + "\n")
 
 
+def unique(rows: list[Row]) -> tuple[list[Row], list[int]]:
+    """One row of every stretch, in order, and for each of `rows` which of these it is."""
+    place: dict[tuple[str, int, int | None], int] = {}
+    firsts: list[Row] = []
+    places: list[int] = []
+    for row in rows:
+        stretch = row.audio, row.offset, row.length
+        if stretch not in place:
+            place[stretch] = len(firsts)
+            firsts.append(row)
+        places.append(place[stretch])
+    return firsts, places
+
+
 class FeatureStore:
     """Features and rows of one store, read from disk on demand."""
 
     def __init__(self, folder: Path) -> None:
         lengths = np.load(folder / "lengths.npy")
-        self.rows = manifest.read(folder / "manifest.jsonl")[: len(lengths)]
+        rows = manifest.read(folder / "manifest.jsonl")
+        _, places = unique(rows)
+        self.rows = [row for row, place in zip(rows, places, strict=True) if place < len(lengths)]
+        self._places = [place for place in places if place < len(lengths)]
         self._ends = np.cumsum(lengths)
         flat = np.memmap(folder / "features.f16", np.float16, mode="r")
         width = json.loads((folder / STORE).read_text())["width"]
@@ -108,10 +126,14 @@ class FeatureStore:
 
     def features(self, index: int) -> torch.Tensor:
         """Shape (n, width), fp32."""
-        end = self._ends[index]
-        start = self._ends[index - 1] if index else 0
+        start, end = self._span(index)
         return torch.from_numpy(self._flat[start:end].astype(np.float32))
 
     def length(self, index: int) -> int:
         """Features of one row."""
-        return int(self._ends[index] - (self._ends[index - 1] if index else 0))
+        start, end = self._span(index)
+        return end - start
+
+    def _span(self, index: int) -> tuple[int, int]:
+        place = self._places[index]
+        return int(self._ends[place - 1]) if place else 0, int(self._ends[place])

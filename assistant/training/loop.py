@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from assistant.training.batches import batches
+from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig
 from assistant.training.features import FeatureStore
 from assistant.training.manifest import Row
@@ -36,10 +36,16 @@ class Stage(Protocol):
 class Corpus:
     """Several feature stores as one list of rows."""
 
-    def __init__(self, stores: list[FeatureStore], repeats: list[int]) -> None:
+    def __init__(self, stores: list[FeatureStore], times: list[float]) -> None:
+        """`times`: how often each store is heard per epoch."""
         self._places = [(s, i) for s in stores for i in range(len(s))]
-        self.lengths = [store.length(i) for store, i in self._places]
-        self.repeats = [r for s, r in zip(stores, repeats, strict=True) for _ in range(len(s))]
+        self._lengths = [store.length(i) for store, i in self._places]
+        self._sizes, self._times = [len(s) for s in stores], times
+
+    def batches(self, config: StageConfig, epoch: int) -> list[list[int]]:
+        """Row indices of each step of an epoch."""
+        rows = epoch_rows(self._sizes, self._times, config.seed, epoch)
+        return batches(rows, self._lengths, config.batch, config.seed, epoch)
 
     def take(self, indices: list[int]) -> tuple[list[Tensor], list[Row]]:
         """Features and rows of a batch."""
@@ -90,7 +96,7 @@ def train(
          {"params": plain, "weight_decay": 0.0}],
         lr=config.learning_rate, betas=(0.9, 0.98),
     )  # fmt: skip
-    per_epoch = len(batches(corpus.lengths, corpus.repeats, config.batch, config.seed, 0))
+    per_epoch = len(corpus.batches(config, 0))
     total = min(per_epoch * config.epochs, config.steps or 2**31)
     state = run / "state.pt"
     step = _resume(state, parameters, optimiser) if state.exists() else 0
@@ -99,7 +105,7 @@ def train(
     with _progress() as progress:
         bar = progress.add_task(run.name, total=total, completed=step, figures="")
         for epoch in range(max(0, step - 1) // per_epoch, -(-total // per_epoch)):
-            order = batches(corpus.lengths, corpus.repeats, config.batch, config.seed, epoch)
+            order = corpus.batches(config, epoch)
             losses: list[float] = []
             for indices in order[step - epoch * per_epoch : total - epoch * per_epoch]:
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume

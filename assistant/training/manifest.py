@@ -13,6 +13,14 @@ class Row:
     """File, relative to the manifest."""
 
     answer: str
+    """What the model should say."""
+
+    text: str = ""
+    """What is spoken in it; empty where nobody speaks."""
+
+    key: str = ""
+    """Words that a right answer holds, `;` between them; empty: judged by the whole answer."""
+
     task: str = "asr"
     instruction: str = ""
     offset: int = 0
@@ -57,10 +65,27 @@ def from_speechocean(folder: Path, split: str) -> list[Row]:
         Row(
             audio=str((folder / entry["file"]).resolve()),
             answer=entry["text"].lower(),
+            text=entry["text"].lower(),
             speaker=entry["speaker"],
             licence="speechocean762: free for commercial and non-commercial use",
             split=split,
         )
         for entry in entries
         if entry["split"] == split
+    ]
+
+
+def from_folder(folder: Path, licence: str) -> list[Row]:
+    """Rows of a folder of `data/speech` with its manifest, audio paths absolute."""
+    lines = folder.with_suffix(".jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    return [
+        Row(
+            audio=str((folder / entry["file"]).resolve()),
+            answer=entry.get("text", ""),
+            text=entry.get("text", ""),
+            speaker=entry.get("speaker", ""),
+            licence=licence,
+        )
+        for entry in entries
     ]

@@ -44,7 +44,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
         )
     stores = [FeatureStore(runs / "features" / c.store) for c in config.train]
     watch = {name: FeatureStore(runs / "features" / name) for name in config.watch}
-    corpus = Corpus(stores, [c.repeat for c in config.train])
+    corpus = Corpus(stores, [c.times for c in config.train])
     ear = build_ear(model)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
@@ -57,7 +57,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     if config.stage == "ctc":
         tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
         embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-        texts = [row.answer for store in stores for row in store.rows]
+        texts = [row.text for store in stores for row in store.rows]
         stage = CtcStage(aligner, embeddings, tokenizer, texts)
     else:
         stage = ReadStage(aligner, llm, Prompt(model.prompt), config.instruction)

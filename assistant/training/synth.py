@@ -5,13 +5,9 @@ draws itself. The engines are programs of the machine (flite, espeak-ng, festiva
 piper package; `docs/training.md` says how to install them.
 """
 
-import hashlib
-import json
-import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,11 +17,30 @@ import numpy as np
 import soundfile
 import soxr
 
-from assistant.audio import SAMPLE_RATE, Samples
-from assistant.training.manifest import Row, write
+from assistant.audio import SAMPLE_RATE, Samples, load
+from assistant.training.manifest import Row
+from assistant.training.rough import Surroundings, in_quiet, make_rooms, roughen
+from assistant.training.sounds import NAMES, read_sounds
 
-MAX_WORDS = 14
-HELD_OUT_TEXTS_PERCENT = 3
+NOISES = 300
+"""Background recordings that one process holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line to be read aloud."""
+
+    text: str
+    """Lower case, letters and apostrophes."""
+
+    answer: str
+    """What the model should say to it: the text itself, or a reply."""
+
+    task: str = "asr"
+    """`asr`, or `listen` where the answer is a reply."""
+
+    key: str = ""
+    """What a right reply holds; empty: the answer itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +74,6 @@ TRAIN_VOICES = (
 
 UNSEEN_VOICES = (Voice("flite", "rms"), Voice("festival", "ked_diphone"))
 """Voices that only evaluation hears."""
-
-
-def read_texts(folder: Path) -> list[str]:
-    """Sentences fit for reading aloud from `data/text`: lower case, letters and apostrophes.
-
-    Args:
-        folder: holds `oos_eval.json` (clinc/oos-eval) and `home_commands.jsonl`
-            (NLU-Evaluation-Data).
-    """
-    queries = json.loads((folder / "oos_eval.json").read_text())
-    texts = [text for split in queries.values() for text, _ in split]
-    lines = (folder / "home_commands.jsonl").read_text().splitlines()
-    texts += [json.loads(line)["text"] for line in lines]
-    cleaned = (_clean(text) for text in texts)
-    return sorted({text for text in cleaned if text})
-
-
-def _clean(text: str) -> str:
-    text = re.sub(r"\s+", " ", re.sub(r"[.,!?;:<>\"-]", " ", text.lower())).strip()
-    words = text.split()
-    readable = re.fullmatch(r"[a-z' ]+", text) and 2 <= len(words) <= MAX_WORDS
-    return text if readable else ""
-
-
-def split_texts(texts: list[str]) -> tuple[list[str], list[str]]:
-    """(train, held out), by a hash of the text, so that a longer list keeps old choices."""
-
-    def held_out(text: str) -> bool:
-        return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100 < HELD_OUT_TEXTS_PERCENT
-
-    return [t for t in texts if not held_out(t)], [t for t in texts if held_out(t)]
 
 
 def speak(voice: Voice, text: str, rng: np.random.Generator) -> Samples:
@@ -168,54 +152,64 @@ _ENGINES: dict[str, Callable[[str, str, np.random.Generator], tuple[Samples, int
 }
 
 
-def roughen(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Put clean speech into a room: silence around it, a level, and for half of it noise."""
-    lead, tail = rng.uniform(0.0, 0.4), rng.uniform(0.1, 0.8)
-    samples = np.pad(samples, (int(lead * SAMPLE_RATE), int(tail * SAMPLE_RATE)))
-    level = 10 ** (rng.uniform(-24, -1) / 20)
-    if rng.random() < 0.5:
-        noise = rng.standard_normal(len(samples)).astype(np.float32)
-        if rng.random() < 0.5:  # a brown tilt, like rooms and fans
-            noise = np.cumsum(noise) - np.linspace(0, noise.sum(), len(noise))
-        snr_db = rng.uniform(8, 35)
-        scale = float(np.sqrt(np.mean(samples**2) / max(float(np.mean(noise**2)), 1e-12)))
-        samples = samples + noise * scale * 10 ** (-snr_db / 20)
-    return np.asarray(np.clip(samples * level, -1, 1), np.float32)
+class Script:
+    """Who reads what and where: the `Maker` of a synthetic corpus."""
+
+    def __init__(
+        self,
+        lines: list[Line],
+        voices: tuple[Voice, ...],
+        count: int,
+        seed: int,
+        noises: Path | None,
+    ) -> None:
+        """Args:
+        lines: read in random order; reused only when there are fewer than `count`.
+        voices: drawn by weight.
+        count: utterances.
+        seed: of everything drawn.
+        noises: `data/sound`, and utterances are put into rooms and noise; None: a quiet place.
+        """
+        rng = np.random.default_rng(seed)
+        rounds = -(-count // len(lines))
+        self._order = np.concatenate([rng.permutation(len(lines)) for _ in range(rounds)])
+        weights = np.array([v.weight for v in voices])
+        self._choice = rng.choice(len(voices), size=count, p=weights / weights.sum())
+        self._lines, self._voices, self._seed, self._noises = lines, voices, seed, noises
+        self._around: Surroundings | None = None
+
+    def start(self) -> None:
+        """Read the background sounds."""
+        if self._noises is not None:
+            self._around = Surroundings(make_rooms(), read_noises(self._noises))
+
+    def rows(self, index: int) -> list[Row]:
+        """The line read, and the reply to it."""
+        line, voice = self._line(index), self._voices[self._choice[index]]
+        row = Row(
+            "", answer=line.answer, text=line.text, task=line.task, key=line.key,
+            speaker=f"{voice.engine}/{voice.name}", licence="synthetic",
+        )  # fmt: skip
+        return [row]
+
+    def _line(self, index: int) -> Line:
+        return self._lines[int(self._order[index])]
+
+    def make(self, index: int) -> Samples:
+        """Speak it."""
+        rng = np.random.default_rng([self._seed, index])
+        clean = speak(self._voices[self._choice[index]], self._line(index).text, rng)
+        return in_quiet(clean, rng) if self._around is None else roughen(clean, self._around, rng)
 
 
-def _one(job: tuple[int, int, Voice, str, Path]) -> Row:
-    seed, index, voice, text, folder = job
-    path = folder / f"{index:06d}.flac"
-    if not path.exists():  # an earlier run may have come this far
-        rng = np.random.default_rng([seed, index])
-        samples = roughen(speak(voice, text, rng), rng)
-        fresh = path.with_suffix(".new")
-        soundfile.write(fresh, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-        fresh.rename(path)
-    length = soundfile.info(path).frames
-    speaker = f"{voice.engine}/{voice.name}"
-    return Row(path.name, answer=text, length=length, speaker=speaker, licence="synthetic")
-
-
-def build(
-    texts: list[str], voices: tuple[Voice, ...], count: int, folder: Path, seed: int, workers: int
-) -> Iterator[int]:
-    """Write `count` utterances and `manifest.jsonl` into `folder`, yielding progress.
-
-    A text is reused only when there are fewer texts than utterances.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(texts)) for _ in range(-(-count // len(texts)))])
-    weights = np.array([v.weight for v in voices])
-    choice = rng.choice(len(voices), size=count, p=weights / weights.sum())
-    jobs = [(seed, i, voices[int(choice[i])], texts[int(order[i])], folder) for i in range(count)]
-    rows: list[Row] = []
-    with ProcessPoolExecutor(workers) as pool:
-        for done, row in enumerate(pool.map(_one, jobs, chunksize=8), 1):
-            rows.append(row)
-            yield done
-    write(folder / "manifest.jsonl", rows)
+def read_noises(folder: Path) -> list[Samples]:
+    """Background sounds that training may hear, all but those that sound like a speaker."""
+    rng = np.random.default_rng(12)
+    voices = {"music"} | {name for name in NAMES.values() if name.startswith("person")}
+    chosen = [s for s in read_sounds(folder) if s.split == "train" and s.label not in voices]
+    some = rng.permutation(len(chosen))[:NOISES]
+    recordings = [load(chosen[i].path) for i in some]
+    return [r for r in recordings if len(r) >= SAMPLE_RATE]
 
 
 NOTHING_SAID = "There is no speech."
@@ -243,13 +237,19 @@ def nobody(index: int, seed: int) -> Samples:
     return (samples / peak * level).astype(np.float32) if samples.any() else samples.astype("f4")
 
 
-def build_nobody(count: int, folder: Path, seed: int) -> None:
-    """Write `count` recordings without speech and their manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for index in range(count):
-        samples = nobody(index, seed)
-        path = folder / f"{index:06d}.flac"
-        soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
-        rows.append(Row(path.name, NOTHING_SAID, length=len(samples), licence="synthetic"))
-    write(folder / "manifest.jsonl", rows)
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """The `Maker` of recordings in which nobody speaks."""
+
+    seed: int
+
+    def start(self) -> None:
+        """Nothing is needed."""
+
+    def rows(self, index: int) -> list[Row]:
+        """The same for all."""
+        return [Row("", NOTHING_SAID, licence="synthetic")]
+
+    def make(self, index: int) -> Samples:
+        """See `nobody`."""
+        return nobody(index, self.seed)

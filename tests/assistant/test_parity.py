@@ -19,6 +19,7 @@ from assistant.config import (
     LoraConfig,
     ModelConfig,
     PartConfig,
+    SpeechEncoderConfig,
     QFormerConfig,
 )
 from assistant.model import Salmonn, load
@@ -29,7 +30,7 @@ Arrays = dict[str, NDArray[np.generic]]
 
 def config(parity: Path, lora_scale: float | None = None) -> ModelConfig:
     return ModelConfig(
-        speech_encoder=PartConfig(weights=[str(parity / "whisper")]),
+        speech_encoder=SpeechEncoderConfig(weights=[str(parity / "whisper")]),
         audio_encoder=PartConfig(weights=[str(parity / "beats" / "beats_tiny.pt")]),
         aligner=AlignerConfig(qformer=QFormerConfig(layers=2, width=48, heads=4, mlp_width=96)),
         llm=LlmConfig(

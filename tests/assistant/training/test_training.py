@@ -13,7 +13,7 @@ from assistant.config import ModelConfig
 from assistant.errors import ConfigError
 from assistant.model import load
 from assistant.training import manifest
-from assistant.training.batches import batches
+from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.ctc import plain, word_error_rate
 from assistant.training.features import FeatureStore, extract
@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_config: ModelConfig) -> 
         samples = 0.3 * np.sin(2 * np.pi * (300 + 700 * word) * time)
         samples += 0.01 * rng.standard_normal(len(time))
         soundfile.write(folder / f"{i}.wav", samples, 16_000)
-        rows.append(Row(audio=f"{i}.wav", answer=WORDS[word]))
+        rows.append(Row(audio=f"{i}.wav", answer=WORDS[word], text=WORDS[word]))
     manifest.write(folder / "manifest.jsonl", rows)
     done = list(extract(tiny_config, folder / "manifest.jsonl", folder / "features" / "all", 1))
     assert done == list(range(1, 13))
@@ -115,14 +115,24 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 
 @pytest.mark.parametrize("size", [1, 4, 5, 100])
 def test_an_epoch_hears_every_row_as_often_as_it_should(size: int) -> None:
-    lengths, repeats = [5, 1, 9, 9, 3, 2, 7], [1, 2, 1, 1, 3, 1, 1]
-    groups = batches(lengths, repeats, size, seed=1, epoch=0)
+    lengths = [5, 1, 9, 9, 3, 2, 7]
+    rows = epoch_rows([3, 4], [2.0, 1.5], seed=1, epoch=0)
+    assert [rows.count(i) for i in range(3)] == [2, 2, 2]
+    assert sorted(rows.count(i) for i in range(3, 7)) == [1, 1, 2, 2]
+    groups = batches(rows, lengths, size, seed=1, epoch=0)
     heard = [row for group in groups for row in group]
-    assert sorted(heard) == sorted(np.repeat(range(7), repeats).tolist())
+    assert sorted(heard) == sorted(rows)
     assert all(len(group) <= size for group in groups)
-    assert groups == batches(lengths, repeats, size, seed=1, epoch=0)
+    assert groups == batches(rows, lengths, size, seed=1, epoch=0)
     if size == 1:
-        assert groups != batches(lengths, repeats, size, seed=1, epoch=1)
+        assert groups != batches(rows, lengths, size, seed=1, epoch=1)
+
+
+def test_parts_of_a_store_change_from_epoch_to_epoch() -> None:
+    heard = [epoch_rows([100], [0.25], seed=1, epoch=e) for e in range(3)]
+    assert [len(set(rows)) for rows in heard] == [25, 25, 25]
+    assert heard[0] != heard[1] != heard[2]
+    assert epoch_rows([100], [0.25], seed=1, epoch=1) == heard[1]
 
 
 def test_masks_cover_about_their_share_in_spans() -> None:
