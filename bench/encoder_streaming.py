@@ -19,8 +19,8 @@ from assistant.audio import CLIP_SAMPLES, clip_mel
 from assistant.components import find_whisper
 from assistant.config import AlignerConfig, EncodingConfig
 from assistant.ear import Ear
+from assistant.evaluation.score import word_error_rate
 from assistant.presets import load_preset, shipped_config
-from assistant.training.ctc import word_error_rate
 from bench.common import keep, parser, read_clips, show
 
 WINDOW = 16  # features, 0.32 s

@@ -13,9 +13,9 @@ import torch
 
 from assistant import audio
 from assistant.conversation import Conversation
+from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
-from assistant.training.ctc import word_error_rate
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.config import load_config
 from streaming.events import ReplyDelta, ReplyEnded

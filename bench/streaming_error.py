@@ -17,9 +17,9 @@ from rich.progress import track
 from assistant import audio
 from assistant.audio import Samples
 from assistant.conversation import Conversation
+from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
-from assistant.training.ctc import word_error_rate
 from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig, load_config
 from streaming.events import ReplyDelta, ReplyEnded

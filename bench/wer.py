@@ -14,9 +14,9 @@ from rich.progress import track
 
 from assistant.audio import clip_mel
 from assistant.components import find_whisper
+from assistant.evaluation.score import word_error_rate
 from assistant.model import load
 from assistant.presets import load_preset, shipped_config
-from assistant.training.ctc import word_error_rate
 from bench.common import keep, parser, read_clips, show
 
 

@@ -7,9 +7,9 @@ import torch
 
 from assistant import audio
 from assistant.conversation import Conversation
+from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
-from assistant.training.ctc import word_error_rate
 from streaming.config import load_config
 from streaming.events import Event, ReplyDelta, ReplyEnded
 from streaming.replay import Latency, replay

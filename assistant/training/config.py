@@ -57,8 +57,8 @@ class StageConfig(Section):
     mask_share: float = Field(default=0.0, ge=0, lt=1)
     """Part of the features silenced at random, in spans of 120 ms."""
 
-    instruction: str = "Transcribe the speech."
-    """read: what the LLM is asked."""
+    text_share: float = Field(default=0.0, ge=0, lt=1)
+    """read: part of the rows whose text is given instead of audio."""
 
 
 def load_stage(path: Path) -> StageConfig:

@@ -6,13 +6,13 @@ blank), times a learned scale; CTC (Graves et al. 2006) compares them with the t
 No LLM pass is needed.
 """
 
-import jiwer
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from assistant.ear import Aligner
+from assistant.evaluation.score import word_error_rate
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
@@ -95,14 +95,3 @@ class CtcStage:
             )
             for name, store in stores.items()
         }
-
-
-def plain(text: str) -> str:
-    """Text as WER compares it: lower case, letters, digits and apostrophes, single spaces."""
-    kept = "".join(c if c.isalnum() or c in "' " else " " for c in text.lower())
-    return " ".join(kept.split())
-
-
-def word_error_rate(references: list[str], hypotheses: list[str]) -> float:
-    """Errors per reference word over all pairs, after `plain`."""
-    return float(jiwer.wer([plain(r) for r in references], [plain(h) for h in hypotheses]))

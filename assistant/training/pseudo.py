@@ -8,7 +8,7 @@ import torch
 import whisper
 
 from assistant.audio import clip_mel, load
-from assistant.training.ctc import plain
+from assistant.evaluation.score import plain
 from assistant.training.manifest import Row
 from assistant.whisper import WhisperWeights
 

@@ -1,6 +1,6 @@
-"""Stage two: the LLM reads the audio tokens. Next-token loss on the answer; LoRA and aligner train.
+"""Later stages: the LLM reads the audio tokens. Next-token loss on the answer; LoRA and aligner train.
 
-(SALMONN's pre-training stage, section 3.2, at the size of two CPU cores.)
+(SALMONN's pre-training and instruction tuning, section 3.2, at the size of two CPU cores.)
 """
 
 import torch
@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from assistant.config import GenerationConfig
 from assistant.ear import Aligner
+from assistant.evaluation.score import right, word_error_rate
 from assistant.llm import Llm
-from assistant.prompt import Prompt
-from assistant.training.ctc import word_error_rate
+from assistant.prompt import Prompt, tasks
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
+
+GREEDY = GenerationConfig(max_new_tokens=60, beams=1)
 
 IGNORED = -100
 """Label of positions that carry no loss."""
@@ -32,9 +34,15 @@ class ReadModule(nn.Module):
 class ReadStage:
     """`Stage` of next-token training on answers."""
 
-    def __init__(self, aligner: Aligner, llm: Llm, prompt: Prompt, instruction: str) -> None:
-        """`instruction` is used for rows that bring none of their own."""
-        self._llm, self._prompt, self._instruction = llm, prompt, instruction
+    def __init__(self, aligner: Aligner, llm: Llm, prompt: Prompt, text_share: float) -> None:
+        """Args:
+        aligner: trained.
+        llm: with adapters, which are trained.
+        prompt: of the preset. A row that brings no instruction gets that of its task.
+        text_share: part of the rows given as text, so that the LLM answers a question the same
+            read or heard.
+        """
+        self._llm, self._prompt, self._text_share = llm, prompt, text_share
         self._aligner = aligner
         self.module: nn.Module = ReadModule(aligner, llm.model)
         self._embedding = llm.model.get_input_embeddings()
@@ -42,7 +50,15 @@ class ReadStage:
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean cross-entropy per answer token."""
-        heard = audio_tokens(self._aligner, features)
+        heard = [
+            self._embed(self._llm.ids(row.text)) if row.text and as_text else tokens
+            for tokens, row, as_text in zip(
+                audio_tokens(self._aligner, features),
+                rows,
+                torch.rand(len(rows)) < self._text_share,
+                strict=True,
+            )
+        ]
         inputs, labels = zip(
             *(self._example(tokens, row) for tokens, row in zip(heard, rows, strict=True)),
             strict=True,
@@ -57,7 +73,7 @@ class ReadStage:
         return F.cross_entropy(logits.float(), targets[:, 1:][wanted])
 
     def _example(self, tokens: Tensor, row: Row) -> tuple[Tensor, Tensor]:
-        before, after = self._prompt.ids(self._llm, row.instruction or self._instruction)
+        before, after = self._around(row)
         answer = [*self._llm.ids(row.answer), self._end]
         embeds = torch.cat(
             [self._embed(before), tokens.to(self._llm.dtype), self._embed(after + answer)]
@@ -66,24 +82,36 @@ class ReadStage:
         labels[-len(answer) :] = torch.tensor(answer)
         return embeds, labels
 
+    def _around(self, row: Row) -> tuple[list[int], list[int]]:
+        return self._prompt.ids(self._llm, row.instruction or tasks()[row.task])
+
     def _embed(self, ids: list[int]) -> Tensor:
         embedded: Tensor = self._embedding(torch.tensor(ids, dtype=torch.long))
         return embedded
 
     def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
-        """Word error rate of greedy answers per store."""
-        return {name: self._error_rate(store, counts[name]) for name, store in stores.items()}
+        """Per store: word error rate of transcripts, `NAME right` for the share of other answers."""
+        found: dict[str, float] = {}
+        for name, store in stores.items():
+            step = max(1, len(store) // counts[name])
+            chosen = list(range(0, len(store), step))[: counts[name]]
+            answers = {i: self._answer(store, i) for i in chosen}
+            spoken = [i for i in chosen if store.rows[i].task == "asr"]
+            others = [i for i in chosen if i not in spoken]
+            if spoken:
+                found[name] = word_error_rate(
+                    [store.rows[i].answer for i in spoken], [answers[i] for i in spoken]
+                )
+            if others:
+                hits = [right(answers[i], store.rows[i].key) for i in others]
+                found[f"{name} right"] = sum(hits) / len(hits)
+        return found
 
-    def _error_rate(self, store: FeatureStore, count: int) -> float:
-        rows = store.rows[:count]
-        greedy = GenerationConfig(max_new_tokens=60, beams=1)
-        answers = []
-        for i, row in enumerate(rows):
-            before, after = self._prompt.ids(self._llm, row.instruction or self._instruction)
-            cache = self._llm.cache()
-            tokens = audio_tokens(self._aligner, [store.features(i)])[0]
-            cache.extend(
-                torch.cat([self._embed(before), tokens.to(self._llm.dtype), self._embed(after)])
-            )
-            answers.append(self._llm.tokenizer.decode(list(cache.tokens(greedy))))
-        return word_error_rate([row.answer for row in rows], answers)
+    def _answer(self, store: FeatureStore, index: int) -> str:
+        before, after = self._around(store.rows[index])
+        cache = self._llm.cache()
+        tokens = audio_tokens(self._aligner, [store.features(index)])[0]
+        cache.extend(
+            torch.cat([self._embed(before), tokens.to(self._llm.dtype), self._embed(after)])
+        )
+        return self._llm.tokenizer.decode(list(cache.tokens(GREEDY)))  # type: ignore[no-any-return]

@@ -60,7 +60,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
         texts = [row.text for store in stores for row in store.rows]
         stage = CtcStage(aligner, embeddings, tokenizer, texts)
     else:
-        stage = ReadStage(aligner, llm, Prompt(model.prompt), config.instruction)
+        stage = ReadStage(aligner, llm, Prompt(model.prompt), config.text_share)
     stage.module.train()
     train(stage, corpus, watch, config, runs / name)
     return runs / name

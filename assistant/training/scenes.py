@@ -16,9 +16,8 @@ from assistant.training.manifest import Row
 from assistant.training.questions import sentence
 from assistant.training.rough import Surroundings, make_rooms, roughen
 from assistant.training.sounds import Sound, phrase, read_sounds
-from assistant.training.synth import NOTHING_SAID, read_noises
+from assistant.training.synth import NOTHING_SAID, WHAT, read_noises
 
-WHAT = "What is this sound?"
 KIND = "Is this speech, music or a sound?"
 
 DEV_S = 8

@@ -8,7 +8,7 @@ piper package; `docs/training.md` says how to install them.
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import soxr
 
 from assistant.audio import SAMPLE_RATE, Samples, load
 from assistant.training.manifest import Row
+from assistant.training.questions import facts
 from assistant.training.rough import Surroundings, in_quiet, make_rooms, roughen
 from assistant.training.sounds import NAMES, read_sounds
 
@@ -212,6 +213,8 @@ def read_noises(folder: Path) -> list[Samples]:
     return [r for r in recordings if len(r) >= SAMPLE_RATE]
 
 
+WHAT = "What is this sound?"
+NOISE_ONLY = "Just noise."
 NOTHING_SAID = "There is no speech."
 """The answer to a recording in which nobody speaks."""
 
@@ -247,8 +250,10 @@ class Nobody:
         """Nothing is needed."""
 
     def rows(self, index: int) -> list[Row]:
-        """The same for all."""
-        return [Row("", NOTHING_SAID, licence="synthetic")]
+        """No speech in any; some are noise, some are silent."""
+        answer = NOISE_ONLY if nobody(index, self.seed).any() else facts()["no_sound"]
+        row = Row("", NOTHING_SAID, key=NOTHING_SAID, licence="synthetic", speaker="nobody")
+        return [row, replace(row, task="QA", instruction=WHAT, answer=answer, key=answer)]
 
     def make(self, index: int) -> Samples:
         """See `nobody`."""

@@ -19,8 +19,8 @@ from assistant.config import (
     LoraConfig,
     ModelConfig,
     PartConfig,
-    SpeechEncoderConfig,
     QFormerConfig,
+    SpeechEncoderConfig,
 )
 from assistant.model import Salmonn, load
 

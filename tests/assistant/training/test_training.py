@@ -11,11 +11,11 @@ from assistant import audio
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
+from assistant.evaluation.score import plain, word_error_rate
 from assistant.model import load
 from assistant.training import manifest
 from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
-from assistant.training.ctc import plain, word_error_rate
 from assistant.training.features import FeatureStore, extract
 from assistant.training.hear import audio_tokens
 from assistant.training.loop import mask
