@@ -5,10 +5,13 @@ frequency fastest: 8 tokens per 160 ms column, so 50 a second, and token i stand
 20 i ms. Post-norm layers with DeepNorm scaling and a relative position bias gated by the query.
 """
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -230,13 +233,27 @@ def _bucket(distance: Tensor, buckets: int, furthest: int) -> Tensor:
     return torch.where(magnitude < exact, magnitude, far) + (distance > 0) * half
 
 
+def save_beats(model: Beats, path: Path) -> None:
+    """Write an encoder of ours as safetensors in fp16, its `cfg` in the file's metadata."""
+    state = {key: tensor.detach().half().contiguous() for key, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(state, path, {"cfg": model.config.model_dump_json()})
+
+
 def load_beats(path: Path) -> Beats:
-    """Read a published BEATs `.pt` (`cfg` and `model`), frozen, in fp32, without its classifier.
+    """Read a published BEATs `.pt` (`cfg` and `model`) or a file of `save_beats`.
+
+    Returns:
+        Frozen, in fp32, without a classifier.
 
     Raises:
         ComponentError: not a BEATs file, or one of an unknown kind.
         CheckpointError: keys missing or misshapen.
     """
+    if path.suffix == ".safetensors":
+        state = read_state(path)
+        with safetensors.safe_open(path, "pt") as opened:
+            cfg = (opened.metadata() or {}).get("cfg", "{}")
+        return build_beats(json.loads(cfg), state, str(path))
     file = read_state(path)
     if not {"cfg", "model"} <= file.keys():
         raise ComponentError(f"{path}: not a BEATs file (no cfg, model)")

@@ -163,9 +163,12 @@ def _whisper_from(source: str) -> WhisperWeights:
 
 def _beats_from(source: str) -> Beats:
     kind, name = _split(source)
-    if kind != "path":
-        raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
-    return load_beats(_existing(name))
+    match kind:
+        case "shipped":
+            return load_beats(_existing(str(Path(__file__).with_name("weights") / name)))
+        case "path":
+            return load_beats(_existing(name))
+    raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
 
 
 def _llm_from(source: str) -> Path | str:
@@ -185,7 +188,7 @@ def _llm_from(source: str) -> Path | str:
 
 def _split(source: str) -> tuple[str, str]:
     kind, colon, name = source.partition(":")
-    known = kind in {"package", "openai", "hub"}
+    known = kind in {"package", "openai", "hub", "shipped"}
     return (kind, name) if colon and known else ("path", source)
 
 

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
-from assistant.presets import read_yaml, shipped_config, validate
+from assistant.presets import shipped_config, validate
+from streaming.cli_training import ConfigOption, training_commands
 from streaming.config import Config, load_config
 
 if TYPE_CHECKING:  # importing it takes seconds
@@ -24,9 +25,6 @@ app = typer.Typer(
 )
 errors = Console(stderr=True)
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Configuration file.", show_default="as shipped")
-]
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")
 ]
@@ -68,6 +66,9 @@ def _load(config: Config) -> "Salmonn":
         message = f"{config.model.checkpoint}: {len(left)} keys have no place here: {names}"
         errors.print(message, style="yellow", highlight=False, markup=False, soft_wrap=True)
     return model
+
+
+training_commands(app)
 
 
 @app.command()
@@ -148,74 +149,6 @@ def replay(
             screen.show(event)
     if not as_json:
         screen.close()
-
-
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(help="A published .pth, or a trainer's state.pt.")],
-    folder: Annotated[Path, typer.Argument(help="Where to write our format.")],
-    preset: Annotated[str, typer.Option(help="Preset the weights belong to.")],
-    card: Annotated[
-        Path | None,
-        typer.Option(help="YAML with training_data, figures, licence and notes for the card."),
-    ] = None,
-    config: ConfigOption = None,
-) -> None:
-    """Turn a checkpoint into our folder: safetensors (fp16) and a card."""
-    from assistant.checkpoint import fit, read_trained, write_folder
-    from assistant.components import describe
-
-    model = load_config(config or shipped_config(), preset).model
-    weights = fit(read_trained(source), model, str(source))
-    parts = {"speech_encoder": model.speech_encoder, "llm": model.llm}
-    if model.audio_encoder is not None:
-        parts["audio_encoder"] = model.audio_encoder
-    told: dict[str, object] = {"notes": f"from {source.name}"}
-    told |= read_yaml(card) if card is not None else {}
-    told["preset"] = preset
-    told["components"] = {name: describe(part.weights) for name, part in parts.items()}
-    written = write_folder(folder, weights, told)
-    typer.echo(
-        f"{folder}: {len(weights.aligner)} aligner and {len(weights.lora)} LoRA tensors, "
-        f"sha256 {written.weights_sha256[:16]}"
-    )
-    for key in weights.leftover:
-        typer.echo(f"left out: {key}")
-
-
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of data, features and runs.")]
-
-
-@app.command()
-def data(
-    recipe: Annotated[Path, typer.Argument(help="assistant/training/nano-0-data.yaml or yours.")],
-    source: Annotated[Path, typer.Option("--data", help="Folder with text/ and speech/.")],
-    runs: RunsOption = Path("runs"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    config: ConfigOption = None,
-) -> None:
-    """Make the recordings and features that training reads; goes on where it stopped."""
-    from assistant.training.prepare import load_data_config, prepare
-
-    wanted = load_data_config(recipe)
-    model = load_config(config or shipped_config(), wanted.preset).model
-    prepare(wanted, model, source, runs, workers)
-
-
-@app.command()
-def train(
-    stage: Annotated[Path, typer.Argument(help="A stage, such as assistant/training/*.yaml.")],
-    runs: RunsOption = Path("runs"),
-    config: ConfigOption = None,
-) -> None:
-    """Train a stage, or go on with it; its run is named after the file."""
-    from assistant.training.config import load_stage
-    from assistant.training.run import run_stage
-
-    settings = load_stage(stage)
-    model = load_config(config or shipped_config(), settings.preset).model
-    folder = run_stage(model, settings, runs, stage.stem)
-    typer.echo(f"{folder}: state.pt, log.csv, figures.csv")
 
 
 @app.command()

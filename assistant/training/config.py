@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from assistant.beats import BeatsConfig
 from assistant.config import Section
 from assistant.presets import read_yaml, validate
 
@@ -25,8 +26,8 @@ class StageConfig(Section):
     preset: str
     """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
 
-    stage: Literal["ctc", "read"]
-    """ctc: audio tokens against the LLM's embeddings. read: the LLM reads them."""
+    stage: Literal["tag", "ctc", "read"]
+    """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's embeddings. read: the LLM reads them."""
 
     start_from: str | None = None
     """Run folder of the stage before, relative to the runs folder; null starts afresh."""
@@ -49,6 +50,9 @@ class StageConfig(Section):
     """Largest norm of the gradient."""
 
     seed: int = 0
+    beats: BeatsConfig | None = None
+    """tag: size of the encoder."""
+
     bfloat16: bool = True
     """Multiply in bf16: two to three times faster on CPUs that have it."""
 

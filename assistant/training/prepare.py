@@ -67,6 +67,9 @@ class DataConfig(Section):
     """All corpora of a training."""
 
     preset: str
+    features: Literal["encoders", "fbank"] = "encoders"
+    """What training reads: the encoders' features, or BEATs' filter banks."""
+
     corpora: list[Corpus]
 
 
@@ -92,18 +95,32 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
     Raises:
         ConfigError: the preset's encoders are not block-causal, or there is no `data`.
     """
-    if model.encoding.mode != "cached":
+    encoded = config.features == "encoders"
+    folder = runs / ("features" if encoded else "fbank")
+    if encoded and model.encoding.mode != "cached":
         raise ConfigError(f"preset {config.preset}: training needs encoding.mode cached")
+    for corpus in config.corpora:
+        source = make(corpus, data, runs / "data", workers)
+        total = len(unique(manifest.read(source))[0])
+        steps = extract(model, source, folder / corpus.name, workers, encoded)
+        _show(steps, f"hearing {corpus.name}", total)
+
+
+def make(corpus: Corpus, data: Path, folder: Path, workers: int) -> Path:
+    """Make a corpus' recordings in `folder/NAME` if they are not there yet.
+
+    Returns:
+        Its manifest.
+
+    Raises:
+        ConfigError: there is no `data`.
+    """
     if not data.is_dir():
         raise ConfigError(f"--data: {data}: no such folder")
-    for corpus in config.corpora:
-        folder = runs / "data" / corpus.name
-        source = folder / "manifest.jsonl"
-        if not source.exists():
-            _MAKERS[corpus.kind](corpus, data, folder, workers)
-        total = len(unique(manifest.read(source))[0])
-        steps = extract(model, source, runs / "features" / corpus.name, workers)
-        _show(steps, f"hearing {corpus.name}", total)
+    source = folder / corpus.name / "manifest.jsonl"
+    if not source.exists():
+        _MAKERS[corpus.kind](corpus, data, source.parent, workers)
+    return source
 
 
 def _synthetic(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from assistant.beats import Beats, save_beats
 from assistant.build import build_aligner, build_ear, build_llm
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
@@ -14,6 +15,7 @@ from assistant.training.ctc import CtcStage
 from assistant.training.features import STORE, FeatureStore
 from assistant.training.loop import Corpus, Stage, train
 from assistant.training.read import ReadStage
+from assistant.training.tag import TagStage
 from assistant.weights import read_state, require
 
 
@@ -27,7 +29,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
         name: of this run.
 
     Returns:
-        The run's folder; `state.pt` in it holds the trained tensors.
+        The run's folder; `state.pt` in it holds the trained tensors, and after `tag`
+        `beats.safetensors` the encoder alone.
 
     Raises:
         ConfigError: features are missing.
@@ -36,15 +39,28 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     torch.set_flush_denormal(True)
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
+    kept = runs / ("fbank" if config.stage == "tag" else "features")
     missing = [n for n in [*(c.store for c in config.train), *config.watch]
-               if not (runs / "features" / n / STORE).is_file()]  # fmt: skip
+               if not (kept / n / STORE).is_file()]  # fmt: skip
     if missing:
-        raise ConfigError(
-            f"{runs}/features: no {', '.join(missing)}; make them with `salmonn-live data`"
-        )
-    stores = [FeatureStore(runs / "features" / c.store) for c in config.train]
-    watch = {name: FeatureStore(runs / "features" / name) for name in config.watch}
+        raise ConfigError(f"{kept}: no {', '.join(missing)}; make them with `salmonn-live data`")
+    stores = [FeatureStore(kept / c.store) for c in config.train]
+    watch = {name: FeatureStore(kept / name) for name in config.watch}
     corpus = Corpus(stores, [c.times for c in config.train])
+    stage = _build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
+    stage.module.train()
+    train(stage, corpus, watch, config, runs / name)
+    if isinstance(stage, TagStage):
+        save_beats(stage.beats, runs / name / "beats.safetensors")
+    return runs / name
+
+
+def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list[str]) -> Stage:
+    if config.stage == "tag":
+        if config.beats is None:
+            raise ConfigError("beats: the stage needs the size of the encoder")
+        block = model.encoding.block_windows * model.aligner.stride_features
+        return TagStage(Beats(config.beats), texts, block)
     ear = build_ear(model)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
@@ -53,14 +69,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
         prefix = "aligner."
         ours = {k.removeprefix(prefix): v for k, v in parameters.items() if k.startswith(prefix)}
         require(aligner, ours, f"aligner of {config.start_from}")
-    stage: Stage
     if config.stage == "ctc":
         tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
         embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-        texts = [row.text for store in stores for row in store.rows]
-        stage = CtcStage(aligner, embeddings, tokenizer, texts)
-    else:
-        stage = ReadStage(aligner, llm, Prompt(model.prompt), config.text_share)
-    stage.module.train()
-    train(stage, corpus, watch, config, runs / name)
-    return runs / name
+        return CtcStage(aligner, embeddings, tokenizer, texts)
+    return ReadStage(aligner, llm, Prompt(model.prompt), config.text_share)

@@ -1,0 +1,48 @@
+"""Putting together what `salmonn-live eval` compares, and making the recordings it needs."""
+
+from pathlib import Path
+
+from assistant.components import find_whisper
+from assistant.evaluation.sets import MADE, EvalSet, named_sets
+from assistant.evaluation.systems import (
+    Cascade,
+    Offline,
+    Streamed,
+    System,
+    TextOracle,
+    Transcriber,
+)
+from assistant.model import Salmonn
+from assistant.training.prepare import load_data_config, make
+
+RECIPE = Path(__file__).parents[1] / "training" / "nano-0-data.yaml"
+WORKERS = 2
+
+
+def build_systems(model: Salmonn) -> dict[str, System]:
+    """`model` offline and streamed, greedy, and the baselines, by name."""
+    greedy = model.config.generation.model_copy(update={"beams": 1, "sample": False})
+    oracle = TextOracle(model, greedy)
+    weights = find_whisper(model.config.speech_encoder.weights)
+    systems: list[System] = [Offline(model, greedy), Streamed(model, greedy), oracle]
+    if any(key.startswith("decoder.") for key in weights.state):
+        transcriber = Transcriber(weights)
+        systems += [transcriber, Cascade(transcriber, oracle)]
+    return {system.name: system for system in systems}
+
+
+def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
+    """The named sets; recordings that are not there yet are made, as the recipe says.
+
+    Args:
+        data: the folder `data` of recordings.
+        made: receives the made ones.
+        clips: rows of a set at most.
+
+    Raises:
+        ConfigError: there is no `data`.
+    """
+    for corpus in load_data_config(RECIPE).corpora:
+        if corpus.name in MADE:
+            make(corpus, data, made, WORKERS)
+    return named_sets(data, made, clips)
