@@ -123,7 +123,11 @@ class LlmConfig(PartConfig):
     """The language model."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float16"
-    """Number format of its weights; on a CPU without it, float32."""
+    """Number format of its weights. On a CPU, bfloat16 only in the lean engine and where the
+    processor multiplies it; float32 otherwise."""
+
+    engine: Literal["auto", "transformers", "lean"] = "auto"
+    """What runs the layers. lean: a lean forward for Llamas on a CPU. auto: it where it can."""
 
     quantisation: Literal["none", "8bit", "4bit"] = "none"
     """8bit and 4bit need bitsandbytes and a GPU."""

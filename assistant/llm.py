@@ -4,7 +4,6 @@
 embeddings alike, and go in with `extend` as soon as they are known.
 """
 
-import copy
 import importlib.util
 import warnings
 from collections.abc import Iterator
@@ -14,10 +13,11 @@ import peft
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.detokenizer import Detokenizer, Pieces
+from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 from assistant.weights import UNREADABLE
 
@@ -30,17 +30,20 @@ class Llm:
         model: PreTrainedModel | peft.PeftModel,
         tokenizer: PreTrainedTokenizerBase,
         stop: list[str],
+        engine: Engine | None = None,
     ) -> None:
         """Args:
         model: frozen weights.
         tokenizer: its tokenizer.
         stop: tokens that end an answer, besides the model's own.
+        engine: runs the layers; None: transformers does.
 
         Raises:
             ConfigError: a stop token is not one token of this tokenizer.
         """
         self.model = model
         self.tokenizer = tokenizer
+        self.engine = engine or TransformersEngine(model)
         self._embedding: nn.Embedding = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
         self.end_id: int = (
@@ -142,7 +145,7 @@ class LlmCache:
 
     def __init__(self, llm: Llm) -> None:
         self._llm = llm
-        self._cache = DynamicCache(config=llm.model.config)
+        self._state = llm.engine.start()
         self._logits: Tensor | None = None
         self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
         self._unfed: list[int] = []  # the last one chosen: fed only when something follows it
@@ -150,7 +153,7 @@ class LlmCache:
     @property
     def length(self) -> int:
         """Positions held, the token chosen last included."""
-        return int(self._cache.get_seq_length()) + len(self._unfed)
+        return self._llm.engine.length(self._state) + len(self._unfed)
 
     @torch.inference_mode()
     def extend(self, embeds: Tensor) -> None:
@@ -170,13 +173,7 @@ class LlmCache:
             self._unfed = []
         if not len(embeds):
             return
-        out = self._llm.model(
-            inputs_embeds=self._llm.take(embeds)[None],
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self._logits = out.logits[0, -1].float()
+        self._logits = self._llm.engine.extend(self._state, self._llm.take(embeds))
 
     def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
         """Choose the next token and append it.
@@ -225,16 +222,16 @@ class LlmCache:
         if not 0 <= length <= self.length:
             raise ValueError(f"cannot truncate {self.length} positions to {length}")
         if length < self.length:
-            drop = self.length - length - len(self._unfed)
-            if drop:
-                self._cache.crop(-drop)
+            held = self.length - len(self._unfed)
+            if length < held:
+                self._llm.engine.truncate(self._state, length)
                 self._logits = None
             self._unfed, self._seen = [], []
 
     def fork(self) -> "LlmCache":
         """An independent copy: what happens to one does not touch the other."""
         twin = LlmCache(self._llm)
-        twin._cache = copy.deepcopy(self._cache)
+        twin._state = self._llm.engine.fork(self._state)
         twin._logits = self._logits
         twin._seen = list(self._seen)
         twin._unfed = list(self._unfed)
@@ -297,9 +294,23 @@ def load_base(
     return model.eval().requires_grad_(False), tokenizer
 
 
+def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
+    """The engine `config.engine` asks for; `auto` is the lean one where it can run.
+
+    Raises:
+        ConfigError: the lean one is asked for and cannot.
+    """
+    if config.engine == "transformers" or (config.engine == "auto" and not lean_enough(model)):
+        return TransformersEngine(model)
+    if not lean_enough(model):
+        raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
+    fast = config.dtype == "bfloat16" and torch.cpu._is_avx512_bf16_supported()
+    return LeanEngine(model, torch.bfloat16 if fast else torch.float32)
+
+
 def _dtype(config: LlmConfig, device: str) -> torch.dtype:
-    if device == "cpu" and config.dtype == "float16":
-        return torch.float32  # CPUs have no fast half precision
+    if device == "cpu":
+        return torch.float32  # half precision is the lean engine's business there
     return {
         "float32": torch.float32,
         "bfloat16": torch.bfloat16,

@@ -12,7 +12,7 @@ from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.errors import CheckpointError
-from assistant.llm import Llm, merge_lora, set_lora_scale
+from assistant.llm import Llm, choose_engine, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 
 
@@ -83,6 +83,7 @@ def load(config: ModelConfig) -> Salmonn:
         if config.llm.quantisation == "none":  # quantised weights would round the sum away
             llm = Llm(merge_lora(llm.model), llm.tokenizer, config.prompt.stop)
     llm.model.eval()  # adapters kept beside quantised weights come in training mode
+    llm = Llm(llm.model, llm.tokenizer, config.prompt.stop, choose_engine(llm.model, config.llm))
     ear.requires_grad_(False).to(device_of(config))
     return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
 

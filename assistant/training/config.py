@@ -27,7 +27,8 @@ class StageConfig(Section):
     """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
 
     stage: Literal["tag", "ctc", "read"]
-    """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's embeddings. read: the LLM reads them."""
+    """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's
+    embeddings. read: the LLM reads them."""
 
     start_from: str | None = None
     """Run folder of the stage before, relative to the runs folder; null starts afresh."""

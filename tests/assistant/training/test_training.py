@@ -11,7 +11,6 @@ from assistant import audio
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
-from assistant.evaluation.score import plain, word_error_rate
 from assistant.model import load
 from assistant.training import manifest
 from assistant.training.batches import batches, epoch_rows
@@ -144,11 +143,6 @@ def test_masks_cover_about_their_share_in_spans() -> None:
     starts = (masked[1:, 0] & ~masked[:-1, 0]).sum()
     assert masked[:, 0].sum() / starts >= 6
     assert torch.equal(mask(features, 0.0), features)
-
-
-def test_word_error_rate_ignores_case_and_punctuation() -> None:
-    assert plain("Turn ON, the light!") == "turn on the light"
-    assert word_error_rate(["turn on the light"], ["Turn on the lights."]) == 0.25
 
 
 def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Scoring: what counts as right, and what does not."""
+
+import pytest
+
+from assistant.evaluation.score import plain, right, slots_right, spoken, word_error_rate
+
+
+def test_word_error_rate_ignores_case_and_punctuation() -> None:
+    assert plain("Turn ON, the light!") == "turn on the light"
+    assert word_error_rate(["turn on the light"], ["Turn on the lights."]) == 0.25
+
+
+def test_numbers_are_compared_as_words() -> None:
+    assert spoken("It is 1,200 at 7:30") == "it is one thousand two hundred at seven thirty"
+    assert spoken("a 12-ounce cup") == spoken("a twelve ounce cup")
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        ("The capital of France is Paris.", "paris"),
+        ("7 plus 5 is 12.", "is 12"),
+        ("Seven plus five is twelve.", "is 12"),
+        ("Okay, a timer for 10 minutes.", "10;minutes"),
+        ("Those were waves.", "sea waves"),
+        ("I don't know that.", "don't know"),
+        ("First a dog barking, then rain.", "dog barking;rain"),
+    ],
+)
+def test_right(answer: str, key: str) -> None:
+    assert right(answer, key)
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        ("14 minus 7 is 8.", "is 7"),  # an operand is not a result
+        ("Parish.", "paris"),
+        ("It is 75.", "7"),
+        ("minutes 10", "10 minutes"),
+        ("First a dog barking.", "dog barking;rain"),
+        ("", "paris"),
+    ],
+)
+def test_wrong(answer: str, key: str) -> None:
+    assert not right(answer, key)
+
+
+def test_slots_are_counted_one_by_one() -> None:
+    slots = {"size": "sixteen ounce", "milkAmount": " soy milk", "roast": "dark roast"}
+    assert slots_right("A 16 ounce latte with soy milk.", slots) == (2, 3)
