@@ -2,8 +2,8 @@
 
 A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy`, the
 `manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Rows of the
-same stretch share its features. Extraction resumes where it stopped, and refuses to go on with
-other settings.
+same stretch share its features, and a store may hold rows alone, about the stretches of another.
+Extraction resumes where it stopped, and refuses to go on with other settings.
 """
 
 import json
@@ -101,7 +101,7 @@ def extract(
 
 def _pool(config: ModelConfig, workers: int, encoded: bool) -> ProcessPoolExecutor:
     if not encoded:
-        return ProcessPoolExecutor(workers)
+        return ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     return ProcessPoolExecutor(workers, initializer=_start, initargs=(config,))
 
 
@@ -118,13 +118,27 @@ def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:
     path.write_text(json.dumps(made, indent=2) + "\n")
 
 
+def refer(source: Path, store: Path, base: str) -> None:
+    """Make `store` one of rows alone, those of manifest `source`; store `base` has the features."""
+    store.mkdir(parents=True, exist_ok=True)
+    (store / "manifest.jsonl").write_text(source.read_text())
+    (store / STORE).write_text(json.dumps({"of": base}) + "\n")
+
+
+Stretch = tuple[str, int, int | None]
+
+
+def _stretch(row: Row) -> Stretch:
+    return row.audio, row.offset, row.length
+
+
 def unique(rows: list[Row]) -> tuple[list[Row], list[int]]:
     """One row of every stretch, in order, and for each of `rows` which of these it is."""
-    place: dict[tuple[str, int, int | None], int] = {}
+    place: dict[Stretch, int] = {}
     firsts: list[Row] = []
     places: list[int] = []
     for row in rows:
-        stretch = row.audio, row.offset, row.length
+        stretch = _stretch(row)
         if stretch not in place:
             place[stretch] = len(firsts)
             firsts.append(row)
@@ -136,11 +150,19 @@ class FeatureStore:
     """Features and rows of one store, read from disk on demand."""
 
     def __init__(self, folder: Path) -> None:
-        lengths = np.load(folder / "lengths.npy")
+        """Raises:
+        KeyError: a row is about a stretch that the store referred to does not have.
+        """
         rows = manifest.read(folder / "manifest.jsonl")
-        _, places = unique(rows)
-        self.rows = [row for row, place in zip(rows, places, strict=True) if place < len(lengths)]
-        self._places = [place for place in places if place < len(lengths)]
+        base = json.loads((folder / STORE).read_text()).get("of")
+        if base is not None:
+            folder = folder.parent / base
+        firsts, _ = unique(manifest.read(folder / "manifest.jsonl"))
+        place = {_stretch(row): i for i, row in enumerate(firsts)}
+        lengths = np.load(folder / "lengths.npy")
+        places = [place[_stretch(row)] for row in rows]
+        self.rows = [row for row, i in zip(rows, places, strict=True) if i < len(lengths)]
+        self._places = [i for i in places if i < len(lengths)]
         self._ends = np.cumsum(lengths)
         flat = np.memmap(folder / "features.f16", np.float16, mode="r")
         width = json.loads((folder / STORE).read_text())["width"]

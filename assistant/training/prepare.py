@@ -1,6 +1,7 @@
 """Making what training reads: recordings with manifests, then encoder features."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +9,13 @@ from pydantic import Field, PositiveInt
 from rich.progress import track
 
 from assistant import components
+from assistant.build import build_llm
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
-from assistant.presets import read_yaml, validate
+from assistant.presets import load_preset, read_yaml, shipped_config, validate
 from assistant.training import manifest, questions, scenes, synth, texts
-from assistant.training.features import extract, unique
+from assistant.training.derive import adults, genders, keywords, replies
+from assistant.training.features import extract, refer, unique
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.pseudo import pseudo_label
 from assistant.training.recordings import Maker, write_corpus
@@ -34,14 +37,17 @@ class Corpus(Section):
         "rough",
         "joined",
         "mixtures",
+        "replies",
+        "details",
     ]
     """synthetic: texts read by synthetic voices. nobody: recordings without speech.
     speechocean: a split of speechocean762. librispeech: with pseudo-transcripts. keywords: short
     phrases. sounds: excerpts of `data/sound`. rough: another corpus in rooms and noise.
-    joined: utterances of other corpora end to end. mixtures: sounds and speech together."""
+    joined: utterances of other corpora end to end. mixtures: sounds and speech together.
+    replies, details: rows about the recordings of another corpus, whose features they share."""
 
     of: list[str] = Field(default=[])
-    """rough, joined: the corpora taken from, made before."""
+    """rough, joined, replies, details: the corpora taken from, made before."""
 
     voices: Literal["train", "unseen"] = "train"
     """synthetic: which voices read."""
@@ -61,6 +67,10 @@ class Corpus(Section):
     """Recordings to be made."""
 
     seed: int = Field(default=0, ge=0)
+
+
+DERIVED = ("replies", "details")
+"""Kinds of corpora that are rows alone."""
 
 
 class DataConfig(Section):
@@ -101,6 +111,9 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         raise ConfigError(f"preset {config.preset}: training needs encoding.mode cached")
     for corpus in config.corpora:
         source = make(corpus, data, runs / "data", workers)
+        if corpus.kind in DERIVED:
+            refer(source, folder / corpus.name, corpus.of[0])
+            continue
         total = len(unique(manifest.read(source))[0])
         steps = extract(model, source, folder / corpus.name, workers, encoded)
         _show(steps, f"hearing {corpus.name}", total)
@@ -118,16 +131,18 @@ def make(corpus: Corpus, data: Path, folder: Path, workers: int) -> Path:
     if not data.is_dir():
         raise ConfigError(f"--data: {data}: no such folder")
     source = folder / corpus.name / "manifest.jsonl"
+    if corpus.kind in DERIVED:  # beside the recordings that its rows are about
+        source = folder / corpus.of[0] / f"{corpus.name}.jsonl"
     if not source.exists():
-        _MAKERS[corpus.kind](corpus, data, source.parent, workers)
+        _MAKERS[corpus.kind](corpus, data, source, workers)
     return source
 
 
-def _synthetic(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _synthetic(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     voices = synth.TRAIN_VOICES if corpus.voices == "train" else synth.UNSEEN_VOICES
     noises = data / "sound" if corpus.noisy else None
     script = synth.Script(_lines(corpus, data), voices, corpus.count, corpus.seed, noises)
-    _write(script, corpus, folder, workers)
+    _write(script, corpus, source, workers)
 
 
 def _lines(corpus: Corpus, data: Path) -> list[synth.Line]:
@@ -142,54 +157,76 @@ def _lines(corpus: Corpus, data: Path) -> list[synth.Line]:
     return [lines[t] for t in (train if corpus.split == "train" else held_out)]
 
 
-def _nobody(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
-    _write(synth.Nobody(corpus.seed), corpus, folder, workers)
+def _nobody(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    _write(synth.Nobody(corpus.seed), corpus, source, workers)
 
 
-def _sounds(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _sounds(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     if corpus.split == "dev":
-        manifest.write(folder / "manifest.jsonl", scenes.held_out_sounds(data / "sound"))
+        manifest.write(source, scenes.held_out_sounds(data / "sound"))
         return
-    _write(scenes.SoundMaker(data / "sound", corpus.seed), corpus, folder, workers)
+    _write(scenes.SoundMaker(data / "sound", corpus.seed), corpus, source, workers)
 
 
-def _rough(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
-    (source,) = _sources(corpus, folder)
-    _write(scenes.RoughMaker(source, data / "sound", corpus.seed), corpus, folder, workers)
+def _rough(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    (speech,) = _sources(corpus, source)
+    _write(scenes.RoughMaker(speech, data / "sound", corpus.seed), corpus, source, workers)
 
 
-def _joined(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
-    _write(scenes.JoinMaker(_sources(corpus, folder), corpus.seed), corpus, folder, workers)
+def _joined(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    _write(scenes.JoinMaker(_sources(corpus, source), corpus.seed), corpus, source, workers)
 
 
-def _mixtures(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _mixtures(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     voices = synth.TRAIN_VOICES if corpus.voices == "train" else synth.UNSEEN_VOICES
     asked = _lines(corpus.model_copy(update={"texts": "questions"}), data)
     said = _lines(corpus.model_copy(update={"texts": "assistant"}), data)
     lines = asked * max(1, len(said) // len(asked)) + said
     maker = MixtureMaker(data / "sound", corpus.split, lines, voices, corpus.seed)
-    _write(maker, corpus, folder, workers)
+    _write(maker, corpus, source, workers)
 
 
-def _sources(corpus: Corpus, folder: Path) -> list[Path]:
-    return [folder.parent / name / "manifest.jsonl" for name in corpus.of]
+def _sources(corpus: Corpus, source: Path) -> list[Path]:
+    return [source.parents[1] / name / "manifest.jsonl" for name in corpus.of]
 
 
-def _speechocean(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _speechocean(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     rows = manifest.from_speechocean(data / "speech" / "speechocean762", corpus.split)
-    manifest.write(folder / "manifest.jsonl", rows)
+    manifest.write(source, rows)
 
 
-def _librispeech(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _librispeech(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     rows = manifest.from_folder(data / "speech" / "librispeech", "CC BY 4.0")
     weights = components.find_whisper(["package:whisper-base", "openai:base"])
     labelled = list(track(pseudo_label(weights, rows), f"reading {corpus.name}", len(rows)))
-    manifest.write(folder / "manifest.jsonl", labelled)
+    manifest.write(source, labelled)
 
 
-def _keywords(corpus: Corpus, data: Path, folder: Path, workers: int) -> None:
+def _keywords(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     rows = manifest.from_folder(data / "speech" / "keywords", "Apache-2.0")
-    manifest.write(folder / "manifest.jsonl", rows)
+    manifest.write(source, rows)
+
+
+def _replies(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    """To open questions the LLM's own; where nobody can know, that."""
+    intent, facts = texts.intents(data / "text"), questions.facts()
+    rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
+    asked = [row for row in rows if intent.get(row.text) in facts["open_intents"]]
+    llm = build_llm(load_preset(shipped_config(), "nano")[1])
+    llm.model.bfloat16()
+    found = list(track(replies(llm, asked), f"answering {corpus.name}", len(asked)))
+    unknown = facts["unknown_answer"]
+    found += [
+        replace(row, answer=unknown, key="don't know", task="listen")
+        for row in [row for row in rows if intent.get(row.text) in facts["unknowable_intents"]][::3]
+    ]
+    manifest.write(source, found)
+
+
+def _details(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
+    known = adults(data / "speech" / "speechocean762") | synth.GENDERS
+    manifest.write(source, [*keywords(rows), *genders(rows, known)])
 
 
 _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
@@ -202,11 +239,13 @@ _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
     "rough": _rough,
     "joined": _joined,
     "mixtures": _mixtures,
+    "replies": _replies,
+    "details": _details,
 }
 
 
-def _write(maker: Maker, corpus: Corpus, folder: Path, workers: int) -> None:
-    steps = write_corpus(maker, corpus.count, folder, workers)
+def _write(maker: Maker, corpus: Corpus, source: Path, workers: int) -> None:
+    steps = write_corpus(maker, corpus.count, source.parent, workers)
     _show(steps, f"making {corpus.name}", corpus.count)
 
 

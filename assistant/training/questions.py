@@ -81,8 +81,13 @@ def arithmetic() -> Iterator[Asked]:
 
 def capitals() -> Iterator[Asked]:
     """Of countries and some states."""
-    ask = ("what is the capital of {}", "what's the capital city of {}", "tell me the capital of {}",
-           "which city is the capital of {}", "do you know the capital of {}")  # fmt: skip
+    ask = (
+        "what is the capital of {}",
+        "what's the capital city of {}",
+        "tell me the capital of {}",
+        "which city is the capital of {}",
+        "do you know the capital of {}",
+    )
     for country, city in facts()["capitals"].items():
         for form in ask:
             answer = f"The capital of {title(country)} is {title(city)}."
@@ -92,16 +97,30 @@ def capitals() -> Iterator[Asked]:
 def words() -> Iterator[Asked]:
     """Opposites, plurals, past tenses, animals and spelling."""
     for word, other in facts()["opposites"].items():
-        for form in ("what is the opposite of {}", "tell me the opposite of {}",
-                     "what's the opposite of {}", "which word means the opposite of {}"):  # fmt: skip
+        for form in (
+            "what is the opposite of {}",
+            "tell me the opposite of {}",
+            "what's the opposite of {}",
+            "which word means the opposite of {}",
+        ):
             yield Asked(form.format(word), f"The opposite of {word} is {other}.", other, "words")
     tables = (
-        ("plurals", ("what is the plural of {}", "tell me the plural of {}"), "The plural of {} is {}."),
-        ("past", ("what is the past tense of {}", "tell me the past tense of {}"),
-         "The past tense of {} is {}."),
-        ("babies", ("what is a baby {} called", "what do you call a baby {}"),
-         "A baby {} is called a {}."),
-    )  # fmt: skip
+        (
+            "plurals",
+            ("what is the plural of {}", "tell me the plural of {}"),
+            "The plural of {} is {}.",
+        ),
+        (
+            "past",
+            ("what is the past tense of {}", "tell me the past tense of {}"),
+            "The past tense of {} is {}.",
+        ),
+        (
+            "babies",
+            ("what is a baby {} called", "what do you call a baby {}"),
+            "A baby {} is called a {}.",
+        ),
+    )
     for table, forms, answer in tables:
         for word, other in facts()[table].items():
             for form in forms:
@@ -111,8 +130,12 @@ def words() -> Iterator[Asked]:
     for word in facts()["spelling"]:
         letters = " ".join(word.upper())
         for form in ("how do you spell {}", "spell the word {}", "please spell {}"):
-            yield Asked(form.format(word), f"{sentence(word)} is spelled {letters}.", letters.lower(),
-                        "spelling")  # fmt: skip
+            yield Asked(
+                form.format(word),
+                f"{sentence(word)} is spelled {letters}.",
+                letters.lower(),
+                "spelling",
+            )
 
 
 def calendar() -> Iterator[Asked]:
@@ -125,14 +148,29 @@ def calendar() -> Iterator[Asked]:
                 "which {} comes after {}",
                 "what {} is after {}",
             ):
-                yield Asked(form.format(unit, name), f"After {title(name)} comes {title(after)}.",
-                            after, "calendar")  # fmt: skip
+                yield Asked(
+                    form.format(unit, name),
+                    f"After {title(name)} comes {title(after)}.",
+                    after,
+                    "calendar",
+                )
             for form in ("what {} comes before {}", "which {} comes before {}"):
-                yield Asked(form.format(unit, name), f"Before {title(name)} comes {title(before)}.",
-                            before, "calendar")  # fmt: skip
-    units = (("minutes", "hours", 60), ("seconds", "minutes", 60), ("hours", "days", 24),
-             ("days", "weeks", 7), ("months", "years", 12), ("inches", "feet", 12),
-             ("centimeters", "meters", 100), ("cents", "dollars", 100))  # fmt: skip
+                yield Asked(
+                    form.format(unit, name),
+                    f"Before {title(name)} comes {title(before)}.",
+                    before,
+                    "calendar",
+                )
+    units = (
+        ("minutes", "hours", 60),
+        ("seconds", "minutes", 60),
+        ("hours", "days", 24),
+        ("days", "weeks", 7),
+        ("months", "years", 12),
+        ("inches", "feet", 12),
+        ("centimeters", "meters", 100),
+        ("cents", "dollars", 100),
+    )
     for small, large, factor in units:
         for n in range(2, 11):
             total = n * factor
@@ -173,16 +211,27 @@ def unknowable() -> Iterator[Asked]:
 def commands() -> Iterator[Asked]:
     """Timers, alarms, lights, lists, calls, music: answered in words."""
     table, rng = facts(), random.Random(32)
-    for n in list(range(1, 31)) + [35, 40, 45, 50, 60, 90]:
+    for n in [*range(1, 31), 35, 40, 45, 50, 60, 90]:
         for unit in ("minute", "second", "hour"):
             if unit == "hour" and n > 12:
                 continue
             span = f"{spoken(n)} {unit}{'' if n == 1 else 's'}"
             written = f"{n} {unit}{'' if n == 1 else 's'}"
-            form = rng.choice(["set a timer for {}", "start a timer for {}", "timer for {}",
-                               "please set a timer for {}", "can you set a {} timer"])  # fmt: skip
-            yield Asked(form.format(span), f"Okay, a timer for {written}.", written.replace(" ", ";"),
-                        "command")  # fmt: skip
+            form = rng.choice(
+                [
+                    "set a timer for {}",
+                    "start a timer for {}",
+                    "timer for {}",
+                    "please set a timer for {}",
+                    "can you set a {} timer",
+                ]
+            )
+            yield Asked(
+                form.format(span),
+                f"Okay, a timer for {written}.",
+                written.replace(" ", ";"),
+                "command",
+            )
     for hour in range(1, 13):
         for minute in (0, 15, 30, 45, 10, 20):
             for half in ("a m", "p m"):
@@ -193,8 +242,9 @@ def commands() -> Iterator[Asked]:
                 form = rng.choice(
                     ["set an alarm for {}", "wake me up at {}", "set the alarm for {}"]
                 )
-                yield Asked(form.format(time), f"Okay, an alarm for {written}.", written.lower(),
-                            "command")  # fmt: skip
+                yield Asked(
+                    form.format(time), f"Okay, an alarm for {written}.", written.lower(), "command"
+                )
     for room in table["rooms"]:
         for thing in table["appliances"]:
             for state in ("on", "off"):
@@ -206,9 +256,12 @@ def commands() -> Iterator[Asked]:
                         "please turn {s} the {r} {t}",
                     ]
                 )
-                yield Asked(form.format(s=state, t=thing, r=room),
-                            f"Okay, turning {state} the {thing} in the {room}.",
-                            f"{state};{thing};{room}", "command")  # fmt: skip
+                yield Asked(
+                    form.format(s=state, t=thing, r=room),
+                    f"Okay, turning {state} the {thing} in the {room}.",
+                    f"{state};{thing};{room}",
+                    "command",
+                )
     for item in table["groceries"]:
         for form in (
             "add {} to my shopping list",
@@ -234,19 +287,36 @@ def commands() -> Iterator[Asked]:
             yours = kind.replace("my ", "your ")
             yield Asked(form.format(kind), f"Okay, playing {yours}.", yours, "command")
     for n in range(10, 31):
-        for form in ("set the temperature to {} degrees", "set the thermostat to {}",
-                     "make it {} degrees"):  # fmt: skip
+        for form in (
+            "set the temperature to {} degrees",
+            "set the thermostat to {}",
+            "make it {} degrees",
+        ):
             yield Asked(form.format(spoken(n)), f"Okay, {n} degrees.", str(n), "command")
     for n in range(0, 101, 5):
-        yield Asked(f"set the volume to {spoken(n)} percent", f"Okay, the volume is {n} percent.",
-                    str(n), "command")  # fmt: skip
+        yield Asked(
+            f"set the volume to {spoken(n)} percent",
+            f"Okay, the volume is {n} percent.",
+            str(n),
+            "command",
+        )
 
 
 def orders() -> Iterator[Asked]:
     """Coffee orders, confirmed with every part that was said."""
     table, rng = facts()["coffee"], random.Random(33)
-    polite = ("i'd like a {}", "can i have a {}", "i want a {}", "get me a {}", "could i get a {}",
-              "a {} please", "make me a {}", "i'll have a {}", "please give me a {}", "order a {}")  # fmt: skip
+    polite = (
+        "i'd like a {}",
+        "can i have a {}",
+        "i want a {}",
+        "get me a {}",
+        "could i get a {}",
+        "a {} please",
+        "make me a {}",
+        "i'll have a {}",
+        "please give me a {}",
+        "order a {}",
+    )
     for _ in range(1500):
         parts = [
             rng.choice(table[slot]) for slot in ("size", "shots", "roast") if rng.random() < 0.6
@@ -264,8 +334,16 @@ def orders() -> Iterator[Asked]:
 
 
 FAMILIES: tuple[Callable[[], Iterator[Asked]], ...] = (
-    arithmetic, capitals, words, calendar, plain_facts, compare, unknowable, commands, orders,
-)  # fmt: skip
+    arithmetic,
+    capitals,
+    words,
+    calendar,
+    plain_facts,
+    compare,
+    unknowable,
+    commands,
+    orders,
+)
 
 SHARES = {"arithmetic": 1400, "unknowable": 400, "order": 1200}
 """Most texts that are kept of a family; the others are kept whole."""

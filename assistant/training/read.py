@@ -1,4 +1,4 @@
-"""Later stages: the LLM reads the audio tokens. Next-token loss on the answer; LoRA and aligner train.
+"""Later stages: the LLM reads the audio tokens. Next-token loss on answers; LoRA and aligner train.
 
 (SALMONN's pre-training and instruction tuning, section 3.2, at the size of two CPU cores.)
 """
@@ -90,7 +90,7 @@ class ReadStage:
         return embedded
 
     def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
-        """Per store: word error rate of transcripts, `NAME right` for the share of other answers."""
+        """Per store: word error rate of transcripts, `NAME right` for others."""
         found: dict[str, float] = {}
         for name, store in stores.items():
             step = max(1, len(store) // counts[name])

@@ -101,7 +101,8 @@ def held_out_sounds(folder: Path) -> list[Row]:
     return [
         Row(
             str(sound.path.resolve()), answer=sentence(phrase(sound.label)) + ".",
-            text=heard(sound.label), task="QA", instruction=WHAT, key=sound.label, licence=sound.licence, split="dev",
+            text=heard(sound.label), task="QA", instruction=WHAT, key=sound.label,
+            licence=sound.licence, split="dev",
             speaker=sound.recording, length=DEV_S * SAMPLE_RATE,
         )
         for sound in read_sounds(folder) if sound.split == "dev"

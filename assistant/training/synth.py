@@ -73,6 +73,12 @@ TRAIN_VOICES = (
 )
 """Voices that training hears."""
 
+GENDERS = {
+    "piper/joe": "m", "flite/slt": "f", "flite/awb": "m", "flite/kal16": "m",
+    "festival/cmu_us_slt_arctic_hts": "f", "festival/kal_diphone": "m",
+}  # fmt: skip
+"""Of the voices whose gender anyone would hear, by `engine/name`."""
+
 UNSEEN_VOICES = (Voice("flite", "rms"), Voice("festival", "ked_diphone"))
 """Voices that only evaluation hears."""
 

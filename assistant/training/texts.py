@@ -31,6 +31,16 @@ def assistant_texts(folder: Path) -> list[str]:
     return _readable(texts + [json.loads(line)["text"] for line in lines])
 
 
+def intents(folder: Path) -> dict[str, str]:
+    """Text -> intent, of everything in `data/text`; home commands' as "scenario/intent"."""
+    queries = json.loads((folder / "oos_eval.json").read_text())
+    found = {_clean(text): intent for split in queries.values() for text, intent in split}
+    for line in (folder / "home_commands.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        found[_clean(entry["text"])] = f"{entry['scenario']}/{entry['intent']}"
+    return found
+
+
 def general_texts(wordnet: Path = WORDNET, fortunes: Path = FORTUNES) -> list[str]:
     """General English: WordNet's example sentences and fortunes (Debian: wordnet-base, fortunes).
 

@@ -1,0 +1,86 @@
+"""More rows about recordings that are there: the LLM's own replies, keywords, who speaks.
+
+Replies are self-distillation: the LLM is given a transcript as text, and what it says becomes what
+the ear should make it say. Hearing then costs it nothing of what it knew.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from assistant.llm import Llm
+from assistant.training.manifest import Row
+
+REPLY_TOKENS = 48
+"""Longest reply looked at; what is kept of it ends with a sentence."""
+
+REPLY_WORDS = range(2, 33)
+BATCH = 48
+
+WHO = "Is a man or a woman speaking?"
+
+
+def replies(llm: Llm, rows: list[Row]) -> Iterator[Row]:
+    """For each row with speech the reply of `llm` to its text, if it is short enough to speak."""
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        for row, reply in zip(batch, _generate(llm, [row.text for row in batch]), strict=True):
+            kept = first_sentences(reply)
+            if len(kept.split()) in REPLY_WORDS:
+                yield replace(row, answer=kept, key="", task="listen")
+
+
+@torch.inference_mode()
+def _generate(llm: Llm, texts: list[str]) -> list[str]:
+    """Greedy replies, all texts at once."""
+    tokenizer = llm.tokenizer
+    prompts = [
+        f"<|im_start|>user\n{text}\nAnswer in one sentence.<|im_end|>\n<|im_start|>assistant\n"
+        for text in texts
+    ]
+    tokenizer.padding_side = "left"
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+    out = llm.model.generate(
+        **inputs, max_new_tokens=REPLY_TOKENS, do_sample=False,
+        eos_token_id=sorted(llm.stop_ids), pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    length = inputs["input_ids"].shape[1]
+    return [str(t) for t in tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)]
+
+
+def first_sentences(reply: str, most: int = 2) -> str:
+    """The whole sentences at the start of a reply, at most so many; empty if none is whole."""
+    text = " ".join(reply.split())
+    ends = [found.end() for found in re.finditer(r"[.!?](?=\s|$)", text)]
+    return text[: ends[min(most, len(ends)) - 1]] if ends else ""
+
+
+def keywords(rows: list[Row], seed: int = 0) -> Iterator[Row]:
+    """For each row of some length its three rarest words, in order."""
+    counts = Counter(word for row in rows for word in row.text.split())
+    for row in rows:
+        words = list(dict.fromkeys(row.text.split()))
+        chosen = sorted(words, key=lambda word: (counts[word], word))[:3]
+        if len(words) >= 6:
+            answer = ", ".join(word for word in words if word in chosen)
+            yield replace(row, answer=answer, key=answer.replace(", ", ";"), task="keywords")
+
+
+def genders(rows: list[Row], of_speaker: dict[str, str]) -> Iterator[Row]:
+    """Whether a man or a woman speaks, for rows whose speaker is known."""
+    for row in rows:
+        if (gender := of_speaker.get(row.speaker)) is not None:
+            answer = {"m": "A man.", "f": "A woman."}[gender]
+            yield replace(row, answer=answer, key=answer[2:-1], task="gender_QA", instruction=WHO)
+
+
+def adults(folder: Path) -> dict[str, str]:
+    """Gender of the grown-up speakers of speechocean762; children's voices do not tell it."""
+    lines = folder.with_suffix(".jsonl").read_text().splitlines()
+    entries = map(json.loads, lines)
+    return {e["speaker"]: e["gender"] for e in entries if e["age"] >= 16}
