@@ -128,7 +128,7 @@ def replay(
     from streaming.replay import replay as run
     from streaming.session import Session
     from streaming.show import Screen, to_json
-    from streaming.vad import Endpointer, webrtc
+    from streaming.vad import Endpointer, choose_detector
 
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
@@ -136,7 +136,7 @@ def replay(
     model = _load(settings)
     endpointing = settings.endpointing
     session = Session(
-        Endpointer(webrtc(endpointing.aggressiveness), endpointing),
+        Endpointer(choose_detector(endpointing), endpointing),
         Conversation(model, words),
         lookback_frames=endpointing.pre_roll_frames + endpointing.min_speech_frames,
     )

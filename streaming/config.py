@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -13,8 +14,14 @@ from assistant.presets import load_preset, read_config, validate
 class EndpointingConfig(Section):
     """When a run of frames counts as an utterance. One frame is 20 ms."""
 
+    detector: Literal["webrtc", "silero"] = "webrtc"
+    """What tells speech from the rest, frame by frame."""
+
     aggressiveness: int = Field(default=2, ge=0, le=3)
-    """webrtcvad's mode: 0 takes most things for speech, 3 the fewest."""
+    """webrtc: its mode; 0 takes most things for speech, 3 the fewest."""
+
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """silero: least probability that counts as speech."""
 
     min_speech_frames: PositiveInt = 6
     """Speech frames in a row that start an utterance."""

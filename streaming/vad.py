@@ -7,6 +7,7 @@ import webrtcvad
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from streaming.silero import silero
 
 IsSpeech = Callable[[Frame], bool]
 
@@ -19,6 +20,17 @@ def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
         return lambda frame: bool(detector.is_speech(frame.pcm, SAMPLE_RATE))
 
     return make
+
+
+def choose_detector(config: EndpointingConfig) -> Callable[[], IsSpeech]:
+    """A maker of the detector that `config` names.
+
+    Raises:
+        ComponentError: its package is not installed.
+    """
+    if config.detector == "silero":
+        return silero(config.threshold)
+    return webrtc(config.aggressiveness)
 
 
 class Endpointer:

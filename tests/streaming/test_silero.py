@@ -1,0 +1,71 @@
+"""Silero against its own TorchScript model, and what it takes for speech."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assistant import audio
+from assistant.errors import ComponentError
+from streaming import silero
+from streaming.config import EndpointingConfig
+from streaming.frames import Frame, Framer
+from streaming.silero import CONTEXT, WINDOW, SileroDetector
+from streaming.vad import Endpointer, choose_detector
+from tests.laws import run
+
+DEMO = Path(__file__).parents[2] / "demo" / "kitchen.flac"
+
+
+def frames(samples: np.ndarray) -> list[Frame]:
+    framer = Framer()
+    return framer.push(audio.to_pcm16(samples)) + framer.flush()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@torch.inference_mode()
+def test_probabilities_are_those_of_the_torchscript_model() -> None:
+    samples = audio.load(DEMO)[: 3 * 16_000]
+    detector = SileroDetector(0.5)
+    ours = []
+    for i, frame in enumerate(frames(samples)):
+        detector(frame)
+        if (i + 1) * 320 // WINDOW > i * 320 // WINDOW:
+            ours.append(detector.probability)
+    spec = importlib.util.find_spec("silero_vad")
+    assert spec is not None and spec.submodule_search_locations  # noqa: PT018
+    model = torch.jit.load(f"{spec.submodule_search_locations[0]}/data/silero_vad.jit")
+    pcm = torch.from_numpy(np.frombuffer(audio.to_pcm16(samples), "<i2") / 32768.0).float()
+    theirs = [float(model(window, 16_000)) for window in pcm.split(WINDOW) if len(window) == WINDOW]
+    assert len(ours) == len(theirs)
+    assert np.abs(np.array(ours) - np.array(theirs)).max() < 1e-3
+    assert max(theirs) > 0.9
+
+
+def test_speech_is_found_and_noise_is_not() -> None:
+    config = EndpointingConfig(detector="silero")
+    endpointer = Endpointer(choose_detector(config), config)
+    assert len(run(endpointer, frames(audio.load(DEMO)))) == 6  # three utterances
+    noise = np.random.default_rng(0).standard_normal(5 * 16_000).astype(np.float32) * 0.1
+    assert run(endpointer, frames(noise)) == []
+
+
+def test_the_state_is_the_detectors_own() -> None:
+    speech = frames(audio.load(DEMO)[16_000 : 2 * 16_000])
+    first, second = SileroDetector(0.5), SileroDetector(0.5)
+    for frame in speech:
+        first(frame)
+    assert second.probability == 0.0
+    for frame in speech:
+        second(frame)
+    assert second.probability == first.probability
+    assert CONTEXT + WINDOW == 576
+
+
+def test_without_its_package_the_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    silero._model.cache_clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ComponentError, match=r"endpointing\.detector: silero"):
+        SileroDetector(0.5)
