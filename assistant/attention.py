@@ -31,6 +31,10 @@ class KeyValues:
             self.layers[layer] = joined
         return self.layers[layer]
 
+    def fork(self) -> "KeyValues":
+        """An independent copy; tensors are never changed in place, so they are shared."""
+        return KeyValues(list(self.layers), self.length)
+
 
 def block_mask(new: int, past: int, block: int, device: torch.device) -> Tensor | None:
     """Which keys each of `new` positions may see, after `past` cached ones.

@@ -53,6 +53,10 @@ class BeatsState:
     tail: Tensor | None = None
     """The last conv_pos // 2 tokens before the positional convolution."""
 
+    def fork(self) -> "BeatsState":
+        """An independent copy."""
+        return BeatsState(self.past.fork(), self.tail)
+
 
 class SelfAttention(nn.Module):
     """Attention whose position bias each query weighs for itself (`gru_rel_pos`)."""

@@ -5,8 +5,9 @@ the samples arrived. A block's features need at most `MARGIN` samples after it (
 frames straddle its end). `docs/adr/0003-streaming-encoders.md` has the reasons and measurements.
 """
 
+import copy
 from collections import deque
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,15 @@ MARGIN = 240
 """Samples after a block that its features need: BEATs' last fbank frame reaches 240, Whisper's last
 mel frame 200."""
 
-State = TypeVar("State")
+
+class Forkable(Protocol):
+    """A state of which copies can be made."""
+
+    def fork(self) -> Self:
+        """An independent copy."""
+
+
+State = TypeVar("State", bound=Forkable)
 
 
 class BlockEncoder(Protocol[State]):
@@ -52,6 +61,12 @@ class Anchored(Generic[State]):
         self._state = self._encoder.start()
         self._held = 0  # blocks in the state
         self._recent: deque[Tensor] = deque(maxlen=self._overlap)
+
+    def fork(self) -> "Anchored[State]":
+        """An independent copy."""
+        twin = copy.copy(self)
+        twin._state, twin._recent = self._state.fork(), self._recent.copy()
+        return twin
 
     def push(self, x: Tensor) -> Tensor:
         """Encode the next blocks.
@@ -99,6 +114,10 @@ class MelBlocks:
         """Begin a new stream."""
         self._maximum = torch.tensor(-torch.inf)
         self._tail: Tensor | None = None  # the last three frames, (n_mels, 3)
+
+    def fork(self) -> "MelBlocks":
+        """An independent copy; tensors are never changed in place."""
+        return copy.copy(self)
 
     @property
     def first(self) -> bool:

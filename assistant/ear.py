@@ -5,6 +5,7 @@ samples as they come. In cached mode the two agree to rounding; in recompute mod
 approximation, whose error `bench/streaming_error.py --preset` measures.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -127,6 +128,13 @@ class Ear(nn.Module):
         speech: int = self.speech_encoder.width
         return speech + audio
 
+    @property
+    def ahead(self) -> int:
+        """Samples after a block that must have been heard before it is encoded."""
+        if self.encoding.mode == "cached":
+            return MARGIN
+        return round(self.encoding.look_ahead_s * SAMPLE_RATE)
+
     def stream(self) -> "EarStream":
         """Begin to hear a stream."""
         return EarStream(self)
@@ -237,6 +245,13 @@ class BlockStream:
         if ear.audio_encoder is not None:
             self._audio = Anchored(ear.audio_encoder, *limits)
 
+    def fork(self) -> "BlockStream":
+        """An independent copy."""
+        twin = copy.copy(self)
+        twin._mel, twin._speech = self._mel.fork(), self._speech.fork()
+        twin._audio = None if self._audio is None else self._audio.fork()
+        return twin
+
     def encode(self, samples: Tensor, first: int, last: int) -> tuple[Tensor, Tensor | None]:
         """Encode features [first, last), which follow those encoded before.
 
@@ -286,6 +301,20 @@ class EarStream:
         self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
 
+    def fork(self) -> "EarStream":
+        """An independent copy: what one hears the other does not."""
+        twin = copy.copy(self)  # tensors are replaced, never changed
+        twin._cached = None if self._cached is None else self._cached.fork()
+        return twin
+
+    def peek(self) -> Tensor:
+        """What `flush` would give, without ending the stream: tokens of the open block as it is.
+
+        Returns:
+            Shape (m, LLM width); the tokens are provisional, `push` will give others.
+        """
+        return self.fork().flush()
+
     @torch.inference_mode()
     def push(self, samples: Tensor) -> Tensor:
         """Hear more.
@@ -298,7 +327,7 @@ class EarStream:
         """
         self._samples = torch.cat([self._samples, samples])
         self._heard += len(samples)
-        block, ahead = self._ear.spans.block, self._look_ahead()
+        block, ahead = self._ear.spans.block, self._ear.ahead
         done = []
         while self._heard >= self._encoded + block + ahead:
             done.append(self._tokens(self._encode(self._encoded + block)))
@@ -314,11 +343,6 @@ class EarStream:
             done.append(self._tokens(self._encode(min(self._encoded + spans.block, end))))
         self.reset()
         return self._joined(done)
-
-    def _look_ahead(self) -> int:
-        if self._cached is not None:
-            return MARGIN
-        return round(self._ear.encoding.look_ahead_s * SAMPLE_RATE)
 
     def _encode(self, end: int) -> Tensor:
         """Fused features of samples [encoded, end)."""
@@ -346,7 +370,7 @@ class EarStream:
     def _recompute(self, first: int, last: int) -> Tensor:
         ear = self._ear
         start, end = self._context_start(first * FEATURE_SAMPLES), last * FEATURE_SAMPLES
-        heard = self._samples[start - self._origin : end + self._look_ahead() - self._origin].to(
+        heard = self._samples[start - self._origin : end + self._ear.ahead - self._origin].to(
             ear.device
         )
         heard = pad_right(heard, end - start)

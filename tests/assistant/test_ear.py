@@ -172,3 +172,21 @@ def test_without_beats() -> None:
 def test_without_padding_offline_has_as_many_tokens_as_the_stream(n: int) -> None:
     ear = published_windows(pad_to_s=0.0, left_context_s=1.0)
     assert len(ear.hear(sound(n))) == min(88, len(stream(ear, [sound(n)])))
+
+
+@pytest.mark.parametrize("ear", [CACHED, RECOMPUTE], ids=["cached", "recompute"])
+@settings(max_examples=15, deadline=None)
+@given(data=st.data(), n=LENGTHS, more=st.integers(0, 3 * BLOCK))
+def test_looking_ahead_changes_nothing(ear: Ear, data: st.DataObject, n: int, more: int) -> None:
+    samples = sound(n + more)
+    looked = ear.stream()
+    tokens = [looked.push(samples[:n][cut]) for cut in data.draw(cuts(n))]
+    final = len(torch.cat(tokens))
+    peeked = looked.peek()
+    ended = ear.stream()
+    ended.push(samples[:n])
+    assert torch.equal(peeked, ended.flush())
+    assert torch.equal(peeked, looked.peek()), "looking twice sees the same"
+    rest = torch.cat([looked.push(samples[n:]), looked.flush()])
+    assert torch.equal(torch.cat([*tokens, rest]), stream(ear, [samples]))
+    assert final + len(peeked) == len(stream(ear, [samples[:n]]))

@@ -1,0 +1,112 @@
+"""Hearing all the time: every block that is not silence is encoded, speech or not.
+
+Blocks lie on a grid of stream samples, so what is heard never depends on how samples came. A block
+of silence costs a few multiplications; the encoders begin anew after it.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.ear import Ear, EarStream
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was heard in one window of the stream."""
+
+    at: int
+    """Its first sample."""
+
+    tokens: Tensor
+    """Audio tokens, shape (queries, LLM width)."""
+
+
+class Hearing:
+    """One stream's ear with a memory: the windows of the last seconds.
+
+    push(a) + push(b) gives the windows of push(a + b).
+    """
+
+    def __init__(self, ear: Ear, keep_s: float = 30.0, silence_db: float = -65.0) -> None:
+        """Args:
+        ear: shared weights.
+        keep_s: seconds of windows that are kept.
+        silence_db: a block is silent when no 20 ms of it are louder, in dB under full scale.
+        """
+        self._ear = ear
+        self._keep = round(keep_s * SAMPLE_RATE)
+        self._silence = 10 ** (silence_db / 20)
+        self._block = ear.spans.block
+        self._ahead = ear.ahead
+        self._samples = torch.zeros(0)  # from the start of the open block on
+        self._begun = 0  # stream index of that
+        self._run: EarStream | None = None  # encoders since the last silence
+        self._given = 0  # stream index up to which the run was given samples
+        self.windows: deque[Window] = deque()
+        """The last seconds, oldest first; gaps are silence."""
+
+    @property
+    def heard(self) -> int:
+        """Stream samples so far."""
+        return self._begun + len(self._samples)
+
+    @torch.inference_mode()
+    def push(self, samples: Tensor) -> list[Window]:
+        """Hear more.
+
+        Args:
+            samples: shape (n,), 16 kHz, n >= 0.
+
+        Returns:
+            Windows that became final.
+        """
+        self._samples = torch.cat([self._samples, samples])
+        found: list[Window] = []
+        while len(self._samples) >= self._block + self._ahead:
+            if self._is_silent(self._samples[: self._block]):
+                self._run = None
+            else:
+                run, given = self._current()
+                ready = self._samples[given - self._begun : self._block + self._ahead]
+                found += self._cut(run.push(ready))
+                self._run, self._given = run, self._begun + self._block + self._ahead
+            self._samples = self._samples[self._block :]
+            self._begun += self._block
+        self.windows.extend(found)
+        while self.windows and self.windows[0].at < self.heard - self._keep:
+            self.windows.popleft()
+        return found
+
+    @torch.inference_mode()
+    def peek(self) -> list[Window]:
+        """The windows of the open block as it is, the last one completed with silence.
+
+        They are provisional: when the block is complete, `push` gives others in their place.
+        """
+        if self._is_silent(self._samples):
+            return []
+        run, given = self._current()
+        twin = run.fork()
+        tokens = torch.cat([twin.push(self._samples[given - self._begun :]), twin.flush()])
+        return self._cut(tokens)
+
+    def _current(self) -> tuple[EarStream, int]:
+        """The encoders that hear the open block, and the sample they go on from."""
+        if self._run is None:
+            return self._ear.stream(), self._begun
+        return self._run, self._given
+
+    def _cut(self, tokens: Tensor) -> list[Window]:
+        parts = tokens.split(self._ear.aligner.config.queries)
+        return [Window(self._begun + i * self._ear.spans.stride, t) for i, t in enumerate(parts)]
+
+    def _is_silent(self, samples: Tensor) -> bool:
+        frames = samples[: len(samples) // FEATURE_SAMPLES * FEATURE_SAMPLES]
+        if not len(frames):
+            return True
+        levels = frames.view(-1, FEATURE_SAMPLES).square().mean(1).sqrt()
+        return bool(levels.max() <= self._silence)
