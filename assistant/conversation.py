@@ -1,104 +1,266 @@
-"""One session's side of the model: an ear stream feeding a KV cache while sound arrives."""
+"""One session's side of the model: a hearing, and turns in a KV cache.
 
-from collections.abc import Iterator
+What was heard goes into the cache window by window while the user speaks. A pause is a guess that
+the turn is over: what it adds is provisional, and `resume` takes it and everything said on it back,
+as if nothing had happened.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from assistant.audio import Samples
 from assistant.config import GenerationConfig
+from assistant.detokenizer import Detokenizer
+from assistant.hearing import Hearing, Window
 from assistant.model import Salmonn
 
 
-class Conversation:
-    """Hears utterances and answers each; weights are the shared `Salmonn`'s.
+@dataclass(slots=True)
+class _Turn:
+    """The turn being heard or answered."""
 
-    The prompt before the audio is in the cache from the start. Audio tokens follow as they become
-    final, so at the end of speech only the last windows and the prompt's tail are missing.
-    """
+    begun: int
+    """Cache length before it."""
+
+    tail: list[int]
+    """The prompt's end, token ids."""
+
+    waiting: list[Window] = field(default_factory=list)
+    """Final windows that are not in the cache yet."""
+
+    windows: int = 0
+    """Windows in the cache, provisional ones too."""
+
+    settled: tuple[int, int] = 0, 0
+    """Cache length and windows without what is provisional."""
+
+    ahead: list[Window] | None = None
+    """While paused: provisional windows of the block that was open."""
+
+    later: list[Window] = field(default_factory=list)
+    """Windows that became final while paused."""
+
+    asked: int | None = None
+    """Cache length with the prompt's end, once it is there."""
+
+    said: list[int] = field(default_factory=list)
+    """Tokens of the reply."""
+
+    text: Detokenizer | None = None
+    random: torch.Generator | None = None
+    done: bool = False
+    """The reply has come to its end."""
+
+
+class Conversation:
+    """Hears a stream and answers turns about it; weights are the shared `Salmonn`'s."""
 
     def __init__(
-        self, model: Salmonn, instruction: str, generation: GenerationConfig | None = None
+        self,
+        model: Salmonn,
+        instruction: str,
+        generation: GenerationConfig | None = None,
+        *,
+        turns_kept: int = 0,
+        ring_s: float = 30.0,
+        silence_db: float = -65.0,
     ) -> None:
         """Args:
         model: shared weights.
-        instruction: what is asked about every utterance.
-        generation: replaces the preset's; beams are not searched, since a streamed answer
-            cannot take words back.
+        instruction: what is asked about every turn.
+        generation: replaces the preset's; beams are not searched, since a streamed answer cannot
+            take words back.
+        turns_kept: past turns that stay in the cache.
+        ring_s: seconds of what was heard that are kept.
+        silence_db: see `Hearing`.
         """
-        self._llm = model.llm
+        self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
-        self._stream = model.ear.stream()
+        self._instruction, self._turns_kept = instruction, turns_kept
+        self._hearing = Hearing(model.ear, ring_s, silence_db)
         self._cache = model.llm.cache()
-        before, self._after = model.prompt.ids(model.llm, instruction)
-        self._cache.extend(model.llm.embed(before))
-        self._base = self._cache.length
-        self._waiting: list[Tensor] = []
-        self._audio_tokens = 0
+        self._past: deque[Tensor] = deque()  # embeddings of the turns kept
+        self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
+        self._turn: _Turn | None = None
+
+    @property
+    def heard(self) -> int:
+        """Samples of the stream so far."""
+        return self._hearing.heard
 
     def hear(self, samples: Samples) -> int:
-        """Take samples of the utterance and encode the blocks they complete.
+        """Take samples of the stream and encode the blocks they complete.
 
         Returns:
-            Audio tokens waiting to be prefilled.
+            Windows of the open turn that wait to be prefilled.
         """
-        return self._wait(self._stream.push(torch.from_numpy(samples)))
+        windows = self._hearing.push(torch.from_numpy(samples))
+        if self._turn is None:
+            return 0
+        if self._turn.ahead is not None:
+            self._turn.later += windows
+            return 0
+        self._turn.waiting += windows
+        return len(self._turn.waiting)
 
-    def finish(self) -> int:
-        """The utterance is over: encode the open block.
+    def open(self, since: int, instruction: str | None = None) -> int:
+        """Begin a turn about what was heard from stream sample `since` on.
+
+        Args:
+            since: windows that end after it belong to the turn.
+            instruction: replaces the session's, as a typed question does.
 
         Returns:
-            Audio tokens waiting to be prefilled.
+            Windows that wait to be prefilled.
+
+        Raises:
+            ContextFullError: the prompt alone is more than the LLM's context holds.
         """
-        return self._wait(self._stream.flush())
+        before, after = self._model.prompt.ids(self._llm, instruction or self._instruction)
+        length = self._model.ear.spans.window
+        recent = [w for w in self._hearing.windows if w.at + length > since]
+        self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
+        self._turn = _Turn(self._cache.length, after, waiting=recent)
+        self._extend([self._llm.embed(before)])
+        self._turn.settled = self._cache.length, 0
+        return len(recent)
 
     def prefill(self) -> int:
-        """Put the waiting audio tokens into the KV cache.
+        """Put the waiting windows into the KV cache.
 
         Returns:
-            Audio tokens of this utterance in it now.
+            Windows of this turn in it now.
 
         Raises:
             ContextFullError: the LLM's context is full.
         """
-        self._prefill([])
-        return self._audio_tokens
+        turn = self._open_turn()
+        self._extend([w.tokens for w in turn.waiting])
+        turn.windows += len(turn.waiting)
+        turn.waiting = []
+        turn.settled = self._cache.length, turn.windows
+        return turn.windows
+
+    def pause(self) -> int:
+        """The turn may be over: encode the open block as it is. What is heard next is not in it.
+
+        Returns:
+            Provisional windows.
+        """
+        turn = self._open_turn()
+        turn.ahead = self._hearing.peek()
+        return len(turn.ahead)
 
     def ask(self) -> int:
-        """Prefill what waits and the prompt's tail: the next thing is the first token.
+        """Prefill what is missing and the prompt's end: the next thing is the first token.
 
         Returns:
-            Audio tokens of this utterance.
+            Windows of this turn.
 
         Raises:
             ContextFullError: the LLM's context is full.
         """
-        self._prefill([self._llm.embed(self._after)])
-        return self._audio_tokens
+        turn = self._open_turn()
+        if turn.waiting:  # apart from what is provisional: so its keys are those of `prefill`
+            self.prefill()
+        ahead = turn.ahead or []
+        self._extend([*(w.tokens for w in ahead), self._llm.embed(turn.tail)])
+        turn.windows += len(ahead)
+        turn.asked = self._cache.length
+        turn.text = self._llm.detokenizer()
+        turn.random = torch.Generator(self._llm.device).manual_seed(self._generation.seed)
+        return turn.windows
 
-    def reply(self) -> Iterator[str]:
-        """Answer what was heard; afterwards the conversation is ready for the next utterance.
+    def resume(self) -> int:
+        """The turn goes on: take back what `pause`, `ask` and `token` did.
 
-        Yields:
-            Text per token, empty while a character is incomplete.
+        Returns:
+            Windows that wait to be prefilled.
         """
-        detokenizer = self._llm.detokenizer()
-        for token in self._cache.tokens(self._generation):
-            yield detokenizer.push(token)
-        if text := detokenizer.flush():
-            yield text
-        self._cache.truncate(self._base)
-        self._audio_tokens = 0
+        turn = self._open_turn()
+        length, turn.windows = turn.settled
+        self._truncate(turn, length)
+        turn.waiting += turn.later
+        turn.ahead, turn.later, turn.asked, turn.said, turn.done = None, [], None, [], False
+        return len(turn.waiting)
 
-    def _prefill(self, tail: list[Tensor]) -> None:
-        """Waiting tokens and `tail` in one pass, which costs much the same for few and for many."""
-        parts = [self._llm.take(tokens) for tokens in [*self._waiting, *tail]]
+    def token(self) -> str | None:
+        """The next token of the reply.
+
+        Returns:
+            Its text, empty while a character is incomplete; None when the reply is complete.
+        """
+        turn = self._open_turn()
+        assert turn.text is not None, "token() needs ask() before it"
+        if turn.done:
+            return None
+        limit = self._llm.context
+        full = limit is not None and self._cache.length >= limit
+        if full or len(turn.said) >= self._generation.max_new_tokens:
+            turn.done = True
+            return turn.text.flush() or None
+        token = self._cache.next_token(self._generation, turn.random)
+        if token in self._llm.stop_ids:
+            turn.done = True
+            return turn.text.flush() or None
+        turn.said.append(token)
+        return turn.text.push(token)
+
+    def close(self, said: int | None = None) -> None:
+        """The turn is over, answered or not.
+
+        Args:
+            said: how many tokens of the reply were given out, when it was interrupted; the others
+                are forgotten.
+        """
+        turn = self._open_turn()
+        self._turn = None
+        if turn.asked is None or not self._turns_kept:
+            self._truncate(turn, turn.begun)
+        else:
+            self._truncate(turn, turn.asked)
+            end = [*turn.said[:said], self._llm.end_id, *self._llm.ids("\n")]
+            self._extend([self._llm.embed(end)])
+            self._past.append(self._now)
+        self._now = self._now[:0]
+        if len(self._past) > self._turns_kept:
+            self._past.popleft()
+            self._rebuild()
+
+    def _open_turn(self) -> _Turn:
+        assert self._turn is not None, "no turn is open"
+        return self._turn
+
+    def _extend(self, parts: list[Tensor]) -> None:
+        """Several pieces in one pass, which costs much the same for few and for many."""
         if parts:
-            self._cache.extend(torch.cat(parts))
-        self._audio_tokens += sum(map(len, self._waiting))
-        self._waiting.clear()
+            embeds = torch.cat([self._llm.take(part) for part in parts])
+            self._cache.extend(embeds)
+            if self._turns_kept:
+                self._now = torch.cat([self._now.to(embeds), embeds])
 
-    def _wait(self, tokens: Tensor) -> int:
-        if len(tokens):
-            self._waiting.append(tokens)
-        return sum(map(len, self._waiting))
+    def _truncate(self, turn: _Turn, length: int) -> None:
+        self._cache.truncate(length)
+        self._now = self._now[: length - turn.begun]
+
+    def _make_room(self, needed: int) -> None:
+        """Drop the oldest turns until a turn and its reply fit."""
+        limit = self._llm.context
+        if limit is None:
+            return
+        wanted = needed + self._generation.max_new_tokens
+        dropped = False
+        while self._past and sum(map(len, self._past)) + wanted > limit:
+            self._past.popleft()
+            dropped = True
+        if dropped:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        """The cache anew, from the turns kept."""
+        self._cache.truncate(0)
+        if self._past:
+            self._cache.extend(torch.cat(list(self._past)))

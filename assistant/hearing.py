@@ -35,7 +35,7 @@ class Hearing:
         """Args:
         ear: shared weights.
         keep_s: seconds of windows that are kept.
-        silence_db: a block is silent when no 20 ms of it are louder, in dB under full scale.
+        silence_db: a block is silent when all 20 ms of it are quieter, in dB under full scale.
         """
         self._ear = ear
         self._keep = round(keep_s * SAMPLE_RATE)
@@ -109,4 +109,4 @@ class Hearing:
         if not len(frames):
             return True
         levels = frames.view(-1, FEATURE_SAMPLES).square().mean(1).sqrt()
-        return bool(levels.max() <= self._silence)
+        return bool(levels.max() < self._silence)

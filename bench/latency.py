@@ -25,13 +25,14 @@ FRAME = 320
 def streamed(model: Salmonn, samples: Samples) -> float:
     """Seconds from the endpoint to the first token, everything before heard frame by frame."""
     talk = Conversation(model, INSTRUCTION)
+    talk.open(since=0)
     for at in range(0, len(samples), FRAME):
         if talk.hear(samples[at : at + FRAME]):
             talk.prefill()
     begin = time.perf_counter()
-    talk.finish()
+    talk.pause()
     talk.ask()
-    next(talk.reply())
+    talk.token()
     return time.perf_counter() - begin
 
 

@@ -12,16 +12,14 @@ import numpy as np
 import torch
 
 from assistant import audio
-from assistant.conversation import Conversation
 from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from bench.common import Clip, keep, parser, read_clips, show
+from streaming.build import build_session
 from streaming.config import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.replay import replay
-from streaming.session import Session
-from streaming.vad import Endpointer, webrtc
 
 SECONDS = (5, 15, 30, 60, 120, 600)
 INSTRUCTION = "Transcribe the speech."
@@ -42,11 +40,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 
 
 def by_utterances(model: Salmonn, clip: Clip) -> str:
-    settings = load_config(shipped_config()).endpointing
-    lookback = settings.pre_roll_frames + settings.min_speech_frames
-    detector = webrtc(settings.aggressiveness)
-    talk = Conversation(model, INSTRUCTION)
-    session = Session(Endpointer(detector, settings), talk, lookback)
+    session = build_session(model, load_config(shipped_config()), INSTRUCTION, tokens_per_frame=1)
     words = []
     for event in replay(session, audio.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):

@@ -1,6 +1,7 @@
 """The `salmonn-live` command: where everything is put together."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,7 @@ def _configure(path: Path | None, preset: str | None, lora_scale: float | None) 
         raise ConfigError(f"--lora-scale: preset {config.preset} has no checkpoint, so no LoRA")
     scaled = validate(LoraConfig, {**lora.model_dump(), "scale": lora_scale}, "--lora-scale")
     llm = config.model.llm.model_copy(update={"lora": scaled})
-    return Config(config.preset, config.model.model_copy(update={"llm": llm}), config.endpointing)
+    return replace(config, model=config.model.model_copy(update={"llm": llm}))
 
 
 def _load(config: Config) -> "Salmonn":
@@ -123,23 +124,16 @@ def replay(
 ) -> None:
     """Hear a recording as if it came from a microphone, and answer every utterance in it."""
     from assistant import audio
-    from assistant.conversation import Conversation
     from assistant.prompt import instruction as choose
+    from streaming.build import build_session
     from streaming.replay import replay as run
-    from streaming.session import Session
     from streaming.show import Screen, to_json
-    from streaming.vad import Endpointer, choose_detector
 
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
     words = choose(instruction, task, question)
     model = _load(settings)
-    endpointing = settings.endpointing
-    session = Session(
-        Endpointer(choose_detector(endpointing), endpointing),
-        Conversation(model, words),
-        lookback_frames=endpointing.pre_roll_frames + endpointing.min_speech_frames,
-    )
+    session = build_session(model, settings, words, tokens_per_frame=1)
     screen = Screen(Console())
     for event in run(session, pcm, realtime=realtime):
         if as_json:

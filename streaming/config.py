@@ -2,13 +2,35 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_config, validate
+
+
+class TurnsConfig(Section):
+    """What belongs to a turn, and when a reply is interrupted."""
+
+    context_s: float = Field(default=5.0, ge=0)
+    """Seconds heard before an utterance that belong to its turn: what the question may be about."""
+
+    ring_s: PositiveFloat = 30.0
+    """Seconds of what was heard that are kept; typed questions are about all of them."""
+
+    silence_db: float = Field(default=-65.0, le=0)
+    """Blocks without 20 ms louder than this, in dB under full scale, are not encoded."""
+
+    turns_kept: int = Field(default=0, ge=0)
+    """Past turns that stay in the LLM's context."""
+
+    speculate: bool = True
+    """Begin the reply in secret at the soft endpoint."""
+
+    barge_in_frames: PositiveInt = 20
+    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on."""
 
 
 class EndpointingConfig(Section):
@@ -26,14 +48,20 @@ class EndpointingConfig(Section):
     min_speech_frames: PositiveInt = 6
     """Speech frames in a row that start an utterance."""
 
+    pause_frames: PositiveInt = 10
+    """Silent frames in a row after which the reply is begun in secret: the soft endpoint."""
+
     min_silence_frames: PositiveInt = 25
     """Silent frames in a row that end it (hangover)."""
 
-    pre_roll_frames: int = Field(default=15, ge=0)
-    """Frames before the first speech frame that belong to the utterance."""
-
-    max_utterance_s: PositiveFloat = 600.0
+    max_utterance_s: PositiveFloat = 30.0
     """Seconds; a longer utterance is ended here and the next one begins."""
+
+    @model_validator(mode="after")
+    def _pause_comes_first(self) -> Self:
+        if self.pause_frames > self.min_silence_frames:
+            raise ValueError("pause_frames must not be more than min_silence_frames")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +71,10 @@ class Config:
     preset: str
     model: ModelConfig
     endpointing: EndpointingConfig
+    turns: TurnsConfig
 
 
-SECTIONS = {"preset", "presets", "endpointing"}
+SECTIONS = {"preset", "presets", "endpointing", "turns"}
 
 
 def load_config(path: Path, preset: str | None = None) -> Config:
@@ -64,4 +93,5 @@ def load_config(path: Path, preset: str | None = None) -> Config:
         raise ConfigError(f"{min(unknown)}: unknown section; known: {known}")
     name, model = load_preset(path, preset)
     endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
-    return Config(name, model, endpointing)
+    turns = validate(TurnsConfig, values.get("turns", {}), "turns")
+    return Config(name, model, endpointing, turns)

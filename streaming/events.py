@@ -1,6 +1,7 @@
-"""What a session reports. Immutable; times are sample indices into the session's input."""
+"""What a session reports. Immutable; times are sample indices into its input at 16 kHz."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,12 +9,12 @@ class SpeechStarted:
     """The user began to speak."""
 
     at: int
-    """First sample of speech, pre-roll excluded."""
+    """First sample of speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The user stopped speaking; a reply follows."""
+    """The user stopped speaking."""
 
     at: int
     """One past the last sample of speech."""
@@ -29,8 +30,19 @@ class AudioPrefilled:
     at: int
     """Samples of the session's input heard when it happened."""
 
-    audio_tokens: int
-    """Tokens of this utterance in the cache now."""
+    windows: int
+    """Windows of this turn in the cache now."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """A reply begins."""
+
+    windows: int
+    """Windows it is about."""
+
+    prefilled_before_end: int
+    """How many of them were in the KV cache when the last sample of speech came in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +56,11 @@ class ReplyDelta:
 class ReplyEnded:
     """No more of this reply will come."""
 
-    audio_tokens: int
-    """Audio tokens the reply is about."""
-
-    prefilled_before_end: int
-    """How many of them were in the KV cache when the last sample of speech came in."""
-
     tokens: int
-    """LLM tokens of the reply."""
+    """LLM tokens given out."""
+
+    reason: Literal["complete", "interrupted", "cancelled"]
+    """interrupted: the user spoke. cancelled: the client asked for it."""
 
 
-Event = SpeechStarted | SpeechEnded | AudioPrefilled | ReplyDelta | ReplyEnded
+Event = SpeechStarted | SpeechEnded | AudioPrefilled | ReplyStarted | ReplyDelta | ReplyEnded

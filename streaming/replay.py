@@ -20,21 +20,22 @@ class Latency:
     """Realtime only: how late the audio of the endpoint was looked at."""
 
     encode_ms: float = 0.0
-    """Encoding the block open at the endpoint."""
+    """Encoding the block that was open, after the endpoint."""
 
     prefill_ms: float = 0.0
-    """Its audio tokens and the prompt's tail."""
+    """Its audio tokens and the prompt's tail, after the endpoint."""
 
     first_token_ms: float = 0.0
-    """Choosing and showing the first text."""
+    """Choosing and showing the first text, after the endpoint."""
 
     tokens_per_s: float = 0.0
-    """Of the whole reply."""
+    """Of the whole reply, begun in secret or not."""
 
-    encode_while_speaking_ms: float = 0.0
-    """Encoding done before the endpoint, hidden behind the speech."""
+    listening_ms: float = 0.0
+    """Encoding and prefill done before the endpoint, hidden behind the speech."""
 
-    prefill_while_speaking_ms: float = 0.0
+    secret_ms: float = 0.0
+    """Work on the reply between the soft endpoint and the endpoint, hidden behind the wait."""
 
     @property
     def compute_ms(self) -> float:
@@ -51,37 +52,40 @@ class Stopwatch:
     _decode_s: float = 0.0
 
     def count(self, work: Work, seconds: float, events: list[Event]) -> Latency | None:
-        """Take one step; returns the reply's latency when the reply is complete."""
-        done: Latency | None = None
-        milliseconds = 1000 * seconds
-        match work, self._state:
-            case Work.ENCODE, "speaking":
-                self.latency.encode_while_speaking_ms += milliseconds
-            case Work.PREFILL, "speaking":
-                self.latency.prefill_while_speaking_ms += milliseconds
-            case Work.ENCODE, "ended":
-                self.latency.encode_ms += milliseconds
-            case Work.PREFILL, "ended":
-                self.latency.prefill_ms += milliseconds
-            case Work.DECODE, "ended":
-                self.latency.first_token_ms += milliseconds
+        """Take one step; returns the reply's latency when the reply is over."""
+        self._add(work, 1000 * seconds)
         if work is Work.DECODE:
             self._decode_s += seconds
         for event in events:
             match event:
-                case SpeechStarted():
-                    self.latency, self._state, self._decode_s = Latency(), "speaking", 0.0
-                case SpeechEnded(at, decided_at):
+                case SpeechStarted() if self._state == "speaking":
+                    self.latency, self._decode_s = Latency(), 0.0
+                case SpeechEnded(at, decided_at) if self._state == "speaking":
                     self._state = "ended"
                     self.latency.endpoint_wait_ms = 1000 * (decided_at - at) / SAMPLE_RATE
                 case ReplyDelta():
                     self._state = "replying"
                 case ReplyEnded(tokens=tokens):
                     self.latency.tokens_per_s = tokens / self._decode_s if self._decode_s else 0.0
-                    done = self.latency
+                    done, self.latency = self.latency, Latency()
+                    self._state, self._decode_s = "speaking", 0.0
+                    return done
                 case _:
                     pass
-        return done
+        return None
+
+    def _add(self, work: Work, milliseconds: float) -> None:
+        match work, self._state:
+            case Work.LISTEN, "speaking":
+                self.latency.listening_ms += milliseconds
+            case ((Work.ENCODE | Work.PREFILL | Work.DECODE), "speaking"):
+                self.latency.secret_ms += milliseconds
+            case Work.ENCODE, "ended":
+                self.latency.encode_ms += milliseconds
+            case Work.PREFILL, "ended":
+                self.latency.prefill_ms += milliseconds
+            case Work.DECODE, "ended":
+                self.latency.first_token_ms += milliseconds
 
 
 def replay(

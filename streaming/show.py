@@ -10,6 +10,7 @@ from streaming.events import (
     Event,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SpeechEnded,
     SpeechStarted,
 )
@@ -20,6 +21,7 @@ _NAMES: dict[type, str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
     AudioPrefilled: "audio.prefilled",
+    ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
     ReplyEnded: "reply.ended",
     Latency: "reply.latency",
@@ -42,6 +44,7 @@ class Screen:
         self._console = console
         self._replies = 0
         self._replying = False
+        self._started: ReplyStarted | None = None
         self._ended: ReplyEnded | None = None
 
     def show(self, event: Event | Latency) -> None:
@@ -55,37 +58,37 @@ class Screen:
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  speech ends"
                     f" [dim](settled at {decided_at / SAMPLE_RATE:.2f} s)[/]"
                 )
-                self._replying = False
-            case AudioPrefilled(at, tokens):
-                out.print(
-                    f"[dim]{at / SAMPLE_RATE:7.2f} s    {tokens} audio tokens in the KV cache[/]"
-                )
+            case AudioPrefilled(at, windows):
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    {windows} windows in the KV cache[/]")
+            case ReplyStarted():
+                self._started, self._replying = event, False
             case ReplyDelta(text):
                 if not self._replying:
                     out.print("           [bold]→[/] ", end="")
                     self._replying = True
                 out.print(text, end="", style="bold", markup=False, highlight=False)
                 out.file.flush()
-            case ReplyEnded():
+            case ReplyEnded(reason=reason):
                 self._replies += 1
                 self._ended = event
-                out.print()
+                out.print("" if reason == "complete" else f" [yellow]({reason})[/]")
             case Latency():
                 self._show_latency(event)
 
     def _show_latency(self, latency: Latency) -> None:
-        ended = self._ended
+        started, ended = self._started, self._ended
+        assert started is not None
         assert ended is not None
         rows = [
-            f"audio tokens  {ended.prefilled_before_end} of {ended.audio_tokens} in the KV cache "
+            f"windows       {started.prefilled_before_end} of {started.windows} in the KV cache "
             "before speech ended",
-            f"first text    {latency.compute_ms:.0f} ms after endpoint: "
+            f"first text    {latency.compute_ms:.0f} ms after the endpoint: "
             f"encode {latency.encode_ms:.0f}, prefill {latency.prefill_ms:.0f}, "
             f"token {latency.first_token_ms:.0f}"
             + (f", backlog {latency.backlog_ms:.0f}" if latency.backlog_ms else ""),
             f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
-            f"hidden        {latency.encode_while_speaking_ms:.0f} ms encoding, "
-            f"{latency.prefill_while_speaking_ms:.0f} ms prefill while the speech went on",
+            f"hidden        {latency.listening_ms:.0f} ms of listening behind the speech, "
+            f"{latency.secret_ms:.0f} ms of work on the reply behind the wait",
             f"speed         {latency.tokens_per_s:.0f} tokens/s",
         ]
         for row in rows:

@@ -6,15 +6,13 @@ import pytest
 import torch
 
 from assistant import audio
-from assistant.conversation import Conversation
 from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
+from streaming.build import build_session
 from streaming.config import load_config
-from streaming.events import Event, ReplyDelta, ReplyEnded
+from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
 from streaming.replay import Latency, replay
-from streaming.session import Session
-from streaming.vad import Endpointer, webrtc
 
 pytestmark = pytest.mark.nano
 
@@ -23,12 +21,8 @@ SAID = (Path(__file__).parents[1] / "demo" / "kitchen.txt").read_text().splitlin
 
 
 def converse(model: Salmonn, chunk_bytes: int) -> list[Event]:
-    settings = load_config(shipped_config(), "nano").endpointing
-    session = Session(
-        Endpointer(webrtc(settings.aggressiveness), settings),
-        Conversation(model, "Transcribe the speech."),
-        settings.pre_roll_frames + settings.min_speech_frames,
-    )
+    config = load_config(shipped_config(), "nano")
+    session = build_session(model, config, "Transcribe the speech.", tokens_per_frame=1)
     pcm = audio.to_pcm16(audio.load(DEMO))
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
@@ -56,10 +50,10 @@ def test_what_was_said_is_recognisable(events: list[Event]) -> None:
     assert word_error_rate(SAID, heard) < 0.35, heard
 
 
-def test_most_tokens_were_prefilled_while_speech_went_on(events: list[Event]) -> None:
-    for ended in (e for e in events if isinstance(e, ReplyEnded)):
-        assert ended.prefilled_before_end > 0
-        assert ended.audio_tokens - ended.prefilled_before_end <= 16  # two blocks of eight
+def test_most_windows_were_prefilled_while_speech_went_on(events: list[Event]) -> None:
+    for started in (e for e in events if isinstance(e, ReplyStarted)):
+        assert started.prefilled_before_end > 0
+        assert started.windows - started.prefilled_before_end <= 8  # two blocks of four
 
 
 def test_other_chunks_give_the_same_events(nano: Salmonn, events: list[Event]) -> None:

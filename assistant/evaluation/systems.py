@@ -49,12 +49,13 @@ class Streamed:
     def answer(self, row: Row, samples: Samples, instruction: str) -> str:
         """As a live session does, without endpointing: the whole recording is heard."""
         talk = Conversation(self._model, instruction, self._generation)
+        talk.open(since=0)
         for start in range(0, len(samples), CHUNK):
             if talk.hear(samples[start : start + CHUNK]):
                 talk.prefill()
-        talk.finish()
+        talk.pause()
         talk.ask()
-        return "".join(talk.reply())
+        return "".join(iter(talk.token, None))
 
 
 class Transcriber:

@@ -1,17 +1,20 @@
 """A scripted user and a scripted model: conversations in which every sample is known."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
-from streaming.config import EndpointingConfig
-from streaming.events import Event
+from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.events import Event, ReplyDelta
 from streaming.frames import FRAME_SAMPLES, Frame
 from streaming.session import NEED_DATA, Session
 from streaming.vad import Endpointer
+from streaming.wire_audio import InputDecoder, InputFormat
 
-CONFIG = EndpointingConfig(min_speech_frames=3, min_silence_frames=8, pre_roll_frames=2)
+CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
+TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
+
+WINDOW = 4 * FRAME_SAMPLES
+"""Samples of the scripted model's window."""
 
 
 def pcm(script: str) -> bytes:
@@ -25,45 +28,92 @@ def loudness(frame: Frame) -> bool:
 
 
 class Echo:
-    """A listener that turns every four frames into one token and tells what it heard."""
+    """A listener that tells how many windows a turn was about, and keeps a diary."""
 
     def __init__(self) -> None:
-        self.pending = 0
-        self.waiting = 0
-        self.cached = 0
-        self.samples: list[NDArray[np.float32]] = []
-        self.utterances: list[NDArray[np.float32]] = []
+        self.heard: list[NDArray[np.float32]] = []
+        self.samples = 0
+        self.first = 0  # window of the turn
+        self.cached = 0  # windows of the turn in the cache
+        self.settled = 0
+        self.ahead: int | None = None  # provisional windows while paused
+        self.paused_windows = 0
+        self.is_open = False
+        self.reply: list[str] | None = None
+        self.made = 0
+        self.diary: list[str] = []
+
+    @property
+    def whole(self) -> int:
+        return self.samples // WINDOW
+
+    @property
+    def waiting(self) -> int:
+        end = self.whole if self.ahead is None else self.paused_windows
+        return end - self.first - self.cached
 
     def hear(self, samples: NDArray[np.float32]) -> int:
-        self.samples.append(samples)
-        self.pending += len(samples)
-        self.waiting += self.pending // (4 * FRAME_SAMPLES)
-        self.pending %= 4 * FRAME_SAMPLES
-        return self.waiting
+        self.heard.append(samples)
+        self.samples += len(samples)
+        return self.waiting if self.is_open and self.ahead is None else 0
 
-    def finish(self) -> int:
-        self.waiting += -(-self.pending // (4 * FRAME_SAMPLES))
-        self.pending = 0
+    def open(self, since: int, instruction: str | None = None) -> int:
+        assert not self.is_open
+        self.is_open, self.reply, self.ahead, self.cached = True, None, None, 0
+        self.first = min(since // WINDOW, self.whole)
+        self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
 
     def prefill(self) -> int:
+        assert self.reply is None
         self.cached += self.waiting
-        self.waiting = 0
+        self.settled = self.cached
         return self.cached
 
+    def pause(self) -> int:
+        assert self.is_open
+        self.paused_windows = self.whole
+        self.ahead = -(-(self.samples % WINDOW) // WINDOW)
+        return self.ahead
+
+    def resume(self) -> int:
+        assert self.ahead is not None
+        if self.reply is not None:
+            self.diary.append("taken back")
+        self.cached, self.ahead, self.reply, self.made = self.settled, None, None, 0
+        return self.waiting
+
     def ask(self) -> int:
-        return self.prefill()
+        assert self.ahead is not None
+        assert self.waiting == 0
+        self.cached += self.ahead
+        self.reply, self.made = ["I heard ", "", str(self.cached), " windows"], 0
+        return self.cached
 
-    def reply(self) -> Iterator[str]:
-        heard = np.concatenate(self.samples)
-        yield from ["I heard ", "", str(len(heard) // FRAME_SAMPLES), " frames"]
-        self.utterances.append(heard)
-        self.samples, self.cached = [], 0
+    def token(self) -> str | None:
+        assert self.reply is not None
+        self.made += 1
+        return self.reply[self.made - 1] if self.made <= len(self.reply) else None
+
+    def close(self, said: int | None = None) -> None:
+        assert self.is_open
+        self.is_open = False
+        self.diary.append("answered" if said is None else f"said {said}")
 
 
-def session(listener: Echo | None = None) -> Session:
-    lookback = CONFIG.pre_roll_frames + CONFIG.min_speech_frames
-    return Session(Endpointer(lambda: loudness, CONFIG), listener or Echo(), lookback)
+def session(
+    listener: Echo | None = None,
+    turns: TurnsConfig = TURNS,
+    pace: int | None = 1,
+    config: EndpointingConfig = CONFIG,
+) -> Session:
+    return Session(
+        InputDecoder(InputFormat()),
+        Endpointer(lambda: loudness, config),
+        listener or Echo(),
+        turns,
+        tokens_per_frame=pace,
+    )
 
 
 def drain(session: Session) -> list[Event]:
@@ -81,3 +131,7 @@ def converse(session: Session, chunks: list[bytes]) -> list[Event]:
         events += drain(session)
     session.receive_eof()
     return events + drain(session)
+
+
+def text(events: list[Event]) -> str:
+    return "".join(e.text for e in events if isinstance(e, ReplyDelta))

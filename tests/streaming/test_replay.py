@@ -2,7 +2,13 @@ import time
 
 import pytest
 
-from streaming.events import ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
+from streaming.events import (
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    SpeechEnded,
+    SpeechStarted,
+)
 from streaming.frames import FRAME_SAMPLES
 from streaming.replay import Latency, Stopwatch, replay
 from streaming.session import Work
@@ -29,22 +35,22 @@ def test_realtime_keeps_to_the_audio_clock() -> None:
 def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     watch = Stopwatch()
     steps = [
-        (Work.FRAME, 0.001, [SpeechStarted(0)]),
-        (Work.ENCODE, 0.010, []),
+        (Work.LISTEN, 0.001, [SpeechStarted(0)]),
+        (Work.LISTEN, 0.010, []),
         (Work.PREFILL, 0.020, []),
-        (Work.FRAME, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
+        (Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
         (Work.ENCODE, 0.030, []),
         (Work.PREFILL, 0.040, []),
         (Work.DECODE, 0.050, []),
-        (Work.DECODE, 0.050, [ReplyDelta("a")]),
+        (Work.DECODE, 0.050, [ReplyStarted(3, 2), ReplyDelta("a")]),
         (Work.DECODE, 0.100, [ReplyDelta("b")]),
     ]
     assert all(watch.count(*step) is None for step in steps)
-    latency = watch.count(Work.DECODE, 0.0, [ReplyEnded(2, 1, 4)])
+    latency = watch.count(Work.DECODE, 0.0, [ReplyEnded(4, "complete")])
     assert latency is not None
     assert latency.endpoint_wait_ms == pytest.approx(200)
-    assert latency.encode_while_speaking_ms == pytest.approx(10)
-    assert latency.prefill_while_speaking_ms == pytest.approx(20)
+    assert latency.listening_ms == pytest.approx(11)
+    assert latency.secret_ms == pytest.approx(20)
     assert latency.encode_ms == pytest.approx(30)
     assert latency.prefill_ms == pytest.approx(40)
     assert latency.first_token_ms == pytest.approx(100)

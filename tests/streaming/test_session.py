@@ -1,3 +1,5 @@
+"""The session's promises, with a scripted model and with the tiny one."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,27 +7,38 @@ from hypothesis import strategies as st
 
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
+from streaming.config import TurnsConfig
 from streaming.events import (
     AudioPrefilled,
     Event,
     ReplyDelta,
     ReplyEnded,
+    ReplyStarted,
     SpeechEnded,
     SpeechStarted,
 )
 from streaming.frames import FRAME_SAMPLES
 from streaming.session import NEED_DATA, Session, Work
 from streaming.vad import Endpointer
+from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import cuts
-from tests.streaming.fakes import CONFIG, Echo, converse, loudness, pcm, session
+from tests.streaming.fakes import (
+    CONFIG,
+    TURNS,
+    WINDOW,
+    Echo,
+    converse,
+    drain,
+    loudness,
+    pcm,
+    session,
+    text,
+)
 
 # Runs long enough to start and end utterances; letters drawn one by one almost never do.
-runs = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 16)), max_size=5)
+runs = st.lists(st.tuples(st.integers(1, 14), st.integers(1, 16)), max_size=6)
 scripts = runs.map(lambda runs: "".join("S" * speech + "." * pause for speech, pause in runs))
-
-
-def text(events: list[Event]) -> str:
-    return "".join(e.text for e in events if isinstance(e, ReplyDelta))
+SECRETLY, OPENLY = TURNS, TURNS.model_copy(update={"speculate": False})
 
 
 @settings(max_examples=200)
@@ -36,63 +49,222 @@ def test_any_rechunking_gives_identical_events(data: st.DataObject, script: str)
     assert converse(session(), chunks) == converse(session(), [audio])
 
 
-def test_one_turn() -> None:
-    events = converse(session(), [pcm("....SSSS" + "." * 12)])
-    at = [i * FRAME_SAMPLES for i in range(30)]
-    assert events == [
-        SpeechStarted(at[4]),
-        AudioPrefilled(at[7], 1),
-        AudioPrefilled(at[10], 2),
-        AudioPrefilled(at[14], 3),
-        SpeechEnded(at[8], at[16]),
-        ReplyDelta("I heard "),
-        ReplyDelta("14"),
-        ReplyDelta(" frames"),
-        ReplyEnded(audio_tokens=4, prefilled_before_end=1, tokens=4),
-    ]
+@settings(max_examples=200)
+@given(script=scripts, pace=st.sampled_from([1, 2, 50]))
+def test_speculation_changes_no_event(script: str, pace: int) -> None:
+    secretly = converse(session(turns=SECRETLY, pace=pace), [pcm(script)])
+    assert secretly == converse(session(turns=OPENLY, pace=pace), [pcm(script)])
 
 
-def test_the_utterance_is_what_was_said_with_pre_roll_and_hangover() -> None:
-    listener = Echo()
-    script = "......SSSS" + "." * 20 + "SSS" + "." * 20
-    converse(session(listener), [pcm(script)])
-    heard = [len(u) // FRAME_SAMPLES for u in listener.utterances]
-    assert heard == [2 + 4 + 8, 2 + 3 + 8]
-    levels = listener.utterances[0].reshape(-1, FRAME_SAMPLES).mean(1)
-    assert (levels > 0.1).tolist() == [False] * 2 + [True] * 4 + [False] * 8
+@settings(max_examples=50)
+@given(st.lists(scripts, min_size=2, max_size=3), st.data())
+def test_sessions_that_take_turns_are_independent(talks: list[str], data: st.DataObject) -> None:
+    alone = [converse(session(), [pcm(script)]) for script in talks]
+    together = [session() for _ in talks]
+    events: list[list[Event]] = [[] for _ in talks]
+    for talk, script in zip(together, talks, strict=True):
+        talk.receive(pcm(script))
+        talk.receive_eof()
+    busy = set(range(len(talks)))
+    while busy:
+        chosen = data.draw(st.sampled_from(sorted(busy)))
+        new = together[chosen].step()
+        if new is NEED_DATA:
+            busy.discard(chosen)
+        else:
+            assert isinstance(new, list)
+            events[chosen] += new
+    assert events == alone
 
 
 @given(scripts)
-def test_no_frame_of_an_utterance_is_lost_or_heard_twice(script: str) -> None:
+def test_every_sample_is_heard_once(script: str) -> None:
+    listener = Echo()
+    converse(session(listener), [pcm(script)])
+    heard = np.concatenate([np.zeros(0, np.float32), *listener.heard])
+    assert (heard * 32768).astype("<i2").tobytes() == pcm(script)
+
+
+@given(scripts)
+def test_every_utterance_is_answered_or_was_too_short_to_interrupt(script: str) -> None:
     listener = Echo()
     events = converse(session(listener), [pcm(script)])
-    starts = [e.at for e in events if isinstance(e, SpeechStarted)]
-    ends = [e.decided_at for e in events if isinstance(e, SpeechEnded)]
-    assert len(starts) == len(ends) == len(listener.utterances)
-    last = 0
-    for start, end, heard in zip(starts, ends, listener.utterances, strict=True):
-        first = max(last, start - CONFIG.pre_roll_frames * FRAME_SAMPLES)
-        assert len(heard) == end - first
-        last = end
+    starts = [e for e in events if isinstance(e, SpeechStarted)]
+    ends = [e for e in events if isinstance(e, SpeechEnded)]
+    replies = [e for e in events if isinstance(e, ReplyStarted)]
+    assert len(starts) == len(ends)
+    assert len(replies) == sum(isinstance(e, ReplyEnded) for e in events)
+    opened = sum(entry.startswith("open") for entry in listener.diary)
+    assert len(replies) <= opened <= len(starts)
+    assert not listener.is_open
+
+
+def test_one_turn() -> None:
+    events = converse(session(), [pcm("........SSSS" + "." * 16)])
+    at = [i * FRAME_SAMPLES for i in range(40)]
+    assert events == [
+        SpeechStarted(at[8]),
+        AudioPrefilled(at[11], 2),  # from 0.1 s before the speech on
+        AudioPrefilled(at[12], 3),
+        AudioPrefilled(at[16], 4),
+        SpeechEnded(at[12], at[20]),
+        ReplyStarted(windows=4, prefilled_before_end=3),
+        ReplyDelta("I heard "),
+        ReplyDelta("4"),
+        ReplyDelta(" windows"),
+        ReplyEnded(4, "complete"),
+    ]
+
+
+def test_what_is_heard_after_the_pause_is_not_in_the_turn() -> None:
+    """The reply made in secret and the one made at the endpoint are about the same windows."""
+    for turns in (SECRETLY, OPENLY):
+        events = converse(session(turns=turns), [pcm("...SSS" + "." * 20)])
+        started = next(e for e in events if isinstance(e, ReplyStarted))
+        assert started.windows == 3  # 3 + 3 + 4 frames of pause: two windows and a half
+
+
+def test_speech_that_goes_on_takes_the_secret_reply_back() -> None:
+    listener = Echo()
+    script = "...SSSS" + "." * 6 + "SSSS" + "." * 20
+    events = converse(session(listener), [pcm(script)])
+    assert listener.diary == ["open 0", "taken back", "answered"]
+    assert text(events) == "I heard 6 windows"  # 7 + 6 + 4 + 4 frames
+    assert sum(isinstance(e, SpeechStarted) for e in events) == 1
+
+
+@pytest.mark.parametrize(("silence", "utterances"), [(7, 1), (8, 2)])
+def test_the_endpoint_is_where_it_says(silence: int, utterances: int) -> None:
+    script = "...SSSS" + "." * silence + "SSSS" + "." * 20
+    events = converse(session(pace=50), [pcm(script)])
+    assert sum(isinstance(e, SpeechStarted) for e in events) == utterances
+
+
+def test_tokens_made_in_secret_are_given_out_at_once() -> None:
+    talk = session(pace=None)
+    talk.receive(pcm("...SSSS" + "." * 7))
+    assert text(drain(talk)) == ""
+    talk.receive(pcm("."))
+    steps = []
+    while (events := talk.step()) is not NEED_DATA:
+        steps.append((talk.work, events))
+    (ended, _), (prefill, _), (given, all_of_it) = [(work, e) for work, e in steps]
+    assert (ended, prefill, given) == (Work.LISTEN, Work.PREFILL, Work.DECODE)
+    assert isinstance(all_of_it, list)
+    assert text(all_of_it) == "I heard 3 windows"
+    assert isinstance(all_of_it[-1], ReplyEnded)
+
+
+@pytest.mark.parametrize(
+    ("speech", "reasons"), [(5, ["complete"]), (6, ["interrupted", "complete"])]
+)
+def test_speech_interrupts_a_reply_when_it_is_long_enough(speech: int, reasons: list[str]) -> None:
+    listener = Echo()
+    script = "...SSSS" + "." * 9 + "S" * speech + "." * 30
+    events = converse(session(listener), [pcm(script)])
+    assert [e.reason for e in events if isinstance(e, ReplyEnded)] == reasons
+    if reasons == ["complete"]:
+        assert text(events) == "I heard 3 windows"
+        assert listener.diary == ["open 0", "answered"]
+    else:
+        ended = next(e for e in events if isinstance(e, ReplyEnded))
+        assert listener.diary == ["open 0", f"said {ended.tokens}", "open 2", "answered"]
+        before = events[: events.index(ended)]
+        assert ended.tokens == 4  # frames from the endpoint until speech was certain
+        assert text(before) == "I heard 3 windows"
+
+
+def test_a_reply_is_held_while_someone_speaks() -> None:
+    script = "...SSSS" + "." * 8 + "SSSS" + "." * 30
+    events = converse(session(), [pcm(script)])
+    kinds = [type(e).__name__ for e in events]
+    second = [i for i, kind in enumerate(kinds) if kind == "SpeechStarted"][1]
+    end = [i for i, kind in enumerate(kinds) if kind == "SpeechEnded"][1]
+    assert set(kinds[second + 1 : end]) <= {"SpeechEnded"}
+    assert text(events[:second]) != text(events) == "I heard 3 windows"
+
+
+def test_what_was_answered_is_not_in_the_next_turn() -> None:
+    turns = TURNS.model_copy(update={"context_s": 10.0})
+    listener = Echo()
+    script = "..........SSSS" + "." * 12 + "SSSSSSSS" + "." * 20
+    converse(session(listener, turns, pace=50), [pcm(script)])
+    paused = 10 + 4 + CONFIG.pause_frames
+    assert listener.diary == ["open 0", "answered", f"open {paused // 4}", "answered"]
+
+
+def test_the_context_before_an_utterance_is_in_its_turn() -> None:
+    turns = TURNS.model_copy(update={"context_s": 4 * WINDOW / 16_000})
+    listener = Echo()
+    converse(session(listener, turns), [pcm("." * 40 + "SSSS" + "." * 20)])
+    assert listener.diary[0] == f"open {40 // 4 - 4}"
+
+
+def test_too_long_an_utterance_is_answered_piece_by_piece() -> None:
+    config = CONFIG.model_copy(update={"max_utterance_s": 20 * 0.02})
+    listener = Echo()
+    script = "S" * 70 + "." * 20
+    events = converse(session(listener, config=config), [pcm(script)])
+    assert [e.at for e in events if isinstance(e, SpeechStarted)] == [
+        i * 20 * FRAME_SAMPLES for i in range(4)
+    ]
+    assert sum(entry.startswith("open") for entry in listener.diary) == 4
 
 
 def test_speech_open_at_the_end_of_input_is_answered() -> None:
     events = converse(session(), [pcm("..SSSS")])
     assert SpeechEnded(6 * FRAME_SAMPLES, 6 * FRAME_SAMPLES) in events
-    assert text(events) == "I heard 6 frames"
+    assert text(events) == "I heard 2 windows"
 
 
 def test_silence_gives_nothing() -> None:
     assert converse(session(), [pcm("." * 100)]) == []
 
 
+def test_a_typed_question_is_about_all_that_was_heard() -> None:
+    listener = Echo()
+    talk = session(listener)
+    talk.receive(pcm("." * 10))
+    drain(talk)
+    assert talk.ask("What was that?") == []
+    talk.receive_eof()
+    events = drain(talk)
+    assert listener.diary == ["open 0 What was that?", "answered"]
+    assert text(events) == "I heard 3 windows"
+
+
+def test_a_typed_question_waits_for_who_speaks_and_cancels_a_reply() -> None:
+    listener = Echo()
+    talk = session(listener)
+    talk.receive(pcm("...SSSS"))
+    drain(talk)
+    with pytest.raises(ValueError, match="someone is speaking"):
+        talk.ask("What?")
+    talk.receive(pcm("." * 10))
+    drain(talk)
+    assert [type(e) for e in talk.ask("What?")] == [ReplyEnded]
+    talk.receive_eof()
+    assert "I heard" in text(drain(talk))
+    assert listener.diary[1].startswith("said ")
+
+
+def test_a_reply_is_cancelled_with_what_was_given_out() -> None:
+    listener = Echo()
+    talk = session(listener)
+    talk.receive(pcm("...SSSS" + "." * 9))
+    drain(talk)
+    assert talk.cancel() == [ReplyEnded(2, "cancelled")]
+    assert talk.cancel() == []
+    assert listener.diary == ["open 0", "said 2"]
+
+
 def test_a_step_is_one_piece_of_work() -> None:
     talk = session()
-    talk.receive(pcm("SSS"))
+    talk.receive(pcm("SSSS"))
     done = []
     while talk.step() is not NEED_DATA:
         done.append(talk.work)
-    assert done == [Work.FRAME, Work.FRAME, Work.FRAME, Work.ENCODE]
+    assert done == [Work.LISTEN, Work.LISTEN, Work.LISTEN, Work.LISTEN, Work.PREFILL]
 
 
 def test_input_after_its_end_is_refused() -> None:
@@ -102,10 +274,17 @@ def test_input_after_its_end_is_refused() -> None:
         talk.receive(b"")
 
 
-def tiny_session(model: Salmonn) -> Session:
-    conversation = Conversation(model, "What is said?")
-    lookback = CONFIG.pre_roll_frames + CONFIG.min_speech_frames
-    return Session(Endpointer(lambda: loudness, CONFIG), conversation, lookback)
+# --- the tiny model
+
+
+def tiny_session(model: Salmonn, turns: TurnsConfig = TURNS) -> Session:
+    return Session(
+        InputDecoder(InputFormat()),
+        Endpointer(lambda: loudness, CONFIG),
+        Conversation(model, "What is said?"),
+        turns,
+        tokens_per_frame=1,
+    )
 
 
 def speech(script: str) -> bytes:
@@ -114,7 +293,7 @@ def speech(script: str) -> bytes:
     return (shape * rng.uniform(0.4, 1, len(shape))).astype("<i2").tobytes()
 
 
-SCRIPT = "." * 5 + "S" * 90 + "." * 12 + "S" * 40 + "." * 12
+SCRIPT = "." * 5 + "S" * 90 + "." * 6 + "S" * 20 + "." * 14 + "S" * 40 + "." * 12
 
 
 @settings(max_examples=10, deadline=None)
@@ -125,23 +304,25 @@ def test_the_tiny_model_obeys_the_law_too(tiny: Salmonn, data: st.DataObject) ->
     assert converse(tiny_session(tiny), chunks) == converse(tiny_session(tiny), [audio])
 
 
+@settings(max_examples=15, deadline=None)
+@given(script=scripts)
+def test_speculation_changes_no_token_of_the_tiny_model(tiny: Salmonn, script: str) -> None:
+    audio = speech(script + SCRIPT)
+    events = converse(tiny_session(tiny), [audio])
+    assert events == converse(tiny_session(tiny, OPENLY), [audio])
+    assert text(events)
+
+
 def test_a_streamed_reply_equals_the_offline_answer(tiny: Salmonn) -> None:
     """Same model, same samples: heard while spoken, or encoded at the end."""
-    audio = speech(SCRIPT)
+    audio = speech("S" * 90 + "." * 12)
     events = converse(tiny_session(tiny), [audio])
     samples = np.frombuffer(audio, "<i2").astype(np.float32) / 32768
-    turns = [i for i, e in enumerate(events) if isinstance(e, ReplyEnded)]
-    begin = 0
-    for turn, (first, end) in zip(turns, [(3, 103), (105, 155)], strict=True):
-        streamed = text(events[begin:turn])
-        heard = samples[first * FRAME_SAMPLES : end * FRAME_SAMPLES]
-        assert streamed == "".join(tiny.ask(heard, "What is said?"))
-        assert streamed
-        begin = turn + 1
+    heard = samples[: (90 + CONFIG.pause_frames) * FRAME_SAMPLES]
+    assert text(events) == "".join(tiny.ask(heard, "What is said?")) != ""
 
 
-def test_audio_tokens_are_prefilled_before_speech_ends(tiny: Salmonn) -> None:
+def test_windows_are_prefilled_before_speech_ends(tiny: Salmonn) -> None:
     events = converse(tiny_session(tiny), [speech(SCRIPT)])
-    ended = next(e for e in events if isinstance(e, ReplyEnded))
-    assert ended.prefilled_before_end == 8  # two blocks of 0.64 s in 1.84 s of speech and pre-roll
-    assert ended.audio_tokens == 14
+    started = next(e for e in events if isinstance(e, ReplyStarted))
+    assert 0 < started.prefilled_before_end < started.windows

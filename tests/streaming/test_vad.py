@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES, Framer
-from streaming.vad import Endpointer, webrtc
+from streaming.vad import Change, Endpointer, SpeechPaused, SpeechResumed, webrtc
 from tests.streaming.fakes import CONFIG, loudness, pcm
 
 
@@ -17,7 +17,11 @@ def changes(script: str, config: EndpointingConfig = CONFIG) -> list[tuple[str, 
     endpointer = Endpointer(lambda: loudness, config)
     found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
     names = {SpeechStarted: "start", SpeechEnded: "end"}
-    return [(names[type(c)], c.at // FRAME_SAMPLES) for c in found]
+    return [
+        (names[type(c)], c.at // FRAME_SAMPLES)
+        for c in found
+        if isinstance(c, SpeechStarted | SpeechEnded)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -35,19 +39,54 @@ def test_endpoints(script: str, expected: list[tuple[str, int]]) -> None:
     assert changes(script) == expected
 
 
-@pytest.mark.parametrize(("frames", "ends"), [(49, 0), (50, 1), (52, 1), (53, 1), (100, 2)])
-def test_too_long_an_utterance_is_split(frames: int, ends: int) -> None:
+@pytest.mark.parametrize(("frames", "ends"), [(49, 0), (50, 1), (51, 1), (99, 1), (100, 2)])
+def test_too_long_an_utterance_is_split_at_a_sample(frames: int, ends: int) -> None:
     config = CONFIG.model_copy(update={"max_utterance_s": 1.0})
     found = changes("S" * frames, config)
     assert [kind for kind, _ in found].count("end") == ends
-    if frames >= 53:  # the next one starts where the last one ended
+    if ends:  # the next one starts where the last one ended
         assert found[1:3] == [("end", 50), ("start", 50)]
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("SSS...", []),
+        ("SSS....", ["pause"]),
+        ("SSS....S", ["pause", "resume"]),
+        ("SSS....S....", ["pause", "resume", "pause"]),
+        ("SSS........", ["pause", "end"]),
+        ("SSS...S...S........", ["pause", "end"]),
+    ],
+)
+def test_pauses(script: str, expected: list[str]) -> None:
+    endpointer = Endpointer(lambda: loudness, CONFIG)
+    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    names = {SpeechPaused: "pause", SpeechResumed: "resume", SpeechEnded: "end"}
+    assert [names[type(c)] for c in found[1:]] == expected
+
+
+@given(st.text("S.", max_size=80))
+def test_every_end_was_a_pause_first(script: str) -> None:
+    """The session encodes the open block at the pause; no end may come without one."""
+    config = CONFIG.model_copy(update={"max_utterance_s": 0.4})
+    endpointer = Endpointer(lambda: loudness, config)
+    paused = False
+    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    for change in found + endpointer.flush():
+        if isinstance(change, SpeechEnded | SpeechResumed):
+            assert paused
+        paused = isinstance(change, SpeechPaused)
 
 
 def test_when_an_endpoint_was_settled() -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
     found = [c for f in Framer().push(pcm("SSSS" + "." * 8)) for c in endpointer.push(f)]
-    assert found == [SpeechStarted(0), SpeechEnded(4 * FRAME_SAMPLES, 12 * FRAME_SAMPLES)]
+    assert found == [
+        SpeechStarted(0),
+        SpeechPaused(4 * FRAME_SAMPLES),
+        SpeechEnded(4 * FRAME_SAMPLES, 12 * FRAME_SAMPLES),
+    ]
 
 
 def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
@@ -55,7 +94,10 @@ def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
     for frame in frames:
         endpointer.push(frame)
-    assert endpointer.flush() == [SpeechEnded(4 * FRAME_SAMPLES, 5 * FRAME_SAMPLES)]
+    assert endpointer.flush() == [
+        SpeechPaused(4 * FRAME_SAMPLES),
+        SpeechEnded(4 * FRAME_SAMPLES, 5 * FRAME_SAMPLES),
+    ]
     assert endpointer.flush() == []
     for frame in frames:
         endpointer.push(frame)
@@ -70,7 +112,7 @@ def test_a_flushed_or_reset_endpointer_is_as_new(script: str) -> None:
     audio = np.frombuffer(pcm(script), "<i2") * rng.uniform(0.2, 1, len(script) * FRAME_SAMPLES)
     frames = Framer().push(audio.astype("<i2").tobytes())
 
-    def run(endpointer: Endpointer) -> list[SpeechStarted | SpeechEnded]:
+    def run(endpointer: Endpointer) -> list[Change]:
         return [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
 
     used = Endpointer(webrtc(2), CONFIG)

@@ -1,0 +1,155 @@
+"""Turns in a KV cache: what was taken back leaves no trace, history stays, room is made."""
+
+import pytest
+import torch
+
+from assistant.audio import Samples
+from assistant.conversation import Conversation
+from assistant.errors import ContextFullError
+from assistant.model import Salmonn
+from tests.assistant.test_ear import BLOCK, sound
+
+PROMPT = "What is said?"
+
+
+def samples(n: int, seed: int = 0) -> Samples:
+    return sound(n, seed).numpy()
+
+
+def heard(talk: Conversation, audio: Samples) -> None:
+    for start in range(0, len(audio), 320):
+        if talk.hear(audio[start : start + 320]):
+            talk.prefill()
+
+
+def answer(talk: Conversation) -> str:
+    talk.ask()
+    return "".join(iter(talk.token, None))
+
+
+def test_an_answer_is_that_of_the_offline_path(tiny: Salmonn) -> None:
+    audio = samples(3 * BLOCK + 777)
+    talk = Conversation(tiny, PROMPT)
+    talk.open(since=0)
+    heard(talk, audio)
+    assert talk.pause() == 1
+    assert answer(talk) == "".join(tiny.ask(audio, PROMPT)) != ""
+    assert talk.token() is None
+
+
+def test_a_guess_taken_back_leaves_no_trace(tiny: Salmonn) -> None:
+    audio = samples(5 * BLOCK)
+    straight, guessing = Conversation(tiny, PROMPT), Conversation(tiny, PROMPT)
+    for talk in (straight, guessing):
+        talk.open(since=0)
+    heard(straight, audio)
+    for start in range(0, len(audio), BLOCK // 2):
+        heard(guessing, audio[start : start + BLOCK // 2])
+        guessing.pause()
+        if start % BLOCK:
+            guessing.ask()
+            guessing.token()
+        if guessing.resume():
+            guessing.prefill()
+    for talk in (straight, guessing):
+        talk.pause()
+    assert answer(guessing) == answer(straight) != ""
+
+
+def test_what_is_heard_while_paused_waits_until_the_turn_goes_on(tiny: Salmonn) -> None:
+    talk = Conversation(tiny, PROMPT)
+    talk.open(since=0)
+    heard(talk, samples(BLOCK // 2))
+    talk.pause()
+    assert talk.hear(samples(2 * BLOCK)) == 0
+    assert talk.resume() == 4
+    assert talk.prefill() == 4
+
+
+def test_a_turn_holds_what_was_heard_since(tiny: Salmonn) -> None:
+    talk = Conversation(tiny, PROMPT)
+    talk.hear(samples(4 * BLOCK + 240))
+    assert talk.open(since=3 * BLOCK) == 2
+    talk.close()
+    assert talk.open(since=3 * BLOCK - 1) == 3
+    talk.close()
+    assert talk.open(since=0, instruction="Another?") == 8
+
+
+def test_turns_do_not_touch_each_other_without_history(tiny: Salmonn) -> None:
+    talk, fresh = Conversation(tiny, PROMPT), Conversation(tiny, PROMPT)
+    answers = []
+    for each in (talk, talk, fresh):
+        begin = each.heard
+        each.open(since=begin)
+        heard(each, samples(2 * BLOCK, seed=3))
+        each.pause()
+        answers.append(answer(each))
+        each.close()
+        if each is talk:
+            each.hear(torch.zeros(BLOCK - each.heard % BLOCK + 4 * BLOCK).numpy())
+    assert answers[0] == answers[2]
+
+
+def test_history_is_what_was_said(tiny: Salmonn) -> None:
+    """A kept turn is in the cache as if its text had been prefilled, the rest forgotten."""
+    talk = Conversation(tiny, PROMPT, turns_kept=2)
+    talk.open(since=0)
+    heard(talk, samples(BLOCK))
+    talk.pause()
+    talk.ask()
+    said = [talk.token() for _ in range(3)]
+    talk.close(said=2)
+    llm = tiny.llm
+    before, after = tiny.prompt.ids(llm, PROMPT)
+    tokens = tiny.ear.hear(sound(BLOCK))
+    expected = llm.cache()
+    expected.extend(torch.cat([llm.embed(before), tokens, llm.embed(after)]))
+    ids = [expected.next_token(tiny.config.generation) for _ in range(2)]
+    assert talk._cache.length == len(before) + len(tokens) + len(after) + 2 + 1 + len(llm.ids("\n"))
+    assert len(said) == 3
+    expected.extend(llm.embed([llm.end_id, *llm.ids("\n")]))
+    probe = llm.embed(llm.ids("x"))
+    talk._cache.extend(probe)
+    expected.extend(probe)
+    torch.testing.assert_close(talk._cache._logits, expected._logits, atol=1e-4, rtol=0)
+    assert ids
+
+
+def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
+    kept = []
+    talk = Conversation(tiny, PROMPT, turns_kept=2)
+    for _ in range(4):
+        talk.open(since=talk.heard)
+        heard(talk, samples(BLOCK))
+        talk.pause()
+        talk.ask()
+        talk.close(said=0)
+        kept.append(len(talk._past))
+        assert talk._cache.length == sum(map(len, talk._past))
+    assert kept == [1, 2, 2, 2]
+
+
+def test_room_is_made_for_a_turn_that_would_not_fit(
+    tiny: Salmonn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Conversation(tiny, PROMPT, turns_kept=8)
+    for _ in range(3):
+        talk.open(since=talk.heard)
+        heard(talk, samples(BLOCK))
+        talk.pause()
+        talk.ask()
+        talk.close(said=0)
+    held = talk._cache.length
+    monkeypatch.setattr(type(tiny.llm), "context", held + 5)
+    talk.open(since=talk.heard)
+    heard(talk, samples(BLOCK))
+    assert talk._cache.length < held + 5
+
+
+def test_more_than_the_context_holds_is_refused(
+    tiny: Salmonn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(tiny.llm), "context", 5)
+    with pytest.raises(ContextFullError):
+        Conversation(tiny, PROMPT).open(since=0)
