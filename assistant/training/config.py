@@ -20,6 +20,19 @@ class CorpusConfig(Section):
     """How often each row is heard per epoch; 0.25 is a quarter of the rows, others each epoch."""
 
 
+class LeadConfig(Section):
+    """What is put before recordings: live, a turn begins with the seconds before the utterance."""
+
+    store: str
+    """Feature store of backgrounds; row by row a random stretch of one is put before another row."""
+
+    share: float = Field(gt=0, le=1)
+    """Part of the rows that get one."""
+
+    windows: PositiveInt
+    """Longest lead."""
+
+
 class StageConfig(Section):
     """One stage of training."""
 
@@ -61,6 +74,8 @@ class StageConfig(Section):
     checkpoint_minutes: PositiveFloat = 3.0
     mask_share: float = Field(default=0.0, ge=0, lt=1)
     """Part of the features silenced at random, in spans of 120 ms."""
+
+    lead: LeadConfig | None = None
 
     text_share: float = Field(default=0.0, ge=0, lt=1)
     """read: part of the rows whose text is given instead of audio."""

@@ -66,6 +66,23 @@ def mask(features: Tensor, share: float) -> Tensor:
     return features.masked_fill(covered[:, None], 0.0)
 
 
+class Lead:
+    """Backgrounds to be put before recordings; see `LeadConfig`."""
+
+    def __init__(self, store: FeatureStore, share: float, features: int, window: int) -> None:
+        """`features`: of the longest lead; `window`: of one window, whole ones are put."""
+        self._store, self._share = store, share
+        self._most, self._window = features // window, window
+
+    def before(self, features: Tensor) -> Tensor:
+        """`features` (n, width), or a lead and then them."""
+        if float(torch.rand(())) >= self._share:
+            return features
+        wanted = int(torch.randint(1, self._most + 1, ())) * self._window
+        lead = self._store.features(int(torch.randint(len(self._store), ())))
+        return torch.cat([lead[len(lead) % self._window :][:wanted], features])
+
+
 def trainable(module: nn.Module) -> dict[str, Tensor]:
     """The tensors that training changes, by name."""
     return {k: v for k, v in module.named_parameters() if v.requires_grad}
@@ -80,7 +97,12 @@ def learning_rate(step: int, total: int, config: StageConfig) -> float:
 
 
 def train(
-    stage: Stage, corpus: Corpus, watch: dict[str, FeatureStore], config: StageConfig, run: Path
+    stage: Stage,
+    corpus: Corpus,
+    watch: dict[str, FeatureStore],
+    config: StageConfig,
+    run: Path,
+    lead: Lead | None = None,
 ) -> None:
     """Train, or go on training, in folder `run`.
 
@@ -113,6 +135,8 @@ def train(
                     group["lr"] = learning_rate(step, total, config)
                 features, rows = corpus.take(indices)
                 features = [mask(f, config.mask_share) for f in features]
+                if lead is not None:
+                    features = [lead.before(f) for f in features]
                 with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
                     loss = stage.loss(features, rows)
                 loss.backward()

@@ -1,4 +1,4 @@
-"""Later stages: the LLM reads the audio tokens. Next-token loss on answers; LoRA and aligner train.
+"""Later stages: the LLM reads the audio tokens. Next-token loss; LoRA and aligner train.
 
 (SALMONN's pre-training and instruction tuning, section 3.2, at the size of two CPU cores.)
 """
@@ -20,6 +20,14 @@ GREEDY = GenerationConfig(max_new_tokens=60, beams=1)
 
 IGNORED = -100
 """Label of positions that carry no loss."""
+
+
+def halve_layers(llm: Llm) -> None:
+    """Keep frozen matrices of the LLM's layers in bf16: autocast need not cast them each step."""
+    for layer in llm.model.get_base_model().model.layers:
+        for module in layer.modules():
+            if isinstance(module, nn.Linear) and not module.weight.requires_grad:
+                module.weight.data = module.weight.data.bfloat16()
 
 
 class ReadModule(nn.Module):

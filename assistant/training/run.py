@@ -13,8 +13,8 @@ from assistant.prompt import Prompt
 from assistant.training.config import StageConfig
 from assistant.training.ctc import CtcStage
 from assistant.training.features import STORE, FeatureStore
-from assistant.training.loop import Corpus, Stage, train
-from assistant.training.read import ReadStage
+from assistant.training.loop import Corpus, Lead, Stage, train
+from assistant.training.read import ReadStage, halve_layers
 from assistant.training.tag import TagStage
 from assistant.weights import read_state, require
 
@@ -40,7 +40,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     kept = runs / ("fbank" if config.stage == "tag" else "features")
-    missing = [n for n in [*(c.store for c in config.train), *config.watch]
+    missing = [n for n in [*(c.store for c in config.train), *config.watch,
+                           *([config.lead.store] if config.lead else [])]
                if not (kept / n / STORE).is_file()]  # fmt: skip
     if missing:
         raise ConfigError(f"{kept}: no {', '.join(missing)}; make them with `salmonn-live data`")
@@ -49,10 +50,18 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     corpus = Corpus(stores, [c.times for c in config.train])
     stage = _build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
     stage.module.train()
-    train(stage, corpus, watch, config, runs / name)
+    train(stage, corpus, watch, config, runs / name, _lead(model, config, kept))
     if isinstance(stage, TagStage):
         save_beats(stage.beats, runs / name / "beats.safetensors")
     return runs / name
+
+
+def _lead(model: ModelConfig, config: StageConfig, kept: Path) -> Lead | None:
+    if config.lead is None:
+        return None
+    window = model.aligner.window_features
+    store = FeatureStore(kept / config.lead.store)
+    return Lead(store, config.lead.share, config.lead.windows * window, window)
 
 
 def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list[str]) -> Stage:
@@ -73,4 +82,6 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
         embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
         return CtcStage(aligner, embeddings, tokenizer, texts)
+    if config.bfloat16:
+        halve_layers(llm)
     return ReadStage(aligner, llm, Prompt(model.prompt), config.text_share)

@@ -17,7 +17,7 @@ from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.features import FeatureStore, extract
 from assistant.training.hear import audio_tokens
-from assistant.training.loop import mask
+from assistant.training.loop import Lead, mask
 from assistant.training.manifest import Row
 from assistant.training.run import run_stage
 from assistant.weights import read_state
@@ -145,6 +145,18 @@ def test_masks_cover_about_their_share_in_spans() -> None:
     assert torch.equal(mask(features, 0.0), features)
 
 
+def test_a_lead_is_whole_windows_before_all_of_the_recording(runs: Path) -> None:
+    torch.manual_seed(0)
+    store = FeatureStore(runs / "features" / "all")
+    recording = torch.full((48, 64), 7.0)
+    lengths = set()
+    for _ in range(60):
+        found = Lead(store, 0.5, features=40, window=16).before(recording)
+        assert torch.equal(found[-48:], recording)
+        lengths.add(len(found) - 48)
+    assert lengths == {0, 16, 32}
+
+
 def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"audio": "a.wav", "answer": "x"}\n{"audio": "b.wav"}\n')
@@ -203,6 +215,17 @@ def test_figures_lost_to_an_interruption_are_made_up_for(
     path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
     run_stage(tiny_config, stage("ctc", 2), runs, "figures")
     assert path.read_text() == whole
+
+
+def test_a_stage_with_a_lead_and_text_learns(runs: Path, tiny_config: ModelConfig) -> None:
+    lead = {"store": "all", "share": 0.5, "windows": 2}
+    run_stage(tiny_config, stage("ctc", 10), runs, "before")
+    changes = {"lead": lead, "text_share": 0.3, "start_from": "before", "bfloat16": True}
+    run_stage(tiny_config, stage("read", 10, **changes), runs, "with-lead")
+    found = losses(runs / "with-lead")
+    assert found[-1] < found[0]
+    with pytest.raises(ConfigError, match="no nothing"):
+        run_stage(tiny_config, stage("ctc", 1, lead={**lead, "store": "nothing"}), runs, "x")
 
 
 def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:
