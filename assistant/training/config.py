@@ -24,7 +24,7 @@ class LeadConfig(Section):
     """What is put before recordings: live, a turn begins with the seconds before the utterance."""
 
     store: str
-    """Feature store of backgrounds; row by row a random stretch of one is put before another row."""
+    """Feature store of backgrounds: a random stretch of a random row is put before another row."""
 
     share: float = Field(gt=0, le=1)
     """Part of the rows that get one."""

@@ -155,7 +155,10 @@ def train(
             _save(state, parameters, optimiser, step)
             if str(epoch + 1) not in _first_column(run / "figures.csv"):
                 stage.module.eval()
-                with torch.no_grad():
+                with (
+                    torch.no_grad(),
+                    torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16),
+                ):
                     figures = stage.figures(watch, config.watch)
                 stage.module.train()
                 _append(run / "figures.csv", {"epoch": epoch + 1, "step": step, **figures})
