@@ -219,9 +219,9 @@ def test_figures_lost_to_an_interruption_are_made_up_for(
 
 def test_a_stage_with_a_lead_and_text_learns(runs: Path, tiny_config: ModelConfig) -> None:
     lead = {"store": "all", "share": 0.5, "windows": 2}
-    run_stage(tiny_config, stage("ctc", 10), runs, "before")
+    run_stage(tiny_config, stage("ctc", 20), runs, "before")
     changes = {"lead": lead, "text_share": 0.3, "start_from": "before", "bfloat16": True}
-    run_stage(tiny_config, stage("read", 10, **changes), runs, "with-lead")
+    run_stage(tiny_config, stage("read", 30, **changes), runs, "with-lead")
     found = losses(runs / "with-lead")
     assert found[-1] < found[0]
     with pytest.raises(ConfigError, match="no nothing"):
