@@ -40,6 +40,9 @@ class EncodingConfig(Section):
     """cached: block-causal, the past is kept as keys and values. recompute: each block is encoded
     again with its surroundings, for aligners trained on full context."""
 
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the ear's matrix products; bfloat16 only on CPUs that multiply it, float32 on others."""
+
     block_windows: PositiveInt = 4
     """Windows encoded together."""
 

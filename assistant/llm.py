@@ -19,6 +19,7 @@ from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.detokenizer import Detokenizer, Pieces
 from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
+from assistant.half import fast_half
 from assistant.weights import UNREADABLE
 
 
@@ -304,7 +305,7 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
         return TransformersEngine(model)
     if not lean_enough(model):
         raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
-    fast = config.dtype == "bfloat16" and torch.cpu._is_avx512_bf16_supported()
+    fast = config.dtype == "bfloat16" and fast_half()
     return LeanEngine(model, torch.bfloat16 if fast else torch.float32)
 
 

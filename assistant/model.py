@@ -12,6 +12,7 @@ from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.errors import CheckpointError
+from assistant.half import fast_half, halve_linears
 from assistant.llm import Llm, choose_engine, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 
@@ -85,6 +86,8 @@ def load(config: ModelConfig) -> Salmonn:
     llm.model.eval()  # adapters kept beside quantised weights come in training mode
     llm = Llm(llm.model, llm.tokenizer, config.prompt.stop, choose_engine(llm.model, config.llm))
     ear.requires_grad_(False).to(device_of(config))
+    if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
+        halve_linears(ear)
     return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
 
 

@@ -111,7 +111,8 @@ def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:
         "width": width,
         "manifest_sha256": sha256(source),
         "window_features": config.aligner.window_features,
-        **config.model_dump(include=heard_with),
+        # `extract` has its own number format
+        **config.model_dump(include=heard_with, exclude={"encoding": {"dtype"}}),
     }
     if path.exists() and json.loads(path.read_text()) != made:
         raise ConfigError(f"{path.parent}: made with other settings; delete it to make it anew")
