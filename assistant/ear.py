@@ -300,6 +300,13 @@ class EarStream:
         self._encoded = 0  # end of the last encoded block
         self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
+        self._speech: list[Tensor] = []  # Whisper's features of the blocks just encoded
+
+    @property
+    def speech(self) -> Tensor:
+        """Whisper's own features of what the last push or flush made final, (n, own width)."""
+        width = self._ear.speech_encoder.own_width
+        return torch.cat([torch.zeros(0, width, device=self._ear.device), *self._speech])
 
     def fork(self) -> "EarStream":
         """An independent copy: what one hears the other does not."""
@@ -327,6 +334,7 @@ class EarStream:
         """
         self._samples = torch.cat([self._samples, samples])
         self._heard += len(samples)
+        self._speech = []
         block, ahead = self._ear.spans.block, self._ear.ahead
         done = []
         while self._heard >= self._encoded + block + ahead:
@@ -337,11 +345,14 @@ class EarStream:
     def flush(self) -> Tensor:
         """End the stream: the tokens of everything still pending, shape (m, LLM width)."""
         done = []
+        self._speech = []
         spans = self._ear.spans
         end = spans.whole(self._heard) if self._heard else 0
         while self._encoded < end:
             done.append(self._tokens(self._encode(min(self._encoded + spans.block, end))))
+        speech = self._speech
         self.reset()
+        self._speech = speech
         return self._joined(done)
 
     def _encode(self, end: int) -> Tensor:
@@ -351,11 +362,12 @@ class EarStream:
             wanted = pad_right(self._samples, end + MARGIN - self._origin)
             start = needed(first) - self._origin
             speech, audio = self._cached.encode(wanted[start:].to(self._ear.device), first, last)
-            features = self._ear.aligner.fuse(speech, audio)
             keep = needed(last)
         else:
-            features = self._recompute(first, last)
+            speech, audio = self._recompute(first, last)
             keep = self._context_start(end)
+        features = self._ear.aligner.fuse(speech, audio)
+        self._speech.append(speech[:, : self._ear.speech_encoder.own_width])
         self._encoded = end
         drop = max(0, min(keep, self._heard) - self._origin)
         self._samples, self._origin = self._samples[drop:], self._origin + drop
@@ -367,7 +379,7 @@ class EarStream:
         left = round(self._ear.encoding.left_context_s * SAMPLE_RATE)
         return max(0, block_start - left) // PATCH_SAMPLES * PATCH_SAMPLES
 
-    def _recompute(self, first: int, last: int) -> Tensor:
+    def _recompute(self, first: int, last: int) -> tuple[Tensor, Tensor | None]:
         ear = self._ear
         start, end = self._context_start(first * FEATURE_SAMPLES), last * FEATURE_SAMPLES
         heard = self._samples[start - self._origin : end + self._ear.ahead - self._origin].to(
@@ -375,12 +387,13 @@ class EarStream:
         )
         heard = pad_right(heard, end - start)
         n = -(-len(heard) // FEATURE_SAMPLES)
-        speech = ear.speech_encoder(_mel(heard, n, ear.speech_encoder.n_mels))
-        audio = None
-        if ear.audio_encoder is not None:
-            audio = ear.audio_encoder(fbank(pad_right(heard, len(heard) + MARGIN)))[:n]
         skip = first - start // FEATURE_SAMPLES
-        return ear.aligner.fuse(speech, audio)[skip : skip + last - first]
+        kept = slice(skip, skip + last - first)
+        speech = ear.speech_encoder(_mel(heard, n, ear.speech_encoder.n_mels))[kept]
+        if ear.audio_encoder is None:
+            return speech, None
+        audio = ear.audio_encoder(fbank(pad_right(heard, len(heard) + MARGIN)))
+        return speech, audio[kept]
 
     def _tokens(self, features: Tensor) -> Tensor:
         """Audio tokens of the windows that one block's features complete.

@@ -24,6 +24,9 @@ class Window:
     tokens: Tensor
     """Audio tokens, shape (queries, LLM width)."""
 
+    speech: Tensor
+    """Whisper's features, shape (stride features, own width); captions are read from them."""
+
 
 class Hearing:
     """One stream's ear with a memory: the windows of the last seconds.
@@ -72,7 +75,7 @@ class Hearing:
             else:
                 run, given = self._current()
                 ready = self._samples[given - self._begun : self._block + self._ahead]
-                found += self._cut(run.push(ready))
+                found += self._cut(run.push(ready), run.speech)
                 self._run, self._given = run, self._begun + self._block + self._ahead
             self._samples = self._samples[self._block :]
             self._begun += self._block
@@ -91,8 +94,10 @@ class Hearing:
             return []
         run, given = self._current()
         twin = run.fork()
-        tokens = torch.cat([twin.push(self._samples[given - self._begun :]), twin.flush()])
-        return self._cut(tokens)
+        pushed = twin.push(self._samples[given - self._begun :]), twin.speech
+        rest = twin.flush(), twin.speech
+        tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
+        return self._cut(tokens, speech)
 
     def _current(self) -> tuple[EarStream, int]:
         """The encoders that hear the open block, and the sample they go on from."""
@@ -100,9 +105,13 @@ class Hearing:
             return self._ear.stream(), self._begun
         return self._run, self._given
 
-    def _cut(self, tokens: Tensor) -> list[Window]:
-        parts = tokens.split(self._ear.aligner.config.queries)
-        return [Window(self._begun + i * self._ear.spans.stride, t) for i, t in enumerate(parts)]
+    def _cut(self, tokens: Tensor, speech: Tensor) -> list[Window]:
+        aligner = self._ear.aligner.config
+        parts = tokens.split(aligner.queries), speech.split(aligner.stride_features)
+        return [
+            Window(self._begun + i * self._ear.spans.stride, *both)
+            for i, both in enumerate(zip(*parts, strict=False))
+        ]
 
     def _is_silent(self, samples: Tensor) -> bool:
         frames = samples[: len(samples) // FEATURE_SAMPLES * FEATURE_SAMPLES]

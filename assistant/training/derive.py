@@ -15,11 +15,16 @@ import torch
 
 from assistant.llm import Llm
 from assistant.training.manifest import Row
+from assistant.training.sounds import phrase
 
 REPLY_TOKENS = 48
 """Longest reply looked at; what is kept of it ends with a sentence."""
 
 REPLY_WORDS = range(2, 33)
+STORY_TOKENS = 140
+STORY_WORDS = 30
+"""Fewest words of a story."""
+
 BATCH = 48
 
 WHO = "Is a man or a woman speaking?"
@@ -29,24 +34,39 @@ def replies(llm: Llm, rows: list[Row]) -> Iterator[Row]:
     """For each row with speech the reply of `llm` to its text, if it is short enough to speak."""
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        for row, reply in zip(batch, _generate(llm, [row.text for row in batch]), strict=True):
+        asked = [f"{row.text}\nAnswer in one sentence." for row in batch]
+        for row, reply in zip(batch, _generate(llm, asked, REPLY_TOKENS), strict=True):
             kept = first_sentences(reply)
             if len(kept.split()) in REPLY_WORDS:
                 yield replace(row, answer=kept, key="", task="listen")
 
 
+def stories(llm: Llm, rows: list[Row]) -> Iterator[Row]:
+    """For each row with a sound a story of `llm` about it: long answers, each another."""
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        asked = [
+            f"Write a short story of four sentences in which one can hear {phrase(row.key)}."
+            for row in batch
+        ]
+        told = _generate(llm, asked, STORY_TOKENS, seed=start)
+        for row, story in zip(batch, told, strict=True):
+            kept = first_sentences(story, most=5)
+            if len(kept.split()) >= STORY_WORDS:
+                yield replace(row, answer=kept, key="", task="audio_story_telling", instruction="")
+
+
 @torch.inference_mode()
-def _generate(llm: Llm, texts: list[str]) -> list[str]:
-    """Greedy replies, all texts at once."""
+def _generate(llm: Llm, asked: list[str], most: int, seed: int | None = None) -> list[str]:
+    """Replies of at most so many tokens, all at once: greedy, or drawn with a seed."""
+    if seed is not None:
+        torch.manual_seed(seed)
     tokenizer = llm.tokenizer
-    prompts = [
-        f"<|im_start|>user\n{text}\nAnswer in one sentence.<|im_end|>\n<|im_start|>assistant\n"
-        for text in texts
-    ]
+    prompts = [f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n" for text in asked]
     tokenizer.padding_side = "left"
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
     out = llm.model.generate(
-        **inputs, max_new_tokens=REPLY_TOKENS, do_sample=False,
+        **inputs, max_new_tokens=most, do_sample=seed is not None,
         eos_token_id=sorted(llm.stop_ids), pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     length = inputs["input_ids"].shape[1]

@@ -14,7 +14,7 @@ from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_yaml, shipped_config, validate
 from assistant.training import manifest, questions, scenes, synth, texts
-from assistant.training.derive import adults, genders, keywords, replies
+from assistant.training.derive import adults, genders, keywords, replies, stories
 from assistant.training.features import extract, refer, unique
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.pseudo import pseudo_label
@@ -39,15 +39,16 @@ class Corpus(Section):
         "mixtures",
         "replies",
         "details",
+        "stories",
     ]
     """synthetic: texts read by synthetic voices. nobody: recordings without speech.
     speechocean: a split of speechocean762. librispeech: with pseudo-transcripts. keywords: short
     phrases. sounds: excerpts of `data/sound`. rough: another corpus in rooms and noise.
     joined: utterances of other corpora end to end. mixtures: sounds and speech together.
-    replies, details: rows about the recordings of another corpus, whose features they share."""
+    replies, details, stories: rows about another corpus, whose features they share."""
 
     of: list[str] = Field(default=[])
-    """rough, joined, replies, details: the corpora taken from, made before."""
+    """rough, joined, replies, details, stories: the corpora taken from, made before."""
 
     voices: Literal["train", "unseen"] = "train"
     """synthetic: which voices read."""
@@ -69,7 +70,7 @@ class Corpus(Section):
     seed: int = Field(default=0, ge=0)
 
 
-DERIVED = ("replies", "details")
+DERIVED = ("replies", "details", "stories")
 """Kinds of corpora that are rows alone."""
 
 
@@ -223,6 +224,15 @@ def _replies(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     manifest.write(source, found)
 
 
+def _stories(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    rows = [r for r in manifest.read(_sources(corpus, source)[0]) if r.task == "audiocaption"]
+    some = rows[:: max(1, len(rows) // corpus.count)][: corpus.count]
+    llm = build_llm(load_preset(shipped_config(), "nano")[1])
+    llm.model.bfloat16()
+    told = list(track(stories(llm, some), f"telling {corpus.name}", len(some)))
+    manifest.write(source, told)
+
+
 def _details(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
     known = adults(data / "speech" / "speechocean762") | synth.GENDERS
@@ -241,6 +251,7 @@ _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
     "mixtures": _mixtures,
     "replies": _replies,
     "details": _details,
+    "stories": _stories,
 }
 
 

@@ -98,3 +98,21 @@ def test_digital_silence_is_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(type(CACHED), "stream", lambda self: pytest.fail("encoded"))
     assert hearing.push(torch.zeros(20 * BLOCK)) == []
     assert hearing.peek() == []
+
+
+@EARS
+def test_windows_bring_the_features_that_captions_are_read_from(ear: object) -> None:
+    block = ear.spans.block  # type: ignore[attr-defined]
+    samples = sound(2 * block + block // 3)
+    hearing = Hearing(ear)  # type: ignore[arg-type]
+    windows = hearing.push(samples) + hearing.peek()
+    speech = torch.cat([window.speech for window in windows])
+    stream = ear.stream()  # type: ignore[attr-defined]
+    parts = []
+    for step in (lambda: stream.push(samples), stream.flush):
+        step()
+        parts.append(stream.speech)
+    assert torch.equal(speech, torch.cat(parts))
+    if ear is CACHED:
+        wanted, _ = CACHED.encode_blocks(samples)
+        torch.testing.assert_close(speech, wanted, atol=1e-5, rtol=0)

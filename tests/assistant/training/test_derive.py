@@ -23,7 +23,7 @@ def test_a_reply_ends_with_a_sentence() -> None:
 
 def test_short_whole_replies_become_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"a": "Yes, of course.", "b": "No", "c": "So " + "very " * 40 + "long."}
-    monkeypatch.setattr(derive, "_generate", lambda llm, texts: [said[t] for t in texts])
+    monkeypatch.setattr(derive, "_generate", lambda llm, asked, most: [said[a[0]] for a in asked])
     model, tokenizer = toy_llm(3)
     rows = [Row(f"{t}.wav", t, text=t, key="x") for t in said]
     (found,) = replies(Llm(model, tokenizer, ["</s>"]), rows)
@@ -36,8 +36,23 @@ def test_the_llm_replies_to_texts_of_any_length() -> None:
     model, tokenizer = toy_llm(3)
     tokenizer.pad_token = "</s>"
     llm = Llm(model, tokenizer, ["</s>"])
-    alone = [derive._generate(llm, [text])[0] for text in ("hi", "how are you")]
-    assert derive._generate(llm, ["hi", "how are you"]) == alone
+    alone = [derive._generate(llm, [text], 9)[0] for text in ("hi", "how are you")]
+    assert derive._generate(llm, ["hi", "how are you"], 9) == alone
+    assert derive._generate(llm, ["hi"], 9, seed=1) == derive._generate(llm, ["hi"], 9, seed=1)
+
+
+def test_stories_are_long_and_about_the_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(llm: Llm, asked: list[str], most: int, seed: int) -> list[str]:
+        assert asked[0].endswith("hear a dog barking.")
+        return ["It " + "barked and " * 20 + "slept. The end. And", "Too short."]
+
+    monkeypatch.setattr(derive, "_generate", tell)
+    model, tokenizer = toy_llm(3)
+    rows = [Row("a.wav", "", key="dog barking"), Row("b.wav", "", key="rain")]
+    (found,) = derive.stories(Llm(model, tokenizer, ["</s>"]), rows)
+    assert found.audio == "a.wav"
+    assert found.answer.endswith("slept. The end.")
+    assert (found.task, found.key) == ("audio_story_telling", "")
 
 
 def test_keywords_are_the_rarest_words_in_order() -> None:

@@ -1,0 +1,83 @@
+"""Captions settle by agreement, never change what is settled, and end with all of it."""
+
+import torch
+
+from assistant.captioner import Caption, Captioner, believable
+from assistant.captions import Slots, Transcript
+from assistant.hearing import Window
+
+
+class Reader:
+    """A decoder that reads what a script says, one entry per reading."""
+
+    def __init__(self, *readings: str) -> None:
+        self.readings = list(readings)
+        self.heard: list[tuple[int, int]] = []
+        self.seconds: list[float] = []
+        self.sure = -0.1
+
+    def start(self) -> Slots:
+        return Slots(torch.zeros(1), torch.zeros(1))
+
+    def hear(self, slots: Slots, features: torch.Tensor, at: int) -> None:
+        self.heard.append((at, len(features)))
+
+    def read(self, slots: Slots, seconds: float, prefix: tuple[int, ...] = ()) -> Transcript:
+        self.seconds.append(seconds)
+        text = self.readings.pop(0)
+        tokens = tuple(map(ord, text))
+        assert tokens[: len(prefix)] == prefix
+        return Transcript(tokens, self.sure, 0.9)
+
+    def text(self, tokens: tuple[int, ...]) -> str:
+        return "".join(map(chr, tokens))
+
+
+def window() -> Window:
+    return Window(0, torch.zeros(2, 4), torch.zeros(16, 8))
+
+
+def captioner(reader: Reader) -> Captioner:
+    return Captioner(reader)  # type: ignore[arg-type]
+
+
+def test_what_two_readings_agree_on_is_settled() -> None:
+    captions = captioner(
+        Reader("turn of", "turn on the", "turn on the light", "turn on the light.")
+    )
+    found = [captions.read([]) for _ in range(3)] + [captions.read([], last=True)]
+    assert found == [
+        Caption("", "turn of"),
+        Caption("turn o", "n the"),
+        Caption("n the", " light"),
+        Caption(" light.", ""),
+    ]
+    assert "".join(caption.settled for caption in found) == "turn on the light."
+
+
+def test_windows_are_heard_in_order_and_provisional_ones_for_one_reading() -> None:
+    reader = Reader("a", "ab")
+    captions = captioner(reader)
+    captions.hear([window(), window()])
+    captions.read([window()])
+    captions.hear([window()])
+    captions.read([])
+    assert reader.heard == [(0, 16), (16, 16), (32, 16), (32, 16)]
+    assert reader.seconds == [0.96, 0.96]
+
+
+def test_text_on_noise_is_dropped_until_it_is_sure() -> None:
+    reader = Reader("Thank you.", "Thank you.", "yes", "yes")
+    reader.sure = -1.5
+    captions = captioner(reader)
+    assert captions.read([]) == captions.read([]) == Caption("", "")
+    reader.sure = -0.2
+    captions.read([])
+    assert captions.read([]) == Caption("yes", "")
+    assert captions.tokens == tuple(map(ord, "yes"))
+
+
+def test_whispers_rule_on_either_side() -> None:
+    assert believable(Transcript((), -0.99, 0.99))
+    assert believable(Transcript((), -5.0, 0.59))
+    assert not believable(Transcript((), -1.01, 0.61))
