@@ -3,11 +3,13 @@
 import torch
 
 from assistant import components
+from assistant.captions import CaptionDecoder
 from assistant.config import ModelConfig
 from assistant.ear import Aligner, Ear
-from assistant.errors import ConfigError
+from assistant.errors import ComponentError, ConfigError
+from assistant.half import fast_half
 from assistant.llm import Llm, add_lora, load_base
-from assistant.tiny import toy_beats, toy_llm, toy_seed, toy_whisper
+from assistant.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_whisper
 
 
 def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
@@ -36,6 +38,22 @@ def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
     width = None if audio is None else audio.width
     aligner = Aligner(config.aligner, speech.width, width, llm_width)
     return Ear(speech, audio, aligner, config.encoding).eval()
+
+
+def build_captions(config: ModelConfig, ear: Ear) -> CaptionDecoder:
+    """Whisper's decoder for `ear`'s features.
+
+    Raises:
+        ComponentError: the weights have no decoder.
+    """
+    sources = config.speech_encoder.weights
+    seed = toy_seed(sources)
+    weights = components.find_whisper(sources) if seed is None else toy_decoder(seed)
+    if not weights.has_decoder:
+        raise ComponentError(f"captions: {sources[0]} has no decoder weights")
+    half = config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half()
+    dtype = torch.bfloat16 if half else torch.float32
+    return CaptionDecoder(weights, ear.silence(), dtype)
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:

@@ -81,7 +81,7 @@ class CaptionDecoder:
         Raises:
             ValueError: there is no decoder among the weights.
         """
-        if "decoder.token_embedding.weight" not in weights.state:
+        if not weights.has_decoder:
             raise ValueError("these Whisper weights have no decoder")
         self._heads = weights.dims.n_text_head
         self._context = weights.dims.n_text_ctx

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from assistant.audio import Samples
+from assistant.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
 from assistant.hearing import Hearing, Window
@@ -54,6 +55,16 @@ class _Turn:
     done: bool = False
     """The reply has come to its end."""
 
+    captioner: Captioner | None = None
+    spoken_from: int = 0
+    """Windows before this sample are not read."""
+
+    def take(self, windows: list[Window]) -> None:
+        """Windows of this turn that became final."""
+        self.waiting += windows
+        if self.captioner is not None:
+            self.captioner.hear([w for w in windows if w.at >= self.spoken_from])
+
 
 class Conversation:
     """Hears a stream and answers turns about it; weights are the shared `Salmonn`'s."""
@@ -65,6 +76,7 @@ class Conversation:
         generation: GenerationConfig | None = None,
         *,
         turns_kept: int = 0,
+        captions: bool = False,
         ring_s: float = 30.0,
         silence_db: float = -65.0,
     ) -> None:
@@ -74,6 +86,7 @@ class Conversation:
         generation: replaces the preset's; beams are not searched, since a streamed answer cannot
             take words back.
         turns_kept: past turns that stay in the cache.
+        captions: read what is said, too.
         ring_s: seconds of what was heard that are kept.
         silence_db: see `Hearing`.
         """
@@ -85,6 +98,7 @@ class Conversation:
         self._past: deque[Tensor] = deque()  # embeddings of the turns kept
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
         self._turn: _Turn | None = None
+        self._captions = model.captions if captions else None
 
     @property
     def heard(self) -> int:
@@ -103,15 +117,18 @@ class Conversation:
         if self._turn.ahead is not None:
             self._turn.later += windows
             return 0
-        self._turn.waiting += windows
+        self._turn.take(windows)
         return len(self._turn.waiting)
 
-    def open(self, since: int, instruction: str | None = None) -> int:
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
         """Begin a turn about what was heard from stream sample `since` on.
 
         Args:
             since: windows that end after it belong to the turn.
             instruction: replaces the session's, as a typed question does.
+            spoken_from: first sample of the utterance; captions begin there.
 
         Returns:
             Windows that wait to be prefilled.
@@ -123,7 +140,11 @@ class Conversation:
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
         self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
-        self._turn = _Turn(self._cache.length, after, waiting=recent)
+        self._turn = _Turn(self._cache.length, after)
+        if self._captions is not None and spoken_from is not None:
+            self._turn.captioner = Captioner(self._captions)
+            self._turn.spoken_from = spoken_from - length
+        self._turn.take(recent)
         self._extend([self._llm.embed(before)])
         self._turn.settled = self._cache.length, 0
         return len(recent)
@@ -183,7 +204,7 @@ class Conversation:
         turn = self._open_turn()
         length, turn.windows = turn.settled
         self._truncate(turn, length)
-        turn.waiting += turn.later
+        turn.take(turn.later)
         turn.ahead, turn.later, turn.asked, turn.said, turn.done = None, [], None, [], False
         return len(turn.waiting)
 
@@ -208,6 +229,22 @@ class Conversation:
             return turn.text.flush() or None
         turn.said.append(token)
         return turn.text.push(token)
+
+    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
+        """Read what is said in this turn.
+
+        Args:
+            last: the turn is over.
+
+        Returns:
+            Text that came to be settled, and what follows it for now; None without captions.
+        """
+        turn = self._open_turn()
+        if turn.captioner is None:
+            return None
+        ahead = [w for w in turn.ahead or [] if w.at >= turn.spoken_from]
+        caption = turn.captioner.read(ahead, last=last)
+        return caption.settled, caption.tentative
 
     def close(self, said: int | None = None) -> None:
         """The turn is over, answered or not.

@@ -140,6 +140,19 @@ class Ear(nn.Module):
         return EarStream(self)
 
     @torch.inference_mode()
+    def silence(self) -> Tensor:
+        """Whisper's own features of silence at every position, (horizon, own width)."""
+        horizon = self.speech_encoder.horizon
+        silent = torch.zeros(horizon * FEATURE_SAMPLES, device=self.device)
+        if self.encoding.mode == "cached":
+            held = self.encoding.horizon_blocks * self.spans.block
+            features, _ = self.encode_blocks(silent[:held])
+        else:
+            features = self.speech_encoder(clip_mel(silent, self.speech_encoder.n_mels))
+        own = features[:, : self.speech_encoder.own_width]
+        return torch.cat([own, own[len(own) - (horizon - len(own)) :]])
+
+    @torch.inference_mode()
     def hear(self, samples: Tensor) -> Tensor:
         """Hear a whole recording.
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 
 from assistant.audio import Samples, check
-from assistant.build import build_ear, build_llm, device_of
+from assistant.build import build_captions, build_ear, build_llm, device_of
+from assistant.captions import CaptionDecoder
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
@@ -17,7 +19,7 @@ from assistant.llm import Llm, choose_engine, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Salmonn:
     """Shared, immutable weights. `ask` is the offline path; `Conversation` the streamed one."""
 
@@ -27,6 +29,15 @@ class Salmonn:
     prompt: Prompt
     leftover: list[str]
     """Keys of the checkpoint that found no place."""
+
+    @cached_property
+    def captions(self) -> CaptionDecoder:
+        """Whisper's decoder; loaded when it is first needed.
+
+        Raises:
+            ComponentError: the preset's Whisper weights have none.
+        """
+        return build_captions(self.config, self.ear)
 
     @torch.inference_mode()
     def ask(

@@ -8,10 +8,10 @@ import re
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from whisper.model import ModelDimensions
+from whisper.model import ModelDimensions, Whisper
 
 from assistant.beats import Beats, BeatsConfig
-from assistant.whisper import SpeechEncoder
+from assistant.whisper import SpeechEncoder, WhisperWeights
 
 TOY_WIDTH = 32
 TOY_LLM_WIDTH = 48
@@ -28,6 +28,16 @@ def toy_whisper(seed: int, hidden: tuple[int, ...] = ()) -> SpeechEncoder:
     torch.manual_seed(seed)
     dims = ModelDimensions(80, 1500, TOY_WIDTH, 4, 2, 64, 16, TOY_WIDTH, 4, 2)
     return SpeechEncoder(dims, hidden=hidden).eval().requires_grad_(False)
+
+
+def toy_decoder(seed: int) -> WhisperWeights:
+    """A Whisper of the size of `toy_whisper` with a decoder; its text means nothing."""
+    torch.manual_seed(seed)
+    dims = ModelDimensions(80, 1500, TOY_WIDTH, 4, 2, 51_865, 448, TOY_WIDTH, 4, 2)
+    model = Whisper(dims)
+    for parameter in model.decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return WhisperWeights(dims, model.state_dict())
 
 
 def toy_beats(seed: int) -> Beats:

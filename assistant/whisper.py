@@ -157,6 +157,11 @@ class WhisperWeights:
     state: State
     """Keys `encoder.*` and, where the file has them, `decoder.*`."""
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether the decoder's weights are among them."""
+        return "decoder.token_embedding.weight" in self.state
+
     def encoder(self, hidden: tuple[int, ...] = ()) -> SpeechEncoder:
         """Build the encoder, frozen, in fp32.
 

@@ -30,6 +30,7 @@ def build_session(
         model,
         instruction,
         turns_kept=turns.turns_kept,
+        captions=turns.captions,
         ring_s=turns.ring_s,
         silence_db=turns.silence_db,
     )

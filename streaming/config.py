@@ -23,6 +23,9 @@ class TurnsConfig(Section):
     silence_db: float = Field(default=-65.0, le=0)
     """Blocks without 20 ms louder than this, in dB under full scale, are not encoded."""
 
+    captions: bool = False
+    """Say what is being said, with Whisper's decoder."""
+
     turns_kept: int = Field(default=0, ge=0)
     """Past turns that stay in the LLM's context."""
 

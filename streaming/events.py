@@ -35,6 +35,20 @@ class AudioPrefilled:
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """What the user is saying."""
+
+    settled: str
+    """Text that is certain now; it goes on where the last caption of this turn ended."""
+
+    tentative: str
+    """What follows it for now; the next caption replaces it."""
+
+    last: bool
+    """No more of this turn will come."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyStarted:
     """A reply begins."""
 
@@ -63,4 +77,6 @@ class ReplyEnded:
     """interrupted: the user spoke. cancelled: the client asked for it."""
 
 
-Event = SpeechStarted | SpeechEnded | AudioPrefilled | ReplyStarted | ReplyDelta | ReplyEnded
+Event = (
+    SpeechStarted | SpeechEnded | AudioPrefilled | Caption | ReplyStarted | ReplyDelta | ReplyEnded
+)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from streaming.config import TurnsConfig
 from streaming.events import (
     AudioPrefilled,
+    Caption,
     Event,
     ReplyDelta,
     ReplyEnded,
@@ -53,6 +54,7 @@ class Work(Enum):
 
     PREFILL = "prefill"
     DECODE = "decode"
+    CAPTION = "caption"
 
 
 class Listener(Protocol):
@@ -64,7 +66,9 @@ class Listener(Protocol):
     def hear(self, samples: NDArray[np.float32]) -> int:
         """Take samples of the stream; windows of the open turn that wait to be prefilled."""
 
-    def open(self, since: int, instruction: str | None = None) -> int:
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
         """Begin a turn about what was heard from sample `since` on; windows that wait."""
 
     def prefill(self) -> int:
@@ -81,6 +85,9 @@ class Listener(Protocol):
 
     def token(self) -> str | None:
         """Text of the reply's next token, maybe empty; None when it is complete."""
+
+    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
+        """Text of the turn that came to be settled, and what follows it for now."""
 
     def close(self, said: int | None = None) -> None:
         """The turn is over; of an interrupted reply `said` tokens were given out."""
@@ -129,6 +136,7 @@ class Session:
         self._paused_at = 0  # samples heard when the open turn was paused last
         self._ending = False  # the turn has come to its end, its reply follows
         self._public = False  # the reply is being given out
+        self._caption_due = False  # the last caption of the turn was not given
         self._secret: deque[str | None] = deque()  # of the reply, made but not given out
         self._said = 0  # tokens given out
         self._allowance = 0  # tokens that may be given out before the next frame
@@ -210,7 +218,7 @@ class Session:
                     events.append(change)
                     self._started = at
                     if not self._open:
-                        self._begin(self._since(at))
+                        self._begin(self._since(at), spoken_from=at)
                 case SpeechPaused() if self._turn_goes_on():
                     self._jobs.append((Work.ENCODE, self._pause))
                     if self._turns.speculate:
@@ -236,16 +244,26 @@ class Session:
         context = round(self._turns.context_s * SAMPLE_RATE)
         return max(self._answered, at - context, 0)
 
-    def _begin(self, since: int, instruction: str | None = None) -> None:
+    def _begin(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> None:
         self._open, self._windows, self._said = True, None, 0
         self._prefilled.clear()
-        if self._listener.open(since, instruction):
+        if self._listener.open(since, instruction, spoken_from):
             self._jobs.append((Work.PREFILL, self._prefill))
 
     def _prefill(self) -> list[Event]:
         done = AudioPrefilled(self._heard, self._listener.prefill())
         self._prefilled.append(done)
+        if self._turns.captions and not self._ending:
+            self._jobs.append((Work.CAPTION, self._caption))
         return [done]
+
+    def _caption(self, *, last: bool = False) -> list[Event]:
+        found = self._listener.caption(last=last)
+        if found is None or not (last or any(found)):
+            return []
+        return [Caption(*found, last)]
 
     def _pause(self) -> list[Event]:
         self._listener.pause()
@@ -269,6 +287,7 @@ class Session:
         """The endpoint is certain: give out the reply, and what of it is there already."""
         assert self._windows is not None
         self._public, self._ending, self._answered = True, False, self._paused_at
+        self._caption_due = self._turns.captions
         before = [p.windows for p in self._prefilled if p.at <= speech_end]
         events: list[Event] = [ReplyStarted(self._windows, max(before, default=0))]
         while self._secret and self._pace is None:
@@ -292,14 +311,19 @@ class Session:
         if text is None:
             return self._stop("complete")
         self._said += 1
+        if self._caption_due and text:  # never before the first text
+            self._caption_due = False
+            self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
         return [ReplyDelta(text)] if text else []
 
     def _stop(self, reason: Literal["complete", "interrupted", "cancelled"]) -> list[Event]:
+        events = self._caption(last=True) if self._caption_due else []
+        self._caption_due = False
         self._listener.close(None if reason == "complete" else self._said)
         self._open = self._public = False
         self._windows = None
         self._secret.clear()
-        return [ReplyEnded(self._said, reason)]
+        return [*events, ReplyEnded(self._said, reason)]
 
     def _barge_in(self) -> list[Event]:
         """Speech under a reply: long enough, it interrupts."""
@@ -309,5 +333,5 @@ class Session:
         if spoken < self._turns.barge_in_frames * FRAME_SAMPLES:
             return []
         events = self._stop("interrupted")
-        self._begin(self._since(self._started))
+        self._begin(self._since(self._started), spoken_from=self._started)
         return events

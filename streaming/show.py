@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.markup import escape
 
 from streaming.events import (
     AudioPrefilled,
+    Caption,
     Event,
     ReplyDelta,
     ReplyEnded,
@@ -21,6 +23,7 @@ _NAMES: dict[type, str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
     AudioPrefilled: "audio.prefilled",
+    Caption: "caption",
     ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
     ReplyEnded: "reply.ended",
@@ -60,6 +63,11 @@ class Screen:
                 )
             case AudioPrefilled(at, windows):
                 out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    {windows} windows in the KV cache[/]")
+            case Caption(settled, tentative):
+                if settled or tentative:
+                    out.print(
+                        f"           [italic]{escape(settled)}[/] [dim]{escape(tentative)}[/]"
+                    )
             case ReplyStarted():
                 self._started, self._replying = event, False
             case ReplyDelta(text):

@@ -8,10 +8,6 @@ from whisper.model import ModelDimensions
 from assistant.captions import CaptionDecoder
 from assistant.whisper import WhisperWeights
 
-pytestmark = pytest.mark.filterwarnings(  # whisper leaves its vocabulary file open
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 DIMS = ModelDimensions(80, 60, 32, 4, 2, 51_865, 448, 32, 4, 2)
 
 

@@ -57,7 +57,9 @@ class Echo:
         self.samples += len(samples)
         return self.waiting if self.is_open and self.ahead is None else 0
 
-    def open(self, since: int, instruction: str | None = None) -> int:
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
         assert not self.is_open
         self.is_open, self.reply, self.ahead, self.cached = True, None, None, 0
         self.first = min(since // WINDOW, self.whole)
@@ -94,6 +96,10 @@ class Echo:
         assert self.reply is not None
         self.made += 1
         return self.reply[self.made - 1] if self.made <= len(self.reply) else None
+
+    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
+        assert self.is_open
+        return ("all", "") if last else (f"{self.cached} ", "?")
 
     def close(self, said: int | None = None) -> None:
         assert self.is_open
