@@ -75,6 +75,9 @@ class StageConfig(Section):
     mask_share: float = Field(default=0.0, ge=0, lt=1)
     """Part of the features silenced at random, in spans of 120 ms."""
 
+    transcript_share: float = Field(default=0.0, ge=0, le=1)
+    """read: part of the rows that bring what Whisper's decoder reads, after the audio tokens."""
+
     lead: LeadConfig | None = None
 
     text_share: float = Field(default=0.0, ge=0, lt=1)

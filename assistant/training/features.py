@@ -9,6 +9,7 @@ Extraction resumes where it stopped, and refuses to go on with other settings.
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from assistant.training.manifest import Row
 from assistant.weights import sha256
 
 STORE = "store.json"
+TRANSCRIPTS = "transcripts.json"
 
 _ear: Ear | None = None
 
@@ -162,26 +164,40 @@ class FeatureStore:
         place = {_stretch(row): i for i, row in enumerate(firsts)}
         lengths = np.load(folder / "lengths.npy")
         places = [place[_stretch(row)] for row in rows]
-        self.rows = [row for row, i in zip(rows, places, strict=True) if i < len(lengths)]
+        read = folder / TRANSCRIPTS
+        heard = json.loads(read.read_text()) if read.exists() else [""] * len(firsts)
+        self.rows = [
+            replace(row, heard=heard[i])
+            for row, i in zip(rows, places, strict=True)
+            if i < len(lengths)
+        ]
         self._places = [i for i in places if i < len(lengths)]
         self._ends = np.cumsum(lengths)
         flat = np.memmap(folder / "features.f16", np.float16, mode="r")
         width = json.loads((folder / STORE).read_text())["width"]
         self._flat = flat[: int(self._ends[-1]) * width].reshape(-1, width)
 
+    @property
+    def stretches(self) -> int:
+        """Stretches of recordings, whose features several rows may share."""
+        return len(self._ends)
+
+    def stretch(self, place: int) -> torch.Tensor:
+        """Features of a stretch, shape (n, width), fp32."""
+        start = int(self._ends[place - 1]) if place else 0
+        return torch.from_numpy(self._flat[start : int(self._ends[place])].astype(np.float32))
+
+    def stretch_length(self, place: int) -> int:
+        """Features of a stretch."""
+        return int(self._ends[place]) - (int(self._ends[place - 1]) if place else 0)
+
     def __len__(self) -> int:
         return len(self.rows)
 
     def features(self, index: int) -> torch.Tensor:
         """Shape (n, width), fp32."""
-        start, end = self._span(index)
-        return torch.from_numpy(self._flat[start:end].astype(np.float32))
+        return self.stretch(self._places[index])
 
     def length(self, index: int) -> int:
         """Features of one row."""
-        start, end = self._span(index)
-        return end - start
-
-    def _span(self, index: int) -> tuple[int, int]:
-        place = self._places[index]
-        return int(self._ends[place - 1]) if place else 0, int(self._ends[place])
+        return self.stretch_length(self._places[index])

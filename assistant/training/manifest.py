@@ -18,6 +18,9 @@ class Row:
     text: str = ""
     """What is spoken in it; empty where nobody speaks."""
 
+    heard: str = ""
+    """What Whisper's decoder reads from it; filled in when features are, for a second ear."""
+
     key: str = ""
     """Words that a right answer holds, `;` between them; empty: judged by the whole answer."""
 

@@ -9,16 +9,17 @@ from pydantic import Field, PositiveInt
 from rich.progress import track
 
 from assistant import components
-from assistant.build import build_llm
+from assistant.build import build_ear, build_llm
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_yaml, shipped_config, validate
 from assistant.training import manifest, questions, scenes, synth, texts
 from assistant.training.derive import adults, genders, keywords, replies, stories
-from assistant.training.features import extract, refer, unique
+from assistant.training.features import TRANSCRIPTS, extract, refer, unique
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.pseudo import pseudo_label
 from assistant.training.recordings import Maker, write_corpus
+from assistant.training.transcribe import transcribe
 
 
 class Corpus(Section):
@@ -63,6 +64,9 @@ class Corpus(Section):
     split: Literal["train", "dev"] = "train"
     """synthetic: which texts; speechocean: which speakers; sounds: which source recordings, those
     of dev as they are."""
+
+    transcribe: bool = False
+    """Let Whisper's decoder read its features, for a second ear."""
 
     count: PositiveInt = 1
     """Recordings to be made."""
@@ -118,6 +122,11 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         total = len(unique(manifest.read(source))[0])
         steps = extract(model, source, folder / corpus.name, workers, encoded)
         _show(steps, f"hearing {corpus.name}", total)
+        if corpus.transcribe and not (folder / corpus.name / TRANSCRIPTS).exists():
+            ear = build_ear(model)
+            weights = components.find_whisper(model.speech_encoder.weights)
+            steps = transcribe(weights, ear.silence(), folder / corpus.name)
+            _show(steps, f"transcribing {corpus.name}", total)
 
 
 def make(corpus: Corpus, data: Path, folder: Path, workers: int) -> Path:

@@ -42,15 +42,25 @@ class ReadModule(nn.Module):
 class ReadStage:
     """`Stage` of next-token training on answers."""
 
-    def __init__(self, aligner: Aligner, llm: Llm, prompt: Prompt, text_share: float) -> None:
+    def __init__(
+        self,
+        aligner: Aligner,
+        llm: Llm,
+        prompt: Prompt,
+        text_share: float,
+        transcript_share: float = 0.0,
+    ) -> None:
         """Args:
         aligner: trained.
         llm: with adapters, which are trained.
         prompt: of the preset. A row that brings no instruction gets that of its task.
         text_share: part of the rows given as text, so that the LLM answers a question the same
             read or heard.
+        transcript_share: part of the others after whose audio tokens stands what Whisper's
+            decoder reads.
         """
         self._llm, self._prompt, self._text_share = llm, prompt, text_share
+        self._transcript_share = transcript_share
         self._aligner = aligner
         self.module: nn.Module = ReadModule(aligner, llm.model)
         self._embedding = llm.model.get_input_embeddings()
@@ -59,11 +69,11 @@ class ReadStage:
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean cross-entropy per answer token."""
         heard = [
-            self._embed(self._llm.ids(row.text)) if row.text and as_text else tokens
-            for tokens, row, as_text in zip(
+            self._given(tokens, row, *drawn)
+            for tokens, row, drawn in zip(
                 audio_tokens(self._aligner, features),
                 rows,
-                torch.rand(len(rows)) < self._text_share,
+                torch.rand(len(rows), 2).tolist(),
                 strict=True,
             )
         ]
@@ -79,6 +89,14 @@ class ReadStage:
         wanted = targets[:, 1:] != IGNORED
         logits = base.lm_head(hidden[:, :-1][wanted])  # the head is a third of the model: only here
         return F.cross_entropy(logits.float(), targets[:, 1:][wanted])
+
+    def _given(self, tokens: Tensor, row: Row, text: float, transcript: float) -> Tensor:
+        """A row's text, or its audio tokens, with a transcript or without, by two draws."""
+        if row.text and text < self._text_share:
+            return self._embed(self._llm.ids(row.text))
+        if row.heard and transcript < self._transcript_share:
+            return torch.cat([tokens, self._embed(self._llm.ids(f"\n{row.heard}"))])
+        return tokens
 
     def _example(self, tokens: Tensor, row: Row) -> tuple[Tensor, Tensor]:
         before, after = self._around(row)

@@ -84,4 +84,5 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         return CtcStage(aligner, embeddings, tokenizer, texts)
     if config.bfloat16:
         halve_layers(llm)
-    return ReadStage(aligner, llm, Prompt(model.prompt), config.text_share)
+    shares = config.text_share, config.transcript_share
+    return ReadStage(aligner, llm, Prompt(model.prompt), *shares)
