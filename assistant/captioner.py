@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
-from assistant.captions import CaptionDecoder, Slots, Transcript
+from assistant.captions import CaptionDecoder, Slots, believable
 from assistant.hearing import Window
-
-SURE = -1.0
-"""Least mean log probability of a transcript that is believed (Whisper's own threshold)."""
-
-NO_SPEECH = 0.6
-"""Above this probability that nobody speaks, an unsure transcript is dropped (Whisper's own)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +34,7 @@ class Captioner:
         self._settled: tuple[int, ...] = ()
         self._last: tuple[int, ...] = ()
         self._text = ""
+        self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -59,21 +54,33 @@ class Captioner:
             ahead: provisional windows, heard for this reading alone.
             last: the turn is over: all of it is settled now.
         """
-        slots, heard = self._now(), self._features
-        if ahead:
-            slots = Slots(slots.keys.clone(), slots.values.clone())
-            for window in ahead:
-                self._put(slots, window, heard)
-                heard += len(window.speech)
-        seconds = heard * FEATURE_SAMPLES / SAMPLE_RATE
-        found = self._decoder.read(slots, seconds, self._settled)
-        tokens = found.tokens if self._settled or believable(found) else ()
+        tokens = self._read(ahead)
         agreed = tokens if last else agreement(tokens, self._last)
         if len(agreed) > len(self._settled):
             self._settled = agreed
         self._last = tokens
         before, self._text = self._text, self._decoder.text(self._settled)
         return Caption(self._text[len(before) :], self._decoder.text(tokens[len(self._settled) :]))
+
+    def peek(self, ahead: list[Window]) -> str:
+        """The whole text as it is now read; settles nothing."""
+        return self._decoder.text(self._read(ahead))
+
+    def _read(self, ahead: list[Window]) -> tuple[int, ...]:
+        """Tokens of a reading, the settled ones first; the same reading is not done twice."""
+        key = self._features, sum(len(w.speech) for w in ahead), self._settled
+        if self._reading is not None and self._reading[0] == key:
+            return self._reading[1]
+        slots, heard = self._now(), self._features
+        if ahead:
+            slots = Slots(slots.keys.clone(), slots.values.clone())
+            for window in ahead:
+                self._put(slots, window, heard)
+                heard += len(window.speech)
+        found = self._decoder.read(slots, heard * FEATURE_SAMPLES / SAMPLE_RATE, self._settled)
+        tokens = found.tokens if self._settled or believable(found) else ()
+        self._reading = key, tokens
+        return tokens
 
     def _now(self) -> Slots:
         if self._slots is None:
@@ -88,8 +95,3 @@ def agreement(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...
     """The tokens that both begin with."""
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
     return tuple(token for token, _ in pairs)
-
-
-def believable(found: Transcript) -> bool:
-    """Whether it is speech: Whisper's own rule against text invented on noise and silence."""
-    return found.log_probability > SURE or found.no_speech < NO_SPEECH

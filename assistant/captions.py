@@ -23,6 +23,12 @@ TOKENS_PER_SECOND = 8.0
 SPARE_TOKENS = 8
 """Allowed beyond that, so that a short clip can hold a word."""
 
+SURE = -1.0
+"""Least mean log probability of a transcript that is believed (Whisper's own threshold)."""
+
+NO_SPEECH = 0.6
+"""Above this probability that nobody speaks, an unsure transcript is dropped (Whisper's own)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -36,6 +42,11 @@ class Transcript:
 
     no_speech: float
     """Probability that nobody speaks."""
+
+
+def believable(found: Transcript) -> bool:
+    """Whether it is speech: Whisper's own rule against text invented on noise and silence."""
+    return found.log_probability >= SURE or found.no_speech <= NO_SPEECH
 
 
 @dataclass(slots=True)

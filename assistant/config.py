@@ -100,6 +100,10 @@ class AlignerConfig(Section):
 
     qformer: QFormerConfig = QFormerConfig()
 
+    transcript: bool = False
+    """A second ear: after the audio tokens the LLM is given what Whisper's decoder reads. For
+    aligners and adapters trained so; needs encoding.mode cached."""
+
     token_length: PositiveFloat | None = None
     """Start value of a learned Euclidean length that every audio token is scaled to; null: as
     projected."""
@@ -221,6 +225,8 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _blocks_hold_windows(self) -> Self:
         cached = self.encoding.mode == "cached"
+        if self.aligner.transcript and not cached:
+            raise ValueError("aligner.transcript needs encoding.mode cached")
         if cached and self.aligner.stride_features != self.aligner.window_features:
             raise ValueError("encoding.mode cached needs aligner.stride_features = window_features")
         if cached and self.aligner.window_features % 8:

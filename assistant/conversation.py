@@ -55,6 +55,9 @@ class _Turn:
     done: bool = False
     """The reply has come to its end."""
 
+    transcript: str = ""
+    """What the second ear read at the pause."""
+
     captioner: Captioner | None = None
     spoken_from: int = 0
     """Windows before this sample are not read."""
@@ -98,7 +101,9 @@ class Conversation:
         self._past: deque[Tensor] = deque()  # embeddings of the turns kept
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
         self._turn: _Turn | None = None
-        self._captions = model.captions if captions else None
+        self._two_ears = model.config.aligner.transcript
+        self._captions = model.captions if captions or self._two_ears else None
+        self._shown = captions
 
     @property
     def heard(self) -> int:
@@ -173,6 +178,8 @@ class Conversation:
         """
         turn = self._open_turn()
         turn.ahead = self._hearing.peek()
+        if turn.captioner is not None and self._two_ears:
+            turn.transcript = turn.captioner.peek(self._spoken(turn.ahead))
         return len(turn.ahead)
 
     def ask(self) -> int:
@@ -188,7 +195,8 @@ class Conversation:
         if turn.waiting:  # apart from what is provisional: so its keys are those of `prefill`
             self.prefill()
         ahead = turn.ahead or []
-        self._extend([*(w.tokens for w in ahead), self._llm.embed(turn.tail)])
+        second = self._model.transcript(turn.transcript)
+        self._extend([*(w.tokens for w in ahead), second, self._llm.embed(turn.tail)])
         turn.windows += len(ahead)
         turn.asked = self._cache.length
         turn.text = self._llm.detokenizer()
@@ -206,6 +214,7 @@ class Conversation:
         self._truncate(turn, length)
         turn.take(turn.later)
         turn.ahead, turn.later, turn.asked, turn.said, turn.done = None, [], None, [], False
+        turn.transcript = ""
         return len(turn.waiting)
 
     def token(self) -> str | None:
@@ -240,10 +249,9 @@ class Conversation:
             Text that came to be settled, and what follows it for now; None without captions.
         """
         turn = self._open_turn()
-        if turn.captioner is None:
+        if turn.captioner is None or not self._shown:
             return None
-        ahead = [w for w in turn.ahead or [] if w.at >= turn.spoken_from]
-        caption = turn.captioner.read(ahead, last=last)
+        caption = turn.captioner.read(self._spoken(turn.ahead or []), last=last)
         return caption.settled, caption.tentative
 
     def close(self, said: int | None = None) -> None:
@@ -266,6 +274,10 @@ class Conversation:
         if len(self._past) > self._turns_kept:
             self._past.popleft()
             self._rebuild()
+
+    def _spoken(self, windows: list[Window]) -> list[Window]:
+        """Those of the utterance, not of what was heard before it."""
+        return [w for w in windows if w.at >= self._open_turn().spoken_from]
 
     def _open_turn(self) -> _Turn:
         assert self._turn is not None, "no turn is open"

@@ -162,7 +162,17 @@ class Ear(nn.Module):
         Returns:
             Audio tokens, shape (windows * queries, LLM width).
         """
-        tokens: Tensor = self.aligner(self.aligner.windows(self.features(samples)))
+        return self._tokens(self.features(samples))
+
+    @torch.inference_mode()
+    def hear_both(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """`hear` in cached mode, and Whisper's own features, (n, own width), for its decoder."""
+        speech, audio = self.encode_blocks(samples.to(self.device))
+        own = speech[:, : self.speech_encoder.own_width]
+        return self._tokens(self.aligner.fuse(speech, audio)), own
+
+    def _tokens(self, features: Tensor) -> Tensor:
+        tokens: Tensor = self.aligner(self.aligner.windows(features))
         return tokens.flatten(0, 1)
 
     def features(self, samples: Tensor) -> Tensor:

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from assistant.audio import Samples, check
+from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE, Samples, check
 from assistant.build import build_captions, build_ear, build_llm, device_of
-from assistant.captions import CaptionDecoder
+from assistant.captions import CaptionDecoder, believable
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
@@ -58,9 +59,9 @@ class Salmonn:
             ContextFullError: longer than the LLM's context holds.
         """
         generation = generation or self.config.generation
-        tokens = self.ear.hear(torch.from_numpy(check(samples)))
+        heard = self._hear(torch.from_numpy(check(samples)))
         before, after = self.prompt.ids(self.llm, instruction)
-        embeds = torch.cat([self.llm.embed(before), self.llm.take(tokens), self.llm.embed(after)])
+        embeds = torch.cat([self.llm.embed(before), *heard, self.llm.embed(after)])
         detokenizer = self.llm.detokenizer()
         if generation.beams > 1:
             best = self.llm.beam_search(embeds, generation)
@@ -73,6 +74,21 @@ class Salmonn:
                 yield text
         if text := detokenizer.flush():
             yield text
+
+    def _hear(self, samples: Tensor) -> list[Tensor]:
+        """Audio tokens, and with a second ear the embeddings of a transcript."""
+        if not self.config.aligner.transcript:
+            return [self.llm.take(self.ear.hear(samples))]
+        tokens, speech = self.ear.hear_both(samples)
+        slots = self.captions.start()
+        self.captions.hear(slots, speech, 0)
+        found = self.captions.read(slots, len(speech) * FEATURE_SAMPLES / SAMPLE_RATE)
+        text = self.captions.text(found.tokens) if believable(found) else ""
+        return [self.llm.take(tokens), self.transcript(text)]
+
+    def transcript(self, text: str) -> Tensor:
+        """Embeddings (n, width) of what Whisper's decoder reads, as they follow audio tokens."""
+        return self.llm.embed(self.llm.ids(f"\n{text.strip()}") if text.strip() else [])
 
 
 def load(config: ModelConfig) -> Salmonn:

@@ -49,7 +49,7 @@ class Streamed:
     def answer(self, row: Row, samples: Samples, instruction: str) -> str:
         """As a live session does, without endpointing: the whole recording is heard."""
         talk = Conversation(self._model, instruction, self._generation)
-        talk.open(since=0)
+        talk.open(since=0, spoken_from=0)
         for start in range(0, len(samples), CHUNK):
             if talk.hear(samples[start : start + CHUNK]):
                 talk.prefill()

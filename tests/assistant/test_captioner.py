@@ -2,8 +2,8 @@
 
 import torch
 
-from assistant.captioner import Caption, Captioner, believable
-from assistant.captions import Slots, Transcript
+from assistant.captioner import Caption, Captioner
+from assistant.captions import Slots, Transcript, believable
 from assistant.hearing import Window
 
 
@@ -45,7 +45,10 @@ def test_what_two_readings_agree_on_is_settled() -> None:
     captions = captioner(
         Reader("turn of", "turn on the", "turn on the light", "turn on the light.")
     )
-    found = [captions.read([]) for _ in range(3)] + [captions.read([], last=True)]
+    found = []
+    for i in range(4):
+        captions.hear([window()])
+        found.append(captions.read([], last=i == 3))
     assert found == [
         Caption("", "turn of"),
         Caption("turn o", "n the"),
@@ -70,10 +73,13 @@ def test_text_on_noise_is_dropped_until_it_is_sure() -> None:
     reader = Reader("Thank you.", "Thank you.", "yes", "yes")
     reader.sure = -1.5
     captions = captioner(reader)
-    assert captions.read([]) == captions.read([]) == Caption("", "")
+    for _ in range(2):
+        captions.hear([window()])
+        assert captions.read([]) == Caption("", "")
     reader.sure = -0.2
-    captions.read([])
-    assert captions.read([]) == Caption("yes", "")
+    for expected in (Caption("", "yes"), Caption("yes", "")):
+        captions.hear([window()])
+        assert captions.read([]) == expected
     assert captions.tokens == tuple(map(ord, "yes"))
 
 
@@ -81,3 +87,17 @@ def test_whispers_rule_on_either_side() -> None:
     assert believable(Transcript((), -0.99, 0.99))
     assert believable(Transcript((), -5.0, 0.59))
     assert not believable(Transcript((), -1.01, 0.61))
+
+
+def test_looking_settles_nothing_and_is_not_done_twice() -> None:
+    reader = Reader("turn on", "turn on the", "turn on the light")
+    captions = captioner(reader)
+    captions.hear([window()])
+    assert captions.peek([]) == "turn on"
+    assert captions.read([]) == Caption("", "turn on")
+    captions.hear([window()])
+    assert captions.peek([window()]) == "turn on the"
+    captions.hear([window()])
+    captions.hear([window()])
+    assert captions.read([], last=True) == Caption("turn on the light", "")
+    assert reader.readings == []

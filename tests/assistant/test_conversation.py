@@ -1,5 +1,7 @@
 """Turns in a KV cache: what was taken back leaves no trace, history stays, room is made."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -153,3 +155,46 @@ def test_more_than_the_context_holds_is_refused(
     monkeypatch.setattr(type(tiny.llm), "context", 5)
     with pytest.raises(ContextFullError):
         Conversation(tiny, PROMPT).open(since=0)
+
+
+@pytest.fixture(scope="module")
+def two_ears(tiny: Salmonn) -> Salmonn:
+    aligner = tiny.config.aligner.model_copy(update={"transcript": True})
+    return replace(tiny, config=tiny.config.model_copy(update={"aligner": aligner}))
+
+
+def test_a_second_ear_reads_what_the_offline_path_reads(two_ears: Salmonn) -> None:
+    audio = samples(2 * BLOCK + 777)
+    talk = Conversation(two_ears, PROMPT)
+    talk.open(since=0, spoken_from=0)
+    heard(talk, audio)
+    talk.pause()
+    assert talk._open_turn().transcript.strip()
+    assert answer(talk) == "".join(two_ears.ask(audio, PROMPT)) != ""
+    assert talk.caption(last=True) is None  # nobody asked to see it
+
+
+def test_what_the_second_ear_read_is_taken_back_too(two_ears: Salmonn) -> None:
+    audio = samples(4 * BLOCK)
+    straight, guessing = Conversation(two_ears, PROMPT), Conversation(two_ears, PROMPT)
+    for talk in (straight, guessing):
+        talk.open(since=0, spoken_from=0)
+    heard(straight, audio)
+    for start in range(0, len(audio), BLOCK):
+        heard(guessing, audio[start : start + BLOCK])
+        guessing.pause()
+        guessing.ask()
+        guessing.token()
+        if guessing.resume():
+            guessing.prefill()
+    for talk in (straight, guessing):
+        talk.pause()
+    assert answer(guessing) == answer(straight) != ""
+
+
+def test_a_typed_question_has_no_transcript(two_ears: Salmonn) -> None:
+    talk = Conversation(two_ears, PROMPT)
+    talk.hear(samples(BLOCK))
+    talk.open(since=0, instruction="What?")
+    talk.pause()
+    assert talk._open_turn().transcript == ""
