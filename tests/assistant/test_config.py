@@ -56,6 +56,7 @@ def test_the_salmonn_presets_have_the_published_values(name: str) -> None:
         "window_features": 17,
         "stride_features": 17,
         "queries": 1,
+        "transcript": False,
         "qformer": {"layers": 2, "width": 768, "heads": 12, "mlp_width": 3072, "dropout": 0.1},
         "token_length": None,
     }
