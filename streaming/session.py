@@ -12,7 +12,7 @@ out, and speech that goes on takes it back.
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, IntEnum
 from functools import partial
 from typing import Final, Literal, Protocol
 
@@ -55,6 +55,22 @@ class Work(Enum):
     PREFILL = "prefill"
     DECODE = "decode"
     CAPTION = "caption"
+
+
+class Urgency(IntEnum):
+    """How long a session's next step can wait; the least waits least."""
+
+    LISTEN = 0
+    """Audio is there: what is not heard in time makes everything late."""
+
+    FIRST = 1
+    """The user is done, and no text was given out yet."""
+
+    SPEAK = 2
+    """More of a reply that is being given out."""
+
+    AHEAD = 3
+    """What is done in secret, and captions."""
 
 
 class Listener(Protocol):
@@ -183,6 +199,26 @@ class Session:
         """Stop the reply, if there is one; what was given out of it stays said."""
         return self._stop("cancelled") if self._public else []
 
+    @property
+    def urgency(self) -> Urgency | None:
+        """Of the next step; None when there is nothing to do before more bytes arrive."""
+        if self._jobs:
+            if self._ending or (self._public and not self._said):
+                return Urgency.FIRST
+            return Urgency.AHEAD if self._jobs[0][0] is Work.CAPTION else Urgency.LISTEN
+        if self._allowance > 0 and self._can_speak():
+            return self._how_soon()
+        if self._frames or (self._eof and self._started is not None):
+            return Urgency.LISTEN
+        if (self._pace is None or self._eof) and self._can_speak():
+            return self._how_soon()
+        return None
+
+    def _how_soon(self) -> Urgency:
+        if not self._public:
+            return Urgency.AHEAD
+        return Urgency.SPEAK if self._said else Urgency.FIRST
+
     def step(self) -> list[Event] | Literal[_NeedData.NEED_DATA]:
         """Do one bounded piece of work: a frame, a block, a prefill or a token."""
         if self._jobs:
@@ -270,6 +306,12 @@ class Session:
         self._paused_at = self._heard
         return []
 
+    def _last_caption(self) -> list[Event]:
+        if not self._caption_due:
+            return []
+        self._caption_due = False
+        return self._caption(last=True)
+
     def _resume(self) -> None:
         self._windows = None
         self._secret.clear()
@@ -311,14 +353,12 @@ class Session:
         if text is None:
             return self._stop("complete")
         self._said += 1
-        if self._caption_due and text:  # never before the first text
-            self._caption_due = False
-            self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
+        if self._caption_due and text and not self._jobs:  # never before the first text
+            self._jobs.append((Work.CAPTION, self._last_caption))
         return [ReplyDelta(text)] if text else []
 
     def _stop(self, reason: Literal["complete", "interrupted", "cancelled"]) -> list[Event]:
-        events = self._caption(last=True) if self._caption_due else []
-        self._caption_due = False
+        events = self._last_caption()
         self._listener.close(None if reason == "complete" else self._said)
         self._open = self._public = False
         self._windows = None

@@ -1,0 +1,68 @@
+"""Many sessions over one model: whose step is next. No thread is in here; a worker calls `step`."""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from assistant.errors import AssistantError
+from streaming.events import Event
+from streaming.session import NEED_DATA, Session
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+class BusyError(AssistantError):
+    """All places for sessions are taken."""
+
+
+class Scheduler(Generic[Name]):
+    """Picks the most urgent step of all sessions; among equals who waited longest.
+
+    One step is one bounded piece of work, so no session holds the worker for long, and none is
+    passed over twice by one of the same urgency.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: sessions at once."""
+        self._most = most
+        self._sessions: dict[Name, Session] = {}  # who waited longest comes first
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def add(self, name: Name, session: Session) -> None:
+        """Take a session.
+
+        Raises:
+            BusyError: there are as many as there may be.
+            ValueError: the name is taken.
+        """
+        if name in self._sessions:
+            raise ValueError(f"there is a session {name!r} already")
+        if len(self._sessions) >= self._most:
+            raise BusyError(f"{self._most} sessions are all that this server takes at once")
+        self._sessions[name] = session
+
+    def remove(self, name: Name) -> None:
+        """Forget a session; its state goes with it."""
+        del self._sessions[name]
+
+    def step(self) -> tuple[Name, list[Event]] | None:
+        """Do the most urgent step.
+
+        Returns:
+            Whose it was and its events; None when no session has anything to do.
+        """
+        waiting = [
+            (urgency, name)
+            for name, session in self._sessions.items()
+            if (urgency := session.urgency) is not None
+        ]
+        if not waiting:
+            return None
+        name = min(waiting, key=lambda pair: pair[0])[1]
+        session = self._sessions.pop(name)
+        self._sessions[name] = session  # now it waited least
+        events = session.step()
+        assert events is not NEED_DATA, "a session with work had none"
+        assert isinstance(events, list)
+        return name, events

@@ -1,0 +1,124 @@
+"""Whose step is next: urgency first, then who waited longest; and nobody hears another."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming.events import Event, ReplyDelta, SpeechEnded
+from streaming.scheduler import BusyError, Scheduler
+from streaming.session import NEED_DATA, Session, Urgency
+from tests.laws import cuts
+from tests.streaming.fakes import TURNS, converse, drain, pcm, session
+from tests.streaming.test_session import scripts
+
+CAPTIONED = TURNS.model_copy(update={"captions": True})
+
+
+def run(scheduler: Scheduler[int]) -> dict[int, list[Event]]:
+    found: dict[int, list[Event]] = {}
+    while (step := scheduler.step()) is not None:
+        found.setdefault(step[0], []).extend(step[1])
+    return found
+
+
+@given(st.lists(scripts, min_size=1, max_size=4), st.data())
+def test_each_session_gives_what_it_would_give_alone(talks: list[str], data: st.DataObject) -> None:
+    scheduler: Scheduler[int] = Scheduler(most=4)
+    sessions = [session(turns=CAPTIONED) for _ in talks]
+    events: dict[int, list[Event]] = {i: [] for i in range(len(talks))}
+    for i, talk in enumerate(sessions):
+        scheduler.add(i, talk)
+    pieces = [
+        (i, pcm(script)[cut]) for i, script in enumerate(talks)
+        for cut in data.draw(cuts(len(pcm(script))))
+    ]  # fmt: skip
+    for i, piece in pieces:
+        sessions[i].receive(piece)
+        for name, new in run(scheduler).items():
+            events[name] += new
+    for talk in sessions:
+        talk.receive_eof()
+    for name, new in run(scheduler).items():
+        events[name] += new
+    for i, script in enumerate(talks):
+        assert events[i] == converse(session(turns=CAPTIONED), [pcm(script)])
+
+
+@given(scripts, st.booleans())
+def test_there_is_work_exactly_when_a_step_can_be_done(script: str, live: bool) -> None:
+    talk = session(turns=CAPTIONED, pace=None if live else 1)
+    talk.receive(pcm(script))
+    for _ in range(2):
+        while talk.urgency is not None:
+            assert talk.step() is not NEED_DATA
+        assert talk.step() is NEED_DATA
+        talk.receive_eof()
+
+
+def replying(pace: int | None = None) -> Session:
+    """A session whose reply is to be given out: the endpoint was just heard."""
+    talk = session(turns=TURNS.model_copy(update={"speculate": False}), pace=pace)
+    talk.receive(pcm("...SSSS" + "." * 8))
+    while not any(isinstance(e, SpeechEnded) for e in list(talk.step())):  # type: ignore[arg-type]
+        pass
+    return talk
+
+
+def test_hearing_comes_first_then_first_texts_then_more_text() -> None:
+    scheduler: Scheduler[str] = Scheduler(most=3)
+    speaking, first, hearing = replying(), replying(), session()
+    while not any(isinstance(e, ReplyDelta) for e in list(speaking.step())):  # type: ignore[arg-type]
+        pass
+    hearing.receive(pcm("SS"))
+    for name, talk in (("speaking", speaking), ("first", first), ("hearing", hearing)):
+        scheduler.add(name, talk)
+    assert (speaking.urgency, first.urgency, hearing.urgency) == (
+        Urgency.SPEAK, Urgency.FIRST, Urgency.LISTEN,
+    )  # fmt: skip
+    order = []
+    while (step := scheduler.step()) is not None:
+        order.append(step[0])
+    assert order[:2] == ["hearing", "hearing"]
+    assert order[2] == "first"
+    assert order.index("speaking") > order.index("first")
+
+
+def test_among_equals_nobody_is_passed_over() -> None:
+    scheduler: Scheduler[int] = Scheduler(most=3)
+    for i, frames in enumerate((50, 10, 10)):
+        talk = session()
+        talk.receive(pcm("." * frames))
+        scheduler.add(i, talk)
+    order = []
+    while (step := scheduler.step()) is not None:
+        order.append(step[0])
+    assert order[:30] == [0, 1, 2] * 10
+    assert order[30:] == [0] * 40
+
+
+def test_secret_work_waits_for_all_else() -> None:
+    secret = session(pace=None)
+    secret.receive(pcm("...SSSS" + "." * 4))
+    while secret.urgency is not Urgency.AHEAD:
+        secret.step()
+    other = session()
+    other.receive(pcm("."))
+    scheduler: Scheduler[str] = Scheduler(most=2)
+    scheduler.add("secret", secret)
+    scheduler.add("other", other)
+    step = scheduler.step()
+    assert step is not None
+    assert step[0] == "other"
+
+
+def test_there_is_a_limit_and_it_says_so() -> None:
+    scheduler: Scheduler[int] = Scheduler(most=1)
+    scheduler.add(1, session())
+    with pytest.raises(ValueError, match="already"):
+        scheduler.add(1, session())
+    with pytest.raises(BusyError, match="1 sessions are all"):
+        scheduler.add(2, session())
+    scheduler.remove(1)
+    scheduler.add(2, session())
+    assert len(scheduler) == 1
+    assert drain(session()) == []
