@@ -115,6 +115,7 @@ def replay(
     task: TaskOption = None,
     question: QuestionOption = None,
     realtime: Annotated[bool, typer.Option(help="Keep to the pace of the audio.")] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Draw what was computed when.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
@@ -125,7 +126,9 @@ def replay(
     """Hear a recording as if it came from a microphone, and answer every utterance in it."""
     from assistant import audio
     from assistant.prompt import instruction as choose
+    from streaming import timeline
     from streaming.build import build_session
+    from streaming.replay import Step
     from streaming.replay import replay as run
     from streaming.show import Screen, to_json
 
@@ -135,7 +138,8 @@ def replay(
     model = _load(settings)
     session = build_session(model, settings, words, tokens_per_frame=1)
     screen = Screen(Console())
-    for event in run(session, pcm, realtime=realtime):
+    trace: list[Step] = []
+    for event in run(session, pcm, realtime=realtime, trace=trace):
         if as_json:
             typer.echo(to_json(event))
             sys.stdout.flush()
@@ -143,6 +147,8 @@ def replay(
             screen.show(event)
     if not as_json:
         screen.close()
+    if svg is not None:
+        svg.write_text(timeline.draw(trace, pcm), encoding="utf-8")
 
 
 @app.command()

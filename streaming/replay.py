@@ -88,8 +88,25 @@ class Stopwatch:
                 self.latency.first_token_ms += milliseconds
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a replay, for drawing."""
+
+    at: int
+    """Samples that had been given when it was done."""
+
+    work: Work
+    seconds: float
+    events: list[Event]
+
+
 def replay(
-    session: Session, pcm: bytes, *, realtime: bool = False, chunk_bytes: int = FRAME_BYTES
+    session: Session,
+    pcm: bytes,
+    *,
+    realtime: bool = False,
+    chunk_bytes: int = FRAME_BYTES,
+    trace: list[Step] | None = None,
 ) -> Iterator[Event | Latency]:
     """Feed a recording to a session.
 
@@ -98,6 +115,7 @@ def replay(
         pcm: 16 kHz, 16-bit little-endian, mono.
         realtime: keep to the audio clock instead of going as fast as possible.
         chunk_bytes: size of the pieces it is given in; events do not depend on it.
+        trace: receives every step.
 
     Yields:
         The session's events, and after each reply its latency.
@@ -118,7 +136,10 @@ def replay(
             if events is NEED_DATA:
                 break
             assert isinstance(events, list)
-            latency = stopwatch.count(session.work, time.perf_counter() - begin, events)
+            seconds = time.perf_counter() - begin
+            if trace is not None:
+                trace.append(Step((at + len(chunk)) // 2, session.work, seconds, events))
+            latency = stopwatch.count(session.work, seconds, events)
             if realtime and any(isinstance(e, SpeechEnded) for e in events):
                 stopwatch.latency.backlog_ms = max(0.0, 1000 * (begin - due))
             yield from events
