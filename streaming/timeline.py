@@ -18,8 +18,11 @@ PIXELS_PER_SECOND = 110
 LEFT = 90
 """Pixels for the lanes' names."""
 
-LANES = {"sound": 0, "speech": 60, "listen": 100, "prefill": 130, "reply": 160, "text": 190}
-HEIGHT = 250
+LANES = {"sound": 0, "speech": 60, "listen": 100, "prefill": 130, "reply": 160, "captions": 190}
+HEIGHT = 275
+RIGHT = 250
+"""Pixels for what is said at the end."""
+
 LEAST_MS = 0.5
 """Shorter steps are not drawn."""
 
@@ -28,7 +31,7 @@ COLOURS = {
     Work.ENCODE: ("listen", "#66ccee"),
     Work.PREFILL: ("prefill", "#228833"),
     Work.DECODE: ("reply", "#cc6677"),
-    Work.CAPTION: ("text", "#bbbbbb"),
+    Work.CAPTION: ("captions", "#bbbbbb"),
 }
 
 
@@ -60,7 +63,7 @@ def draw(steps: list[Step], pcm: bytes) -> str:
     """
     placed = lay_out(steps)
     length = max([len(pcm) / 2 / SAMPLE_RATE, *(p.end for p in placed)])
-    width = LEFT + round(length * PIXELS_PER_SECOND) + 20
+    width = LEFT + round(length * PIXELS_PER_SECOND) + RIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" '
         f'viewBox="0 0 {width} {HEIGHT}" font-family="sans-serif" font-size="11">',
@@ -141,7 +144,7 @@ def _texts(placed: list[Placed]) -> list[str]:
                 case Caption(settled=text):
                     caption += text
                 case ReplyEnded():
-                    y, x = LANES["text"] + 34, _x(begun)
+                    y, x = LANES["captions"] + 54, _x(begun)
                     found.append(f'<text x="{x}" y="{y}">{escape(reply)}</text>')
                     found.append(f'<text x="{x}" y="{y - 14}" fill="#777">{escape(caption)}</text>')
                     reply, caption = "", ""
