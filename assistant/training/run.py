@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from assistant.beats import Beats, save_beats
 from assistant.build import build_aligner, build_ear, build_llm
@@ -13,10 +14,13 @@ from assistant.prompt import Prompt
 from assistant.training.config import StageConfig
 from assistant.training.ctc import CtcStage
 from assistant.training.features import STORE, FeatureStore
-from assistant.training.loop import Corpus, Lead, Stage, train
+from assistant.training.loop import Corpus, Lead, Stage, train, trainable
 from assistant.training.read import ReadStage, halve_layers
 from assistant.training.tag import TagStage
 from assistant.weights import read_state, require
+
+ALIGNER = "aligner."
+"""What the aligner's tensors are called in a run's state."""
 
 
 def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) -> Path:
@@ -73,10 +77,10 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
     ear = build_ear(model)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
+    earlier: dict[str, Tensor] = {}
     if config.start_from is not None:
-        parameters = read_state(runs / config.start_from / "state.pt")["parameters"]
-        prefix = "aligner."
-        ours = {k.removeprefix(prefix): v for k, v in parameters.items() if k.startswith(prefix)}
+        earlier = read_state(runs / config.start_from / "state.pt")["parameters"]
+        ours = {k.removeprefix(ALIGNER): v for k, v in earlier.items() if k.startswith(ALIGNER)}
         require(aligner, ours, f"aligner of {config.start_from}")
     if config.stage == "ctc":
         tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
@@ -85,4 +89,9 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
     if config.bfloat16:
         halve_layers(llm)
     shares = config.text_share, config.transcript_share
-    return ReadStage(aligner, llm, Prompt(model.prompt), *shares)
+    stage = ReadStage(aligner, llm, Prompt(model.prompt), *shares)
+    with torch.no_grad():  # the adapters too, where the stage before had them
+        for name, tensor in trainable(stage.module).items():
+            if name in earlier:
+                tensor.copy_(earlier[name])
+    return stage

@@ -164,7 +164,7 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
         manifest.read(path)
 
 
-@pytest.mark.parametrize("name", ["nano-1-ctc", "nano-2-read"])
+@pytest.mark.parametrize("name", ["nano-0-beats", "nano-1-ctc", "nano-2-read", "nano-3-activate"])
 def test_shipped_stages_are_valid(name: str) -> None:
     folder = Path(__file__).parents[3] / "assistant" / "training"
     assert load_stage(folder / f"{name}.yaml").preset == "nano"
@@ -226,6 +226,22 @@ def test_a_stage_with_a_lead_and_text_learns(runs: Path, tiny_config: ModelConfi
     assert found[-1] < found[0]
     with pytest.raises(ConfigError, match="no nothing"):
         run_stage(tiny_config, stage("ctc", 1, lead={**lead, "store": "nothing"}), runs, "x")
+
+
+def test_a_later_stage_goes_on_with_aligner_and_adapters(
+    runs: Path, tiny_config: ModelConfig
+) -> None:
+    run_stage(tiny_config, stage("read", 20), runs, "reading")
+    last = losses(runs / "reading")[-1]
+    slowly = {"start_from": "reading", "learning_rate": 1e-9, "seed": 3}
+    run_stage(tiny_config, stage("read", 7, **slowly), runs, "going-on")
+    assert losses(runs / "going-on")[0] == pytest.approx(last, rel=0.5)
+    ours, theirs = (
+        read_state(runs / n / "state.pt")["parameters"] for n in ("going-on", "reading")
+    )
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, atol=1e-5, rtol=0)
+    assert any(".lora_B." in name and tensor.any() for name, tensor in ours.items())
 
 
 def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:
