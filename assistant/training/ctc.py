@@ -6,6 +6,8 @@ blank), times a learned scale; CTC (Graves et al. 2006) compares them with the t
 No LLM pass is needed.
 """
 
+from collections import Counter
+
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
@@ -18,6 +20,12 @@ from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
 
 START_SCALE = 10.0
+
+FREQUENT = 1500
+"""Tokens that compete in every step."""
+
+RANDOM = 1500
+"""Others that compete, drawn anew in every step."""
 
 
 class CtcModule(nn.Module):
@@ -32,10 +40,16 @@ class CtcModule(nn.Module):
         self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first."""
+    def forward(self, features: list[Tensor], among: Tensor | None = None) -> list[Tensor]:
+        """Log probabilities per utterance, (tokens_i, 1 + tokens); the blank is first.
+
+        Args:
+            features: per utterance.
+            among: rows of the table that compete; None: all.
+        """
         tokens = audio_tokens(self.aligner, features)
-        table = torch.cat([F.normalize(self.blank, dim=0)[None], self.table])
+        rows = self.table if among is None else self.table[among]
+        table = torch.cat([F.normalize(self.blank, dim=0)[None], rows])
         cosines = F.normalize(torch.cat(tokens), dim=-1) @ table.T
         outputs = (self.log_scale.exp() * cosines).log_softmax(-1)
         return list(outputs.split([len(t) for t in tokens]))
@@ -54,17 +68,21 @@ class CtcStage:
         texts: everything heard in training; only its tokens can be output.
         """
         self._tokenizer = tokenizer
-        used = sorted({i for e in tokenizer.encode_batch(texts) for i in e.ids})
+        counts = Counter(i for e in tokenizer.encode_batch(texts) for i in e.ids)
+        used = [token for token, _ in counts.most_common()]
         self._used = used
-        self._row = {token: row + 1 for row, token in enumerate(used)}
+        self._row = {token: row for row, token in enumerate(used)}
         self._ctc = CtcModule(aligner, embeddings[used])
         self.module: nn.Module = self._ctc
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean over utterances of the CTC loss per target token."""
-        outputs = self._ctc(features)
         encodings = self._tokenizer.encode_batch([row.text for row in rows])
-        targets = [torch.tensor([self._row[i] for i in e.ids], dtype=torch.long) for e in encodings]
+        wanted = [[self._row[i] for i in e.ids] for e in encodings]
+        among = self._competitors({row for rows in wanted for row in rows})
+        place = {row: i + 1 for i, row in enumerate(among)}
+        targets = [torch.tensor([place[i] for i in t], dtype=torch.long) for t in wanted]
+        outputs = self._ctc(features, torch.tensor(among))
         loss: Tensor = F.ctc_loss(
             nn.utils.rnn.pad_sequence(outputs),
             torch.cat(targets),
@@ -74,6 +92,15 @@ class CtcStage:
             zero_infinity=True,  # a transcript too long for its audio teaches nothing
         )
         return loss
+
+    def _competitors(self, wanted: set[int]) -> list[int]:
+        """The rows that compete in a step: those wanted, the most frequent, and others at random.
+
+        A softmax over all tokens of a large text would be most of a step's work.
+        """
+        rest = torch.randperm(max(0, len(self._used) - FREQUENT))[:RANDOM] + FREQUENT
+        frequent = range(min(FREQUENT, len(self._used)))
+        return sorted(wanted.union(frequent, rest.tolist()))
 
     def transcribe(self, features: list[Tensor]) -> list[str]:
         """Greedy CTC: best token per step, repeats and blanks removed."""
