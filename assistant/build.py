@@ -3,9 +3,10 @@
 import torch
 
 from assistant import components
+from assistant.aligner import Aligner
 from assistant.captions import CaptionDecoder
 from assistant.config import ModelConfig
-from assistant.ear import Aligner, Ear
+from assistant.ear import Ear
 from assistant.errors import ComponentError, ConfigError
 from assistant.half import fast_half
 from assistant.llm import Llm, add_lora, load_base

@@ -21,8 +21,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from assistant.aligner import Aligner
 from assistant.config import ModelConfig
-from assistant.ear import Aligner
 from assistant.errors import CheckpointError
 from assistant.llm import lora_parameters
 from assistant.weights import read_state, sha256

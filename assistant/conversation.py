@@ -141,7 +141,9 @@ class Conversation:
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
         """
-        before, after = self._model.prompt.ids(self._llm, instruction or self._instruction)
+        before, after = self._model.prompt.ids(
+            self._llm, self._instruction if instruction is None else instruction
+        )
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
         self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))

@@ -23,8 +23,9 @@ from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
-from streaming.frames import FRAME_SAMPLES, Framer
+from streaming.frames import FRAME_SAMPLES
 from streaming.vad import Endpointer, choose_detector
+from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")
 SNRS_DB = (20, 10, 0)
@@ -83,8 +84,8 @@ def scenes(clips: list[Samples], noises: dict[str, Samples]) -> Iterator[Scene]:
 def found(scene: Scene, config: EndpointingConfig) -> list[tuple[int, int, int]]:
     """Utterances found, as frames: (first, last, decided)."""
     endpointer = Endpointer(choose_detector(config), config)
-    framer = Framer()
-    frames = framer.push(audio.to_pcm16(scene.samples)) + framer.flush()
+    decoder = InputDecoder(InputFormat())
+    frames = decoder.push(audio.to_pcm16(scene.samples)) + decoder.flush()
     changes = [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
     spans, begun = [], 0
     for change in changes:

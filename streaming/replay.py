@@ -17,7 +17,8 @@ class Latency:
     """Silence waited for before speech counts as over: audio time."""
 
     backlog_ms: float = 0.0
-    """Realtime only: how late the audio of the endpoint was looked at."""
+    """How late the frame that decided the endpoint was looked at: work begun before it, which the
+    wait was too short to hide."""
 
     encode_ms: float = 0.0
     """Encoding the block that was open, after the endpoint."""
@@ -45,14 +46,28 @@ class Latency:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the work of a session's steps and makes a `Latency` per reply."""
+    """Adds up the work of a session's steps and makes a `Latency` per reply.
+
+    Steps are taken as one worker would do them live, each when its audio is there and the step
+    before it is done, however fast the recording was given.
+    """
 
     latency: Latency = field(default_factory=Latency)
     _state: str = "speaking"  # then "ended", then "replying"
     _decode_s: float = 0.0
+    _now: float = 0.0  # seconds of the stream
 
-    def count(self, work: Work, seconds: float, events: list[Event]) -> Latency | None:
-        """Take one step; returns the reply's latency when the reply is over."""
+    def count(self, at: int, work: Work, seconds: float, events: list[Event]) -> Latency | None:
+        """Take one step; returns the reply's latency when the reply is over.
+
+        Args:
+            at: samples that had been given when it was done.
+            work: what it did.
+            seconds: how long that took.
+            events: what came of it.
+        """
+        begin = max(self._now, at / SAMPLE_RATE)
+        self._now = begin + seconds
         self._add(work, 1000 * seconds)
         if work is Work.DECODE:
             self._decode_s += seconds
@@ -60,9 +75,10 @@ class Stopwatch:
             match event:
                 case SpeechStarted() if self._state == "speaking":
                     self.latency, self._decode_s = Latency(), 0.0
-                case SpeechEnded(at, decided_at) if self._state == "speaking":
+                case SpeechEnded(end, decided_at) if self._state == "speaking":
                     self._state = "ended"
-                    self.latency.endpoint_wait_ms = 1000 * (decided_at - at) / SAMPLE_RATE
+                    self.latency.endpoint_wait_ms = 1000 * (decided_at - end) / SAMPLE_RATE
+                    self.latency.backlog_ms = 1000 * (begin - at / SAMPLE_RATE)
                 case ReplyDelta():
                     self._state = "replying"
                 case ReplyEnded(tokens=tokens):
@@ -137,11 +153,10 @@ def replay(
                 break
             assert isinstance(events, list)
             seconds = time.perf_counter() - begin
+            given = (at + len(chunk)) // 2
             if trace is not None:
-                trace.append(Step((at + len(chunk)) // 2, session.work, seconds, events))
-            latency = stopwatch.count(session.work, seconds, events)
-            if realtime and any(isinstance(e, SpeechEnded) for e in events):
-                stopwatch.latency.backlog_ms = max(0.0, 1000 * (begin - due))
+                trace.append(Step(given, session.work, seconds, events))
+            latency = stopwatch.count(given, session.work, seconds, events)
             yield from events
             if latency is not None:
                 yield latency

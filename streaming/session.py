@@ -176,7 +176,7 @@ class Session:
         self._eof = True
 
     def ask(self, text: str) -> list[Event]:
-        """A typed question, about everything in the ring; a reply under way is cancelled.
+        """A typed question, about everything in the ring; takes the place of a reply under way.
 
         Raises:
             ValueError: an utterance goes on, whose turn has not come to its end.
@@ -187,7 +187,6 @@ class Session:
         ring = round(self._turns.ring_s * SAMPLE_RATE)
         self._begin(max(0, self._heard - ring), text)
         self._jobs += [
-            (Work.PREFILL, self._prefill),
             (Work.ENCODE, self._pause),
             (Work.PREFILL, self._ask),
             (Work.DECODE, partial(self._publish, self._heard)),
@@ -196,8 +195,14 @@ class Session:
         return events
 
     def cancel(self) -> list[Event]:
-        """Stop the reply, if there is one; what was given out of it stays said."""
-        return self._stop("cancelled") if self._public else []
+        """Stop the reply, given out or about to be; what was given out of it stays said."""
+        if not self._public and not self._ending:
+            return []
+        events = self._stop("cancelled") if self._public else []
+        if self._open:
+            self._leave(said=0)
+        self._turn_to_speaker()
+        return events
 
     @property
     def urgency(self) -> Urgency | None:
@@ -359,11 +364,16 @@ class Session:
 
     def _stop(self, reason: Literal["complete", "interrupted", "cancelled"]) -> list[Event]:
         events = self._last_caption()
-        self._listener.close(None if reason == "complete" else self._said)
-        self._open = self._public = False
-        self._windows = None
-        self._secret.clear()
+        self._leave(None if reason == "complete" else self._said)
         return [*events, ReplyEnded(self._said, reason)]
+
+    def _leave(self, said: int | None) -> None:
+        """Close the turn, with what was still to be done for it."""
+        self._listener.close(said)
+        self._open = self._public = self._ending = False
+        self._windows = None
+        self._jobs.clear()
+        self._secret.clear()
 
     def _barge_in(self) -> list[Event]:
         """Speech under a reply: long enough, it interrupts."""
@@ -373,5 +383,10 @@ class Session:
         if spoken < self._turns.barge_in_frames * FRAME_SAMPLES:
             return []
         events = self._stop("interrupted")
-        self._begin(self._since(self._started), spoken_from=self._started)
+        self._turn_to_speaker()
         return events
+
+    def _turn_to_speaker(self) -> None:
+        """What someone says under a reply that is stopped is a turn from here on."""
+        if self._started is not None:
+            self._begin(self._since(self._started), spoken_from=self._started)

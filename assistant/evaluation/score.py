@@ -66,8 +66,3 @@ def right(answer: str, key: str) -> bool:
         any(f" {spoken(word)} " in said for word in (part, *SYNONYMS.get(part, ())))
         for part in key.split(";")
     )
-
-
-def slots_right(answer: str, slots: dict[str, str]) -> tuple[int, int]:
-    """(slots whose value stands in `answer`, slots)."""
-    return sum(right(answer, value.strip()) for value in slots.values()), len(slots)

@@ -1,13 +1,12 @@
 """What is measured on: held-out recordings, each set with the measure that fits it."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from assistant.errors import ConfigError
 from assistant.training import manifest
-from assistant.training.manifest import Row, from_speechocean
+from assistant.training.manifest import Row, entries, from_speechocean
 
 Measure = Literal["wer", "right", "parts", "silent"]
 """wer: word error rate. right: share of answers that hold their key. parts: share of the keys'
@@ -88,9 +87,8 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
 
 def coffee_orders(folder: Path) -> list[Row]:
     """Rows of `data/speech/coffee-orders`; the key holds the slots' values."""
-    lines = folder.with_suffix(".jsonl").read_text().splitlines()
     rows = []
-    for entry in map(json.loads, lines):
+    for entry in entries(folder):
         values = [value.strip() for value in entry["slots"].values()]
         rows.append(
             Row(str((folder / entry["file"]).resolve()), answer="", key=";".join(values),

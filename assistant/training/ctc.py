@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from assistant.ear import Aligner
+from assistant.aligner import Aligner
 from assistant.evaluation.score import word_error_rate
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens

@@ -4,7 +4,6 @@ Replies are self-distillation: the LLM is given a transcript as text, and what i
 the ear should make it say. Hearing then costs it nothing of what it knew.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 
 from assistant.llm import Llm
-from assistant.training.manifest import Row
+from assistant.training.manifest import Row, entries
 from assistant.training.sounds import phrase
 
 REPLY_TOKENS = 48
@@ -80,7 +79,7 @@ def first_sentences(reply: str, most: int = 2) -> str:
     return text[: ends[min(most, len(ends)) - 1]] if ends else ""
 
 
-def keywords(rows: list[Row], seed: int = 0) -> Iterator[Row]:
+def keywords(rows: list[Row]) -> Iterator[Row]:
     """For each row of some length its three rarest words, in order."""
     counts = Counter(word for row in rows for word in row.text.split())
     for row in rows:
@@ -101,6 +100,4 @@ def genders(rows: list[Row], of_speaker: dict[str, str]) -> Iterator[Row]:
 
 def adults(folder: Path) -> dict[str, str]:
     """Gender of the grown-up speakers of speechocean762; children's voices do not tell it."""
-    lines = folder.with_suffix(".jsonl").read_text().splitlines()
-    entries = map(json.loads, lines)
-    return {e["speaker"]: e["gender"] for e in entries if e["age"] >= 16}
+    return {e["speaker"]: e["gender"] for e in entries(folder) if e["age"] >= 16}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from assistant.ear import Aligner
+from assistant.aligner import Aligner
 
 
 def audio_tokens(aligner: Aligner, features: list[Tensor]) -> list[Tensor]:

@@ -3,6 +3,8 @@
 import csv
 import math
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,8 +49,16 @@ class Corpus:
         rows = epoch_rows(self._sizes, self._times, config.seed, epoch)
         return batches(rows, self._lengths, config.batch, config.seed, epoch)
 
-    def take(self, indices: list[int]) -> tuple[list[Tensor], list[Row]]:
-        """Features and rows of a batch."""
+    def take(self, order: list[list[int]]) -> Iterator[tuple[list[Tensor], list[Row]]]:
+        """Features and rows of each batch; the next one is read from disk meanwhile."""
+        with ThreadPoolExecutor(1) as reader:
+            coming = [reader.submit(self._batch, indices) for indices in order[:1]]
+            for i in range(len(order)):
+                batch = coming.pop().result()
+                coming += [reader.submit(self._batch, ahead) for ahead in order[i + 1 : i + 2]]
+                yield batch
+
+    def _batch(self, indices: list[int]) -> tuple[list[Tensor], list[Row]]:
         places = [self._places[i] for i in indices]
         return [s.features(i) for s, i in places], [s.rows[i] for s, i in places]
 
@@ -129,11 +139,11 @@ def train(
         for epoch in range(max(0, step - 1) // per_epoch, -(-total // per_epoch)):
             order = corpus.batches(config, epoch)
             losses: list[float] = []
-            for indices in order[step - epoch * per_epoch : total - epoch * per_epoch]:
+            left = order[step - epoch * per_epoch : total - epoch * per_epoch]
+            for features, rows in corpus.take(left):
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
                 for group in optimiser.param_groups:
                     group["lr"] = learning_rate(step, total, config)
-                features, rows = corpus.take(indices)
                 features = [mask(f, config.mask_share) for f in features]
                 if lead is not None:
                     features = [lead.before(f) for f in features]

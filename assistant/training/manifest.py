@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +63,25 @@ def write(path: Path, rows: list[Row]) -> None:
 
 def from_speechocean(folder: Path, split: str) -> list[Row]:
     """Rows of `data/speech/speechocean762` (arXiv 2104.01378), audio paths absolute."""
-    lines = folder.with_suffix(".jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
+    licence = "speechocean762: free for commercial and non-commercial use"
     return [
-        Row(
-            audio=str((folder / entry["file"]).resolve()),
-            answer=entry["text"].lower(),
-            text=entry["text"].lower(),
-            speaker=entry["speaker"],
-            licence="speechocean762: free for commercial and non-commercial use",
-            split=split,
-        )
-        for entry in entries
+        _row(folder, entry, licence, split, entry["text"].lower())
+        for entry in entries(folder)
         if entry["split"] == split
     ]
 
 
 def from_folder(folder: Path, licence: str) -> list[Row]:
     """Rows of a folder of `data/speech` with its manifest, audio paths absolute."""
+    return [_row(folder, e, licence, "train", e.get("text", "")) for e in entries(folder)]
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """What is known about the recordings of a folder, from the JSON lines beside it."""
     lines = folder.with_suffix(".jsonl").read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
-    return [
-        Row(
-            audio=str((folder / entry["file"]).resolve()),
-            answer=entry.get("text", ""),
-            text=entry.get("text", ""),
-            speaker=entry.get("speaker", ""),
-            licence=licence,
-        )
-        for entry in entries
-    ]
+    return [json.loads(line) for line in lines]
+
+
+def _row(folder: Path, entry: dict[str, Any], licence: str, split: str, text: str) -> Row:
+    audio, speaker = str((folder / entry["file"]).resolve()), entry.get("speaker", "")
+    return Row(audio, text, text=text, speaker=speaker, licence=licence, split=split)

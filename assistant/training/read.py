@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from assistant.aligner import Aligner
 from assistant.config import GenerationConfig
-from assistant.ear import Aligner
 from assistant.evaluation.score import right, word_error_rate
 from assistant.llm import Llm
 from assistant.prompt import Prompt, tasks

@@ -19,7 +19,6 @@ from assistant.training.manifest import Row
 
 SPEECH = "speech"
 PATCH_FRAMES = 16
-TOKENS_PER_PATCH = 8
 LONGEST = 304
 """Frames of 10 ms that training looks at; a random stretch of longer recordings."""
 

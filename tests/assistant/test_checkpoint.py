@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from assistant.aligner import Aligner
 from assistant.checkpoint import TrainedWeights, read_card, read_trained, write_folder
 from assistant.config import AlignerConfig, LoraConfig, QFormerConfig
-from assistant.ear import Aligner
 from assistant.errors import CheckpointError
 from assistant.llm import add_lora, lora_parameters
 from assistant.weights import read_state, require

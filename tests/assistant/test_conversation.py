@@ -39,11 +39,10 @@ def test_an_answer_is_that_of_the_offline_path(tiny: Salmonn) -> None:
     assert talk.token() is None
 
 
-def test_a_guess_taken_back_leaves_no_trace(tiny: Salmonn) -> None:
-    audio = samples(5 * BLOCK)
-    straight, guessing = Conversation(tiny, PROMPT), Conversation(tiny, PROMPT)
-    for talk in (straight, guessing):
-        talk.open(since=0)
+def check_guesses_leave_no_trace(
+    straight: Conversation, guessing: Conversation, audio: Samples
+) -> None:
+    """Both hear `audio`; one of them pauses every half block, and every other time replies."""
     heard(straight, audio)
     for start in range(0, len(audio), BLOCK // 2):
         heard(guessing, audio[start : start + BLOCK // 2])
@@ -56,6 +55,14 @@ def test_a_guess_taken_back_leaves_no_trace(tiny: Salmonn) -> None:
     for talk in (straight, guessing):
         talk.pause()
     assert answer(guessing) == answer(straight) != ""
+
+
+def test_a_guess_taken_back_leaves_no_trace(tiny: Salmonn) -> None:
+    audio = samples(5 * BLOCK)
+    straight, guessing = Conversation(tiny, PROMPT), Conversation(tiny, PROMPT)
+    for talk in (straight, guessing):
+        talk.open(since=0)
+    check_guesses_leave_no_trace(straight, guessing, audio)
 
 
 def test_what_is_heard_while_paused_waits_until_the_turn_goes_on(tiny: Salmonn) -> None:
@@ -179,17 +186,7 @@ def test_what_the_second_ear_read_is_taken_back_too(two_ears: Salmonn) -> None:
     straight, guessing = Conversation(two_ears, PROMPT), Conversation(two_ears, PROMPT)
     for talk in (straight, guessing):
         talk.open(since=0, spoken_from=0)
-    heard(straight, audio)
-    for start in range(0, len(audio), BLOCK):
-        heard(guessing, audio[start : start + BLOCK])
-        guessing.pause()
-        guessing.ask()
-        guessing.token()
-        if guessing.resume():
-            guessing.prefill()
-    for talk in (straight, guessing):
-        talk.pause()
-    assert answer(guessing) == answer(straight) != ""
+    check_guesses_leave_no_trace(straight, guessing, audio)
 
 
 def test_a_typed_question_has_no_transcript(two_ears: Salmonn) -> None:

@@ -23,6 +23,11 @@ def pcm(script: str) -> bytes:
     return np.repeat(np.array(levels, "<i2"), FRAME_SAMPLES).tobytes()
 
 
+def framed(audio: bytes) -> list[Frame]:
+    """The whole frames of PCM at 16 kHz."""
+    return InputDecoder(InputFormat()).push(audio)
+
+
 def loudness(frame: Frame) -> bool:
     return bool(np.abs(frame.samples()).mean() > 0.1)
 

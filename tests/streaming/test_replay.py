@@ -3,6 +3,7 @@ import time
 import pytest
 
 from streaming.events import (
+    Event,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -32,21 +33,29 @@ def test_realtime_keeps_to_the_audio_clock() -> None:
     assert [e for e in events if not isinstance(e, Latency)] == converse(session(), [pcm(SCRIPT)])
 
 
+Steps = list[tuple[int, Work, float, list[Event]]]
+
+
+def turn(secret_s: float) -> Steps:
+    """A turn that lasts 15 frames; what is done at frame 8 before it is over takes `secret_s`."""
+    steps: Steps = [
+        (1, Work.LISTEN, 0.001, [SpeechStarted(0)]),
+        (2, Work.LISTEN, 0.010, []),
+        (8, Work.PREFILL, secret_s, []),
+        (15, Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
+        (15, Work.ENCODE, 0.030, []),
+        (15, Work.PREFILL, 0.040, []),
+        (15, Work.DECODE, 0.050, []),
+        (15, Work.DECODE, 0.050, [ReplyStarted(3, 2), ReplyDelta("a")]),
+        (16, Work.DECODE, 0.100, [ReplyDelta("b")]),
+    ]
+    return [(frames * FRAME_SAMPLES, *step) for frames, *step in steps]  # type: ignore[misc]
+
+
 def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     watch = Stopwatch()
-    steps = [
-        (Work.LISTEN, 0.001, [SpeechStarted(0)]),
-        (Work.LISTEN, 0.010, []),
-        (Work.PREFILL, 0.020, []),
-        (Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
-        (Work.ENCODE, 0.030, []),
-        (Work.PREFILL, 0.040, []),
-        (Work.DECODE, 0.050, []),
-        (Work.DECODE, 0.050, [ReplyStarted(3, 2), ReplyDelta("a")]),
-        (Work.DECODE, 0.100, [ReplyDelta("b")]),
-    ]
-    assert all(watch.count(*step) is None for step in steps)
-    latency = watch.count(Work.DECODE, 0.0, [ReplyEnded(4, "complete")])
+    assert all(watch.count(*step) is None for step in turn(secret_s=0.020))
+    latency = watch.count(16 * FRAME_SAMPLES, Work.DECODE, 0.0, [ReplyEnded(4, "complete")])
     assert latency is not None
     assert latency.endpoint_wait_ms == pytest.approx(200)
     assert latency.listening_ms == pytest.approx(11)
@@ -56,3 +65,14 @@ def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     assert latency.first_token_ms == pytest.approx(100)
     assert latency.compute_ms == pytest.approx(170)
     assert latency.tokens_per_s == pytest.approx(20)
+
+
+@pytest.mark.parametrize(("secret_ms", "backlog_ms"), [(140, 0), (141, 1), (200, 60)])
+def test_work_that_the_wait_is_too_short_to_hide_is_told(
+    secret_ms: float, backlog_ms: float
+) -> None:
+    watch = Stopwatch()
+    for step in turn(secret_ms / 1000):
+        watch.count(*step)
+    assert watch.latency.backlog_ms == pytest.approx(backlog_ms)
+    assert watch.latency.compute_ms == pytest.approx(170 + backlog_ms)

@@ -19,7 +19,7 @@ from streaming.events import (
     SpeechStarted,
 )
 from streaming.frames import FRAME_SAMPLES
-from streaming.session import NEED_DATA, Session, Work
+from streaming.session import NEED_DATA, Session, Urgency, Work
 from streaming.vad import Endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import cuts
@@ -257,6 +257,47 @@ def test_a_reply_is_cancelled_with_what_was_given_out() -> None:
     assert talk.cancel() == [ReplyEnded(2, "cancelled")]
     assert talk.cancel() == []
     assert listener.diary == ["open 0", "said 2"]
+
+
+def paused_before_the_reply(listener: Echo) -> Session:
+    """Its endpoint is decided; the jobs that lead to the reply wait."""
+    talk = session(listener, turns=OPENLY)
+    talk.receive(pcm("...SSSS" + "." * 8))
+    while talk.urgency is not Urgency.FIRST:
+        talk.step()
+    return talk
+
+
+def test_a_reply_to_come_is_cancelled_too() -> None:
+    listener = Echo()
+    talk = paused_before_the_reply(listener)
+    assert talk.cancel() == []
+    talk.receive_eof()
+    assert drain(talk) == []
+    assert listener.diary == ["open 0", "said 0"]
+
+
+def test_a_typed_question_takes_the_place_of_a_reply_to_come() -> None:
+    listener = Echo()
+    talk = paused_before_the_reply(listener)
+    assert talk.ask("What?") == []
+    talk.receive_eof()
+    events = drain(talk)
+    assert [type(event) for event in events].count(AudioPrefilled) == 1
+    assert [type(event) for event in events].count(ReplyEnded) == 1
+    assert listener.diary == ["open 0", "said 0", "open 0 What?", "answered"]
+
+
+def test_who_speaks_when_a_reply_is_cancelled_is_answered() -> None:
+    listener = Echo()
+    talk = session(listener)
+    talk.receive(pcm("...SSSS" + "." * 8 + "SSSS"))
+    drain(talk)
+    assert [type(event) for event in talk.cancel()] == [ReplyEnded]
+    talk.receive(pcm("S" + "." * 8))
+    talk.receive_eof()
+    assert "I heard" in text(drain(talk))
+    assert listener.diary[-1] == "answered"
 
 
 def test_a_step_is_one_piece_of_work() -> None:

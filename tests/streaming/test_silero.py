@@ -11,17 +11,17 @@ from assistant import audio
 from assistant.errors import ComponentError
 from streaming import silero
 from streaming.config import EndpointingConfig
-from streaming.frames import Frame, Framer
+from streaming.frames import Frame
 from streaming.silero import CONTEXT, WINDOW, SileroDetector
 from streaming.vad import Endpointer, choose_detector
+from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import run
 
 DEMO = Path(__file__).parents[2] / "demo" / "kitchen.flac"
 
 
 def frames(samples: np.ndarray) -> list[Frame]:
-    framer = Framer()
-    return framer.push(audio.to_pcm16(samples)) + framer.flush()
+    return run(InputDecoder(InputFormat()), [audio.to_pcm16(samples)])
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
-from streaming.frames import FRAME_SAMPLES, Framer
+from streaming.frames import FRAME_SAMPLES
 from streaming.vad import Change, Endpointer, SpeechPaused, SpeechResumed, webrtc
-from tests.streaming.fakes import CONFIG, loudness, pcm
+from tests.streaming.fakes import CONFIG, framed, loudness, pcm
 
 
 def changes(script: str, config: EndpointingConfig = CONFIG) -> list[tuple[str, int]]:
     """Changes as (kind, frame index)."""
     endpointer = Endpointer(lambda: loudness, config)
-    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    found = [c for frame in framed(pcm(script)) for c in endpointer.push(frame)]
     names = {SpeechStarted: "start", SpeechEnded: "end"}
     return [
         (names[type(c)], c.at // FRAME_SAMPLES)
@@ -61,7 +61,7 @@ def test_too_long_an_utterance_is_split_at_a_sample(frames: int, ends: int) -> N
 )
 def test_pauses(script: str, expected: list[str]) -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
-    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    found = [c for frame in framed(pcm(script)) for c in endpointer.push(frame)]
     names = {SpeechPaused: "pause", SpeechResumed: "resume", SpeechEnded: "end"}
     assert [names[type(c)] for c in found[1:]] == expected
 
@@ -72,7 +72,7 @@ def test_every_end_was_a_pause_first(script: str) -> None:
     config = CONFIG.model_copy(update={"max_utterance_s": 0.4})
     endpointer = Endpointer(lambda: loudness, config)
     paused = False
-    found = [c for frame in Framer().push(pcm(script)) for c in endpointer.push(frame)]
+    found = [c for frame in framed(pcm(script)) for c in endpointer.push(frame)]
     for change in found + endpointer.flush():
         if isinstance(change, SpeechEnded | SpeechResumed):
             assert paused
@@ -81,7 +81,7 @@ def test_every_end_was_a_pause_first(script: str) -> None:
 
 def test_when_an_endpoint_was_settled() -> None:
     endpointer = Endpointer(lambda: loudness, CONFIG)
-    found = [c for f in Framer().push(pcm("SSSS" + "." * 8)) for c in endpointer.push(f)]
+    found = [c for f in framed(pcm("SSSS" + "." * 8)) for c in endpointer.push(f)]
     assert found == [
         SpeechStarted(0),
         SpeechPaused(4 * FRAME_SAMPLES),
@@ -90,7 +90,7 @@ def test_when_an_endpoint_was_settled() -> None:
 
 
 def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
-    frames = Framer().push(pcm("SSSS."))
+    frames = framed(pcm("SSSS."))
     endpointer = Endpointer(lambda: loudness, CONFIG)
     for frame in frames:
         endpointer.push(frame)
@@ -110,7 +110,7 @@ def test_a_flushed_or_reset_endpointer_is_as_new(script: str) -> None:
     """With the real detector, whose own state must go too."""
     rng = np.random.default_rng(0)
     audio = np.frombuffer(pcm(script), "<i2") * rng.uniform(0.2, 1, len(script) * FRAME_SAMPLES)
-    frames = Framer().push(audio.astype("<i2").tobytes())
+    frames = framed(audio.astype("<i2").tobytes())
 
     def run(endpointer: Endpointer) -> list[Change]:
         return [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()

@@ -62,6 +62,8 @@ def test_figures() -> None:
     assert judged("right", (dog, "A dog."), (dog, "A cat.")) == 50
     order = Row("", "", key="small;latte")
     assert judged("parts", (order, "a small one"), (order, "one small latte")) == 75
+    slots = Row("", "", key="sixteen ounce;soy milk;dark roast")
+    assert judged("parts", (slots, "A 16 ounce latte with soy milk.")) == pytest.approx(200 / 3)
     assert judged("wer", (Row("", "turn on the light"), "turn on the lights")) == 25
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from assistant.evaluation.score import plain, right, slots_right, spoken, word_error_rate
+from assistant.evaluation.score import plain, right, spoken, word_error_rate
 
 
 def test_word_error_rate_ignores_case_and_punctuation() -> None:
@@ -44,8 +44,3 @@ def test_right(answer: str, key: str) -> None:
 )
 def test_wrong(answer: str, key: str) -> None:
     assert not right(answer, key)
-
-
-def test_slots_are_counted_one_by_one() -> None:
-    slots = {"size": "sixteen ounce", "milkAmount": " soy milk", "roast": "dark roast"}
-    assert slots_right("A 16 ounce latte with soy milk.", slots) == (2, 3)

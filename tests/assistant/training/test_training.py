@@ -167,7 +167,7 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nano-0-beats", "nano-1-ctc", "nano-2-read", "nano-3-activate"])
 def test_shipped_stages_are_valid(name: str) -> None:
     folder = Path(__file__).parents[3] / "assistant" / "training"
-    assert load_stage(folder / f"{name}.yaml").preset == "nano"
+    assert load_stage(folder / f"{name}.yaml").preset == "nano-next"
 
 
 def test_an_unknown_key_of_a_stage_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""The window-level Q-Former (SALMONN section 3.1): encoder features -> audio tokens."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from assistant.config import AlignerConfig
+from assistant.qformer import QFormer
+
+
+class Aligner(nn.Module):
+    """What SALMONN trains, LoRA aside: LayerNorms, queries, Q-Former, projection."""
+
+    def __init__(
+        self, config: AlignerConfig, speech_width: int, audio_width: int | None, llm_width: int
+    ) -> None:
+        """Widths are those of a Whisper feature, a BEATs feature (None: no BEATs), an embedding."""
+        super().__init__()
+        self.config = config
+        self.ln_speech = nn.LayerNorm(speech_width)
+        self.ln_audio = None if audio_width is None else nn.LayerNorm(audio_width)
+        self.queries = nn.Parameter(torch.randn(1, config.queries, config.qformer.width) * 0.02)
+        self.qformer = QFormer(config.qformer, speech_width + (audio_width or 0))
+        self.projection = nn.Linear(config.qformer.width, llm_width)
+        length = config.token_length
+        self.length = None if length is None else nn.Parameter(torch.tensor(length))
+
+    def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
+        """Normalise and join features; the shorter of the two is padded with zeros.
+
+        Args:
+            speech: shape (n, speech width).
+            audio: shape (m, audio width), or None without BEATs.
+
+        Returns:
+            Shape (max(n, m), speech width + audio width).
+        """
+        parts = [self.ln_speech(speech)]
+        if self.ln_audio is not None:
+            assert audio is not None
+            parts.append(self.ln_audio(audio))
+        longest = max(map(len, parts))
+        return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
+
+    def windows(self, features: Tensor) -> Tensor:
+        """Features (n, width) -> windows (m, window, width); a partial last one is dropped."""
+        size, stride = self.config.window_features, self.config.stride_features
+        if len(features) < size:
+            return features.new_zeros(0, size, features.shape[1])
+        return features.unfold(0, size, stride).transpose(1, 2)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows (m, window, width) -> audio tokens (m, queries, LLM width)."""
+        tokens: Tensor = self.projection(self.qformer(self.queries, windows))
+        if self.length is not None:
+            tokens = F.normalize(tokens, dim=-1) * self.length
+        return tokens
