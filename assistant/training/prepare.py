@@ -65,8 +65,8 @@ class Corpus(Section):
     """synthetic: which texts; speechocean: which speakers; sounds: which source recordings, those
     of dev as they are."""
 
-    transcribe: bool = False
-    """Let Whisper's decoder read its features, for a second ear."""
+    transcribe: int = Field(default=0, ge=0)
+    """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
 
     count: PositiveInt = 1
     """Recordings to be made."""
@@ -125,8 +125,8 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         if corpus.transcribe and not (folder / corpus.name / TRANSCRIPTS).exists():
             ear = build_ear(model)
             weights = components.find_whisper(model.speech_encoder.weights)
-            steps = transcribe(weights, ear.silence(), folder / corpus.name)
-            _show(steps, f"transcribing {corpus.name}", total)
+            steps = transcribe(weights, ear.silence(), folder / corpus.name, corpus.transcribe)
+            _show(steps, f"transcribing {corpus.name}", min(total, corpus.transcribe))
 
 
 def make(corpus: Corpus, data: Path, folder: Path, workers: int) -> Path:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import whisper
 from torch import Tensor
@@ -20,13 +21,14 @@ LONGEST = 224
 """Tokens of a transcript at most: half of the decoder's context."""
 
 
-def transcribe(weights: WhisperWeights, silence: Tensor, folder: Path) -> Iterator[int]:
-    """Write the transcript of every stretch of a store, greedy, yielding stretches done.
+def transcribe(weights: WhisperWeights, silence: Tensor, folder: Path, most: int) -> Iterator[int]:
+    """Write greedy transcripts of stretches of a store, yielding how many are done.
 
     Args:
         weights: with the decoder's.
         silence: features of silence at every position, shape (1500, own width).
         folder: of the store; `transcripts.json` is written when all are done.
+        most: stretches read at most, at random; the others have no transcript.
     """
     store = FeatureStore(folder)
     model = whisper.Whisper(weights.dims).eval()
@@ -34,7 +36,8 @@ def transcribe(weights: WhisperWeights, silence: Tensor, folder: Path) -> Iterat
     options = whisper.DecodingOptions(
         language="en", without_timestamps=True, fp16=False, sample_len=LONGEST
     )
-    order = sorted(range(store.stretches), key=lambda place: store.stretch_length(place))
+    chosen = np.random.default_rng(0).permutation(store.stretches)[:most].tolist()
+    order = sorted(chosen, key=store.stretch_length)
     texts = [""] * store.stretches
     for start in range(0, len(order), BATCH):
         places = order[start : start + BATCH]

@@ -37,7 +37,7 @@ def test_every_stretch_is_read_as_captions_read_it(
     weights = toy_decoder(1)
     silence = torch.randn(1500, TOY_WIDTH, generator=torch.Generator().manual_seed(1)) * 0.1
     assert FeatureStore(store).rows[0].heard == ""
-    assert list(transcribe.transcribe(weights, silence, store)) == [2]
+    assert list(transcribe.transcribe(weights, silence, store, most=2)) == [2]
     rows = FeatureStore(store).rows
     assert rows[1].heard == rows[2].heard != ""
     decoder = CaptionDecoder(weights, silence)
@@ -47,6 +47,17 @@ def test_every_stretch_is_read_as_captions_read_it(
     text = decoder.text(decoder.read(slots, seconds=0.125).tokens)
     assert rows[0].heard == text.strip()
     assert (store / TRANSCRIPTS).exists()
+
+
+def test_some_are_read_and_the_others_have_no_transcript(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcribe, "LONGEST", 9)
+    monkeypatch.setattr(transcribe, "_believed", lambda found: found.text)
+    silence = torch.randn(1500, TOY_WIDTH, generator=torch.Generator().manual_seed(1)) * 0.1
+    assert list(transcribe.transcribe(toy_decoder(1), silence, store, most=1)) == [1]
+    rows = FeatureStore(store).rows
+    assert (rows[0].heard == "") is not (rows[1].heard == "")
 
 
 @pytest.mark.parametrize(
