@@ -24,7 +24,7 @@ from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
-from streaming.vad import Endpointer, choose_detector
+from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")
@@ -83,7 +83,8 @@ def scenes(clips: list[Samples], noises: dict[str, Samples]) -> Iterator[Scene]:
 
 def found(scene: Scene, config: EndpointingConfig) -> list[tuple[int, int, int]]:
     """Utterances found, as frames: (first, last, decided)."""
-    endpointer = Endpointer(choose_detector(config), config)
+    endpointer = choose_endpointer(config)
+    assert endpointer is not None
     decoder = InputDecoder(InputFormat())
     frames = decoder.push(audio.to_pcm16(scene.samples)) + decoder.flush()
     changes = [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()

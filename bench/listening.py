@@ -18,12 +18,13 @@ from assistant.presets import shipped_config
 from bench.common import keep, lengthened, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import Config, load_config
-from streaming.session import NEED_DATA
+from streaming.session import one_each
+from streaming.work import NEED_DATA
 
 
 def cost(model: Salmonn, config: Config, samples: Samples) -> float:
     """CPU seconds per second of audio."""
-    session = build_session(model, config, "Transcribe the speech.", tokens_per_frame=1)
+    session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     begin = time.process_time()
     pcm = audio.to_pcm16(samples)
     for at in range(0, len(pcm), 640):

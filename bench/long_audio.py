@@ -20,6 +20,7 @@ from streaming.build import build_session
 from streaming.config import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.replay import replay
+from streaming.session import one_each
 
 SECONDS = (5, 15, 30, 60, 120, 600)
 INSTRUCTION = "Transcribe the speech."
@@ -40,7 +41,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 
 
 def by_utterances(model: Salmonn, clip: Clip) -> str:
-    session = build_session(model, load_config(shipped_config()), INSTRUCTION, tokens_per_frame=1)
+    session = build_session(model, load_config(shipped_config()), INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, audio.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):

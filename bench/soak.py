@@ -19,7 +19,8 @@ from assistant.presets import shipped_config
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import load_config
-from streaming.session import NEED_DATA
+from streaming.session import one_each
+from streaming.work import NEED_DATA
 
 
 def minute(clips: list[Clip], seed: int) -> Samples:
@@ -61,7 +62,7 @@ def main() -> None:
     config = load_config(shipped_config())
     model = load(config.model)
     clips = read_clips(chosen)
-    session = build_session(model, config, "Transcribe the speech.", tokens_per_frame=1)
+    session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     rows = []
     for number in track(range(1, chosen.minutes + 1), "minutes"):
         pcm = audio.to_pcm16(minute(clips, number))

@@ -22,13 +22,14 @@ from streaming.config import Config, load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.frames import FRAME_SAMPLES
 from streaming.replay import replay
+from streaming.session import one_each
 
 INSTRUCTION = "Transcribe the speech."
 
 
 def live(model: Salmonn, samples: Samples, config: Config) -> str:
     """The replies to a recording's utterances."""
-    session = build_session(model, config, INSTRUCTION, tokens_per_frame=1)
+    session = build_session(model, config, INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, audio.to_pcm16(samples)):
         if isinstance(event, ReplyDelta):

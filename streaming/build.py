@@ -3,8 +3,8 @@
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
 from streaming.config import Config
-from streaming.session import Session
-from streaming.vad import Endpointer, choose_detector
+from streaming.session import Pace, Session
+from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 
@@ -14,7 +14,7 @@ def build_session(
     instruction: str,
     *,
     input_format: InputFormat | None = None,
-    tokens_per_frame: int | None = None,
+    pace: Pace | None = None,
 ) -> Session:
     """A session over `model`, which any number of them may share.
 
@@ -23,7 +23,7 @@ def build_session(
         config: endpointing and turns.
         instruction: what is asked about every utterance.
         input_format: of the bytes that come in; 16 kHz PCM16 where None.
-        tokens_per_frame: see `Session`.
+        pace: see `Session`.
     """
     turns = config.turns
     talk = Conversation(
@@ -36,8 +36,8 @@ def build_session(
     )
     return Session(
         InputDecoder(input_format or InputFormat()),
-        Endpointer(choose_detector(config.endpointing), config.endpointing),
+        choose_endpointer(config.endpointing),
         talk,
         turns,
-        tokens_per_frame=tokens_per_frame,
+        pace=pace,
     )

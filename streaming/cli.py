@@ -130,13 +130,14 @@ def replay(
     from streaming.build import build_session
     from streaming.replay import Step
     from streaming.replay import replay as run
+    from streaming.session import one_each
     from streaming.show import Screen, to_json
 
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
     words = choose(instruction, task, question)
     model = _load(settings)
-    session = build_session(model, settings, words, tokens_per_frame=1)
+    session = build_session(model, settings, words, pace=one_each)
     screen = Screen(Console())
     trace: list[Step] = []
     for event in run(session, pcm, realtime=realtime, trace=trace):

@@ -39,8 +39,9 @@ class TurnsConfig(Section):
 class EndpointingConfig(Section):
     """When a run of frames counts as an utterance. One frame is 20 ms."""
 
-    detector: Literal["webrtc", "silero"] = "webrtc"
-    """What tells speech from the rest, frame by frame."""
+    detector: Literal["webrtc", "silero", "manual"] = "webrtc"
+    """What tells speech from the rest, frame by frame. manual: nothing does; a turn is all that was
+    heard since the last one, and ends when the client commits it (push to talk)."""
 
     aggressiveness: int = Field(default=2, ge=0, le=3)
     """webrtc: its mode; 0 takes most things for speech, 3 the fewest."""

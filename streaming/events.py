@@ -77,6 +77,20 @@ class ReplyEnded:
     """interrupted: the user spoke. cancelled: the client asked for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A control could not be followed; nothing was changed."""
+
+    why: str
+
+
 Event = (
-    SpeechStarted | SpeechEnded | AudioPrefilled | Caption | ReplyStarted | ReplyDelta | ReplyEnded
+    SpeechStarted
+    | SpeechEnded
+    | AudioPrefilled
+    | Caption
+    | ReplyStarted
+    | ReplyDelta
+    | ReplyEnded
+    | Refused
 )

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from streaming.events import Event, ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_BYTES, SAMPLE_RATE
-from streaming.session import NEED_DATA, Session, Work
+from streaming.session import Session
+from streaming.work import NEED_DATA, Work
 
 
 @dataclass(slots=True)

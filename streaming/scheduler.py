@@ -5,7 +5,8 @@ from typing import Generic, TypeVar
 
 from assistant.errors import AssistantError
 from streaming.events import Event
-from streaming.session import NEED_DATA, Session
+from streaming.session import Session
+from streaming.work import NEED_DATA
 
 Name = TypeVar("Name", bound=Hashable)
 

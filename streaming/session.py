@@ -1,6 +1,7 @@
 """One conversation, without I/O: bytes in, events out.
 
     session.receive(pcm)                             # whenever bytes arrive; only buffers
+    session.control(Ask("What was that?"))           # buffers too: in order with the audio
     while (events := session.step()) is not NEED_DATA:
         ...                                          # one bounded piece of work was done
 
@@ -12,18 +13,16 @@ out, and speech that goes on takes it back.
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum, IntEnum
 from functools import partial
-from typing import Final, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from streaming.config import TurnsConfig
+from streaming.controls import Ask, Cancel, Commit, Control
 from streaming.events import (
     AudioPrefilled,
     Caption,
     Event,
+    Refused,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -31,89 +30,18 @@ from streaming.events import (
     SpeechStarted,
 )
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
 from streaming.vad import Change, SpeechPaused, SpeechResumed
+from streaming.work import NEED_DATA, NeedData, Urgency, Work
+
+Pace = Callable[[int], int]
+"""How many tokens may be given out after so many pieces of input: frames and controls."""
 
 
-class _NeedData(Enum):
-    NEED_DATA = "NEED_DATA"
-
-
-NEED_DATA: Final = _NeedData.NEED_DATA
-"""Returned by `Session.step` when nothing can be done before more bytes arrive."""
-
-
-class Work(Enum):
-    """What a step did; a shell that has a clock can tell where time goes."""
-
-    LISTEN = "listen"
-    """A frame, and the block it completed."""
-
-    ENCODE = "encode"
-    """The open block, at a pause."""
-
-    PREFILL = "prefill"
-    DECODE = "decode"
-    CAPTION = "caption"
-
-
-class Urgency(IntEnum):
-    """How long a session's next step can wait; the least waits least."""
-
-    LISTEN = 0
-    """Audio is there: what is not heard in time makes everything late."""
-
-    FIRST = 1
-    """The user is done, and no text was given out yet."""
-
-    SPEAK = 2
-    """More of a reply that is being given out."""
-
-    AHEAD = 3
-    """What is done in secret, and captions."""
-
-
-class Listener(Protocol):
-    """The model's side of one conversation; implemented in `assistant`.
-
-    Only arrays, numbers and strings cross this line.
-    """
-
-    def hear(self, samples: NDArray[np.float32]) -> int:
-        """Take samples of the stream; windows of the open turn that wait to be prefilled."""
-
-    def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
-    ) -> int:
-        """Begin a turn about what was heard from sample `since` on; windows that wait."""
-
-    def prefill(self) -> int:
-        """Put the waiting windows into the KV cache; windows of the turn in it now."""
-
-    def pause(self) -> int:
-        """The turn may be over: encode the block that is open, for now; its windows."""
-
-    def resume(self) -> int:
-        """It was not over: take back what `pause`, `ask` and `token` did; windows that wait."""
-
-    def ask(self) -> int:
-        """Prefill what is missing and the rest of the prompt; windows of the turn."""
-
-    def token(self) -> str | None:
-        """Text of the reply's next token, maybe empty; None when it is complete."""
-
-    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
-        """Text of the turn that came to be settled, and what follows it for now."""
-
-    def close(self, said: int | None = None) -> None:
-        """The turn is over; of an interrupted reply `said` tokens were given out."""
-
-
-class SpeechFinder(Stage[Frame, Change], Protocol):
-    """Finds utterances."""
-
-    speech_end: int
-    """One past the last sample of speech."""
+def one_each(taken: int) -> int:
+    """A `Pace`: a token for each piece, 50 per second of audio."""
+    return 1
 
 
 class Session:
@@ -122,28 +50,28 @@ class Session:
     def __init__(
         self,
         decoder: Stage[bytes, Frame],
-        endpointer: SpeechFinder,
+        endpointer: SpeechFinder | None,
         listener: Listener,
         turns: TurnsConfig,
         *,
-        tokens_per_frame: int | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Args:
         decoder: cuts bytes into frames.
-        endpointer: finds utterances.
+        endpointer: finds utterances; None: turns end when the client commits them.
         listener: hears and answers; owned by this session.
         turns: what belongs to a turn.
-        tokens_per_frame: None: tokens come as fast as the model makes them, when nothing more
-            urgent waits (live). A number paces the reply by the audio clock, so that a whole run,
-            interruptions included, is a function of the samples alone (replay).
+        pace: None: tokens come as fast as the model makes them, when nothing more urgent waits
+            (live). Otherwise the reply is paced by the input, so that a whole run, interruptions
+            included, is a function of it alone (replay).
         """
         self._decoder, self._endpointer = decoder, endpointer
         self._listener, self._turns = listener, turns
-        self._pace = tokens_per_frame
-        self._frames: deque[Frame] = deque()
+        self._pace = pace
+        self._inbox: deque[Frame | Control] = deque()
         self._jobs: deque[tuple[Work, Callable[[], list[Event]]]] = deque()
         self._eof = False
-        self._heard = 0  # samples
+        self._begun = 0  # the open turn is about what was heard from this sample on
         self._open = False  # the listener has an open turn
         self._started: int | None = None  # first sample of the utterance that goes on
         self._answered = 0  # samples before this belong to turns that were answered
@@ -159,6 +87,15 @@ class Session:
         self.work = Work.LISTEN
         """What the last step did."""
 
+        self.heard = 0
+        """Samples looked at."""
+
+        self.taken = 0
+        """Pieces of input taken: frames and controls."""
+
+        self.released = 0
+        """Tokens given out, and ends of replies."""
+
     def receive(self, audio: bytes) -> None:
         """Take bytes of input, any number of them.
 
@@ -167,42 +104,23 @@ class Session:
         """
         if self._eof:
             raise EOFError("receive() after receive_eof()")
-        self._frames.extend(self._decoder.push(audio))
+        self._inbox.extend(self._decoder.push(audio))
+
+    def control(self, control: Control) -> None:
+        """Take a client's wish, in its place between the audio before it and after it.
+
+        Raises:
+            EOFError: the input was ended before.
+        """
+        if self._eof:
+            raise EOFError("control() after receive_eof()")
+        self._inbox.append(control)
 
     def receive_eof(self) -> None:
         """The input ends here; an open utterance is answered."""
         if not self._eof:
-            self._frames.extend(self._decoder.flush())
+            self._inbox.extend(self._decoder.flush())
         self._eof = True
-
-    def ask(self, text: str) -> list[Event]:
-        """A typed question, about everything in the ring; takes the place of a reply under way.
-
-        Raises:
-            ValueError: an utterance goes on, whose turn has not come to its end.
-        """
-        if self._started is not None:
-            raise ValueError("someone is speaking: a typed question must wait for the endpoint")
-        events = self.cancel()
-        ring = round(self._turns.ring_s * SAMPLE_RATE)
-        self._begin(max(0, self._heard - ring), text)
-        self._jobs += [
-            (Work.ENCODE, self._pause),
-            (Work.PREFILL, self._ask),
-            (Work.DECODE, partial(self._publish, self._heard)),
-        ]
-        self._ending = True
-        return events
-
-    def cancel(self) -> list[Event]:
-        """Stop the reply, given out or about to be; what was given out of it stays said."""
-        if not self._public and not self._ending:
-            return []
-        events = self._stop("cancelled") if self._public else []
-        if self._open:
-            self._leave(said=0)
-        self._turn_to_speaker()
-        return events
 
     @property
     def urgency(self) -> Urgency | None:
@@ -211,9 +129,9 @@ class Session:
             if self._ending or (self._public and not self._said):
                 return Urgency.FIRST
             return Urgency.AHEAD if self._jobs[0][0] is Work.CAPTION else Urgency.LISTEN
-        if self._allowance > 0 and self._can_speak():
+        if self._may_speak():
             return self._how_soon()
-        if self._frames or (self._eof and self._started is not None):
+        if self._inbox or (self._eof and self._started is not None):
             return Urgency.LISTEN
         if (self._pace is None or self._eof) and self._can_speak():
             return self._how_soon()
@@ -224,32 +142,113 @@ class Session:
             return Urgency.AHEAD
         return Urgency.SPEAK if self._said else Urgency.FIRST
 
-    def step(self) -> list[Event] | Literal[_NeedData.NEED_DATA]:
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
         """Do one bounded piece of work: a frame, a block, a prefill or a token."""
         if self._jobs:
             self.work, job = self._jobs.popleft()
             return job()
-        if self._allowance > 0 and self._can_speak():
+        if self._may_speak():
             self._allowance -= 1
             return self._speak()
-        if self._frames:
-            self._allowance = self._pace or 0
+        if self._inbox:
             self.work = Work.LISTEN
-            return self._look(self._frames.popleft())
+            self.taken += 1
+            self._allowance = 0 if self._pace is None else self._pace(self.taken)
+            return self._take(self._inbox.popleft())
         if self._eof and self._started is not None:
             self.work = Work.LISTEN
-            return self._change(self._endpointer.flush())
+            return self._end_utterance()
         if (self._pace is None or self._eof) and self._can_speak():
             return self._speak()
         return NEED_DATA
 
-    # --- hearing
+    def _may_speak(self) -> bool:
+        """Tokens come before more input: those of the pace or, live, those that are there."""
+        ready = self._allowance > 0 or (self._pace is None and self._public and bool(self._secret))
+        return ready and self._can_speak()
+
+    # --- taking input
+
+    def _take(self, piece: Frame | Control) -> list[Event]:
+        match piece:
+            case Frame():
+                return self._look(piece)
+            case Ask(text):
+                return self._typed(text)
+            case Cancel():
+                return self._cancel()
+            case Commit():
+                return self._commit()
 
     def _look(self, frame: Frame) -> list[Event]:
-        self._heard = frame.at + FRAME_SAMPLES
+        self.heard = frame.at + FRAME_SAMPLES
         if self._listener.hear(frame.samples()):
             self._jobs.append((Work.PREFILL, self._prefill))
-        return self._change(self._endpointer.push(frame)) + self._barge_in()
+        if self._endpointer is None:
+            self._hold_turn(frame.at)
+            return []
+        return self._change(self._endpointer.push(frame)) + self._barge_in(self._endpointer)
+
+    def _hold_turn(self, at: int) -> None:
+        """Without endpoints a turn is always open, but under a reply; it never gets too long."""
+        ring = round(self._turns.ring_s * SAMPLE_RATE)
+        if self._open and not self._public and self.heard - self._begun > 2 * ring:
+            self._leave(said=None)
+        if not self._open:
+            self._begin(max(self._answered, at - ring), spoken_from=self._answered)
+
+    def _typed(self, question: str) -> list[Event]:
+        if self._started is not None:
+            return [Refused("someone is speaking: a typed question waits for the endpoint")]
+        events = self._drop_turn()
+        ring = round(self._turns.ring_s * SAMPLE_RATE)
+        self._begin(max(0, self.heard - ring), question)
+        self._reply_at_once()
+        return events
+
+    def _cancel(self) -> list[Event]:
+        if not self._public:
+            return [Refused("there is no reply to cancel")]
+        events = self._stop("cancelled")
+        self._turn_to_speaker()
+        return events
+
+    def _commit(self) -> list[Event]:
+        if self._endpointer is not None:
+            if self._started is None:
+                return [Refused("there is nothing to commit: nobody speaks")]
+            events = self._stop("cancelled") if self._public else []
+            self._turn_to_speaker()
+            return events + self._end_utterance()
+        events = self._stop("cancelled") if self._public else []
+        if not self._open:
+            if self.heard <= self._answered:
+                return [*events, Refused("there is nothing to commit: no audio came")]
+            self._hold_turn(self.heard)
+        self._reply_at_once()
+        return events
+
+    def _drop_turn(self) -> list[Event]:
+        """Close the open turn, answered or not."""
+        if self._public:
+            return self._stop("cancelled")
+        if self._open:
+            self._leave(said=None)
+        return []
+
+    def _reply_at_once(self) -> None:
+        self._jobs += [
+            (Work.ENCODE, self._pause),
+            (Work.PREFILL, self._ask),
+            (Work.DECODE, partial(self._publish, self.heard)),
+        ]
+        self._ending = True
+
+    # --- hearing
+
+    def _end_utterance(self) -> list[Event]:
+        assert self._endpointer is not None
+        return self._change(self._endpointer.flush())
 
     def _change(self, changes: list[Change]) -> list[Event]:
         events: list[Event] = []
@@ -288,13 +287,13 @@ class Session:
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> None:
-        self._open, self._windows, self._said = True, None, 0
+        self._open, self._windows, self._said, self._begun = True, None, 0, since
         self._prefilled.clear()
         if self._listener.open(since, instruction, spoken_from):
             self._jobs.append((Work.PREFILL, self._prefill))
 
     def _prefill(self) -> list[Event]:
-        done = AudioPrefilled(self._heard, self._listener.prefill())
+        done = AudioPrefilled(self.heard, self._listener.prefill())
         self._prefilled.append(done)
         if self._turns.captions and not self._ending:
             self._jobs.append((Work.CAPTION, self._caption))
@@ -308,7 +307,7 @@ class Session:
 
     def _pause(self) -> list[Event]:
         self._listener.pause()
-        self._paused_at = self._heard
+        self._paused_at = self.heard
         return []
 
     def _last_caption(self) -> list[Event]:
@@ -336,10 +335,7 @@ class Session:
         self._public, self._ending, self._answered = True, False, self._paused_at
         self._caption_due = self._turns.captions
         before = [p.windows for p in self._prefilled if p.at <= speech_end]
-        events: list[Event] = [ReplyStarted(self._windows, max(before, default=0))]
-        while self._secret and self._pace is None:
-            events += self._say(self._secret.popleft())
-        return events
+        return [ReplyStarted(self._windows, max(before, default=0))]
 
     def _can_speak(self) -> bool:
         if self._public:
@@ -355,6 +351,7 @@ class Session:
         return self._say(self._secret.popleft() if self._secret else self._listener.token())
 
     def _say(self, text: str | None) -> list[Event]:
+        self.released += 1
         if text is None:
             return self._stop("complete")
         self._said += 1
@@ -375,11 +372,11 @@ class Session:
         self._jobs.clear()
         self._secret.clear()
 
-    def _barge_in(self) -> list[Event]:
+    def _barge_in(self, endpointer: SpeechFinder) -> list[Event]:
         """Speech under a reply: long enough, it interrupts."""
         if not self._public or self._started is None:
             return []
-        spoken = self._endpointer.speech_end - self._started
+        spoken = endpointer.speech_end - self._started
         if spoken < self._turns.barge_in_frames * FRAME_SAMPLES:
             return []
         events = self._stop("interrupted")
@@ -388,5 +385,5 @@ class Session:
 
     def _turn_to_speaker(self) -> None:
         """What someone says under a reply that is stopped is a turn from here on."""
-        if self._started is not None:
+        if self._started is not None and not self._open:
             self._begin(self._since(self._started), spoken_from=self._started)

@@ -12,7 +12,7 @@ import numpy as np
 from streaming.events import Caption, ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
 from streaming.frames import SAMPLE_RATE
 from streaming.replay import Step
-from streaming.session import Work
+from streaming.work import Work
 
 PIXELS_PER_SECOND = 110
 LEFT = 90

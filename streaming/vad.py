@@ -39,17 +39,6 @@ def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
     return make
 
 
-def choose_detector(config: EndpointingConfig) -> Callable[[], IsSpeech]:
-    """A maker of the detector that `config` names.
-
-    Raises:
-        ComponentError: its package is not installed.
-    """
-    if config.detector == "silero":
-        return silero(config.threshold)
-    return webrtc(config.aggressiveness)
-
-
 class Endpointer:
     """Stage[Frame, Change]: frame decisions with hysteresis.
 
@@ -114,3 +103,18 @@ class Endpointer:
         paused: list[Change] = [] if self._paused else [SpeechPaused(self.speech_end)]
         self._speaking, self._paused, self._run = False, False, 0
         return [*paused, SpeechEnded(self.speech_end, self._heard)]
+
+
+def choose_endpointer(config: EndpointingConfig) -> Endpointer | None:
+    """What finds utterances as `config` says; None: nothing, turns end by hand.
+
+    Raises:
+        ComponentError: the detector's package is not installed.
+    """
+    match config.detector:
+        case "silero":
+            return Endpointer(silero(config.threshold), config)
+        case "webrtc":
+            return Endpointer(webrtc(config.aggressiveness), config)
+        case "manual":
+            return None

@@ -13,6 +13,7 @@ from streaming.build import build_session
 from streaming.config import load_config
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
 from streaming.replay import Latency, replay
+from streaming.session import one_each
 
 pytestmark = pytest.mark.nano
 
@@ -22,7 +23,7 @@ SAID = (Path(__file__).parents[1] / "demo" / "kitchen.txt").read_text().splitlin
 
 def converse(model: Salmonn, chunk_bytes: int) -> list[Event]:
     config = load_config(shipped_config(), "nano")
-    session = build_session(model, config, "Transcribe the speech.", tokens_per_frame=1)
+    session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     pcm = audio.to_pcm16(audio.load(DEMO))
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]

@@ -1,14 +1,18 @@
 """A scripted user and a scripted model: conversations in which every sample is known."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.controls import Control
 from streaming.events import Event, ReplyDelta
 from streaming.frames import FRAME_SAMPLES, Frame
-from streaming.session import NEED_DATA, Session
+from streaming.session import Pace, Session, one_each
 from streaming.vad import Endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
+from streaming.work import NEED_DATA
 
 CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
@@ -115,16 +119,21 @@ class Echo:
 def session(
     listener: Echo | None = None,
     turns: TurnsConfig = TURNS,
-    pace: int | None = 1,
+    pace: Pace | None = one_each,
     config: EndpointingConfig = CONFIG,
+    by_hand: bool = False,
 ) -> Session:
     return Session(
         InputDecoder(InputFormat()),
-        Endpointer(lambda: loudness, config),
+        None if by_hand else Endpointer(lambda: loudness, config),
         listener or Echo(),
         turns,
-        tokens_per_frame=pace,
+        pace=pace,
     )
+
+
+def paced(tokens: int) -> Pace:
+    return lambda _: tokens
 
 
 def drain(session: Session) -> list[Event]:
@@ -135,10 +144,13 @@ def drain(session: Session) -> list[Event]:
     return events
 
 
-def converse(session: Session, chunks: list[bytes]) -> list[Event]:
+def converse(session: Session, chunks: Sequence[bytes | Control]) -> list[Event]:
     events = []
     for chunk in chunks:
-        session.receive(chunk)
+        if isinstance(chunk, bytes):
+            session.receive(chunk)
+        else:
+            session.control(chunk)
         events += drain(session)
     session.receive_eof()
     return events + drain(session)

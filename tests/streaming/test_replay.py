@@ -12,7 +12,7 @@ from streaming.events import (
 )
 from streaming.frames import FRAME_SAMPLES
 from streaming.replay import Latency, Stopwatch, replay
-from streaming.session import Work
+from streaming.work import Work
 from tests.streaming.fakes import converse, pcm, session
 
 SCRIPT = "..SSSS" + "." * 10 + "SSSSS" + "." * 10

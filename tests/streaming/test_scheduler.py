@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from streaming.events import Event, ReplyDelta, SpeechEnded
 from streaming.scheduler import BusyError, Scheduler
-from streaming.session import NEED_DATA, Session, Urgency
+from streaming.session import Pace, Session, one_each
+from streaming.work import NEED_DATA, Urgency
 from tests.laws import cuts
 from tests.streaming.fakes import TURNS, converse, drain, pcm, session
 from tests.streaming.test_session import scripts
@@ -46,7 +47,7 @@ def test_each_session_gives_what_it_would_give_alone(talks: list[str], data: st.
 
 @given(scripts, st.booleans())
 def test_there_is_work_exactly_when_a_step_can_be_done(script: str, live: bool) -> None:
-    talk = session(turns=CAPTIONED, pace=None if live else 1)
+    talk = session(turns=CAPTIONED, pace=None if live else one_each)
     talk.receive(pcm(script))
     for _ in range(2):
         while talk.urgency is not None:
@@ -55,7 +56,7 @@ def test_there_is_work_exactly_when_a_step_can_be_done(script: str, live: bool) 
         talk.receive_eof()
 
 
-def replying(pace: int | None = None) -> Session:
+def replying(pace: Pace | None = None) -> Session:
     """A session whose reply is to be given out: the endpoint was just heard."""
     talk = session(turns=TURNS.model_copy(update={"speculate": False}), pace=pace)
     talk.receive(pcm("...SSSS" + "." * 8))

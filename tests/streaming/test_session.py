@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
 from streaming.config import TurnsConfig
+from streaming.controls import Ask, Cancel, Commit
 from streaming.events import (
     AudioPrefilled,
     Caption,
     Event,
+    Refused,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -19,9 +21,10 @@ from streaming.events import (
     SpeechStarted,
 )
 from streaming.frames import FRAME_SAMPLES
-from streaming.session import NEED_DATA, Session, Urgency, Work
+from streaming.session import Session, one_each
 from streaming.vad import Endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
+from streaming.work import NEED_DATA, Work
 from tests.laws import cuts
 from tests.streaming.fakes import (
     CONFIG,
@@ -31,6 +34,7 @@ from tests.streaming.fakes import (
     converse,
     drain,
     loudness,
+    paced,
     pcm,
     session,
     text,
@@ -53,8 +57,8 @@ def test_any_rechunking_gives_identical_events(data: st.DataObject, script: str)
 @settings(max_examples=200)
 @given(script=scripts, pace=st.sampled_from([1, 2, 50]))
 def test_speculation_changes_no_event(script: str, pace: int) -> None:
-    secretly = converse(session(turns=SECRETLY, pace=pace), [pcm(script)])
-    assert secretly == converse(session(turns=OPENLY, pace=pace), [pcm(script)])
+    secretly = converse(session(turns=SECRETLY, pace=paced(pace)), [pcm(script)])
+    assert secretly == converse(session(turns=OPENLY, pace=paced(pace)), [pcm(script)])
 
 
 @settings(max_examples=50)
@@ -137,7 +141,7 @@ def test_speech_that_goes_on_takes_the_secret_reply_back() -> None:
 @pytest.mark.parametrize(("silence", "utterances"), [(7, 1), (8, 2)])
 def test_the_endpoint_is_where_it_says(silence: int, utterances: int) -> None:
     script = "...SSSS" + "." * silence + "SSSS" + "." * 20
-    events = converse(session(pace=50), [pcm(script)])
+    events = converse(session(pace=paced(50)), [pcm(script)])
     assert sum(isinstance(e, SpeechStarted) for e in events) == utterances
 
 
@@ -145,15 +149,16 @@ def test_tokens_made_in_secret_are_given_out_at_once() -> None:
     talk = session(pace=None)
     talk.receive(pcm("...SSSS" + "." * 7))
     assert text(drain(talk)) == ""
-    talk.receive(pcm("."))
-    steps = []
-    while (events := talk.step()) is not NEED_DATA:
+    talk.receive(pcm("." * 5))
+    steps: list[tuple[Work, list[Event]]] = []
+    while isinstance(events := talk.step(), list):
         steps.append((talk.work, events))
-    (ended, _), (prefill, _), (given, all_of_it) = [(work, e) for work, e in steps]
-    assert (ended, prefill, given) == (Work.LISTEN, Work.PREFILL, Work.DECODE)
-    assert isinstance(all_of_it, list)
-    assert text(all_of_it) == "I heard 3 windows"
-    assert isinstance(all_of_it[-1], ReplyEnded)
+    assert [work for work, _ in steps[:2]] == [Work.LISTEN, Work.PREFILL]
+    given = [event for _, events in steps[2:-4] for event in events]
+    assert isinstance(given[0], ReplyStarted)
+    assert text(given) == "I heard 3 windows"
+    assert isinstance(given[-1], ReplyEnded)
+    assert [work for work, _ in steps[-4:]] == [Work.LISTEN] * 4, "before what came meanwhile"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +194,7 @@ def test_what_was_answered_is_not_in_the_next_turn() -> None:
     turns = TURNS.model_copy(update={"context_s": 10.0})
     listener = Echo()
     script = "..........SSSS" + "." * 12 + "SSSSSSSS" + "." * 20
-    converse(session(listener, turns, pace=50), [pcm(script)])
+    converse(session(listener, turns, pace=paced(50)), [pcm(script)])
     paused = 10 + 4 + CONFIG.pause_frames
     assert listener.diary == ["open 0", "answered", f"open {paused // 4}", "answered"]
 
@@ -224,28 +229,23 @@ def test_silence_gives_nothing() -> None:
 
 def test_a_typed_question_is_about_all_that_was_heard() -> None:
     listener = Echo()
-    talk = session(listener)
-    talk.receive(pcm("." * 10))
-    drain(talk)
-    assert talk.ask("What was that?") == []
-    talk.receive_eof()
-    events = drain(talk)
+    events = converse(session(listener), [pcm("." * 10), Ask("What was that?")])
     assert listener.diary == ["open 0 What was that?", "answered"]
     assert text(events) == "I heard 3 windows"
 
 
-def test_a_typed_question_waits_for_who_speaks_and_cancels_a_reply() -> None:
+def test_a_typed_question_waits_for_who_speaks_and_takes_the_place_of_a_reply() -> None:
     listener = Echo()
     talk = session(listener)
     talk.receive(pcm("...SSSS"))
-    drain(talk)
-    with pytest.raises(ValueError, match="someone is speaking"):
-        talk.ask("What?")
-    talk.receive(pcm("." * 10))
-    drain(talk)
-    assert [type(e) for e in talk.ask("What?")] == [ReplyEnded]
-    talk.receive_eof()
-    assert "I heard" in text(drain(talk))
+    talk.control(Ask("What?"))
+    assert [e.why for e in drain(talk) if isinstance(e, Refused)] == [
+        "someone is speaking: a typed question waits for the endpoint"
+    ]
+    events = converse(talk, [pcm("." * 10), Ask("What?")])
+    ended = [event.reason for event in events if isinstance(event, ReplyEnded)]
+    assert ended == ["cancelled", "complete"]
+    assert "I heard" in text(events)
     assert listener.diary[1].startswith("said ")
 
 
@@ -254,50 +254,64 @@ def test_a_reply_is_cancelled_with_what_was_given_out() -> None:
     talk = session(listener)
     talk.receive(pcm("...SSSS" + "." * 9))
     drain(talk)
-    assert talk.cancel() == [ReplyEnded(2, "cancelled")]
-    assert talk.cancel() == []
+    talk.control(Cancel())
+    assert drain(talk) == [ReplyEnded(2, "cancelled")]
+    talk.control(Cancel())
+    assert drain(talk) == [Refused("there is no reply to cancel")]
     assert listener.diary == ["open 0", "said 2"]
 
 
-def paused_before_the_reply(listener: Echo) -> Session:
-    """Its endpoint is decided; the jobs that lead to the reply wait."""
-    talk = session(listener, turns=OPENLY)
-    talk.receive(pcm("...SSSS" + "." * 8))
-    while talk.urgency is not Urgency.FIRST:
-        talk.step()
-    return talk
-
-
-def test_a_reply_to_come_is_cancelled_too() -> None:
+def test_a_reply_is_cancelled_before_its_first_token() -> None:
     listener = Echo()
-    talk = paused_before_the_reply(listener)
-    assert talk.cancel() == []
-    talk.receive_eof()
-    assert drain(talk) == []
-    assert listener.diary == ["open 0", "said 0"]
-
-
-def test_a_typed_question_takes_the_place_of_a_reply_to_come() -> None:
-    listener = Echo()
-    talk = paused_before_the_reply(listener)
-    assert talk.ask("What?") == []
-    talk.receive_eof()
-    events = drain(talk)
-    assert [type(event) for event in events].count(AudioPrefilled) == 1
-    assert [type(event) for event in events].count(ReplyEnded) == 1
-    assert listener.diary == ["open 0", "said 0", "open 0 What?", "answered"]
+    events = converse(session(listener), [pcm("...SSSS" + "." * 8), Cancel()])
+    assert events[-1] == ReplyEnded(1, "cancelled")
+    assert listener.diary == ["open 0", "said 1"]
 
 
 def test_who_speaks_when_a_reply_is_cancelled_is_answered() -> None:
     listener = Echo()
-    talk = session(listener)
-    talk.receive(pcm("...SSSS" + "." * 8 + "SSSS"))
-    drain(talk)
-    assert [type(event) for event in talk.cancel()] == [ReplyEnded]
-    talk.receive(pcm("S" + "." * 8))
-    talk.receive_eof()
-    assert "I heard" in text(drain(talk))
+    script = [pcm("...SSSS" + "." * 8 + "SSSS"), Cancel(), pcm("S" + "." * 8)]
+    events = converse(session(listener), script)
+    assert [e.reason for e in events if isinstance(e, ReplyEnded)] == ["cancelled", "complete"]
     assert listener.diary[-1] == "answered"
+
+
+def test_a_commit_ends_the_utterance_at_once() -> None:
+    listener = Echo()
+    events = converse(session(listener), [pcm("...SSSS."), Commit(), pcm("." * 20)])
+    ends = [event for event in events if isinstance(event, SpeechEnded)]
+    assert ends == [SpeechEnded(7 * FRAME_SAMPLES, 8 * FRAME_SAMPLES)]
+    assert text(events) == "I heard 2 windows"
+    assert converse(session(), [pcm("." * 9), Commit()]) == [
+        Refused("there is nothing to commit: nobody speaks")
+    ]
+
+
+def test_by_hand_a_turn_is_all_since_the_last_one_and_ends_when_it_is_committed() -> None:
+    listener = Echo()
+    talk = session(listener, by_hand=True)
+    script = [pcm("SSSS....S..."), Commit(), pcm("S" * 16), Commit(), pcm("S" * 4)]
+    events = converse(talk, script)
+    assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [3, 4]
+    assert not any(isinstance(event, SpeechStarted | SpeechEnded) for event in events)
+    assert listener.diary == ["open 0", "answered", "open 3", "answered"]
+
+
+def test_by_hand_nothing_is_committed_twice() -> None:
+    talk = session(by_hand=True)
+    why = "there is nothing to commit: no audio came"
+    assert converse(talk, [Commit(), pcm("SSSS"), Commit(), Commit()])[-2:] == [
+        ReplyEnded(1, "cancelled"), Refused(why),
+    ]  # fmt: skip
+
+
+def test_by_hand_the_oldest_of_a_turn_that_gets_too_long_is_forgotten() -> None:
+    listener = Echo()
+    turns = TURNS.model_copy(update={"ring_s": 0.32})
+    script = [pcm("S" * 33), Commit()]
+    events = converse(session(listener, turns, by_hand=True), script)
+    assert text(events) == "I heard 5 windows"  # 16 frames and the one that was too many
+    assert listener.diary == ["open 0", "answered", "open 4", "answered"]
 
 
 def test_a_step_is_one_piece_of_work() -> None:
@@ -325,7 +339,7 @@ def tiny_session(model: Salmonn, turns: TurnsConfig = TURNS) -> Session:
         Endpointer(lambda: loudness, CONFIG),
         Conversation(model, "What is said?"),
         turns,
-        tokens_per_frame=1,
+        pace=one_each,
     )
 
 
@@ -411,7 +425,7 @@ def test_the_tiny_model_is_captioned(tiny: Salmonn) -> None:
         Endpointer(lambda: loudness, CONFIG),
         Conversation(tiny, "What is said?", captions=True),
         CAPTIONED,
-        tokens_per_frame=1,
+        pace=one_each,
     )
     events = converse(talk, [speech(SCRIPT)])
     without = converse(tiny_session(tiny), [speech(SCRIPT)])

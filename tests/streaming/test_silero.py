@@ -13,7 +13,7 @@ from streaming import silero
 from streaming.config import EndpointingConfig
 from streaming.frames import Frame
 from streaming.silero import CONTEXT, WINDOW, SileroDetector
-from streaming.vad import Endpointer, choose_detector
+from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import run
 
@@ -46,7 +46,7 @@ def test_probabilities_are_those_of_the_torchscript_model() -> None:
 
 def test_speech_is_found_and_noise_is_not() -> None:
     config = EndpointingConfig(detector="silero")
-    endpointer = Endpointer(choose_detector(config), config)
+    endpointer = choose_endpointer(config)
     changes = run(endpointer, frames(audio.load(DEMO)))
     assert len(changes) == 9  # three utterances: started, paused, ended
     noise = np.random.default_rng(0).standard_normal(5 * 16_000).astype(np.float32) * 0.1

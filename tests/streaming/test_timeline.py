@@ -3,8 +3,8 @@
 from xml.etree import ElementTree
 
 from streaming.replay import Step, replay
-from streaming.session import Work
 from streaming.timeline import draw, lay_out
+from streaming.work import Work
 from tests.streaming.fakes import TURNS, pcm, session
 
 

@@ -1,0 +1,53 @@
+"""The two that a session asks: the model, and what finds utterances."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.frames import Frame
+from streaming.stage import Stage
+from streaming.vad import Change
+
+
+class Listener(Protocol):
+    """The model's side of one conversation; implemented in `assistant`.
+
+    Only arrays, numbers and strings cross this line.
+    """
+
+    def hear(self, samples: NDArray[np.float32]) -> int:
+        """Take samples of the stream; windows of the open turn that wait to be prefilled."""
+
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
+        """Begin a turn about what was heard from sample `since` on; windows that wait."""
+
+    def prefill(self) -> int:
+        """Put the waiting windows into the KV cache; windows of the turn in it now."""
+
+    def pause(self) -> int:
+        """The turn may be over: encode the block that is open, for now; its windows."""
+
+    def resume(self) -> int:
+        """It was not over: take back what `pause`, `ask` and `token` did; windows that wait."""
+
+    def ask(self) -> int:
+        """Prefill what is missing and the rest of the prompt; windows of the turn."""
+
+    def token(self) -> str | None:
+        """Text of the reply's next token, maybe empty; None when it is complete."""
+
+    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
+        """Text of the turn that came to be settled, and what follows it for now."""
+
+    def close(self, said: int | None = None) -> None:
+        """The turn is over; of an interrupted reply `said` tokens were given out."""
+
+
+class SpeechFinder(Stage[Frame, Change], Protocol):
+    """Finds utterances."""
+
+    speech_end: int
+    """One past the last sample of speech."""

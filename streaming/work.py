@@ -1,0 +1,44 @@
+"""What the steps of a session do, and how soon they must be done."""
+
+from enum import Enum, IntEnum
+from typing import Final
+
+
+class NeedData(Enum):
+    """The type of `NEED_DATA`."""
+
+    NEED_DATA = "NEED_DATA"
+
+
+NEED_DATA: Final = NeedData.NEED_DATA
+"""Returned by `Session.step` when nothing can be done before more bytes arrive."""
+
+
+class Work(Enum):
+    """What a step did; a shell that has a clock can tell where time goes."""
+
+    LISTEN = "listen"
+    """A frame, and the block it completed."""
+
+    ENCODE = "encode"
+    """The open block, at a pause."""
+
+    PREFILL = "prefill"
+    DECODE = "decode"
+    CAPTION = "caption"
+
+
+class Urgency(IntEnum):
+    """How long a session's next step can wait; the least waits least."""
+
+    LISTEN = 0
+    """Audio is there: what is not heard in time makes everything late."""
+
+    FIRST = 1
+    """The user is done, and no text was given out yet."""
+
+    SPEAK = 2
+    """More of a reply that is being given out."""
+
+    AHEAD = 3
+    """What is done in secret, and captions."""
