@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check install bench clean
+.PHONY: demo test check install golden bench clean
 
 demo: .venv/installed  ## hear a shipped recording, live
 	$(BIN)/salmonn-live replay demo/kitchen.flac
@@ -30,6 +30,9 @@ install: .venv/installed  ## create .venv with the program and the parts of nano
 .venv/installed-dev: .venv/installed
 	$(PIP) -c requirements/constraints.txt -e ".[dev]"
 	@touch $@
+
+golden: .venv/installed-dev  ## write the golden recordings anew; look at the diff
+	$(BIN)/python -m tests.streaming.golden
 
 bench: .venv/installed-dev  ## measure; each script takes --json FILE
 	$(BIN)/python -m bench.wer

@@ -1,9 +1,15 @@
 """Putting a session together."""
 
+from dataclasses import asdict, replace
+from typing import Any
+
 from assistant.conversation import Conversation
+from assistant.errors import ConfigError
 from assistant.model import Salmonn
-from streaming.config import Config
+from assistant.presets import validate
+from streaming.config import Config, EndpointingConfig, TurnsConfig
 from streaming.session import Pace, Session
+from streaming.tape import Tape
 from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
@@ -41,3 +47,36 @@ def build_session(
         turns,
         pace=pace,
     )
+
+
+def tape_head(
+    config: Config, instruction: str, input_format: InputFormat | None = None
+) -> dict[str, Any]:
+    """What a tape says about how its session was made."""
+    return {
+        "preset": config.preset,
+        "instruction": instruction,
+        "format": asdict(input_format or InputFormat()),
+        "endpointing": config.endpointing.model_dump(),
+        "turns": config.turns.model_dump(),
+    }
+
+
+def session_of_tape(model: Salmonn, config: Config, tape: Tape) -> Session:
+    """A session like the one on `tape`, over `model`, which is that of the tape's preset.
+
+    Raises:
+        ConfigError: the tape's settings are not ours.
+    """
+    head = tape.head
+    settings = replace(
+        config,
+        endpointing=validate(EndpointingConfig, head.get("endpointing", {}), "tape: endpointing"),
+        turns=validate(TurnsConfig, head.get("turns", {}), "tape: turns"),
+    )
+    try:
+        input_format = InputFormat(**head.get("format", {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"tape: format: {error}") from error
+    words = str(head.get("instruction", ""))
+    return build_session(model, settings, words, input_format=input_format, pace=tape.pace)

@@ -12,6 +12,7 @@ from rich.table import Table
 from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
 from assistant.presets import shipped_config, validate
+from streaming.cli_tape import TAPE, replay_tape, tape_commands
 from streaming.cli_training import ConfigOption, training_commands
 from streaming.config import Config, load_config
 
@@ -70,6 +71,7 @@ def _load(config: Config) -> "Salmonn":
 
 
 training_commands(app)
+tape_commands(app)
 
 
 @app.command()
@@ -110,7 +112,9 @@ def ask(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
+    file: Annotated[
+        Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3; or a tape: jsonl.")
+    ],
     instruction: InstructionOption = None,
     task: TaskOption = None,
     question: QuestionOption = None,
@@ -119,6 +123,9 @@ def replay(
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
+    recut: Annotated[
+        int | None, typer.Option(help="Of a tape: a seed; cut its audio at other places.")
+    ] = None,
     config: ConfigOption = None,
     preset: PresetOption = None,
     lora_scale: LoraScaleOption = None,
@@ -131,8 +138,16 @@ def replay(
     from streaming.replay import Step
     from streaming.replay import replay as run
     from streaming.session import one_each
-    from streaming.show import Screen, to_json
+    from streaming.show import Screen, line
 
+    if file.suffix == TAPE:
+        settled = instruction, task, question, preset, lora_scale, svg
+        if any(given is not None for given in settled):
+            raise ConfigError(f"{file}: a tape says itself how its session was made")
+        replay_tape(file, config, recut, as_json, realtime)
+        return
+    if recut is not None:
+        raise ConfigError("--recut: only a tape (jsonl) can be cut at other places")
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
     words = choose(instruction, task, question)
@@ -142,7 +157,7 @@ def replay(
     trace: list[Step] = []
     for event in run(session, pcm, realtime=realtime, trace=trace):
         if as_json:
-            typer.echo(to_json(event))
+            typer.echo(line(event))
             sys.stdout.flush()
         else:
             screen.show(event)

@@ -74,6 +74,7 @@ class Session:
         self._begun = 0  # the open turn is about what was heard from this sample on
         self._open = False  # the listener has an open turn
         self._started: int | None = None  # first sample of the utterance that goes on
+        self._silent = False  # it is paused
         self._answered = 0  # samples before this belong to turns that were answered
         self._prefilled: list[AudioPrefilled] = []  # of the open turn
         self._windows: int | None = None  # of the turn, once the reply was asked for
@@ -256,15 +257,17 @@ class Session:
             match change:
                 case SpeechStarted(at):
                     events.append(change)
-                    self._started = at
+                    self._started, self._silent = at, False
                     if not self._open:
                         self._begin(self._since(at), spoken_from=at)
-                case SpeechPaused() if self._turn_goes_on():
-                    self._jobs.append((Work.ENCODE, self._pause))
-                    if self._turns.speculate:
-                        self._jobs.append((Work.PREFILL, self._ask))
-                case SpeechResumed() if self._turn_goes_on():
-                    self._resume()
+                case SpeechPaused():
+                    self._silent = True
+                    if self._turn_goes_on():
+                        self._guess()
+                case SpeechResumed():
+                    self._silent = False
+                    if self._turn_goes_on():
+                        self._resume()
                 case SpeechEnded(at):
                     events.append(change)
                     if self._turn_goes_on():
@@ -272,9 +275,13 @@ class Session:
                         self._jobs.append((Work.PREFILL, self._ask))
                         self._jobs.append((Work.DECODE, partial(self._publish, at)))
                     self._started = None
-                case _:
-                    pass
         return events
+
+    def _guess(self) -> None:
+        """The utterance may be over."""
+        self._jobs.append((Work.ENCODE, self._pause))
+        if self._turns.speculate:
+            self._jobs.append((Work.PREFILL, self._ask))
 
     def _turn_goes_on(self) -> bool:
         """The utterance has a turn: it is no noise under a reply."""
@@ -387,3 +394,5 @@ class Session:
         """What someone says under a reply that is stopped is a turn from here on."""
         if self._started is not None and not self._open:
             self._begin(self._since(self._started), spoken_from=self._started)
+            if self._silent:
+                self._guess()

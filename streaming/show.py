@@ -6,10 +6,12 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.markup import escape
 
+from streaming.event_json import to_json
 from streaming.events import (
     AudioPrefilled,
     Caption,
     Event,
+    Refused,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -19,25 +21,14 @@ from streaming.events import (
 from streaming.frames import SAMPLE_RATE
 from streaming.replay import Latency
 
-_NAMES: dict[type, str] = {
-    SpeechStarted: "speech.started",
-    SpeechEnded: "speech.ended",
-    AudioPrefilled: "audio.prefilled",
-    Caption: "caption",
-    ReplyStarted: "reply.started",
-    ReplyDelta: "reply.delta",
-    ReplyEnded: "reply.ended",
-    Latency: "reply.latency",
-}
 
-
-def to_json(event: Event | Latency) -> str:
+def line(event: Event | Latency) -> str:
     """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
-    values = asdict(event)
-    if isinstance(event, Latency):
-        values = {k: round(v, 2) for k, v in values.items()}
-        values["compute_ms"] = round(event.compute_ms, 2)
-    return json.dumps({"type": _NAMES[type(event)], **values}, ensure_ascii=False)
+    if not isinstance(event, Latency):
+        return to_json(event)
+    values = {k: round(v, 2) for k, v in asdict(event).items()}
+    values["compute_ms"] = round(event.compute_ms, 2)
+    return json.dumps({"type": "reply.latency", **values})
 
 
 class Screen:
@@ -80,6 +71,8 @@ class Screen:
                 self._replies += 1
                 self._ended = event
                 out.print("" if reason == "complete" else f" [yellow]({reason})[/]")
+            case Refused(why):
+                out.print(f"           refused: {why}", style="yellow", markup=False)
             case Latency():
                 self._show_latency(event)
 

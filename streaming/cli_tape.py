@@ -1,0 +1,99 @@
+"""`salmonn-live record`, and `replay` of what it wrote."""
+
+import difflib
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from assistant.errors import AssistantError
+from assistant.presets import shipped_config
+from streaming.cli_training import ConfigOption
+from streaming.config import load_config
+
+TAPE = ".jsonl"
+
+
+def tape_commands(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(record)
+
+
+def record(
+    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
+    tape: Annotated[Path, typer.Argument(help="Receives what came in and went out: a .jsonl.")],
+    instruction: Annotated[str, typer.Option(help="What to do with what is heard.")] = "",
+    config: ConfigOption = None,
+    preset: Annotated[str | None, typer.Option(help="Preset to run.")] = None,
+) -> None:
+    """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
+    from assistant import audio
+    from assistant.model import load
+    from streaming.build import build_session, tape_head
+    from streaming.frames import FRAME_BYTES, SAMPLE_RATE
+    from streaming.tape import Recorder
+    from streaming.work import NEED_DATA
+
+    settings = load_config(config or shipped_config(), preset)
+    pcm = audio.to_pcm16(audio.load(file))
+    session = build_session(load(settings.model), settings, instruction)
+    with tape.open("w", encoding="utf-8") as stream:
+        begin = time.perf_counter()
+        recorder = Recorder(
+            session,
+            tape_head(settings, instruction),
+            stream.write,
+            lambda: 1000 * (time.perf_counter() - begin),
+        )
+        for at in track(range(0, len(pcm), FRAME_BYTES), "hearing"):
+            due = begin + (at + FRAME_BYTES) / (2 * SAMPLE_RATE)
+            while (early := due - time.perf_counter()) > 0:
+                if recorder.step() is NEED_DATA:
+                    time.sleep(early)
+            recorder.receive(pcm[at : at + FRAME_BYTES])
+        recorder.receive_eof()
+        while recorder.step() is not NEED_DATA:
+            pass
+        recorder.close()
+
+
+def replay_tape(
+    file: Path, config: Path | None, recut: int | None, as_json: bool, realtime: bool
+) -> None:
+    """Give a session what is on a tape and compare what comes out with what came out then.
+
+    Raises:
+        AssistantError: the file is no tape, or other events came.
+    """
+    from assistant.model import load
+    from streaming.build import session_of_tape
+    from streaming.event_json import to_json
+    from streaming.show import Screen
+    from streaming.tape import TapeError, play, read_tape
+
+    try:
+        tape = read_tape(file.read_text(encoding="utf-8").splitlines())
+    except (OSError, TapeError) as error:
+        raise AssistantError(f"{file}: {error}") from error
+    settings = load_config(config or shipped_config(), tape.head.get("preset"))
+    session = session_of_tape(load(settings.model), settings, tape)
+    screen = Screen(Console())
+    came = []
+    for event in play(tape if recut is None else tape.recut(recut), session, realtime=realtime):
+        came.append(to_json(event))
+        if as_json:
+            typer.echo(came[-1])
+        else:
+            screen.show(event)
+    if came != tape.events:
+        sys.stderr.writelines(
+            f"{line}\n"
+            for line in difflib.unified_diff(tape.events, came, "tape", "now", lineterm="", n=1)
+        )
+        raise AssistantError(f"{file}: other events than those on the tape")
+    if not as_json:
+        typer.echo(f"The same {len(came)} events as on the tape.")

@@ -1,0 +1,217 @@
+"""A session on tape: what came in, what went out, and when. Enough to have it again to the byte.
+
+JSON lines. The first says how the session was made. Then, in the order of things:
+
+    {"in": "audio", "ms": 20.1, "data": BASE64}      as it was cut when it came
+    {"in": "ask", "ms": 950.0, "text": "What was that?"}
+    {"in": "cancel", "ms": 990.3}
+    {"in": "end", "ms": 1200.0}
+    {"out": {"type": "speech.started", "at": 3200}, "ms": 340.2}
+    {"tokens": 3, "after": 41}                       given out after the 41st piece of input
+
+How fast a reply was given out depends on the machine, and where an interruption falls depends on
+that; so the tape has it too, and a session at that pace does what the first one did.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.event_json import to_json
+from streaming.events import Event
+from streaming.session import Session
+from streaming.work import NEED_DATA, NeedData
+
+VERSION = 1
+_CONTROLS: dict[str, type[Control]] = {"ask": Ask, "cancel": Cancel, "commit": Commit}
+
+
+class TapeError(ValueError):
+    """A line of a tape cannot be understood."""
+
+
+class Recorder:
+    """Does what the session does, and writes it down."""
+
+    def __init__(
+        self,
+        session: Session,
+        head: dict[str, Any],
+        write: Callable[[str], object],
+        milliseconds: Callable[[], float],
+    ) -> None:
+        """Args:
+        session: fresh.
+        head: how it was made: whatever is needed to make one like it.
+        write: takes each line.
+        milliseconds: since the session began.
+        """
+        self._session, self._write, self._now = session, write, milliseconds
+        self._after, self._released = 0, 0
+        self._line({"tape": VERSION, **head})
+
+    def receive(self, audio: bytes) -> None:
+        """See `Session.receive`."""
+        self._came("audio", data=base64.b64encode(audio).decode())
+        self._session.receive(audio)
+
+    def control(self, control: Control) -> None:
+        """See `Session.control`."""
+        name = next(name for name, kind in _CONTROLS.items() if isinstance(control, kind))
+        self._came(name, **({"text": control.text} if isinstance(control, Ask) else {}))
+        self._session.control(control)
+
+    def receive_eof(self) -> None:
+        """See `Session.receive_eof`."""
+        self._came("end")
+        self._session.receive_eof()
+
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
+        """See `Session.step`."""
+        events = self._session.step()
+        if self._session.taken != self._after:
+            self._tell_pace()
+        if events is not NEED_DATA:
+            for event in events:
+                shown = json.dumps(round(self._now(), 1))
+                self._write(f'{{"out": {to_json(event)}, "ms": {shown}}}\n')
+        return events
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._tell_pace()
+
+    def _tell_pace(self) -> None:
+        given = self._session.released - self._released
+        if given:
+            self._line({"tokens": given, "after": self._after})
+        self._after, self._released = self._session.taken, self._session.released
+
+    def _came(self, what: str, **more: str) -> None:
+        self._line({"in": what, "ms": round(self._now(), 1), **more})
+
+    def _line(self, values: dict[str, Any]) -> None:
+        self._write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+@dataclass(slots=True)
+class Tape:
+    """What `Recorder` wrote."""
+
+    head: dict[str, Any]
+    inputs: list[tuple[float, bytes | Control]] = field(default_factory=list)
+    """With their milliseconds."""
+
+    ended: bool = False
+    """The input came to its end; otherwise the recording broke off."""
+
+    events: list[str] = field(default_factory=list)
+    """As JSON."""
+
+    tokens: dict[int, int] = field(default_factory=dict)
+    """Given out after so many pieces of input."""
+
+    def pace(self, taken: int) -> int:
+        """The `Pace` at which it was recorded."""
+        return self.tokens.get(taken, 0)
+
+    def recut(self, seed: int) -> "Tape":
+        """The same input, its audio cut at other places."""
+        rng = np.random.default_rng(seed)
+        inputs: list[tuple[float, bytes | Control]] = []
+        for milliseconds, piece in self._joined():
+            if not isinstance(piece, bytes):
+                inputs.append((milliseconds, piece))
+                continue
+            at = 0
+            while at < len(piece):
+                size = int(rng.choice([1, 7, 333, 640, 5000]))
+                inputs.append((milliseconds, piece[at : at + size]))
+                at += size
+        return Tape(self.head, inputs, self.ended, self.events, self.tokens)
+
+    def _joined(self) -> Iterator[tuple[float, bytes | Control]]:
+        """Audio between two controls in one piece."""
+        audio, when = b"", 0.0
+        for milliseconds, piece in self.inputs:
+            if isinstance(piece, bytes):
+                audio, when = audio + piece, milliseconds
+            else:
+                yield when, audio
+                yield milliseconds, piece
+                audio = b""
+        yield when, audio
+
+
+def read_tape(lines: Iterable[str]) -> Tape:
+    """Read a tape.
+
+    Raises:
+        TapeError: it is none, or of another version; the message names the line.
+    """
+    tape: Tape | None = None
+    for number, line in enumerate(lines, 1):
+        try:
+            values = json.loads(line)
+            if not isinstance(values, dict):
+                raise TapeError("no object")
+            if tape is None:
+                if values.pop("tape", None) != VERSION:
+                    raise TapeError(f"not a tape of version {VERSION}")
+                tape = Tape(values)
+            else:
+                _read(tape, values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise TapeError(f"line {number}: {error}") from error
+    if tape is None:
+        raise TapeError("line 1: nothing there")
+    return tape
+
+
+def _read(tape: Tape, values: dict[str, Any]) -> None:
+    match values:
+        case {"out": event}:
+            tape.events.append(json.dumps(event, ensure_ascii=False))
+        case {"tokens": int(tokens), "after": int(after)}:
+            tape.tokens[after] = tokens
+        case {"in": "audio", "ms": ms, "data": data}:
+            tape.inputs.append((ms, base64.b64decode(data, validate=True)))
+        case {"in": "end"}:
+            tape.ended = True
+        case {"in": name, "ms": ms, **rest}:
+            tape.inputs.append((ms, _CONTROLS[name](**rest)))
+        case _:
+            raise TapeError(f"unknown line with {', '.join(values)}")
+
+
+def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:
+    """Give a session what is on a tape.
+
+    Args:
+        tape: what to give.
+        session: fresh, made as `tape.head` says, at `tape.pace`.
+        realtime: when it came then, instead of as fast as possible; events do not depend on it.
+    """
+    begin = time.perf_counter()
+    for milliseconds, piece in tape.inputs:
+        if realtime and (early := begin + milliseconds / 1000 - time.perf_counter()) > 0:
+            time.sleep(early)
+        if isinstance(piece, bytes):
+            session.receive(piece)
+        else:
+            session.control(piece)
+        yield from _steps(session)
+    if tape.ended:
+        session.receive_eof()
+        yield from _steps(session)
+
+
+def _steps(session: Session) -> Iterator[Event]:
+    while (events := session.step()) is not NEED_DATA:
+        yield from events

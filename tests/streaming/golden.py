@@ -1,0 +1,82 @@
+"""Golden recordings: sessions of the tiny model on real speech. `make golden` writes them anew.
+
+    python -m tests.streaming.golden
+
+They are read as text: events between the audio they came from, one line each.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from assistant import audio
+from assistant.model import Salmonn, load
+from assistant.presets import load_preset, shipped_config
+from streaming.build import build_session, session_of_tape, tape_head
+from streaming.config import Config, load_config
+from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.session import Session
+from streaming.tape import Recorder, Tape
+from streaming.work import NEED_DATA
+
+ROOT = Path(__file__).parents[2]
+INSTRUCTION = "Transcribe the speech."
+CHUNK = 3200
+"""Bytes that come at once: 100 ms."""
+
+
+def spoken(first_s: float, last_s: float) -> bytes:
+    samples = audio.load(ROOT / "demo" / "kitchen.flac")
+    return audio.to_pcm16(samples[round(16_000 * first_s) : round(16_000 * last_s)])
+
+
+SCENES: dict[str, tuple[dict[str, object], list[bytes | Control]]] = {
+    "typed": ({}, [spoken(0, 1), Ask("What was that?"), bytes(6400), Cancel()]),
+    "interrupted": ({}, [spoken(0.5, 4.5)]),
+    "by-hand": ({"detector": "manual"}, [spoken(1, 2), Commit(), spoken(2, 2.5), Commit()]),
+}
+"""Changes to endpointing, and what comes in."""
+
+
+@cache
+def tiny() -> Salmonn:
+    return load(load_preset(shipped_config(), "tiny")[1])
+
+
+def settings(changes: dict[str, object]) -> Config:
+    config = load_config(shipped_config(), "tiny")
+    endpointing = config.endpointing.model_copy(
+        update={"min_silence_frames": 12, "pause_frames": 6, **changes}
+    )
+    return Config(config.preset, config.model, endpointing, config.turns)
+
+
+def session_of(tape: Tape) -> Session:
+    return session_of_tape(tiny(), load_config(shipped_config(), "tiny"), tape)
+
+
+def record(name: str) -> str:
+    changes, script = SCENES[name]
+    config = settings(changes)
+    session = build_session(tiny(), config, INSTRUCTION)
+    lines: list[str] = []
+    recorder = Recorder(session, tape_head(config, INSTRUCTION), lines.append, lambda: 0.0)
+    for piece in script:
+        if not isinstance(piece, bytes):
+            recorder.control(piece)
+            continue
+        for at in range(0, len(piece), CHUNK):
+            recorder.receive(piece[at : at + CHUNK])
+            for _ in range(12):  # a slow machine: replies take longer than a chunk
+                recorder.step()
+    recorder.receive_eof()
+    while recorder.step() is not NEED_DATA:
+        pass
+    recorder.close()
+    return "".join(lines)
+
+
+if __name__ == "__main__":
+    folder = ROOT / "tests" / "golden"
+    folder.mkdir(exist_ok=True)
+    for name in SCENES:
+        (folder / f"{name}.jsonl").write_text(record(name))
