@@ -8,6 +8,12 @@ from assistant.config import AlignerConfig
 from assistant.qformer import QFormer
 
 
+def join(parts: list[Tensor]) -> Tensor:
+    """Features (n_i, width_i) side by side, (max n_i, sum of widths); shorter ones get zeros."""
+    longest = max(map(len, parts))
+    return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
+
+
 class Aligner(nn.Module):
     """What SALMONN trains, LoRA aside: LayerNorms, queries, Q-Former, projection."""
 
@@ -39,8 +45,7 @@ class Aligner(nn.Module):
         if self.ln_audio is not None:
             assert audio is not None
             parts.append(self.ln_audio(audio))
-        longest = max(map(len, parts))
-        return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
+        return join(parts)
 
     def windows(self, features: Tensor) -> Tensor:
         """Features (n, width) -> windows (m, window, width); a partial last one is dropped."""

@@ -10,7 +10,8 @@ from assistant.ear import Ear
 from assistant.errors import ComponentError, ConfigError
 from assistant.half import fast_half
 from assistant.llm import Llm, add_lora, load_base
-from assistant.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_whisper
+from assistant.tagger import SoundTagger
+from assistant.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_tagger, toy_whisper
 
 
 def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
@@ -55,6 +56,25 @@ def build_captions(config: ModelConfig, ear: Ear) -> CaptionDecoder:
     half = config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half()
     dtype = torch.bfloat16 if half else torch.float32
     return CaptionDecoder(weights, ear.silence(), dtype)
+
+
+def build_tagger(config: ModelConfig, ear: Ear) -> SoundTagger | None:
+    """The preset's sound tagger, if it has one.
+
+    Raises:
+        ComponentError: it is not available, or made for other encoders.
+    """
+    if config.sound_tagger is None:
+        return None
+    sources = config.sound_tagger.weights
+    seed = toy_seed(sources)
+    if seed is not None:
+        tagger = toy_tagger(seed, ear.feature_width)
+    else:
+        tagger = components.find_tagger(sources)
+    if tagger.norm.weight.numel() != 2 * ear.feature_width:
+        raise ComponentError(f"sound_tagger: {sources[0]} was made for other encoders")
+    return tagger.to(device_of(config))
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:

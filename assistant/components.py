@@ -21,6 +21,7 @@ import whisper as openai_whisper
 
 from assistant.beats import Beats, load_beats
 from assistant.errors import ComponentError
+from assistant.tagger import SoundTagger, load_tagger
 from assistant.weights import sha256
 from assistant.whisper import WhisperWeights, from_ctranslate2, load_whisper
 
@@ -117,6 +118,11 @@ def find_beats(sources: list[str]) -> Beats:
     return _first("audio encoder", sources, _beats_from)
 
 
+def find_tagger(sources: list[str]) -> SoundTagger:
+    """A sound tagger from the first source present; see `find_whisper`."""
+    return _first("sound tagger", sources, _tagger_from)
+
+
 def find_llm(sources: list[str]) -> Path | str:
     """A folder or hub name that transformers can load; see `find_whisper`."""
     return _first("llm", sources, _llm_from)
@@ -165,10 +171,24 @@ def _beats_from(source: str) -> Beats:
     kind, name = _split(source)
     match kind:
         case "shipped":
-            return load_beats(_existing(str(Path(__file__).with_name("weights") / name)))
+            return load_beats(_shipped(name))
         case "path":
             return load_beats(_existing(name))
     raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
+
+
+def _tagger_from(source: str) -> SoundTagger:
+    kind, name = _split(source)
+    match kind:
+        case "shipped":
+            return load_tagger(_shipped(name))
+        case "path":
+            return load_tagger(_existing(name))
+    raise ComponentError(f"sound tagger: unknown source {source!r}; give a path")
+
+
+def _shipped(name: str) -> Path:
+    return _existing(str(Path(__file__).with_name("weights") / name))
 
 
 def _llm_from(source: str) -> Path | str:

@@ -23,7 +23,8 @@ class PartConfig(Section):
 
     weights: list[str]
     """Sources, tried in order: `package:NAME` (a data package of the machine), `openai:NAME`
-    (downloaded by openai-whisper), `hub:OWNER/NAME`, `toy:SEED` (random, for tests), or a path."""
+    (downloaded by openai-whisper), `hub:OWNER/NAME`, `shipped:FILE` (came with the program),
+    `toy:SEED` (random, for tests), or a path."""
 
 
 class SpeechEncoderConfig(PartConfig):
@@ -198,6 +199,9 @@ class ModelConfig(Section):
     llm: LlmConfig
     prompt: PromptConfig = PromptConfig()
     generation: GenerationConfig = GenerationConfig()
+    sound_tagger: PartConfig | None = None
+    """Names sounds as they begin, for sound events; null: none."""
+
     checkpoint: str | None
     """Aligner and LoRA: a folder in our format, a published `.pth`, or null for random ones."""
 

@@ -15,6 +15,7 @@ from assistant.audio import Samples
 from assistant.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
+from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Window
 from assistant.model import Salmonn
 
@@ -82,6 +83,7 @@ class Conversation:
         captions: bool = False,
         ring_s: float = 30.0,
         silence_db: float = -65.0,
+        sound_events: bool = False,
     ) -> None:
         """Args:
         model: shared weights.
@@ -92,11 +94,18 @@ class Conversation:
         captions: read what is said, too.
         ring_s: seconds of what was heard that are kept.
         silence_db: see `Hearing`.
+        sound_events: name sounds as they begin.
+
+        Raises:
+            ConfigError: the preset has no `sound_tagger` to name them with.
         """
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
-        self._hearing = Hearing(model.ear, ring_s, silence_db)
+        if sound_events and model.tagger is None:
+            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
+        tagger = model.tagger if sound_events else None
+        self._hearing = Hearing(model.ear, ring_s, silence_db, tagger)
         self._cache = model.llm.cache()
         self._past: deque[Tensor] = deque()  # embeddings of the turns kept
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
@@ -124,6 +133,11 @@ class Conversation:
             return 0
         self._turn.take(windows)
         return len(self._turn.waiting)
+
+    def sounds(self) -> list[tuple[int, int, str, float]]:
+        """Sounds that began in what `hear` was given last: first sample, one past the last, name,
+        probability."""
+        return [(s.begin, s.end, s.name, round(s.probability, 3)) for s in self._hearing.sounds]
 
     def open(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assistant.aligner import Aligner
+from assistant.aligner import Aligner, join
 from assistant.attention import KeyValues
 from assistant.audio import (
     CLIP_SAMPLES,
@@ -274,13 +274,16 @@ class EarStream:
         self._encoded = 0  # end of the last encoded block
         self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
-        self._speech: list[Tensor] = []  # Whisper's features of the blocks just encoded
+        self.blocks: list[Tensor] = []
+        """Both encoders' features, joined, of each block that the last push or flush made final:
+        (n, feature width)."""
 
     @property
     def speech(self) -> Tensor:
-        """Whisper's own features of what the last push or flush made final, (n, own width)."""
+        """Whisper's own features of those blocks, (n, own width)."""
         width = self._ear.speech_encoder.own_width
-        return torch.cat([torch.zeros(0, width, device=self._ear.device), *self._speech])
+        none = torch.zeros(0, width, device=self._ear.device)
+        return torch.cat([none, *(block[:, :width] for block in self.blocks)])
 
     def fork(self) -> "EarStream":
         """An independent copy: what one hears the other does not."""
@@ -300,7 +303,7 @@ class EarStream:
         """
         self._samples = torch.cat([self._samples, samples])
         self._heard += len(samples)
-        self._speech = []
+        self.blocks = []
         block, ahead = self._ear.spans.block, self._ear.ahead
         done = []
         while self._heard >= self._encoded + block + ahead:
@@ -311,14 +314,14 @@ class EarStream:
     def flush(self) -> Tensor:
         """End the stream: the tokens of everything still pending, shape (m, LLM width)."""
         done = []
-        self._speech = []
+        self.blocks = []
         spans = self._ear.spans
         end = spans.whole(self._heard) if self._heard else 0
         while self._encoded < end:
             done.append(self._tokens(self._encode(min(self._encoded + spans.block, end))))
-        speech = self._speech
+        blocks = self.blocks
         self.reset()
-        self._speech = speech
+        self.blocks = blocks
         return self._joined(done)
 
     def _encode(self, end: int) -> Tensor:
@@ -333,7 +336,7 @@ class EarStream:
             speech, audio = self._recompute(first, last)
             keep = self._context_start(end)
         features = self._ear.aligner.fuse(speech, audio)
-        self._speech.append(speech[:, : self._ear.speech_encoder.own_width])
+        self.blocks.append(speech if audio is None else join([speech, audio]))
         self._encoded = end
         drop = max(0, min(keep, self._heard) - self._origin)
         self._samples, self._origin = self._samples[drop:], self._origin + drop

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.ear import Ear, EarStream
+from assistant.tagger import Onsets, SoundTagger
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +29,40 @@ class Window:
     """Whisper's features, shape (stride features, own width); captions are read from them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound that began."""
+
+    begin: int
+    """First sample of the block it began in."""
+
+    end: int
+    """One past the last sample of it."""
+
+    name: str
+    probability: float
+
+
 class Hearing:
     """One stream's ear with a memory: the windows of the last seconds.
 
     push(a) + push(b) gives the windows of push(a + b).
     """
 
-    def __init__(self, ear: Ear, keep_s: float = 30.0, silence_db: float = -65.0) -> None:
+    def __init__(
+        self,
+        ear: Ear,
+        keep_s: float = 30.0,
+        silence_db: float = -65.0,
+        tagger: SoundTagger | None = None,
+    ) -> None:
         """Args:
         ear: shared weights.
         keep_s: seconds of windows that are kept.
         silence_db: a block is silent when all 20 ms of it are quieter, in dB under full scale.
+        tagger: shared weights; names the sounds in every block.
         """
+        self._tagger, self._onsets = tagger, Onsets()
         self._ear = ear
         self._keep = round(keep_s * SAMPLE_RATE)
         self._silence = 10 ** (silence_db / 20)
@@ -51,6 +74,9 @@ class Hearing:
         self._given = 0  # stream index up to which the run was given samples
         self.windows: deque[Window] = deque()
         """The last seconds, oldest first; gaps are silence."""
+
+        self.sounds: list[Sound] = []
+        """Those that began in the blocks the last push completed."""
 
     @property
     def heard(self) -> int:
@@ -68,14 +94,17 @@ class Hearing:
             Windows that became final.
         """
         self._samples = torch.cat([self._samples, samples])
+        self.sounds = []
         found: list[Window] = []
         while len(self._samples) >= self._block + self._ahead:
             if self._is_silent(self._samples[: self._block]):
                 self._run = None
+                self._onsets.push({})
             else:
                 run, given = self._current()
                 ready = self._samples[given - self._begun : self._block + self._ahead]
                 found += self._cut(run.push(ready), run.speech)
+                self._tell(run.blocks)
                 self._run, self._given = run, self._begun + self._block + self._ahead
             self._samples = self._samples[self._block :]
             self._begun += self._block
@@ -98,6 +127,14 @@ class Hearing:
         rest = twin.flush(), twin.speech
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
+
+    def _tell(self, blocks: list[Tensor]) -> None:
+        """Name the sounds that begin in the open block, which has just been encoded."""
+        if self._tagger is None:
+            return
+        (features,) = blocks
+        for name, probability in self._onsets.push(self._tagger.probabilities(features)):
+            self.sounds.append(Sound(self._begun, self._begun + self._block, name, probability))
 
     def _current(self) -> tuple[EarStream, int]:
         """The encoders that hear the open block, and the sample they go on from."""

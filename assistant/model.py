@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE, Samples, check
-from assistant.build import build_captions, build_ear, build_llm, device_of
+from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.captions import CaptionDecoder, believable
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
@@ -18,6 +18,7 @@ from assistant.errors import CheckpointError
 from assistant.half import fast_half, halve_linears
 from assistant.llm import Llm, choose_engine, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
+from assistant.tagger import SoundTagger
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Salmonn:
     prompt: Prompt
     leftover: list[str]
     """Keys of the checkpoint that found no place."""
+
+    tagger: SoundTagger | None = None
+    """Names sounds, where the preset has one."""
 
     @cached_property
     def captions(self) -> CaptionDecoder:
@@ -115,7 +119,8 @@ def load(config: ModelConfig) -> Salmonn:
     ear.requires_grad_(False).to(device_of(config))
     if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
         halve_linears(ear)
-    return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover)
+    tagger = build_tagger(config, ear)
+    return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover, tagger)
 
 
 def checkpoint_path(source: str) -> Path:

@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from whisper.model import ModelDimensions, Whisper
 
 from assistant.beats import Beats, BeatsConfig
+from assistant.tagger import SoundTagger
 from assistant.whisper import SpeechEncoder, WhisperWeights
 
 TOY_WIDTH = 32
@@ -55,6 +56,14 @@ def toy_beats(seed: int) -> Beats:
         deep_norm=True,
     )
     return Beats(config).eval().requires_grad_(False)
+
+
+def toy_tagger(seed: int, width: int) -> SoundTagger:
+    """A tagger of three classes of sound."""
+    torch.manual_seed(seed)
+    tagger = SoundTagger(["hum", "hiss", "knock"], width)
+    tagger.head.weight.data *= 20  # far from undecided
+    return tagger.eval().requires_grad_(False)
 
 
 def toy_llm(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:

@@ -39,6 +39,7 @@ def build_session(
         captions=turns.captions,
         ring_s=turns.ring_s,
         silence_db=turns.silence_db,
+        sound_events=turns.sound_events,
     )
     return Session(
         InputDecoder(input_format or InputFormat()),

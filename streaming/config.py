@@ -26,6 +26,9 @@ class TurnsConfig(Section):
     captions: bool = False
     """Say what is being said, with Whisper's decoder."""
 
+    sound_events: bool = False
+    """Name sounds as they begin; the preset needs a `sound_tagger`."""
+
     turns_kept: int = Field(default=0, ge=0)
     """Past turns that stay in the LLM's context."""
 

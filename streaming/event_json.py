@@ -11,6 +11,7 @@ from streaming.events import (
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
+    SoundStarted,
     SpeechEnded,
     SpeechStarted,
 )
@@ -23,6 +24,7 @@ _NAMES: dict[type[Event], str] = {
     ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
     ReplyEnded: "reply.ended",
+    SoundStarted: "sound.started",
     Refused: "refused",
 }
 

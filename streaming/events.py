@@ -78,6 +78,20 @@ class ReplyEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundStarted:
+    """A sound that is not speech began."""
+
+    at: int
+    """First sample of the block it was heard in."""
+
+    until: int
+    """One past the last sample of it."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A control could not be followed; nothing was changed."""
 
@@ -92,5 +106,6 @@ Event = (
     | ReplyStarted
     | ReplyDelta
     | ReplyEnded
+    | SoundStarted
     | Refused
 )

@@ -19,6 +19,9 @@ class Listener(Protocol):
     def hear(self, samples: NDArray[np.float32]) -> int:
         """Take samples of the stream; windows of the open turn that wait to be prefilled."""
 
+    def sounds(self) -> list[tuple[int, int, str, float]]:
+        """Sounds that began in what `hear` was given last: from, until, name, probability."""
+
     def open(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> int:

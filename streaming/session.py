@@ -26,6 +26,7 @@ from streaming.events import (
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
+    SoundStarted,
     SpeechEnded,
     SpeechStarted,
 )
@@ -185,10 +186,12 @@ class Session:
         self.heard = frame.at + FRAME_SAMPLES
         if self._listener.hear(frame.samples()):
             self._jobs.append((Work.PREFILL, self._prefill))
+        events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
         if self._endpointer is None:
             self._hold_turn(frame.at)
-            return []
-        return self._change(self._endpointer.push(frame)) + self._barge_in(self._endpointer)
+            return events
+        events += self._change(self._endpointer.push(frame))
+        return events + self._barge_in(self._endpointer)
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""

@@ -15,6 +15,7 @@ from streaming.events import (
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
+    SoundStarted,
     SpeechEnded,
     SpeechStarted,
 )
@@ -71,6 +72,11 @@ class Screen:
                 self._replies += 1
                 self._ended = event
                 out.print("" if reason == "complete" else f" [yellow]({reason})[/]")
+            case SoundStarted(at, until, name):
+                out.print(
+                    f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  [cyan]{escape(name)}[/]"
+                    f" [dim](heard until {until / SAMPLE_RATE:.2f} s)[/]"
+                )
             case Refused(why):
                 out.print(f"           refused: {why}", style="yellow", markup=False)
             case Latency():

@@ -11,8 +11,10 @@ from assistant.build import build_aligner, build_ear, build_llm
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
 from assistant.prompt import Prompt
+from assistant.tagger import save_tagger
 from assistant.training.config import StageConfig
 from assistant.training.ctc import CtcStage
+from assistant.training.events import EventStage
 from assistant.training.features import STORE, FeatureStore
 from assistant.training.loop import Corpus, Lead, Stage, train, trainable
 from assistant.training.read import ReadStage, halve_layers
@@ -34,7 +36,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
 
     Returns:
         The run's folder; `state.pt` in it holds the trained tensors, and after `tag`
-        `beats.safetensors` the encoder alone.
+        `beats.safetensors` the encoder alone, after `events` `tagger.safetensors` the tagger.
 
     Raises:
         ConfigError: features are missing.
@@ -57,6 +59,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     train(stage, corpus, watch, config, runs / name, _lead(model, config, kept))
     if isinstance(stage, TagStage):
         save_beats(stage.beats, runs / name / "beats.safetensors")
+    if isinstance(stage, EventStage):
+        save_tagger(stage.tagger, runs / name / "tagger.safetensors")
     return runs / name
 
 
@@ -75,6 +79,9 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         block = model.encoding.block_windows * model.aligner.stride_features
         return TagStage(Beats(config.beats), texts, block)
     ear = build_ear(model)
+    if config.stage == "events":
+        block = model.encoding.block_windows * model.aligner.stride_features
+        return EventStage(texts, ear.feature_width, block)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
     earlier: dict[str, Tensor] = {}

@@ -66,6 +66,9 @@ class Echo:
         self.samples += len(samples)
         return self.waiting if self.is_open and self.ahead is None else 0
 
+    def sounds(self) -> list[tuple[int, int, str, float]]:
+        return []
+
     def open(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> int:

@@ -164,7 +164,9 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
         manifest.read(path)
 
 
-@pytest.mark.parametrize("name", ["nano-0-beats", "nano-1-ctc", "nano-2-read", "nano-3-activate"])
+@pytest.mark.parametrize(
+    "name", ["nano-0-beats", "nano-1-ctc", "nano-2-read", "nano-3-activate", "nano-4-events"]
+)
 def test_shipped_stages_are_valid(name: str) -> None:
     folder = Path(__file__).parents[3] / "assistant" / "training"
     assert load_stage(folder / f"{name}.yaml").preset == "nano-next"
