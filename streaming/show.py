@@ -20,14 +20,14 @@ from streaming.events import (
     SpeechStarted,
 )
 from streaming.frames import SAMPLE_RATE
-from streaming.replay import Latency
+from streaming.ledger import Latency
 
 
 def line(event: Event | Latency) -> str:
     """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
     if not isinstance(event, Latency):
         return to_json(event)
-    values = {k: round(v, 2) for k, v in asdict(event).items()}
+    values = {k: round(v, 3) for k, v in asdict(event).items()}
     values["compute_ms"] = round(event.compute_ms, 2)
     return json.dumps({"type": "reply.latency", **values})
 
@@ -39,8 +39,6 @@ class Screen:
         self._console = console
         self._replies = 0
         self._replying = False
-        self._started: ReplyStarted | None = None
-        self._ended: ReplyEnded | None = None
 
     def show(self, event: Event | Latency) -> None:
         """Print one event."""
@@ -61,7 +59,7 @@ class Screen:
                         f"           [italic]{escape(settled)}[/] [dim]{escape(tentative)}[/]"
                     )
             case ReplyStarted():
-                self._started, self._replying = event, False
+                self._replying = False
             case ReplyDelta(text):
                 if not self._replying:
                     out.print("           [bold]→[/] ", end="")
@@ -70,7 +68,6 @@ class Screen:
                 out.file.flush()
             case ReplyEnded(reason=reason):
                 self._replies += 1
-                self._ended = event
                 out.print("" if reason == "complete" else f" [yellow]({reason})[/]")
             case SoundStarted(at, until, name):
                 out.print(
@@ -83,11 +80,8 @@ class Screen:
                 self._show_latency(event)
 
     def _show_latency(self, latency: Latency) -> None:
-        started, ended = self._started, self._ended
-        assert started is not None
-        assert ended is not None
         rows = [
-            f"windows       {started.prefilled_before_end} of {started.windows} in the KV cache "
+            f"windows       {latency.prefilled_before_end} of {latency.windows} in the KV cache "
             "before speech ended",
             f"first text    {latency.compute_ms:.0f} ms after the endpoint: "
             f"encode {latency.encode_ms:.0f}, prefill {latency.prefill_ms:.0f}, "
@@ -96,7 +90,8 @@ class Screen:
             f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
             f"hidden        {latency.listening_ms:.0f} ms of listening behind the speech, "
             f"{latency.secret_ms:.0f} ms of work on the reply behind the wait",
-            f"speed         {latency.tokens_per_s:.0f} tokens/s",
+            f"speed         {latency.tokens_per_s:.0f} tokens/s; the ear takes "
+            f"{100 * latency.ear_rtf:.0f} % of real time",
         ]
         for row in rows:
             self._console.print(f"           {row}", style="dim", highlight=False)

@@ -11,7 +11,8 @@ from streaming.events import (
     SpeechStarted,
 )
 from streaming.frames import FRAME_SAMPLES
-from streaming.replay import Latency, Stopwatch, replay
+from streaming.ledger import Latency, Stopwatch
+from streaming.replay import replay
 from streaming.work import Work
 from tests.streaming.fakes import converse, pcm, session
 
@@ -65,6 +66,9 @@ def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     assert latency.first_token_ms == pytest.approx(100)
     assert latency.compute_ms == pytest.approx(170)
     assert latency.tokens_per_s == pytest.approx(20)
+    assert (latency.windows, latency.prefilled_before_end) == (3, 2)
+    assert (latency.speech_end, latency.decided_at) == (5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)
+    assert latency.ear_rtf == pytest.approx(0.012 / 0.3)
 
 
 @pytest.mark.parametrize(("secret_ms", "backlog_ms"), [(140, 0), (141, 1), (200, 60)])
