@@ -96,6 +96,9 @@ class CaptionDecoder:
             raise ValueError("these Whisper weights have no decoder")
         self._heads = weights.dims.n_text_head
         self._context = weights.dims.n_text_ctx
+        self.width = silence.shape[1]
+        """Of the features it reads."""
+
         self._dtype = dtype
         state = {k: v.to(dtype) for k, v in weights.state.items() if k.startswith("decoder.")}
         self._embedding = state["decoder.token_embedding.weight"]

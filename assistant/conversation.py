@@ -139,6 +139,27 @@ class Conversation:
         probability."""
         return [(s.begin, s.end, s.name, round(s.probability, 3)) for s in self._hearing.sounds]
 
+    def configure(
+        self,
+        instruction: str | None = None,
+        max_new_tokens: int | None = None,
+        captions: bool | None = None,
+    ) -> None:
+        """Other settings for the turns to come; None leaves one as it is.
+
+        Raises:
+            ComponentError: captions are wished, and the preset's Whisper has no decoder.
+        """
+        if instruction is not None:
+            self._instruction = instruction
+        if max_new_tokens is not None:
+            self._generation = self._generation.model_copy(
+                update={"max_new_tokens": max_new_tokens}
+            )
+        if captions is not None:
+            self._shown = captions
+            self._captions = self._model.captions if captions or self._two_ears else None
+
     def open(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> int:

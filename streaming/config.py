@@ -29,6 +29,9 @@ class TurnsConfig(Section):
     sound_events: bool = False
     """Name sounds as they begin; the preset needs a `sound_tagger`."""
 
+    auto_reply: bool = True
+    """Answer at every endpoint; otherwise when the client commits the turn."""
+
     turns_kept: int = Field(default=0, ge=0)
     """Past turns that stay in the LLM's context."""
 

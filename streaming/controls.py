@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from streaming.config import EndpointingConfig, TurnsConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -19,5 +21,31 @@ class Cancel:
 class Commit:
     """What was said is all: answer it now."""
 
+    instruction: str | None = None
+    """What to do with it, for this turn; None: what the session does."""
 
-Control = Ask | Cancel | Commit
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """What was said and not answered is not to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Other settings from here on; None leaves one as it is."""
+
+    instruction: str | None = None
+    """What is asked about every turn that begins after it."""
+
+    max_new_tokens: int | None = None
+    """Of a reply."""
+
+    turns: TurnsConfig | None = None
+    """Its `ring_s`, `silence_db`, `sound_events` and `turns_kept` are settled when a session is
+    made."""
+
+    endpointing: EndpointingConfig | None = None
+    """An utterance that goes on is ended by it."""
+
+
+Control = Ask | Cancel | Commit | Clear | Configure

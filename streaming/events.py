@@ -45,7 +45,7 @@ class Caption:
     """What follows it for now; the next caption replaces it."""
 
     last: bool
-    """No more of this turn will come."""
+    """No more of this utterance will come."""
 
 
 @dataclass(frozen=True, slots=True)

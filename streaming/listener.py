@@ -45,6 +45,11 @@ class Listener(Protocol):
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
         """Text of the turn that came to be settled, and what follows it for now."""
 
+    def configure(
+        self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
+    ) -> None:
+        """Other settings for the turns to come; None leaves one as it is."""
+
     def close(self, said: int | None = None) -> None:
         """The turn is over; of an interrupted reply `said` tokens were given out."""
 

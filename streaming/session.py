@@ -16,8 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
-from streaming.config import TurnsConfig
-from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -33,7 +33,7 @@ from streaming.events import (
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
-from streaming.vad import Change, SpeechPaused, SpeechResumed
+from streaming.vad import Change, SpeechPaused, SpeechResumed, choose_endpointer
 from streaming.work import NEED_DATA, NeedData, Urgency, Work
 
 Pace = Callable[[int], int]
@@ -55,6 +55,7 @@ class Session:
         listener: Listener,
         turns: TurnsConfig,
         *,
+        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None] = choose_endpointer,
         pace: Pace | None = None,
     ) -> None:
         """Args:
@@ -62,16 +63,20 @@ class Session:
         endpointer: finds utterances; None: turns end when the client commits them.
         listener: hears and answers; owned by this session.
         turns: what belongs to a turn.
+        make_endpointer: makes another one, when other settings are wished.
         pace: None: tokens come as fast as the model makes them, when nothing more urgent waits
             (live). Otherwise the reply is paced by the input, so that a whole run, interruptions
             included, is a function of it alone (replay).
         """
         self._decoder, self._endpointer = decoder, endpointer
         self._listener, self._turns = listener, turns
-        self._pace = pace
+        self._make_endpointer, self._pace = make_endpointer, pace
         self._inbox: deque[Frame | Control] = deque()
         self._jobs: deque[tuple[Work, Callable[[], list[Event]]]] = deque()
         self._eof = False
+        self._committed = False  # the utterance that ends now is answered in any case
+        self._waits = False  # the open turn is over, and its answer not asked for
+        self._spoken_from: int | None = None  # first sample of the open turn's first utterance
         self._begun = 0  # the open turn is about what was heard from this sample on
         self._open = False  # the listener has an open turn
         self._started: int | None = None  # first sample of the utterance that goes on
@@ -179,8 +184,12 @@ class Session:
                 return self._typed(text)
             case Cancel():
                 return self._cancel()
-            case Commit():
-                return self._commit()
+            case Commit(instruction):
+                return self._commit(instruction)
+            case Clear():
+                return self._clear()
+            case Configure():
+                return self._configure(piece)
 
     def _look(self, frame: Frame) -> list[Event]:
         self.heard = frame.at + FRAME_SAMPLES
@@ -217,19 +226,40 @@ class Session:
         self._turn_to_speaker()
         return events
 
-    def _commit(self) -> list[Event]:
-        if self._endpointer is not None:
-            if self._started is None:
-                return [Refused("there is nothing to commit: nobody speaks")]
-            events = self._stop("cancelled") if self._public else []
-            self._turn_to_speaker()
-            return events + self._end_utterance()
+    def _commit(self, instruction: str | None) -> list[Event]:
         events = self._stop("cancelled") if self._public else []
-        if not self._open:
-            if self.heard <= self._answered:
-                return [*events, Refused("there is nothing to commit: no audio came")]
+        self._turn_to_speaker()
+        if not self._open and self._endpointer is None and self.heard > self._answered:
             self._hold_turn(self.heard)
+        if not self._open:
+            return [*events, Refused("there is nothing to commit: nothing was said")]
+        if instruction is not None:
+            since, spoken_from = self._begun, self._spoken_from
+            self._leave(said=None)
+            self._begin(since, instruction, spoken_from)
+        if self._started is not None:
+            self._committed = True
+            return events + self._end_utterance()
         self._reply_at_once()
+        return events
+
+    def _clear(self) -> list[Event]:
+        if self._open and not self._public:
+            self._leave(said=None)
+            self._answered = self.heard
+            self._turn_to_speaker()
+        return []
+
+    def _configure(self, wanted: Configure) -> list[Event]:
+        events: list[Event] = []
+        captions = None if wanted.turns is None else wanted.turns.captions
+        self._listener.configure(wanted.instruction, wanted.max_new_tokens, captions)
+        if wanted.turns is not None:
+            self._turns = wanted.turns
+        if wanted.endpointing is not None:
+            if self._started is not None:
+                events = self._end_utterance()
+            self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
 
     def _drop_turn(self) -> list[Event]:
@@ -241,12 +271,13 @@ class Session:
         return []
 
     def _reply_at_once(self) -> None:
+        if not self._waits:  # otherwise it was paused at its endpoint
+            self._jobs.append((Work.ENCODE, self._pause))
         self._jobs += [
-            (Work.ENCODE, self._pause),
             (Work.PREFILL, self._ask),
             (Work.DECODE, partial(self._publish, self.heard)),
         ]
-        self._ending = True
+        self._ending, self._waits = True, False
 
     # --- hearing
 
@@ -263,6 +294,9 @@ class Session:
                     self._started, self._silent = at, False
                     if not self._open:
                         self._begin(self._since(at), spoken_from=at)
+                    elif self._waits:
+                        self._waits = False
+                        self._resume()
                 case SpeechPaused():
                     self._silent = True
                     if self._turn_goes_on():
@@ -274,16 +308,25 @@ class Session:
                 case SpeechEnded(at):
                     events.append(change)
                     if self._turn_goes_on():
-                        self._ending = True
-                        self._jobs.append((Work.PREFILL, self._ask))
-                        self._jobs.append((Work.DECODE, partial(self._publish, at)))
+                        self._end_turn(at)
                     self._started = None
         return events
+
+    def _end_turn(self, speech_end: int) -> None:
+        """The utterance is over: answer, or wait until that is asked for."""
+        if self._turns.auto_reply or self._committed:
+            self._ending, self._committed = True, False
+            self._jobs.append((Work.PREFILL, self._ask))
+            self._jobs.append((Work.DECODE, partial(self._publish, speech_end)))
+        else:
+            self._waits = True
+            if self._turns.captions:
+                self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
     def _guess(self) -> None:
         """The utterance may be over."""
         self._jobs.append((Work.ENCODE, self._pause))
-        if self._turns.speculate:
+        if self._turns.speculate and self._turns.auto_reply:
             self._jobs.append((Work.PREFILL, self._ask))
 
     def _turn_goes_on(self) -> bool:
@@ -297,7 +340,8 @@ class Session:
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> None:
-        self._open, self._windows, self._said, self._begun = True, None, 0, since
+        self._open, self._windows, self._said = True, None, 0
+        self._begun, self._spoken_from = since, spoken_from
         self._prefilled.clear()
         if self._listener.open(since, instruction, spoken_from):
             self._jobs.append((Work.PREFILL, self._prefill))
@@ -377,7 +421,7 @@ class Session:
     def _leave(self, said: int | None) -> None:
         """Close the turn, with what was still to be done for it."""
         self._listener.close(said)
-        self._open = self._public = self._ending = False
+        self._open = self._public = self._ending = self._waits = False
         self._windows = None
         self._jobs.clear()
         self._secret.clear()

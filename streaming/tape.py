@@ -21,15 +21,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
 from streaming.event_json import to_json
 from streaming.events import Event
 from streaming.session import Session
 from streaming.work import NEED_DATA, NeedData
 
 VERSION = 1
-_CONTROLS: dict[str, type[Control]] = {"ask": Ask, "cancel": Cancel, "commit": Commit}
+_CONTROLS: dict[str, TypeAdapter[Control]] = {
+    "ask": TypeAdapter(Ask),
+    "cancel": TypeAdapter(Cancel),
+    "commit": TypeAdapter(Commit),
+    "clear": TypeAdapter(Clear),
+    "configure": TypeAdapter(Configure),
+}
 
 
 class TapeError(ValueError):
@@ -63,8 +70,8 @@ class Recorder:
 
     def control(self, control: Control) -> None:
         """See `Session.control`."""
-        name = next(name for name, kind in _CONTROLS.items() if isinstance(control, kind))
-        self._came(name, **({"text": control.text} if isinstance(control, Ask) else {}))
+        name = type(control).__name__.lower()
+        self._came(name, **_CONTROLS[name].dump_python(control, mode="json", exclude_none=True))
         self._session.control(control)
 
     def receive_eof(self) -> None:
@@ -93,7 +100,7 @@ class Recorder:
             self._line({"tokens": given, "after": self._after})
         self._after, self._released = self._session.taken, self._session.released
 
-    def _came(self, what: str, **more: str) -> None:
+    def _came(self, what: str, **more: Any) -> None:
         self._line({"in": what, "ms": round(self._now(), 1), **more})
 
     def _line(self, values: dict[str, Any]) -> None:
@@ -185,7 +192,7 @@ def _read(tape: Tape, values: dict[str, Any]) -> None:
         case {"in": "end"}:
             tape.ended = True
         case {"in": name, "ms": ms, **rest}:
-            tape.inputs.append((ms, _CONTROLS[name](**rest)))
+            tape.inputs.append((ms, _CONTROLS[name].validate_python(rest)))
         case _:
             raise TapeError(f"unknown line with {', '.join(values)}")
 

@@ -9,13 +9,14 @@ from pydantic import Field, PositiveInt
 from rich.progress import track
 
 from assistant import components
-from assistant.build import build_ear, build_llm
+from assistant.build import build_llm
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_yaml, shipped_config, validate
 from assistant.training import manifest, questions, scenes, synth, texts
 from assistant.training.derive import adults, genders, keywords, replies, stories
 from assistant.training.features import TRANSCRIPTS, extract, refer, unique
+from assistant.training.manifest import Row
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.pseudo import pseudo_label
 from assistant.training.recordings import Maker, write_corpus
@@ -123,9 +124,7 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         steps = extract(model, source, folder / corpus.name, workers, encoded)
         _show(steps, f"hearing {corpus.name}", total)
         if corpus.transcribe and not (folder / corpus.name / TRANSCRIPTS).exists():
-            ear = build_ear(model)
-            weights = components.find_whisper(model.speech_encoder.weights)
-            steps = transcribe(weights, ear.silence(), folder / corpus.name, corpus.transcribe)
+            steps = transcribe(model, folder / corpus.name, corpus.transcribe, workers)
             _show(steps, f"transcribing {corpus.name}", min(total, corpus.transcribe))
 
 
@@ -221,7 +220,7 @@ def _replies(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     """To open questions the LLM's own; where nobody can know, that."""
     intent, facts = texts.intents(data / "text"), questions.facts()
     rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
-    asked = [row for row in rows if intent.get(row.text) in facts["open_intents"]]
+    asked = _some([r for r in rows if intent.get(r.text) in facts["open_intents"]], corpus.count)
     llm = build_llm(load_preset(shipped_config(), "nano")[1])
     llm.model.bfloat16()
     found = list(track(replies(llm, asked), f"answering {corpus.name}", len(asked)))
@@ -235,11 +234,16 @@ def _replies(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
 
 def _stories(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     rows = [r for r in manifest.read(_sources(corpus, source)[0]) if r.task == "audiocaption"]
-    some = rows[:: max(1, len(rows) // corpus.count)][: corpus.count]
+    some = _some(rows, corpus.count)
     llm = build_llm(load_preset(shipped_config(), "nano")[1])
     llm.model.bfloat16()
     told = list(track(stories(llm, some), f"telling {corpus.name}", len(some)))
     manifest.write(source, told)
+
+
+def _some(rows: list[Row], count: int) -> list[Row]:
+    """So many of them, evenly."""
+    return rows[:: max(1, len(rows) // count)][:count]
 
 
 def _details(corpus: Corpus, data: Path, source: Path, workers: int) -> None:

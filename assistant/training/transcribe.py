@@ -1,62 +1,64 @@
 """What Whisper's own decoder reads from stored features, for training with a second ear.
 
-The decoder is openai-whisper's; positions that were not heard hold the features of silence, as in
-`assistant.captions`, so what training sees is what a stream will bring.
+It reads as captions are read, so what training sees is what a stream will bring.
 """
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-import whisper
-from torch import Tensor
 
+from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.build import build_captions, build_ear
+from assistant.captions import CaptionDecoder, believable
+from assistant.config import ModelConfig
 from assistant.training.features import TRANSCRIPTS, FeatureStore
-from assistant.whisper import WhisperWeights
 
-BATCH = 16
-LONGEST = 224
-"""Tokens of a transcript at most: half of the decoder's context."""
+_decoder: CaptionDecoder | None = None
+_store: FeatureStore | None = None
 
 
-def transcribe(weights: WhisperWeights, silence: Tensor, folder: Path, most: int) -> Iterator[int]:
-    """Write greedy transcripts of stretches of a store, yielding how many are done.
+def _start(config: ModelConfig, folder: Path) -> None:
+    global _decoder, _store  # one per worker process
+    torch.set_num_threads(1)
+    _decoder = build_captions(config, build_ear(config))
+    _store = FeatureStore(folder)
+
+
+def _read(place: int) -> str:
+    assert _decoder is not None
+    assert _store is not None
+    return read(_decoder, _store.stretch(place))
+
+
+def transcribe(config: ModelConfig, folder: Path, most: int, workers: int) -> Iterator[int]:
+    """Write transcripts of stretches of a store, yielding how many are done.
 
     Args:
-        weights: with the decoder's.
-        silence: features of silence at every position, shape (1500, own width).
+        config: the preset whose Whisper reads.
         folder: of the store; `transcripts.json` is written when all are done.
         most: stretches read at most, at random; the others have no transcript.
+        workers: processes.
     """
-    store = FeatureStore(folder)
-    model = whisper.Whisper(weights.dims).eval()
-    model.load_state_dict({k: v.float() for k, v in weights.state.items()}, strict=False)
-    options = whisper.DecodingOptions(
-        language="en", without_timestamps=True, fp16=False, sample_len=LONGEST
-    )
-    chosen = np.random.default_rng(0).permutation(store.stretches)[:most].tolist()
-    order = sorted(chosen, key=store.stretch_length)
-    texts = [""] * store.stretches
-    for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
-        heard = torch.stack([_placed(store.stretch(place), silence) for place in places])
-        with torch.autocast("cpu", torch.bfloat16):
-            results = whisper.decode(model, heard, options)
-        for place, found in zip(places, results, strict=True):
-            texts[place] = _believed(found)
-        yield start + len(places)
+    stretches = FeatureStore(folder).stretches
+    chosen = np.random.default_rng(0).permutation(stretches)[:most].tolist()
+    texts = [""] * stretches
+    with ProcessPoolExecutor(workers, initializer=_start, initargs=(config, folder)) as pool:
+        for done, (place, text) in enumerate(
+            zip(chosen, pool.map(_read, chosen, chunksize=8), strict=True), 1
+        ):
+            texts[place] = text
+            yield done
     (folder / TRANSCRIPTS).write_text(json.dumps(texts) + "\n")
 
 
-def _placed(features: Tensor, silence: Tensor) -> Tensor:
-    own = features[: len(silence), : silence.shape[1]]
-    return torch.cat([own, silence[len(own) :]])
-
-
-def _believed(found: whisper.DecodingResult) -> str:
-    """Its text, unless Whisper's own rule says that nobody speaks."""
-    unsure = found.avg_logprob < -1.0 and found.no_speech_prob > 0.6
-    looped = found.compression_ratio > 2.4
-    return "" if unsure or looped else str(found.text).strip()
+@torch.inference_mode()
+def read(decoder: CaptionDecoder, features: torch.Tensor) -> str:
+    """The transcript of a stretch from its stored features (n, width); empty if nobody speaks."""
+    slots = decoder.start()
+    decoder.hear(slots, features[:, : decoder.width], 0)
+    found = decoder.read(slots, len(features) * FEATURE_SAMPLES / SAMPLE_RATE)
+    return decoder.text(found.tokens).strip() if believable(found) else ""

@@ -113,6 +113,11 @@ class Echo:
         assert self.is_open
         return ("all", "") if last else (f"{self.cached} ", "?")
 
+    def configure(
+        self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
+    ) -> None:
+        self.diary.append(f"configured {instruction}")
+
     def close(self, said: int | None = None) -> None:
         assert self.is_open
         self.is_open = False
@@ -131,6 +136,7 @@ def session(
         None if by_hand else Endpointer(lambda: loudness, config),
         listener or Echo(),
         turns,
+        make_endpointer=lambda changed: Endpointer(lambda: loudness, changed),
         pace=pace,
     )
 

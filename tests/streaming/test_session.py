@@ -283,7 +283,7 @@ def test_a_commit_ends_the_utterance_at_once() -> None:
     assert ends == [SpeechEnded(7 * FRAME_SAMPLES, 8 * FRAME_SAMPLES)]
     assert text(events) == "I heard 2 windows"
     assert converse(session(), [pcm("." * 9), Commit()]) == [
-        Refused("there is nothing to commit: nobody speaks")
+        Refused("there is nothing to commit: nothing was said")
     ]
 
 
@@ -299,7 +299,7 @@ def test_by_hand_a_turn_is_all_since_the_last_one_and_ends_when_it_is_committed(
 
 def test_by_hand_nothing_is_committed_twice() -> None:
     talk = session(by_hand=True)
-    why = "there is nothing to commit: no audio came"
+    why = "there is nothing to commit: nothing was said"
     assert converse(talk, [Commit(), pcm("SSSS"), Commit(), Commit()])[-2:] == [
         ReplyEnded(1, "cancelled"), Refused(why),
     ]  # fmt: skip

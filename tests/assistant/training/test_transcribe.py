@@ -1,17 +1,19 @@
 """A second ear in training: Whisper's decoder reads the stored features."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-import whisper
 
-from assistant.build import build_aligner, build_ear, build_llm
+from assistant.build import build_aligner, build_captions, build_ear, build_llm
 from assistant.captions import CaptionDecoder
 from assistant.config import ModelConfig
 from assistant.prompt import Prompt
-from assistant.tiny import TOY_WIDTH, toy_decoder
+from assistant.tiny import TOY_WIDTH
 from assistant.training import manifest, transcribe
 from assistant.training.features import STORE, TRANSCRIPTS, FeatureStore
 from assistant.training.manifest import Row
@@ -29,49 +31,30 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_stretch_is_read_as_captions_read_it(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transcribe, "LONGEST", 9)
-    monkeypatch.setattr(transcribe, "_believed", lambda found: found.text)
-    weights = toy_decoder(1)
-    silence = torch.randn(1500, TOY_WIDTH, generator=torch.Generator().manual_seed(1)) * 0.1
-    assert FeatureStore(store).rows[0].heard == ""
-    assert list(transcribe.transcribe(weights, silence, store, most=2)) == [2]
-    rows = FeatureStore(store).rows
-    assert rows[1].heard == rows[2].heard != ""
-    decoder = CaptionDecoder(weights, silence)
-    features = FeatureStore(store).features(0)[:, :TOY_WIDTH]
-    slots = decoder.start()
-    decoder.hear(slots, features, 0)
-    text = decoder.text(decoder.read(slots, seconds=0.125).tokens)
-    assert rows[0].heard == text.strip()
-    assert (store / TRANSCRIPTS).exists()
-
-
 def test_some_are_read_and_the_others_have_no_transcript(
-    store: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tiny_config: ModelConfig
 ) -> None:
-    monkeypatch.setattr(transcribe, "LONGEST", 9)
-    monkeypatch.setattr(transcribe, "_believed", lambda found: found.text)
-    silence = torch.randn(1500, TOY_WIDTH, generator=torch.Generator().manual_seed(1)) * 0.1
-    assert list(transcribe.transcribe(toy_decoder(1), silence, store, most=1)) == [1]
-    rows = FeatureStore(store).rows
-    assert (rows[0].heard == "") is not (rows[1].heard == "")
+    assert FeatureStore(store).rows[0].heard == ""
+    assert list(transcribe.transcribe(tiny_config, store, most=1, workers=1)) == [1]
+    texts = json.loads((store / TRANSCRIPTS).read_text())
+    assert [type(text) for text in texts] == [str, str]
+    (store / TRANSCRIPTS).write_text(json.dumps(["first", "second"]))
+    assert [row.heard for row in FeatureStore(store).rows] == ["first", "second", "second"]
 
 
-@pytest.mark.parametrize(
-    ("log_probability", "no_speech", "ratio", "text"),
-    [(-0.5, 0.9, 1.0, "hi"), (-1.5, 0.5, 1.0, "hi"), (-1.5, 0.9, 1.0, ""), (-0.1, 0.0, 2.5, "")],
-)
-def test_text_on_noise_and_loops_are_not_believed(
-    log_probability: float, no_speech: float, ratio: float, text: str
-) -> None:
-    found = whisper.DecodingResult(
-        audio_features=torch.zeros(0), language="en", text=" hi ", tokens=[],
-        avg_logprob=log_probability, no_speech_prob=no_speech, compression_ratio=ratio,
-    )  # fmt: skip
-    assert transcribe._believed(found) == text
+def test_a_stretch_is_read_as_captions_read_it(store: Path, tiny_config: ModelConfig) -> None:
+    decoder = build_captions(tiny_config, build_ear(tiny_config))
+    features = FeatureStore(store).stretch(0)
+    slots = decoder.start()
+    decoder.hear(slots, features[:, :TOY_WIDTH], 0)
+    found = decoder.read(slots, seconds=0.8)
+    sure = replace(found, no_speech=0.0)
+    with patch.object(CaptionDecoder, "read", return_value=sure) as asked:
+        assert transcribe.read(decoder, features) == decoder.text(found.tokens).strip() != ""
+    assert asked.call_args.args[1] == 0.8
+    unsure = replace(found, no_speech=1.0, log_probability=-9.0)
+    with patch.object(CaptionDecoder, "read", return_value=unsure):
+        assert transcribe.read(decoder, features) == ""
 
 
 def test_a_row_is_given_as_text_with_a_transcript_or_as_it_is(tiny_config: ModelConfig) -> None:
