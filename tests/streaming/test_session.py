@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
 from streaming.config import TurnsConfig
-from streaming.controls import Ask, Cancel, Commit
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -312,6 +312,72 @@ def test_by_hand_the_oldest_of_a_turn_that_gets_too_long_is_forgotten() -> None:
     events = converse(session(listener, turns, by_hand=True), script)
     assert text(events) == "I heard 5 windows"  # 16 frames and the one that was too many
     assert listener.diary == ["open 0", "answered", "open 4", "answered"]
+
+
+WAITING = TURNS.model_copy(update={"auto_reply": False})
+
+
+@pytest.mark.parametrize("captions", [False, True])
+def test_a_turn_can_wait_to_be_answered(captions: bool) -> None:
+    listener = Echo()
+    turns = WAITING.model_copy(update={"captions": captions})
+    talk = session(listener, turns)
+    events = converse(talk, [pcm("SSSS" + "." * 20), Commit(), pcm("." * 9)])
+    assert text(events) == "I heard 2 windows", "what came after the endpoint is not in it"
+    kinds = [type(event) for event in events]
+    assert kinds.index(SpeechEnded) < kinds.index(ReplyStarted)
+    lasts = [event for event in events if isinstance(event, Caption) and event.last]
+    assert len(lasts) == (2 if captions else 0)
+
+
+def test_who_goes_on_before_the_answer_goes_on_with_the_turn() -> None:
+    listener = Echo()
+    script = [pcm("SSSS" + "." * 12 + "SSSS" + "." * 12), Commit(), pcm("." * 9)]
+    events = converse(session(listener, WAITING), script)
+    assert [type(e) for e in events].count(SpeechEnded) == 2
+    assert text(events) == "I heard 6 windows"
+    assert listener.diary == ["open 0", "answered"]
+
+
+def test_a_turn_that_waits_can_be_dropped() -> None:
+    listener = Echo()
+    script = [pcm("SSSS" + "." * 12), Clear(), Commit(), pcm("SSSS" + "." * 12), Commit()]
+    events = converse(session(listener, WAITING), script)
+    assert [type(e) for e in events].count(Refused) == 1
+    assert listener.diary == ["open 0", "answered", "open 4", "answered"]
+
+
+def test_clear_drops_what_is_being_said_and_not_a_reply() -> None:
+    listener = Echo()
+    talk = session(listener, by_hand=True)
+    events = converse(talk, [pcm("SSSS"), Clear(), pcm("S" * 8), Commit(), Clear(), pcm("." * 9)])
+    assert text(events) == "I heard 2 windows"
+
+
+def test_a_commit_can_bring_its_own_instruction() -> None:
+    listener = Echo()
+    converse(session(listener, by_hand=True), [pcm("SSSS"), Commit("Count."), pcm("." * 9)])
+    assert "open 0 Count." in listener.diary
+
+
+def test_other_settings_hold_from_there_on() -> None:
+    listener = Echo()
+    patient = CONFIG.model_copy(update={"min_silence_frames": 12})
+    script = [pcm("SSSS" + "." * 9), Configure(instruction="New.", endpointing=patient)]
+    script += [pcm("SSSS" + "." * 11), Configure(turns=WAITING), pcm("..SSSS" + "." * 12)]
+    events = converse(session(listener), script)
+    ends = [e.decided_at // FRAME_SAMPLES for e in events if isinstance(e, SpeechEnded)]
+    assert ends == [12, 29, 46], "8 frames of silence, then 12"
+    assert "configured New." in listener.diary
+
+
+def test_other_endpointing_ends_an_utterance_that_goes_on() -> None:
+    patient = CONFIG.model_copy(update={"min_silence_frames": 12})
+    script = [pcm("SSSS"), Configure(endpointing=patient), pcm("." * 10)]
+    events = converse(session(), script)
+    assert [e for e in events if isinstance(e, SpeechEnded)] == [
+        SpeechEnded(4 * FRAME_SAMPLES, 4 * FRAME_SAMPLES)
+    ]
 
 
 def test_a_step_is_one_piece_of_work() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
 from streaming.event_json import to_json
 from streaming.events import Event, ReplyEnded
 from streaming.session import Pace, Session
@@ -16,7 +16,18 @@ from streaming.work import NEED_DATA
 from tests.streaming import golden
 from tests.streaming.fakes import TURNS, pcm, session
 
-controls = st.sampled_from([Ask("What?"), Cancel(), Commit()])
+WAITING = TURNS.model_copy(update={"auto_reply": False, "captions": True})
+controls = st.sampled_from(
+    [
+        Ask("What?"),
+        Cancel(),
+        Commit(),
+        Commit("Count."),
+        Clear(),
+        Configure(turns=WAITING),
+        Configure(instruction="Else.", turns=TURNS, max_new_tokens=9),
+    ]
+)
 runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))
 scripts = st.lists(st.one_of(runs, runs, controls), max_size=8)
 CAPTIONED = TURNS.model_copy(update={"captions": True})
