@@ -240,6 +240,13 @@ class Conversation:
         turn.random = torch.Generator(self._llm.device).manual_seed(self._generation.seed)
         return turn.windows
 
+    def text_tokens(self) -> int:
+        """Positions of the open turn that are not audio tokens; `ask` was called."""
+        turn = self._open_turn()
+        assert turn.asked is not None, "text_tokens() needs ask() before it"
+        audio = turn.windows * self._model.config.aligner.queries
+        return turn.asked - turn.begun - audio
+
     def resume(self) -> int:
         """The turn goes on: take back what `pause`, `ask` and `token` did.
 

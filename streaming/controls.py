@@ -10,11 +10,15 @@ class Ask:
     """A typed question about everything in the ring; it takes the place of a reply under way."""
 
     text: str
+    ref: str | None = None
+    """Told back when it is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop the reply; what was given out of it stays said."""
+
+    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,15 @@ class Commit:
 
     instruction: str | None = None
     """What to do with it, for this turn; None: what the session does."""
+
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What was said is all; its answer will be asked for with a `Commit`."""
+
+    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +61,4 @@ class Configure:
     """An utterance that goes on is ended by it."""
 
 
-Control = Ask | Cancel | Commit | Clear | Configure
+Control = Ask | Cancel | Commit | Hold | Clear | Configure

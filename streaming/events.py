@@ -55,8 +55,11 @@ class ReplyStarted:
     windows: int
     """Windows it is about."""
 
+    text_tokens: int
+    """LLM tokens of the prompt around them."""
+
     prefilled_before_end: int
-    """How many of them were in the KV cache when the last sample of speech came in."""
+    """How many of the windows were in the KV cache when the last sample of speech came in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Refused:
     """A control could not be followed; nothing was changed."""
 
     why: str
+    ref: str | None = None
+    """Of the control."""
 
 
 Event = (

@@ -39,6 +39,9 @@ class Listener(Protocol):
     def ask(self) -> int:
         """Prefill what is missing and the rest of the prompt; windows of the turn."""
 
+    def text_tokens(self) -> int:
+        """LLM tokens of the turn's prompt, audio apart, once `ask` was called."""
+
     def token(self) -> str | None:
         """Text of the reply's next token, maybe empty; None when it is complete."""
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Literal
 
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -35,6 +35,8 @@ from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
 from streaming.vad import Change, SpeechPaused, SpeechResumed, choose_endpointer
 from streaming.work import NEED_DATA, NeedData, Urgency, Work
+
+NOTHING_SAID = "there is nothing to commit: nothing was said"
 
 Pace = Callable[[int], int]
 """How many tokens may be given out after so many pieces of input: frames and controls."""
@@ -75,6 +77,7 @@ class Session:
         self._jobs: deque[tuple[Work, Callable[[], list[Event]]]] = deque()
         self._eof = False
         self._committed = False  # the utterance that ends now is answered in any case
+        self._held = False  # it is not, before that is asked for
         self._waits = False  # the open turn is over, and its answer not asked for
         self._spoken_from: int | None = None  # first sample of the open turn's first utterance
         self._begun = 0  # the open turn is about what was heard from this sample on
@@ -180,12 +183,14 @@ class Session:
         match piece:
             case Frame():
                 return self._look(piece)
-            case Ask(text):
-                return self._typed(text)
-            case Cancel():
-                return self._cancel()
-            case Commit(instruction):
-                return self._commit(instruction)
+            case Ask():
+                return self._typed(piece)
+            case Cancel(ref):
+                return self._cancel(ref)
+            case Commit():
+                return self._commit(piece)
+            case Hold(ref):
+                return self._hold(ref)
             case Clear():
                 return self._clear()
             case Configure():
@@ -210,38 +215,57 @@ class Session:
         if not self._open:
             self._begin(max(self._answered, at - ring), spoken_from=self._answered)
 
-    def _typed(self, question: str) -> list[Event]:
+    def _typed(self, question: Ask) -> list[Event]:
         if self._started is not None:
-            return [Refused("someone is speaking: a typed question waits for the endpoint")]
+            why = "someone is speaking: a typed question waits for the endpoint"
+            return [Refused(why, question.ref)]
         events = self._drop_turn()
         ring = round(self._turns.ring_s * SAMPLE_RATE)
-        self._begin(max(0, self.heard - ring), question)
+        self._begin(max(0, self.heard - ring), question.text)
         self._reply_at_once()
         return events
 
-    def _cancel(self) -> list[Event]:
+    def _cancel(self, ref: str | None) -> list[Event]:
         if not self._public:
-            return [Refused("there is no reply to cancel")]
+            return [Refused("there is no reply to cancel", ref)]
         events = self._stop("cancelled")
         self._turn_to_speaker()
         return events
 
-    def _commit(self, instruction: str | None) -> list[Event]:
+    def _commit(self, commit: Commit) -> list[Event]:
         events = self._stop("cancelled") if self._public else []
-        self._turn_to_speaker()
-        if not self._open and self._endpointer is None and self.heard > self._answered:
-            self._hold_turn(self.heard)
-        if not self._open:
-            return [*events, Refused("there is nothing to commit: nothing was said")]
-        if instruction is not None:
+        if not self._something_said():
+            return [*events, Refused(NOTHING_SAID, commit.ref)]
+        if commit.instruction is not None:
             since, spoken_from = self._begun, self._spoken_from
             self._leave(said=None)
-            self._begin(since, instruction, spoken_from)
+            self._begin(since, commit.instruction, spoken_from)
         if self._started is not None:
             self._committed = True
             return events + self._end_utterance()
         self._reply_at_once()
         return events
+
+    def _hold(self, ref: str | None) -> list[Event]:
+        if self._public:
+            return []  # what is said under a reply is a turn when the reply is over
+        if not self._something_said():
+            return [Refused(NOTHING_SAID, ref)]
+        if self._started is not None:
+            self._held = True
+            return self._end_utterance()
+        if self._waits:
+            self._resume()
+        self._jobs.append((Work.ENCODE, self._pause))
+        self._wait()
+        return []
+
+    def _something_said(self) -> bool:
+        """Whether a turn is open, or can be, about what was not answered yet."""
+        self._turn_to_speaker()
+        if not self._open and self._endpointer is None and self.heard > self._answered:
+            self._hold_turn(self.heard)
+        return self._open
 
     def _clear(self) -> list[Event]:
         if self._open and not self._public:
@@ -314,14 +338,19 @@ class Session:
 
     def _end_turn(self, speech_end: int) -> None:
         """The utterance is over: answer, or wait until that is asked for."""
-        if self._turns.auto_reply or self._committed:
-            self._ending, self._committed = True, False
+        if self._committed or (self._turns.auto_reply and not self._held):
+            self._ending = True
             self._jobs.append((Work.PREFILL, self._ask))
             self._jobs.append((Work.DECODE, partial(self._publish, speech_end)))
         else:
-            self._waits = True
-            if self._turns.captions:
-                self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
+            self._wait()
+        self._committed = self._held = False
+
+    def _wait(self) -> None:
+        """The turn is over; its answer will be asked for."""
+        self._waits = True
+        if self._turns.captions:
+            self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
     def _guess(self) -> None:
         """The utterance may be over."""
@@ -389,7 +418,8 @@ class Session:
         self._public, self._ending, self._answered = True, False, self._paused_at
         self._caption_due = self._turns.captions
         before = [p.windows for p in self._prefilled if p.at <= speech_end]
-        return [ReplyStarted(self._windows, max(before, default=0))]
+        text_tokens = self._listener.text_tokens()
+        return [ReplyStarted(self._windows, text_tokens, max(before, default=0))]
 
     def _can_speak(self) -> bool:
         if self._public:

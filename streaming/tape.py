@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
 from streaming.event_json import to_json
 from streaming.events import Event
 from streaming.session import Session
@@ -34,6 +34,7 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "ask": TypeAdapter(Ask),
     "cancel": TypeAdapter(Cancel),
     "commit": TypeAdapter(Commit),
+    "hold": TypeAdapter(Hold),
     "clear": TypeAdapter(Clear),
     "configure": TypeAdapter(Configure),
 }

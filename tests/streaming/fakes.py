@@ -104,6 +104,9 @@ class Echo:
         self.reply, self.made = ["I heard ", "", str(self.cached), " windows"], 0
         return self.cached
 
+    def text_tokens(self) -> int:
+        return 5
+
     def token(self) -> str | None:
         assert self.reply is not None
         self.made += 1

@@ -47,7 +47,7 @@ def turn(secret_s: float) -> Steps:
         (15, Work.ENCODE, 0.030, []),
         (15, Work.PREFILL, 0.040, []),
         (15, Work.DECODE, 0.050, []),
-        (15, Work.DECODE, 0.050, [ReplyStarted(3, 2), ReplyDelta("a")]),
+        (15, Work.DECODE, 0.050, [ReplyStarted(3, 5, 2), ReplyDelta("a")]),
         (16, Work.DECODE, 0.100, [ReplyDelta("b")]),
     ]
     return [(frames * FRAME_SAMPLES, *step) for frames, *step in steps]  # type: ignore[misc]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
 from streaming.config import TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Hold
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -113,7 +113,7 @@ def test_one_turn() -> None:
         AudioPrefilled(at[12], 3),
         AudioPrefilled(at[16], 4),
         SpeechEnded(at[12], at[20]),
-        ReplyStarted(windows=4, prefilled_before_end=3),
+        ReplyStarted(windows=4, text_tokens=5, prefilled_before_end=3),
         ReplyDelta("I heard "),
         ReplyDelta("4"),
         ReplyDelta(" windows"),
@@ -345,6 +345,28 @@ def test_a_turn_that_waits_can_be_dropped() -> None:
     events = converse(session(listener, WAITING), script)
     assert [type(e) for e in events].count(Refused) == 1
     assert listener.diary == ["open 0", "answered", "open 4", "answered"]
+
+
+def test_by_hand_a_turn_that_is_held_is_what_was_said_until_then() -> None:
+    listener = Echo()
+    script = [pcm("S" * 8), Hold(), pcm("S" * 4), Commit(), pcm("." * 9), Commit()]
+    events = converse(session(listener, by_hand=True), script)
+    assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [2, 4]
+
+
+def test_by_hand_two_messages_can_be_one_turn() -> None:
+    script = [Hold("a"), pcm("S" * 8), Hold(), pcm("S" * 4), Hold(), Commit(), pcm("." * 9)]
+    events = converse(session(by_hand=True), script)
+    assert events[0] == Refused("there is nothing to commit: nothing was said", "a")
+    assert text(events) == "I heard 3 windows"
+
+
+def test_an_utterance_that_is_held_is_not_answered_before_it_is_committed() -> None:
+    script = [pcm("SSSS"), Hold(), pcm("." * 20), Commit(), pcm("." * 9)]
+    events = converse(session(), script)
+    kinds = [type(event) for event in events]
+    assert kinds.count(SpeechEnded) == kinds.count(ReplyStarted) == 1
+    assert text(events) == "I heard 1 windows"
 
 
 def test_clear_drops_what_is_being_said_and_not_a_reply() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
 from streaming.event_json import to_json
 from streaming.events import Event, ReplyEnded
 from streaming.session import Pace, Session
@@ -23,6 +23,7 @@ controls = st.sampled_from(
         Cancel(),
         Commit(),
         Commit("Count."),
+        Hold(),
         Clear(),
         Configure(turns=WAITING),
         Configure(instruction="Else.", turns=TURNS, max_new_tokens=9),

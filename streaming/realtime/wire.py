@@ -1,0 +1,274 @@
+"""OpenAI Realtime (GA) on the wire: what clients send, typed and in range.
+
+Source: openai-python `types/realtime`, generated from OpenAI's specification, as of August 2026.
+Unknown fields are ignored, so that newer clients are understood; wrong values are errors that name
+the field.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+APPEND_BYTES = 15 * 2**20
+"""Largest audio of one append, as the specification has it."""
+
+
+class Wire(BaseModel):
+    """A JSON object of the protocol."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Pcm(Wire):
+    """16-bit little-endian, mono."""
+
+    type: Literal["audio/pcm"]
+    rate: Literal[24000, 16000] = 24000
+    """Hz; 16000 is ours, the specification knows 24000 only."""
+
+
+class Pcmu(Wire):
+    """G.711 mu-law, 8 kHz."""
+
+    type: Literal["audio/pcmu"]
+
+
+class Pcma(Wire):
+    """G.711 A-law, 8 kHz."""
+
+    type: Literal["audio/pcma"]
+
+
+Format = Annotated[Pcm | Pcmu | Pcma, Field(discriminator="type")]
+
+
+class ServerVad(Wire):
+    """Endpoints by silence."""
+
+    type: Literal["server_vad"]
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    prefix_padding_ms: int = Field(default=300, ge=0, le=30_000)
+    silence_duration_ms: int = Field(default=500, ge=20, le=30_000)
+    create_response: bool = True
+    interrupt_response: bool = True
+    idle_timeout_ms: None = None
+    """Not supported: only null."""
+
+
+class SemanticVad(Wire):
+    """Endpoints by meaning; here by silence too, how long depends on the eagerness."""
+
+    type: Literal["semantic_vad"]
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
+
+
+class Transcription(Wire):
+    """Captions of the input; the model is Whisper whatever is asked for."""
+
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+
+
+class AudioInput(Wire):
+    """What the client sends, and when a turn ends."""
+
+    format: Format = Pcm(type="audio/pcm")
+    transcription: Transcription | None = None
+    noise_reduction: dict[str, Any] | None = None
+    turn_detection: TurnDetection | None = ServerVad(type="server_vad")
+
+
+class AudioOutput(Wire):
+    """Accepted and told back; answers are text."""
+
+    format: Format = Pcm(type="audio/pcm")
+    voice: Any = "none"
+    speed: float = Field(default=1.0, ge=0.25, le=1.5)
+
+
+class Audio(Wire):
+    """Both directions."""
+
+    input: AudioInput = AudioInput()
+    output: AudioOutput = AudioOutput()
+
+
+class Extensions(Wire):
+    """What only this server has; off unless asked for."""
+
+    sound_events: bool = False
+    latency: bool = False
+    prefill: bool = False
+
+
+class SessionConfig(Wire):
+    """A session's settings."""
+
+    type: Literal["realtime"] = "realtime"
+    object: Literal["realtime.session"] = "realtime.session"
+    id: str
+    model: str
+    instructions: str = Field(max_length=8_000)
+    output_modalities: list[Literal["text", "audio"]] = ["text"]
+    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] = "inf"
+    tools: list[dict[str, Any]] = []
+    tool_choice: Any = "auto"
+    audio: Audio = Audio()
+    include: list[str] | None = None
+    tracing: Any = None
+    truncation: Any = "auto"
+    salmonn: Extensions = Extensions()
+
+
+class Content(Wire):
+    """A part of a message."""
+
+    type: Literal["input_text", "output_text", "input_audio", "input_image", "output_audio"]
+    text: str | None = None
+    audio: str | None = None
+    transcript: str | None = None
+
+
+class Item(Wire):
+    """What a client adds to the conversation."""
+
+    type: Literal["message", "function_call", "function_call_output"]
+    id: str | None = Field(default=None, max_length=64)
+    role: Literal["user", "assistant", "system"] | None = None
+    content: list[Content] = []
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | None = None
+
+
+class ItemReference(Wire):
+    """An item of the conversation, by its id."""
+
+    type: Literal["item_reference"]
+    id: str
+
+
+class ResponseConfig(Wire):
+    """What `response.create` wishes."""
+
+    instructions: str | None = Field(default=None, max_length=8_000)
+    output_modalities: list[Literal["text", "audio"]] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] | None = None
+    conversation: Literal["auto", "none"] = "auto"
+    input: list[Item | ItemReference] | None = None
+    metadata: dict[str, str] | None = None
+
+
+class _ClientEvent(Wire):
+    event_id: str | None = Field(default=None, max_length=512)
+
+
+class SessionUpdate(_ClientEvent):
+    """Change settings; fields that are not there stay."""
+
+    type: Literal["session.update"]
+    session: dict[str, Any]
+
+
+class Append(_ClientEvent):
+    """More audio."""
+
+    type: Literal["input_audio_buffer.append"]
+    audio: str
+
+
+class CommitBuffer(_ClientEvent):
+    """What was appended is a message."""
+
+    type: Literal["input_audio_buffer.commit"]
+
+
+class ClearBuffer(_ClientEvent):
+    """What was appended is to be forgotten."""
+
+    type: Literal["input_audio_buffer.clear"]
+
+
+class ClearOutput(_ClientEvent):
+    """Of WebRTC only."""
+
+    type: Literal["output_audio_buffer.clear"]
+
+
+class CreateItem(_ClientEvent):
+    """A message that is not audio."""
+
+    type: Literal["conversation.item.create"]
+    item: Item
+    previous_item_id: str | None = None
+
+
+class RetrieveItem(_ClientEvent):
+    """Tell an item."""
+
+    type: Literal["conversation.item.retrieve"]
+    item_id: str
+
+
+class TruncateItem(_ClientEvent):
+    """Cut what an assistant said aloud; here it says nothing aloud."""
+
+    type: Literal["conversation.item.truncate"]
+    item_id: str
+    content_index: int = 0
+    audio_end_ms: int = 0
+
+
+class DeleteItem(_ClientEvent):
+    """Forget an item."""
+
+    type: Literal["conversation.item.delete"]
+    item_id: str
+
+
+class CreateResponse(_ClientEvent):
+    """Answer now."""
+
+    type: Literal["response.create"]
+    response: ResponseConfig = ResponseConfig()
+
+
+class CancelResponse(_ClientEvent):
+    """Stop answering."""
+
+    type: Literal["response.cancel"]
+    response_id: str | None = None
+
+
+ClientEvent = (
+    SessionUpdate
+    | Append
+    | CommitBuffer
+    | ClearBuffer
+    | ClearOutput
+    | CreateItem
+    | RetrieveItem
+    | TruncateItem
+    | DeleteItem
+    | CreateResponse
+    | CancelResponse
+)
+
+CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(
+    Annotated[ClientEvent, Field(discriminator="type")]
+)
+
+
+class WireError(Exception):
+    """What a client sent cannot be followed; the session goes on."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.param = code, param
