@@ -1,0 +1,492 @@
+"""OpenAI Realtime (GA), without I/O: messages in, messages and the core's input out.
+
+    protocol.receive(text)    -> server events to send, and bytes or controls for the session
+    protocol.translate(event) -> server events to send
+
+docs/protocol.md lists what is supported. Order is as in the specification's examples.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
+from streaming.events import (
+    AudioPrefilled,
+    Caption,
+    Event,
+    Refused,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    SoundStarted,
+    SpeechEnded,
+    SpeechStarted,
+)
+from streaming.frames import SAMPLE_RATE
+from streaming.realtime import wire
+from streaming.realtime.items import Items, created, said, spoken, text_of
+from streaming.realtime.session_config import Settings, input_format, settings_for, update
+from streaming.realtime.wire import (
+    APPEND_BYTES,
+    CLIENT_EVENT,
+    ClientEvent,
+    SessionConfig,
+    WireError,
+)
+from streaming.wire_audio import InputDecoder
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Output:
+    """What comes of a message."""
+
+    events: list[Json] = field(default_factory=list)
+    """To be sent."""
+
+    inputs: list[bytes | Control] = field(default_factory=list)
+    """For the session, in order: audio as 16 kHz PCM16, and controls."""
+
+
+@dataclass(slots=True)
+class _Response:
+    id: str
+    item_id: str
+    in_conversation: bool
+    metadata: dict[str, str] | None
+    text: str = ""
+    begun: bool = False
+    windows: int = 0
+    text_tokens: int = 0
+    cached: int = 0
+
+
+class Realtime:
+    """One client's side of a session."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        defaults: Settings,
+        new_id: Callable[[str], str],
+        *,
+        longest: int,
+        audio_tokens_per_window: int,
+        can_transcribe: bool,
+        can_name_sounds: bool,
+    ) -> None:
+        """Args:
+        config: the session's settings to begin with.
+        defaults: of the core, where the protocol has no word for them.
+        new_id: makes an id with a prefix, each another one.
+        longest: tokens of an answer that the client does not limit.
+        audio_tokens_per_window: for `usage`.
+        can_transcribe: there is a decoder for captions.
+        can_name_sounds: there is a tagger for sound events.
+        """
+        self.config = config
+        self._defaults, self._new_id = defaults, new_id
+        self._longest = longest
+        self._per_window = audio_tokens_per_window
+        self._can_transcribe, self._can_name = can_transcribe, can_name_sounds
+        self._decoder = InputDecoder(input_format(config))
+        self._conversation = new_id("conv")
+        self._items = Items()
+        self._asked: list[str] = []  # texts that were not answered yet
+        self._appended = 0  # samples since the last message was made of them
+        self._utterance: str | None = None  # item of the utterance that goes on
+        self._turn_item: str | None = None  # item of the turn whose captions come
+        self._caption = ""
+        self._waits = False  # there is a message that no answer was asked for
+        self._response: _Response | None = None
+
+    def begin(self) -> Output:
+        """What is sent first."""
+        return Output([self._event("session.created", session=self._shown())], self._settings())
+
+    # --- what clients send
+
+    def receive(self, message: str | bytes) -> Output:
+        """Take a message; what is wrong with it is told the client, and nothing else is lost."""
+        event_id = None
+        try:
+            event = CLIENT_EVENT.validate_json(message)
+            event_id = event.event_id
+            return self._follow(event)
+        except ValidationError as error:
+            return Output([self._wrong(message, error)])
+        except WireError as error:
+            return Output([self._error(error.code, str(error), error.param, event_id)])
+
+    def _follow(self, event: ClientEvent) -> Output:
+        match event:
+            case wire.SessionUpdate():
+                return self._update(event.session)
+            case wire.Append():
+                return self._append(event.audio)
+            case wire.CommitBuffer():
+                return self._commit(event.event_id)
+            case wire.ClearBuffer():
+                self._appended, self._utterance = 0, None
+                return Output([self._event("input_audio_buffer.cleared")], [Clear()])
+            case wire.ClearOutput():
+                raise WireError("invalid_event_for_transport", f"{event.type} is for WebRTC only")
+            case wire.CreateItem():
+                return self._create_item(event)
+            case wire.RetrieveItem():
+                item = self._items.get(event.item_id)
+                return Output([self._event("conversation.item.retrieved", item=item)])
+            case wire.TruncateItem():
+                self._items.get(event.item_id)
+                raise WireError("invalid_value", "the item has no audio to truncate", "item_id")
+            case wire.DeleteItem():
+                self._items.delete(event.item_id)
+                gone = self._event("conversation.item.deleted", item_id=event.item_id)
+                return Output([gone])
+            case wire.CreateResponse():
+                return self._create_response(event)
+            case wire.CancelResponse():
+                return self._cancel(event)
+
+    def _update(self, changes: Json) -> Output:
+        config = update(self.config, changes)
+        if config.audio.input.transcription is not None and not self._can_transcribe:
+            where = "session.audio.input.transcription"
+            raise WireError("invalid_value", "this preset has no decoder to transcribe with", where)
+        if config.salmonn.sound_events and not self._can_name:
+            where = "session.salmonn.sound_events"
+            raise WireError("invalid_value", "this preset has no sound tagger", where)
+        pending: list[bytes | Control] = []
+        if input_format(config) != input_format(self.config):
+            pending.append(b"".join(frame.pcm for frame in self._decoder.flush()))
+            self._decoder = InputDecoder(input_format(config))
+        self.config = config
+        shown = self._event("session.updated", session=self._shown())
+        return Output([shown], pending + self._settings())
+
+    def _settings(self) -> list[bytes | Control]:
+        settings = settings_for(self.config, self._defaults)
+        limit = self.config.max_output_tokens
+        return [
+            Configure(
+                self.config.instructions,
+                self._longest if limit == "inf" else limit,
+                settings.turns,
+                settings.endpointing,
+            )
+        ]
+
+    def _append(self, encoded: str) -> Output:
+        try:
+            audio = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise WireError("invalid_value", f"not base64: {error}", "audio") from error
+        if len(audio) > APPEND_BYTES:
+            raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", "audio")
+        return Output(inputs=self.hear(audio))
+
+    def hear(self, audio: bytes) -> list[bytes | Control]:
+        """Audio in the session's input format, for the core."""
+        pcm = b"".join(frame.pcm for frame in self._decoder.push(audio))
+        self._appended += len(pcm) // 2
+        if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
+            self._utterance = self._turn_item = self._new_id("item")
+        return [pcm] if pcm else []
+
+    def _commit(self, event_id: str | None) -> Output:
+        if self.config.audio.input.turn_detection is not None:
+            return Output(inputs=[Hold(event_id)])  # the utterance's end makes the message
+        if not self._appended:
+            raise WireError("input_audio_buffer_commit_empty", "no audio was appended")
+        return Output(self._message(), [Hold(event_id)])
+
+    def _create_item(self, event: wire.CreateItem) -> Output:
+        item = created(event.item, event.item.id or self._new_id("item"))
+        before = self._items.add(item, event.previous_item_id)
+        if text := text_of(item):
+            self._asked.append(text)
+        about = {"item": item, "previous_item_id": before}
+        return Output(
+            [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
+        )
+
+    def _create_response(self, event: wire.CreateResponse) -> Output:
+        wanted = event.response
+        if self._response is not None:
+            raise WireError(
+                "conversation_already_has_active_response",
+                f"response {self._response.id} is being made; wait for response.done",
+            )
+        within = wanted.conversation == "auto" and wanted.input is None
+        control: Control
+        if wanted.input is not None:
+            texts = [self._text(item) for item in wanted.input]
+            control = self._question([wanted.instructions or "", *texts], event.event_id)
+        elif self._asked:
+            control = self._question([wanted.instructions or "", *self._asked], event.event_id)
+            self._asked.clear()
+        elif self._appended or self._waits:
+            control = Commit(wanted.instructions, event.event_id)
+        else:
+            words = wanted.instructions or self.config.instructions
+            control = self._question([words], event.event_id)
+        self._waits, self._appended = False, 0
+        self._respond(within, wanted.metadata)
+        return Output(self._created(), [control])
+
+    def _text(self, item: wire.Item | wire.ItemReference) -> str:
+        if isinstance(item, wire.ItemReference):
+            return text_of(self._items.get(item.id))
+        return text_of(item)
+
+    def _question(self, texts: list[str], event_id: str | None) -> Ask:
+        return Ask("\n".join(text for text in texts if text), event_id)
+
+    def _cancel(self, event: wire.CancelResponse) -> Output:
+        active = self._response
+        if active is None or event.response_id not in (None, active.id):
+            raise WireError("response_cancel_not_active", "there is no such response to cancel")
+        return Output(inputs=[Cancel(event.event_id)])
+
+    # --- what the core tells
+
+    def translate(self, event: Event) -> list[Json]:
+        """Server events for an event of the session."""
+        match event:
+            case SpeechStarted(at):
+                return [self._speech_started(at)]
+            case SpeechEnded(_, decided_at):
+                return self._speech_ended(decided_at)
+            case Caption():
+                return self._captioned(event)
+            case ReplyStarted():
+                return self._reply_started(event)
+            case ReplyDelta(text):
+                return [self._delta(text)]
+            case ReplyEnded(tokens, reason):
+                return self._reply_ended(tokens, reason)
+            case Refused(why, ref):
+                return self._refused(why, ref)
+            case SoundStarted(at, until, name, probability):
+                found = {"name": name, "probability": probability}
+                return [self._event("salmonn.sound", **_span(at, until), **found)]
+            case AudioPrefilled(at, windows):
+                if not self.config.salmonn.prefill:
+                    return []
+                tokens = windows * self._per_window
+                return [self._event("salmonn.prefill", audio_ms=_ms(at), audio_tokens=tokens)]
+
+    def _speech_started(self, at: int) -> Json:
+        self._utterance = self._new_id("item")
+        if self._response is None:
+            self._turn_item = self._utterance
+        detection = self.config.audio.input.turn_detection
+        padding = detection.prefix_padding_ms if isinstance(detection, wire.ServerVad) else 0
+        begin = max(0, _ms(at) - padding)
+        about = {"item_id": self._utterance, "audio_start_ms": begin}
+        return self._event("input_audio_buffer.speech_started", **about)
+
+    def _speech_ended(self, decided_at: int) -> list[Json]:
+        about = {"item_id": self._utterance, "audio_end_ms": _ms(decided_at)}
+        stopped = self._event("input_audio_buffer.speech_stopped", **about)
+        if self._response is not None and self._response.begun:  # too short to interrupt
+            self._utterance = None
+            return [stopped]
+        return [stopped, *self._message()]
+
+    def _message(self) -> list[Json]:
+        """What was said is a message now."""
+        item_id = self._utterance or self._new_id("item")
+        self._utterance, self._appended = None, 0
+        detection = self.config.audio.input.turn_detection
+        self._waits = detection is None or not detection.create_response
+        item = spoken(item_id)
+        before = self._items.add(item)
+        about = {"item": item, "previous_item_id": before}
+        return [
+            self._event("input_audio_buffer.committed", item_id=item_id, previous_item_id=before),
+            self._event("conversation.item.added", **about),
+            self._event("conversation.item.done", **about),
+        ]
+
+    def _captioned(self, caption: Caption) -> list[Json]:
+        item_id = self._turn_item
+        if item_id is None or self.config.audio.input.transcription is None:
+            return []
+        kind = "conversation.item.input_audio_transcription"
+        place = {"item_id": item_id, "content_index": 0}
+        self._caption += caption.settled
+        events = []
+        if caption.settled:
+            events.append(self._event(f"{kind}.delta", **place, delta=caption.settled))
+        if caption.last:
+            text, self._caption = self._caption.strip(), ""
+            if item_id in self._items:
+                self._items.get(item_id)["content"][0]["transcript"] = text
+            usage = {"type": "duration", "seconds": 0.0}
+            events.append(self._event(f"{kind}.completed", **place, transcript=text, usage=usage))
+        return events
+
+    def _respond(self, in_conversation: bool, metadata: dict[str, str] | None) -> None:
+        new = self._new_id
+        self._response = _Response(new("resp"), new("item"), in_conversation, metadata)
+
+    def _created(self) -> list[Json]:
+        return [self._event("response.created", response=self._resource("in_progress"))]
+
+    def _reply_started(self, event: ReplyStarted) -> list[Json]:
+        events = []
+        if self._response is None:
+            self._respond(in_conversation=True, metadata=None)
+            events = self._created()
+        response = self._active()
+        response.begun, response.windows = True, event.windows
+        response.text_tokens = event.text_tokens
+        response.cached = event.prefilled_before_end
+        item = said(response.item_id, "in_progress", None)
+        events.append(self._of_response("output_item.added", output_index=0, item=item))
+        if response.in_conversation:
+            before = self._items.add(item)
+            about = {"item": dict(item), "previous_item_id": before}
+            events.append(self._event("conversation.item.added", **about))
+        part = {"type": "text", "text": ""}
+        events.append(self._of_part("content_part.added", part=part))
+        return events
+
+    def _delta(self, text: str) -> Json:
+        self._active().text += text
+        return self._of_part("output_text.delta", delta=text)
+
+    def _reply_ended(
+        self, tokens: int, reason: Literal["complete", "interrupted", "cancelled"]
+    ) -> list[Json]:
+        response = self._active()
+        complete = reason == "complete"
+        item = said(response.item_id, "completed" if complete else "incomplete", response.text)
+        part = {"type": "text", "text": response.text}
+        events = [
+            self._of_part("output_text.done", text=response.text),
+            self._of_part("content_part.done", part=part),
+            self._of_response("output_item.done", output_index=0, item=item),
+        ]
+        if response.in_conversation:
+            if response.item_id in self._items:
+                self._items.get(response.item_id).update(item)
+            events.append(self._event("conversation.item.done", item=item))
+        why = {"interrupted": "turn_detected", "cancelled": "client_cancelled"}
+        details = None if complete else {"type": "cancelled", "reason": why[reason]}
+        status = "completed" if complete else "cancelled"
+        shown = self._resource(status, details, [item], self._usage(tokens))
+        events.append(self._event("response.done", response=shown))
+        self._response = None
+        if self._utterance is not None:
+            self._turn_item = self._utterance
+        return events
+
+    def _refused(self, why: str, ref: str | None) -> list[Json]:
+        events = []
+        if self._response is not None and not self._response.begun:
+            error = {"type": "invalid_request_error", "code": "nothing_to_answer"}
+            details = {"type": "failed", "error": error}
+            shown = self._resource("failed", details)
+            events.append(self._event("response.done", response=shown))
+            self._response = None
+        return [*events, self._error("nothing_to_do", why, None, ref)]
+
+    # --- shapes
+
+    def _usage(self, output_tokens: int) -> Json:
+        response = self._active()
+        audio, text = response.windows * self._per_window, response.text_tokens
+        cached = response.cached * self._per_window
+        return {
+            "total_tokens": audio + text + output_tokens,
+            "input_tokens": audio + text,
+            "output_tokens": output_tokens,
+            "input_token_details": {
+                "text_tokens": text,
+                "audio_tokens": audio,
+                "image_tokens": 0,
+                "cached_tokens": cached,
+                "cached_tokens_details": {
+                    "text_tokens": 0,
+                    "audio_tokens": cached,
+                    "image_tokens": 0,
+                },
+            },
+            "output_token_details": {"text_tokens": output_tokens, "audio_tokens": 0},
+        }
+
+    def _resource(
+        self,
+        status: str,
+        details: Json | None = None,
+        output: list[Json] | None = None,
+        usage: Json | None = None,
+    ) -> Json:
+        response = self._active()
+        return {
+            "id": response.id,
+            "object": "realtime.response",
+            "status": status,
+            "status_details": details,
+            "output": output or [],
+            "output_modalities": ["text"],
+            "conversation_id": self._conversation if response.in_conversation else None,
+            "max_output_tokens": self.config.max_output_tokens,
+            "metadata": response.metadata,
+            "usage": usage,
+        }
+
+    def _active(self) -> _Response:
+        assert self._response is not None, "no response is being made"
+        return self._response
+
+    def _of_response(self, kind: str, **fields: Any) -> Json:
+        return self._event(f"response.{kind}", response_id=self._active().id, **fields)
+
+    def _of_part(self, kind: str, **fields: Any) -> Json:
+        place = {"item_id": self._active().item_id, "output_index": 0, "content_index": 0}
+        return self._of_response(kind, **place, **fields)
+
+    def _event(self, kind: str, **fields: Any) -> Json:
+        return {"type": kind, "event_id": self._new_id("event"), **fields}
+
+    def _shown(self) -> Json:
+        return self.config.model_dump()
+
+    def _wrong(self, message: str | bytes, error: ValidationError) -> Json:
+        """What is wrong with a message that is no client event."""
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"] if "." not in str(part)]
+        code = "invalid_value" if path else "unknown_or_invalid_event"
+        return self._error(code, first["msg"], ".".join(path) or None, _event_id(message))
+
+    def _error(self, code: str, message: str, param: str | None, event_id: str | None) -> Json:
+        error = {"type": "invalid_request_error", "code": code, "message": message}
+        return self._event("error", error={**error, "param": param, "event_id": event_id})
+
+
+def _event_id(message: str | bytes) -> str | None:
+    """Of a message that could not be understood as a whole."""
+    try:
+        values = json.loads(message)
+    except ValueError:
+        return None
+    found = values.get("event_id") if isinstance(values, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _ms(sample: int) -> int:
+    return round(1000 * sample / SAMPLE_RATE)
+
+
+def _span(begin: int, end: int) -> Json:
+    return {"audio_start_ms": _ms(begin), "audio_end_ms": _ms(end)}
