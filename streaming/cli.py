@@ -12,6 +12,7 @@ from rich.table import Table
 from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
 from assistant.presets import shipped_config, validate
+from streaming.cli_serve import serve_commands
 from streaming.cli_tape import TAPE, replay_tape, tape_commands
 from streaming.cli_training import ConfigOption, training_commands
 from streaming.config import Config, load_config
@@ -72,6 +73,7 @@ def _load(config: Config) -> "Salmonn":
 
 training_commands(app)
 tape_commands(app)
+serve_commands(app)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The streaming part of `config.yaml`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -74,6 +74,52 @@ class EndpointingConfig(Section):
         return self
 
 
+class ServerConfig(Section):
+    """Who may connect, and how much of everything there may be."""
+
+    host: str = "127.0.0.1"
+    """Address to listen at. One that others reach needs a token or `open`."""
+
+    port: int = Field(default=8765, ge=0, le=65535)
+    open: bool = False
+    """Let anyone who reaches a public address in, without a token."""
+
+    token: str | None = None
+    """What clients must bring as their API key; or set SALMONN_LIVE_TOKEN."""
+
+    origins: list[str] = Field(default=[])
+    """Web origins that may connect, besides the server's own page."""
+
+    certificate: str | None = None
+    """TLS: PEM file of the certificate chain; with it, `key`."""
+
+    key: str | None = None
+    sessions: PositiveInt = 4
+    """At once; more are refused."""
+
+    session_minutes: PositiveFloat = 60.0
+    message_mb: PositiveFloat = 21.0
+    """Longest message: 15 MiB of audio in base64."""
+
+    backlog_s: PositiveFloat = 10.0
+    """Audio that may wait to be looked at before the server stops reading."""
+
+    unread_events: PositiveInt = 500
+    """Events a client may leave unread before it is cut off."""
+
+    resume_s: float = Field(default=30.0, ge=0)
+    """How long a session whose connection dropped is kept for the client to come back."""
+
+    connects_per_s: PositiveFloat = 20.0
+    """New connections; more are refused."""
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key belong together")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole of a configuration file, with one preset chosen."""
@@ -82,9 +128,10 @@ class Config:
     model: ModelConfig
     endpointing: EndpointingConfig
     turns: TurnsConfig
+    server: ServerConfig = field(default_factory=ServerConfig)
 
 
-SECTIONS = {"preset", "presets", "endpointing", "turns"}
+SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}
 
 
 def load_config(path: Path, preset: str | None = None) -> Config:
@@ -104,4 +151,5 @@ def load_config(path: Path, preset: str | None = None) -> Config:
     name, model = load_preset(path, preset)
     endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
     turns = validate(TurnsConfig, values.get("turns", {}), "turns")
-    return Config(name, model, endpointing, turns)
+    server = validate(ServerConfig, values.get("server", {}), "server")
+    return Config(name, model, endpointing, turns, server)

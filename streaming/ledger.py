@@ -72,7 +72,14 @@ class Stopwatch:
     _listened_s: float = 0.0  # work since the reply before
     _since: int = 0  # sample of it
 
-    def count(self, at: int, work: Work, seconds: float, events: list[Event]) -> Latency | None:
+    def count(
+        self,
+        at: int,
+        work: Work,
+        seconds: float,
+        events: list[Event],
+        begin: float | None = None,
+    ) -> Latency | None:
         """Take one step; returns the reply's latency when the reply is over.
 
         Args:
@@ -80,8 +87,10 @@ class Stopwatch:
             work: what it did.
             seconds: how long that took.
             events: what came of it.
+            begin: when it began, in seconds of the stream; None: as soon as it could.
         """
-        begin = max(self._now, at / SAMPLE_RATE)
+        if begin is None:
+            begin = max(self._now, at / SAMPLE_RATE)
         self._now = begin + seconds
         self._add(work, 1000 * seconds)
         if work is Work.DECODE:

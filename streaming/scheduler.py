@@ -47,12 +47,8 @@ class Scheduler(Generic[Name]):
         """Forget a session; its state goes with it."""
         del self._sessions[name]
 
-    def step(self) -> tuple[Name, list[Event]] | None:
-        """Do the most urgent step.
-
-        Returns:
-            Whose it was and its events; None when no session has anything to do.
-        """
+    def next(self) -> tuple[Name, Session] | None:
+        """Whose step is the most urgent; the next time it waited least. None: nobody's."""
         waiting = [
             (urgency, name)
             for name, session in self._sessions.items()
@@ -62,7 +58,19 @@ class Scheduler(Generic[Name]):
             return None
         name = min(waiting, key=lambda pair: pair[0])[1]
         session = self._sessions.pop(name)
-        self._sessions[name] = session  # now it waited least
+        self._sessions[name] = session
+        return name, session
+
+    def step(self) -> tuple[Name, list[Event]] | None:
+        """Do the most urgent step.
+
+        Returns:
+            Whose it was and its events; None when no session has anything to do.
+        """
+        chosen = self.next()
+        if chosen is None:
+            return None
+        name, session = chosen
         events = session.step()
         assert events is not NEED_DATA, "a session with work had none"
         assert isinstance(events, list)

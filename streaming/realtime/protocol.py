@@ -104,6 +104,8 @@ class Realtime:
         self._utterance: str | None = None  # item of the utterance that goes on
         self._turn_item: str | None = None  # item of the turn whose captions come
         self._caption = ""
+        self._begun_at = 0  # sample
+        self._seconds: dict[str, float] = {}  # of messages whose transcript is not complete
         self._waits = False  # there is a message that no answer was asked for
         self._response: _Response | None = None
 
@@ -205,7 +207,7 @@ class Realtime:
             return Output(inputs=[Hold(event_id)])  # the utterance's end makes the message
         if not self._appended:
             raise WireError("input_audio_buffer_commit_empty", "no audio was appended")
-        return Output(self._message(), [Hold(event_id)])
+        return Output(self._message(self._appended), [Hold(event_id)])
 
     def _create_item(self, event: wire.CreateItem) -> Output:
         item = created(event.item, event.item.id or self._new_id("item"))
@@ -255,6 +257,20 @@ class Realtime:
             raise WireError("response_cancel_not_active", "there is no such response to cancel")
         return Output(inputs=[Cancel(event.event_id)])
 
+    @property
+    def answering(self) -> bool:
+        """A response is being made."""
+        return self._response is not None
+
+    def server_error(self, message: str) -> Json:
+        """The session cannot go on."""
+        error = {"type": "server_error", "code": "session_failed", "message": message}
+        return self._event("error", error=error)
+
+    def extension(self, name: str, **fields: Any) -> Json:
+        """An event that only this server has."""
+        return self._event(f"salmonn.{name}", **fields)
+
     # --- what the core tells
 
     def translate(self, event: Event) -> list[Json]:
@@ -262,8 +278,8 @@ class Realtime:
         match event:
             case SpeechStarted(at):
                 return [self._speech_started(at)]
-            case SpeechEnded(_, decided_at):
-                return self._speech_ended(decided_at)
+            case SpeechEnded(at, decided_at):
+                return self._speech_ended(at, decided_at)
             case Caption():
                 return self._captioned(event)
             case ReplyStarted():
@@ -275,16 +291,18 @@ class Realtime:
             case Refused(why, ref):
                 return self._refused(why, ref)
             case SoundStarted(at, until, name, probability):
+                if not self.config.salmonn.sound_events:
+                    return []
                 found = {"name": name, "probability": probability}
-                return [self._event("salmonn.sound", **_span(at, until), **found)]
+                return [self.extension("sound", **_span(at, until), **found)]
             case AudioPrefilled(at, windows):
                 if not self.config.salmonn.prefill:
                     return []
                 tokens = windows * self._per_window
-                return [self._event("salmonn.prefill", audio_ms=_ms(at), audio_tokens=tokens)]
+                return [self.extension("prefill", audio_ms=_ms(at), audio_tokens=tokens)]
 
     def _speech_started(self, at: int) -> Json:
-        self._utterance = self._new_id("item")
+        self._utterance, self._begun_at = self._new_id("item"), at
         if self._response is None:
             self._turn_item = self._utterance
         detection = self.config.audio.input.turn_detection
@@ -293,17 +311,19 @@ class Realtime:
         about = {"item_id": self._utterance, "audio_start_ms": begin}
         return self._event("input_audio_buffer.speech_started", **about)
 
-    def _speech_ended(self, decided_at: int) -> list[Json]:
+    def _speech_ended(self, at: int, decided_at: int) -> list[Json]:
         about = {"item_id": self._utterance, "audio_end_ms": _ms(decided_at)}
         stopped = self._event("input_audio_buffer.speech_stopped", **about)
         if self._response is not None and self._response.begun:  # too short to interrupt
             self._utterance = None
             return [stopped]
-        return [stopped, *self._message()]
+        return [stopped, *self._message(at - self._begun_at)]
 
-    def _message(self) -> list[Json]:
-        """What was said is a message now."""
+    def _message(self, samples: int) -> list[Json]:
+        """What was said, so many samples of it, is a message now."""
         item_id = self._utterance or self._new_id("item")
+        if self.config.audio.input.transcription is not None:
+            self._seconds[item_id] = round(samples / SAMPLE_RATE, 3)
         self._utterance, self._appended = None, 0
         detection = self.config.audio.input.turn_detection
         self._waits = detection is None or not detection.create_response
@@ -330,7 +350,7 @@ class Realtime:
             text, self._caption = self._caption.strip(), ""
             if item_id in self._items:
                 self._items.get(item_id)["content"][0]["transcript"] = text
-            usage = {"type": "duration", "seconds": 0.0}
+            usage = {"type": "duration", "seconds": self._seconds.pop(item_id, 0.0)}
             events.append(self._event(f"{kind}.completed", **place, transcript=text, usage=usage))
         return events
 

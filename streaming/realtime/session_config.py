@@ -31,11 +31,10 @@ def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     merged = dict(current)
     for key, value in changes.items():
         old = merged.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        if both and value.get("type", old.get("type")) == old.get("type"):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(old, dict) and isinstance(value, dict):
+            same_kind = value.get("type", old.get("type")) == old.get("type")
+            merged[key] = merge(old, value) if same_kind else value
     return merged
 
 
@@ -79,7 +78,7 @@ class Settings:
 def settings_for(config: SessionConfig, defaults: Settings) -> Settings:
     """The core's settings for a client's."""
     detection = config.audio.input.turn_detection
-    turns = {
+    turns: dict[str, Any] = {
         "captions": config.audio.input.transcription is not None,
         "sound_events": config.salmonn.sound_events,
         "auto_reply": detection is not None and detection.create_response,

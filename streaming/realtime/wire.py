@@ -105,6 +105,8 @@ class Extensions(Wire):
     sound_events: bool = False
     latency: bool = False
     prefill: bool = False
+    binary_audio: bool = False
+    """Binary messages are audio in the input format, instead of JSON."""
 
 
 class SessionConfig(Wire):

@@ -1,0 +1,68 @@
+"""What operators see: Prometheus metrics. No speech, no text, no ids of users."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from streaming.ledger import Latency
+from streaming.server.worker import Done
+
+SECONDS = (0.001, 0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5.0)
+
+
+class Metrics:
+    """Of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self.sessions = Gauge("salmonn_sessions", "Sessions now", registry=registry)
+        self.refused = Counter(
+            "salmonn_connections_refused", "Connections refused", ["why"], registry=registry
+        )
+        self.resumed = Counter("salmonn_sessions_resumed", "Sessions resumed", registry=registry)
+        self.errors = Counter(
+            "salmonn_session_errors", "Sessions ended by an error", registry=registry
+        )
+        self._heard = Counter("salmonn_audio_seconds", "Audio heard", registry=registry)
+        self._work = Histogram(
+            "salmonn_step_seconds",
+            "Steps of the model",
+            ["work"],
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._first_text = Histogram(
+            "salmonn_first_text_seconds",
+            "From the endpoint to the first text, waiting by choice apart",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._tokens = Histogram(
+            "salmonn_tokens_per_second", "Of replies", registry=registry,
+            buckets=(5, 10, 20, 30, 40, 50, 60, 80, 100, 150),
+        )  # fmt: skip
+        self._ear = Histogram(
+            "salmonn_ear_real_time_factor", "Seconds of listening per second of audio",
+            registry=registry, buckets=(0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0),
+        )  # fmt: skip
+        self._before_end = Histogram(
+            "salmonn_prefilled_share", "Part of a reply's windows that was in the KV cache when "
+            "speech ended", registry=registry, buckets=(0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
+        )  # fmt: skip
+
+    def step(self, done: Done, samples: int, rate: int) -> None:
+        """Count a step, in which a session heard so many samples."""
+        self._work.labels(done.work.value).observe(done.seconds)
+        self._heard.inc(samples / rate)
+
+    def reply(self, latency: Latency) -> None:
+        """Count a reply."""
+        self._first_text.observe(latency.compute_ms / 1000)
+        self._ear.observe(latency.ear_rtf)
+        if latency.tokens_per_s:
+            self._tokens.observe(latency.tokens_per_s)
+        if latency.windows:
+            self._before_end.observe(latency.prefilled_before_end / latency.windows)
+
+    def text(self) -> bytes:
+        """In Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,120 @@
+"""The one thread that does the model's work, for all sessions."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from streaming.controls import Control
+from streaming.events import Event
+from streaming.scheduler import Scheduler
+from streaming.session import Session
+from streaming.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a step was and what came of it."""
+
+    work: Work
+    begun: float
+    """Seconds of `time.monotonic`."""
+
+    seconds: float
+    heard: int
+    """Samples the session has looked at."""
+
+    events: list[Event]
+
+
+Deliver = Callable[[Hashable, Done | Exception], None]
+
+
+class Worker:
+    """Steps sessions, the most urgent first; everything about a session happens on its thread."""
+
+    def __init__(self, most: int, deliver: Deliver) -> None:
+        """Args:
+        most: sessions at once.
+        deliver: called on the worker's thread with whose step it was, or with what went wrong in
+            it; that session is gone then.
+        """
+        self._scheduler: Scheduler[Hashable] = Scheduler(most)
+        self._sessions: dict[Hashable, Session] = {}
+        self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._deliver = deliver
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    def add(self, name: Hashable, make: Callable[[], Session]) -> None:
+        """Take a session, made on the worker's thread; errors in making it are delivered."""
+
+        def wish() -> None:
+            session = make()
+            self._scheduler.add(name, session)
+            self._sessions[name] = session
+
+        self._wishes.put(lambda: self._guard(name, wish))
+
+    def give(self, name: Hashable, pieces: list[bytes | Control]) -> None:
+        """Give a session input; none that is gone minds."""
+
+        def wish() -> None:
+            if (session := self._sessions.get(name)) is None:
+                return
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    session.receive(piece)
+                else:
+                    session.control(piece)
+
+        self._wishes.put(lambda: self._guard(name, wish))
+
+    def remove(self, name: Hashable) -> None:
+        """Forget a session."""
+        self._wishes.put(lambda: self._forget(name))
+
+    def stop(self) -> None:
+        """End the thread, after the step it is in."""
+        self._wishes.put(None)
+        self._thread.join()
+
+    def _forget(self, name: Hashable) -> None:
+        if self._sessions.pop(name, None) is not None:
+            self._scheduler.remove(name)
+
+    def _guard(self, name: Hashable, wish: Callable[[], None]) -> None:
+        try:
+            wish()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this session's alone
+            self._forget(name)
+            self._deliver(name, error)
+
+    def _run(self) -> None:
+        idle = False
+        while True:
+            while idle or not self._wishes.empty():
+                wish = self._wishes.get()
+                if wish is None:
+                    return
+                wish()
+                idle = False
+            idle = not self._step()
+
+    def _step(self) -> bool:
+        """Do the most urgent step; False when there was none."""
+        chosen = self._scheduler.next()
+        if chosen is None:
+            return False
+        name, session = chosen
+
+        def wish() -> None:
+            begun = time.monotonic()
+            events = session.step()
+            assert isinstance(events, list), "a session with work had none"
+            seconds = time.monotonic() - begun
+            self._deliver(name, Done(session.work, begun, seconds, session.heard, events))
+
+        self._guard(name, wish)
+        return True
