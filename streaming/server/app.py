@@ -10,7 +10,8 @@ import mimetypes
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -148,7 +149,7 @@ class App:
         with contextlib.suppress(asyncio.CancelledError):
             await writing
         if seat.connection is connection:  # nobody has come back in the meantime
-            await self._leave(seat)
+            self._leave(seat)
 
     def _take_seat(self, request: Request) -> Seat | None:
         """A seat: that of a session that is resumed, or a new one."""
@@ -162,8 +163,9 @@ class App:
             self.metrics.resumed.inc()
             return seat
         name = f"sess_{secrets.token_urlsafe(16)}"
-        counts = itertools.count(1)
-        protocol = self._assistant.new_protocol(name, lambda kind: f"{kind}_{next(counts)}")
+        counts: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        # the n-th event is event_n: a client that comes back says which it had last
+        protocol = self._assistant.new_protocol(name, lambda kind: f"{kind}_{next(counts[kind])}")
         seat = Seat(name, protocol, self._worker)
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
@@ -186,8 +188,9 @@ class App:
     async def _write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
         """Write events as they come, those after number `sent` first."""
         if seat.resumed:
-            told = seat.protocol.extension("resumed", audio_ms=1000 * seat.given // SAMPLE_RATE)
-            await connection.send(json.dumps({**told, "event_id": "resumed"}))
+            received = {"audio_ms": 1000 * seat.given // SAMPLE_RATE}
+            told = {"type": "salmonn.resumed", "event_id": "resumed", **received}
+            await connection.send(json.dumps(told))
         with contextlib.suppress(ConnectionClosed):
             while True:
                 waiting = seat.after(sent)
@@ -205,17 +208,15 @@ class App:
                 if seat.last == sent:
                     await seat.news.wait()
 
-    async def _leave(self, seat: Seat) -> None:
+    def _leave(self, seat: Seat) -> None:
         """A connection is gone: keep the seat for a while, unless the session is over."""
-        seat.left_at = time.monotonic()
-        seat.connection = None
-        if seat.over is None and not self._draining:
-            await asyncio.sleep(self._config.resume_s)
-        if seat.left_at is not None and seat.connection is None:
-            self._free(seat)
+        seat.left_at, seat.connection = time.monotonic(), None
+        over = seat.over is not None or self._draining
+        self._loop.call_later(0 if over else self._config.resume_s, self._free, seat, seat.left_at)
 
-    def _free(self, seat: Seat) -> None:
-        if self._seats.pop(seat.name, None) is not None:
+    def _free(self, seat: Seat, left_at: float) -> None:
+        """Forget a session that nobody came back to since it was left."""
+        if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
             self._worker.remove(seat.name)
             self.metrics.sessions.set(len(self._seats))
             log.info("session %s ends", seat.name[:10])

@@ -127,6 +127,10 @@ class Echo:
         self.diary.append("answered" if said is None else f"said {said}")
 
 
+def endpointer(config: EndpointingConfig) -> Endpointer | None:
+    return None if config.detector == "manual" else Endpointer(lambda: loudness, config)
+
+
 def session(
     listener: Echo | None = None,
     turns: TurnsConfig = TURNS,
@@ -136,10 +140,10 @@ def session(
 ) -> Session:
     return Session(
         InputDecoder(InputFormat()),
-        None if by_hand else Endpointer(lambda: loudness, config),
+        endpointer(config.model_copy(update={"detector": "manual"} if by_hand else {})),
         listener or Echo(),
         turns,
-        make_endpointer=lambda changed: Endpointer(lambda: loudness, changed),
+        make_endpointer=endpointer,
         pace=pace,
     )
 

@@ -1,0 +1,51 @@
+// The microphone as 16 kHz PCM16 in pieces of 40 ms.
+
+export class MicrophoneError extends Error {}
+
+const WHY = {
+  NotAllowedError: "The browser may not use the microphone. Allow it in the address bar, then press Start.",
+  NotFoundError: "No microphone was found. Plug one in, or type your question.",
+  NotReadableError: "The microphone is in use by another program.",
+  OverconstrainedError: "That microphone is gone. Choose another one.",
+};
+
+export class Microphone {
+  #context; #stream; #onpiece;
+  muted = false;
+
+  constructor(onpiece) { this.#onpiece = onpiece; }
+
+  async open(deviceId) {
+    if (!navigator.mediaDevices) {
+      throw new MicrophoneError("Browsers give the microphone only to https pages and to localhost.");
+    }
+    const audio = {
+      echoCancellation: true, noiseSuppression: false, autoGainControl: true, channelCount: 1,
+      ...(deviceId && { deviceId: { exact: deviceId } }),
+    };
+    try {
+      this.#stream = await navigator.mediaDevices.getUserMedia({ audio });
+    } catch (error) {
+      throw new MicrophoneError(WHY[error.name] ?? `The microphone cannot be used: ${error.message}`);
+    }
+    this.#context = new AudioContext();
+    await this.#context.audioWorklet.addModule("worklet.js");
+    const capture = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
+    capture.port.onmessage = ({ data }) => {
+      this.#onpiece(this.muted ? new ArrayBuffer(data.byteLength) : data);
+    };
+    this.#context.createMediaStreamSource(this.#stream).connect(capture);
+    await this.#context.resume();
+  }
+
+  async close() {
+    this.#stream?.getTracks().forEach((track) => track.stop());
+    await this.#context?.close();
+    this.#stream = this.#context = undefined;
+  }
+
+  static async devices() {
+    const all = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+    return all.filter((device) => device.kind === "audioinput" && device.deviceId);
+  }
+}

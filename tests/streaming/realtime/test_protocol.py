@@ -1,0 +1,375 @@
+"""The wire, with a scripted model: order of events, items, responses, bad messages."""
+
+import base64
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.realtime.protocol import Output, Realtime
+from streaming.realtime.session_config import Settings
+from streaming.realtime.wire import SessionConfig
+from streaming.session import Session, one_each
+from tests.streaming.fakes import CONFIG, TURNS, Echo, drain, pcm, session
+
+Json = dict[str, Any]
+DEFAULTS = Settings(TURNS, CONFIG)
+AT_16_KHZ = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}
+
+
+class Client:
+    """A protocol and a session, and everything that was sent."""
+
+    def __init__(self, **changes: Any) -> None:
+        counts = itertools.count(1)
+        config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
+        self.protocol = Realtime(
+            config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50,
+            audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=False,
+        )  # fmt: skip
+        self.listener = Echo()
+        self.session: Session = session(self.listener, pace=one_each)
+        self.sent: list[Json] = []
+        self.put(self.protocol.begin())
+        short = {"type": "server_vad", "silence_duration_ms": 160}
+        self.update({"audio": {"input": {"format": AT_16_KHZ["audio"]["input"]["format"],
+                                         "turn_detection": short}}})  # fmt: skip
+        if changes:
+            self.update(changes)
+        self.sent.clear()
+
+    def put(self, output: Output) -> None:
+        self.sent += output.events
+        for piece in output.inputs:
+            if isinstance(piece, bytes):
+                self.session.receive(piece)
+            else:
+                self.session.control(piece)
+            for event in drain(self.session):
+                self.sent += self.protocol.translate(event)
+
+    def send(self, kind: str, **fields: Any) -> list[Json]:
+        before = len(self.sent)
+        self.put(self.protocol.receive(json.dumps({"type": kind, **fields})))
+        return self.sent[before:]
+
+    def update(self, changes: Json) -> list[Json]:
+        return self.send("session.update", session={"type": "realtime", **changes})
+
+    def speak(self, script: str) -> list[Json]:
+        audio = base64.b64encode(pcm(script)).decode()
+        return self.send("input_audio_buffer.append", audio=audio)
+
+    def kinds(self) -> list[str]:
+        return [event["type"] for event in self.sent]
+
+    def last(self, kind: str) -> Json:
+        return next(event for event in reversed(self.sent) if event["type"] == kind)
+
+
+MANUAL = {"audio": {"input": {"turn_detection": None}}}
+TURN = "...SSSS" + "." * 20
+
+
+def test_a_turn_as_the_specification_orders_it() -> None:
+    client = Client()
+    client.speak(TURN)
+    assert [kind for kind in client.kinds() if kind != "response.output_text.delta"] == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.content_part.added",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "conversation.item.done",
+        "response.done",
+    ]
+    done = client.last("response.done")["response"]
+    assert done["status"] == "completed"
+    assert done["output"][0]["content"] == [{"type": "output_text", "text": "I heard 3 windows"}]
+    assert done["usage"]["input_token_details"]["audio_tokens"] == 6
+    assert done["usage"]["input_tokens"] == 11
+    assert done["usage"]["total_tokens"] == 11 + done["usage"]["output_tokens"]
+    ids = [event["event_id"] for event in client.sent]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_first_event_tells_all_settings() -> None:
+    counts = itertools.count()
+    config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
+    protocol = Realtime(
+        config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50,
+        audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=False,
+    )  # fmt: skip
+    (created,) = protocol.begin().events
+    told = created["session"]
+    assert (created["type"], told["type"], told["object"]) == (
+        "session.created", "realtime", "realtime.session",
+    )  # fmt: skip
+    assert told["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24000}
+    assert told["audio"]["input"]["turn_detection"]["interrupt_response"] is True
+    assert told["output_modalities"] == ["text"]
+
+
+def test_only_what_is_there_changes() -> None:
+    client = Client()
+    (told,) = client.update({"instructions": "Be brief.", "tracing": "auto"})
+    assert told["type"] == "session.updated"
+    assert told["session"]["instructions"] == "Be brief."
+    assert told["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 160
+    (told,) = client.update({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}})
+    assert told["session"]["audio"]["input"]["turn_detection"]["eagerness"] == "auto"
+    assert told["session"]["audio"]["input"]["format"]["rate"] == 16000
+    (told,) = client.update(MANUAL)
+    assert told["session"]["audio"]["input"]["turn_detection"] is None
+    assert "configured Be brief." in client.listener.diary
+
+
+def test_whoever_wants_audio_is_told_that_there_is_text() -> None:
+    (told,) = Client().update({"output_modalities": ["audio"]})
+    assert told["session"]["output_modalities"] == ["text"]
+
+
+def test_by_hand_a_message_is_committed_and_an_answer_asked_for() -> None:
+    client = Client(**MANUAL)
+    client.speak("SSSSSSSS")
+    kinds = [event["type"] for event in client.send("input_audio_buffer.commit")]
+    assert kinds == [
+        "input_audio_buffer.committed", "conversation.item.added", "conversation.item.done",
+    ]  # fmt: skip
+    client.send("response.create", response={"metadata": {"a": "b"}})
+    client.speak("." * 9)
+    done = client.last("response.done")["response"]
+    assert (done["status"], done["metadata"]) == ("completed", {"a": "b"})
+    assert client.kinds().count("response.created") == 1
+
+
+def test_an_empty_buffer_cannot_be_committed() -> None:
+    (error,) = Client(**MANUAL).send("input_audio_buffer.commit", event_id="mine")
+    assert error["error"]["code"] == "input_audio_buffer_commit_empty"
+    assert error["error"]["event_id"] == "mine"
+
+
+def test_a_buffer_that_was_cleared_is_empty() -> None:
+    client = Client(**MANUAL)
+    client.speak("SSSS")
+    assert client.send("input_audio_buffer.clear")[0]["type"] == "input_audio_buffer.cleared"
+    (error,) = client.send("input_audio_buffer.commit")
+    assert error["type"] == "error"
+
+
+def test_without_create_response_the_answer_waits() -> None:
+    detection = {"type": "server_vad", "create_response": False}
+    client = Client(audio={"input": {"turn_detection": detection}})
+    client.speak(TURN)
+    assert "conversation.item.done" in client.kinds()
+    assert "response.created" not in client.kinds()
+    client.send("response.create")
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["status"] == "completed"
+
+
+def test_a_typed_message_is_answered() -> None:
+    client = Client()
+    client.speak("." * 10)
+    message = {"type": "message", "role": "user",
+               "content": [{"type": "input_text", "text": "What was that?"}]}  # fmt: skip
+    added, done = client.send("conversation.item.create", item=message)
+    assert (added["type"], done["type"]) == ("conversation.item.added", "conversation.item.done")
+    client.send("response.create")
+    client.speak("." * 9)
+    assert "open 0 What was that?" in client.listener.diary
+    assert client.last("response.done")["response"]["status"] == "completed"
+
+
+def test_an_answer_out_of_band_is_no_item() -> None:
+    client = Client()
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hm?"}]}
+    client.send("response.create", response={"conversation": "none", "input": [item],
+                                             "metadata": {"topic": "x"}})  # fmt: skip
+    client.speak("." * 9)
+    assert "conversation.item.added" not in client.kinds()
+    assert client.last("response.done")["response"]["conversation_id"] is None
+
+
+def test_one_answer_at_a_time() -> None:
+    client = Client()
+    client.speak("...SSSS" + "." * 8)
+    (error,) = client.send("response.create", event_id="again")
+    assert error["error"]["code"] == "conversation_already_has_active_response"
+    assert error["error"]["event_id"] == "again"
+
+
+def test_an_answer_is_cancelled() -> None:
+    client = Client()
+    (error,) = client.send("response.cancel")
+    assert error["error"]["code"] == "response_cancel_not_active"
+    client.speak("...SSSS" + "." * 8)
+    client.send("response.cancel")
+    done = client.last("response.done")["response"]
+    assert done["status"] == "cancelled"
+    assert done["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert client.last("response.output_item.done")["item"]["status"] == "incomplete"
+
+
+def test_who_speaks_interrupts() -> None:
+    client = Client()
+    client.speak("...SSSS" + "." * 8 + "S" * 9)
+    done = client.last("response.done")["response"]
+    assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+    client.speak("." * 20)
+    assert client.kinds().count("response.created") == client.kinds().count("response.done") == 2
+
+
+def test_who_may_not_interrupt_does_not() -> None:
+    detection = {"type": "server_vad", "interrupt_response": False}
+    client = Client(audio={"input": {"turn_detection": detection}})
+    client.speak("...SSSS" + "." * 8 + "S" * 9 + "." * 20)
+    assert client.last("response.done")["response"]["status"] == "completed"
+    assert client.kinds().count("response.created") == 1
+
+
+def test_what_was_said_is_transcribed_when_it_is_wished() -> None:
+    client = Client(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    client.speak(TURN)
+    done = client.last("conversation.item.input_audio_transcription.completed")
+    committed = client.last("input_audio_buffer.committed")
+    assert done["item_id"] == committed["item_id"]
+    deltas = [e["delta"] for e in client.sent if e["type"].endswith("transcription.delta")]
+    assert done["transcript"] == "".join(deltas).strip()
+    assert done["usage"] == {"type": "duration", "seconds": 0.08}
+    (told,) = client.send("conversation.item.retrieve", item_id=done["item_id"])
+    assert told["item"]["content"] == [{"type": "input_audio", "transcript": done["transcript"]}]
+
+
+def test_items_are_put_in_order_told_and_deleted() -> None:
+    client = Client()
+
+    def create(name: str, **more: Any) -> list[Json]:
+        item = {"id": name, "type": "message", "role": "user", "content": []}
+        return client.send("conversation.item.create", item=item, **more)
+
+    assert create("a")[0]["previous_item_id"] is None
+    assert create("c")[0]["previous_item_id"] == "a"
+    assert create("b", previous_item_id="a")[0]["previous_item_id"] == "a"
+    assert create("z", previous_item_id="root")[0]["previous_item_id"] is None
+    assert create("d", previous_item_id="x")[0]["error"]["code"] == "item_not_found"
+    assert create("a")[0]["error"]["code"] == "item_id_taken"
+    assert client.send("conversation.item.delete", item_id="a")[0]["item_id"] == "a"
+    assert client.send("conversation.item.retrieve", item_id="a")[0]["type"] == "error"
+    assert client.send("conversation.item.delete", item_id="a")[0]["type"] == "error"
+
+
+def test_a_tool_round_trip_on_the_wire() -> None:
+    client = Client()
+    output = {"type": "function_call_output", "call_id": "call_1", "output": '{"ok": true}'}
+    assert client.send("conversation.item.create", item=output)[1]["item"]["output"]
+    client.send("response.create")
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "param"),
+    [
+        ("{", "unknown_or_invalid_event", None),
+        ("[]", "unknown_or_invalid_event", None),
+        ('{"type": "sing", "event_id": "e"}', "unknown_or_invalid_event", None),
+        ('{"event_id": "e"}', "unknown_or_invalid_event", None),
+        ('{"type": "input_audio_buffer.append", "event_id": "e"}', "invalid_value", "audio"),
+        ('{"type": "input_audio_buffer.append", "audio": "*", "event_id": "e"}', "invalid_value",
+         "audio"),
+        ('{"type": "conversation.item.truncate", "item_id": "x", "event_id": "e"}',
+         "item_not_found", "item_id"),
+        ('{"type": "output_audio_buffer.clear", "event_id": "e"}', "invalid_event_for_transport",
+         None),
+        ('{"type": "session.update", "event_id": "e", "session": {"type": "transcription"}}',
+         "invalid_session_type", "session.type"),
+        ('{"type": "session.update", "event_id": "e", "session": {"audio": {"input": '
+         '{"turn_detection": {"type": "server_vad", "threshold": 2}}}}}', "invalid_value",
+         "session.audio.input.turn_detection.threshold"),
+        ('{"type": "session.update", "event_id": "e", "session": {"audio": {"input": '
+         '{"format": {"type": "audio/pcm", "rate": 44100}}}}}', "invalid_value",
+         "session.audio.input.format.rate"),
+        ('{"type": "session.update", "event_id": "e", "session": {"max_output_tokens": 0}}',
+         "invalid_value", "session.max_output_tokens"),
+        ('{"type": "session.update", "event_id": "e", "session": {"salmonn": '
+         '{"sound_events": true}}}', "invalid_value", "session.salmonn.sound_events"),
+        ('{"type": "conversation.item.create", "event_id": "e", "item": {"type": "message", '
+         '"role": "user", "content": [{"type": "input_image"}]}}', "invalid_value",
+         "item.content"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_and_nothing_else_is_lost(
+    message: str, code: str, param: str | None
+) -> None:
+    client = Client()
+    output = client.protocol.receive(message)
+    (event,) = output.events
+    assert event["type"] == "error"
+    assert (event["error"]["code"], event["error"]["param"]) == (code, param)
+    assert event["error"]["event_id"] == ("e" if '"e"' in message else None)
+    assert output.inputs == []
+    client.speak(TURN)
+    assert client.last("response.done")["response"]["status"] == "completed"
+
+
+actions = st.sampled_from(
+    [
+        ("response.create", {}), ("response.cancel", {}), ("input_audio_buffer.commit", {}),
+        ("input_audio_buffer.clear", {}),
+        ("session.update", {"session": MANUAL}),
+        ("session.update", {"session": {"audio": {"input": {
+            "transcription": {"model": "w"},
+            "turn_detection": {"type": "server_vad", "silence_duration_ms": 160}}}}}),
+        ("session.update", {"session": {"audio": {"input": {
+            "turn_detection": {"type": "semantic_vad", "create_response": False}}}}}),
+        ("conversation.item.create", {"item": {"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": "So?"}]}}),
+    ]
+)  # fmt: skip
+speech = st.tuples(st.integers(1, 12), st.integers(1, 20)).map(lambda r: "S" * r[0] + "." * r[1])
+
+
+@settings(max_examples=150)
+@given(st.lists(st.one_of(speech, actions), max_size=12))
+def test_whatever_is_sent_every_response_is_done_once(
+    script: list[str | tuple[str, Json]],
+) -> None:
+    client = Client()
+    for action in script:
+        if isinstance(action, str):
+            client.speak(action)
+        else:
+            client.send(action[0], **action[1])
+    client.speak("." * 60)
+    created = [e["response"]["id"] for e in client.sent if e["type"] == "response.created"]
+    done = [e["response"]["id"] for e in client.sent if e["type"] == "response.done"]
+    assert created == done
+    added = [e["item"]["id"] for e in client.sent if e["type"] == "conversation.item.added"]
+    finished = [e["item"]["id"] for e in client.sent if e["type"] == "conversation.item.done"]
+    assert sorted(added) == sorted(finished)
+    assert len(set(added)) == len(added)
+
+
+def test_defaults_are_those_of_the_specification() -> None:
+    config = SessionConfig(id="s", model="m", instructions="")
+    detection = config.audio.input.turn_detection
+    assert detection is not None
+    assert detection.model_dump() == {
+        "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300,
+        "silence_duration_ms": 500, "create_response": True, "interrupt_response": True,
+        "idle_timeout_ms": None,
+    }  # fmt: skip
+    assert EndpointingConfig().min_silence_frames * 20 == detection.silence_duration_ms
+    assert TurnsConfig().auto_reply
