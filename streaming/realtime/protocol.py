@@ -267,9 +267,9 @@ class Realtime:
         error = {"type": "server_error", "code": "session_failed", "message": message}
         return self._event("error", error=error)
 
-    def extension(self, name: str, **fields: Any) -> Json:
+    def extension(self, kind: str, **fields: Any) -> Json:
         """An event that only this server has."""
-        return self._event(f"salmonn.{name}", **fields)
+        return self._event(f"salmonn.{kind}", **fields)
 
     # --- what the core tells
 

@@ -10,6 +10,7 @@ import mimetypes
 import secrets
 import ssl
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -233,14 +234,23 @@ class App:
         if seat is None:
             return
         if isinstance(what, Exception):
-            log.error("session %s failed: %s", seat.name[:10], type(what).__name__)
-            self.metrics.errors.inc()
-            seat.fail(what)
+            self._fail(seat, what)
             return
-        samples, latency = seat.done(what)
+        try:
+            samples, latency = seat.done(what)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this session's alone
+            self._worker.remove(seat.name)
+            self._fail(seat, error)
+            return
         self.metrics.step(what, samples, SAMPLE_RATE)
         if latency is not None:
             self.metrics.reply(latency)
+
+    def _fail(self, seat: Seat, error: Exception) -> None:
+        where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold speech
+        log.error("session %s failed: %s\n%s", seat.name[:10], type(error).__name__, where)
+        self.metrics.errors.inc()
+        seat.fail(error)
 
     async def drain(self, seconds: float) -> None:
         """Take nobody new, let replies come to their end, then end all sessions."""

@@ -51,6 +51,7 @@ class Echo:
         self.reply: list[str] | None = None
         self.made = 0
         self.diary: list[str] = []
+        self.knocks = False  # a knock is in the first window
 
     @property
     def whole(self) -> int:
@@ -67,7 +68,8 @@ class Echo:
         return self.waiting if self.is_open and self.ahead is None else 0
 
     def sounds(self) -> list[tuple[int, int, str, float]]:
-        return []
+        first = self.samples == WINDOW and len(self.heard[-1])
+        return [(0, WINDOW, "knock", 0.9)] if first and self.knocks else []
 
     def open(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None

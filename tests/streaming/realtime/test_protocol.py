@@ -24,14 +24,15 @@ AT_16_KHZ = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}
 class Client:
     """A protocol and a session, and everything that was sent."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, *, knocks: bool = False, **changes: Any) -> None:
         counts = itertools.count(1)
         config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
         self.protocol = Realtime(
             config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50,
-            audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=False,
+            audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=knocks,
         )  # fmt: skip
         self.listener = Echo()
+        self.listener.knocks = knocks
         self.session: Session = session(self.listener, pace=one_each)
         self.sent: list[Json] = []
         self.put(self.protocol.begin())
@@ -250,6 +251,20 @@ def test_what_was_said_is_transcribed_when_it_is_wished() -> None:
     assert done["usage"] == {"type": "duration", "seconds": 0.08}
     (told,) = client.send("conversation.item.retrieve", item_id=done["item_id"])
     assert told["item"]["content"] == [{"type": "input_audio", "transcript": done["transcript"]}]
+
+
+@pytest.mark.parametrize("wished", [False, True])
+def test_sounds_and_prefill_are_told_whoever_asks(wished: bool) -> None:
+    client = Client(knocks=True, salmonn={"sound_events": wished, "prefill": wished})
+    client.speak(TURN)
+    extensions = [e for e in client.sent if e["type"].startswith("salmonn.")]
+    if not wished:
+        assert extensions == []
+        return
+    sound, *prefills = extensions
+    assert (sound["type"], sound["name"], sound["audio_end_ms"]) == ("salmonn.sound", "knock", 80)
+    assert prefills[-1]["type"] == "salmonn.prefill"
+    assert prefills[-1]["audio_tokens"] == 4
 
 
 def test_items_are_put_in_order_told_and_deleted() -> None:
