@@ -13,6 +13,7 @@ from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
 from assistant.presets import shipped_config, validate
 from streaming.cli_serve import serve_commands
+from streaming.cli_talk import talk_commands
 from streaming.cli_tape import TAPE, replay_tape, tape_commands
 from streaming.cli_training import ConfigOption, training_commands
 from streaming.config import Config, load_config
@@ -74,6 +75,7 @@ def _load(config: Config) -> "Salmonn":
 training_commands(app)
 tape_commands(app)
 serve_commands(app)
+talk_commands(app)
 
 
 @app.command()

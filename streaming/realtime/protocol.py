@@ -31,7 +31,7 @@ from streaming.events import (
 from streaming.frames import SAMPLE_RATE
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
-from streaming.realtime.session_config import Settings, input_format, settings_for, update
+from streaming.realtime.session_config import Settings, input_format, merge, settings_for, update
 from streaming.realtime.wire import (
     APPEND_BYTES,
     CLIENT_EVENT,
@@ -158,13 +158,7 @@ class Realtime:
                 return self._cancel(event)
 
     def _update(self, changes: Json) -> Output:
-        config = update(self.config, changes)
-        if config.audio.input.transcription is not None and not self._can_transcribe:
-            where = "session.audio.input.transcription"
-            raise WireError("invalid_value", "this preset has no decoder to transcribe with", where)
-        if config.salmonn.sound_events and not self._can_name:
-            where = "session.salmonn.sound_events"
-            raise WireError("invalid_value", "this preset has no sound tagger", where)
+        config = update(self.config, self._possible(changes))
         pending: list[bytes | Control] = []
         if input_format(config) != input_format(self.config):
             pending.append(b"".join(frame.pcm for frame in self._decoder.flush()))
@@ -172,6 +166,15 @@ class Realtime:
         self.config = config
         shown = self._event("session.updated", session=self._shown())
         return Output([shown], pending + self._settings())
+
+    def _possible(self, changes: Json) -> Json:
+        """Changes, without what cannot be had here: it is told back as off."""
+        off: Json = {}
+        if not self._can_transcribe:
+            off["audio"] = {"input": {"transcription": None}}
+        if not self._can_name:
+            off["salmonn"] = {"sound_events": False}
+        return merge(changes, off)
 
     def _settings(self) -> list[bytes | Control]:
         settings = settings_for(self.config, self._defaults)

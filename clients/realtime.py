@@ -1,0 +1,185 @@
+"""A session with a salmonn-live server, in Python.
+
+    async with Session("ws://127.0.0.1:8765/v1/realtime") as session:
+        await session.audio(pcm)              # 16 kHz, 16-bit little-endian, mono
+        async for event in session:           # dicts, as the server sends them
+            ...
+
+The connection may drop: the session comes back to where it was, and what the server did not get is
+sent again. docs/protocol.md lists the events.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+Json = dict[str, Any]
+SAMPLE_RATE = 16_000
+BYTES_PER_MS = 2 * SAMPLE_RATE // 1000
+KEPT_S = 30
+"""Seconds of audio kept for a server that did not get them."""
+
+FAREWELLS = {1000, 1008}
+"""Close codes after which coming back is no use (RFC 6455, section 7.4)."""
+
+SETTINGS: Json = {
+    "type": "realtime",
+    "audio": {
+        "input": {
+            "format": {"type": "audio/pcm", "rate": SAMPLE_RATE},
+            "transcription": {"model": "whisper"},
+            "turn_detection": {"type": "server_vad"},
+        }
+    },
+    "salmonn": {"binary_audio": True, "sound_events": True, "latency": True},
+}
+"""What a session asks for, unless told otherwise: everything there is."""
+
+
+class SessionLostError(ConnectionError):
+    """The server cannot be reached, or does not want this session any more."""
+
+
+class Session:
+    """One conversation. Events are read by iterating; everything else may be called meanwhile."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        settings: Json | None = None,
+        tries: int = 6,
+    ) -> None:
+        """Args:
+        url: of the server's socket.
+        token: what the server asks for as an API key.
+        settings: of `session.update`; None: `SETTINGS`. Audio is sent as binary messages, so
+            they should ask for that.
+        tries: to connect again, each after twice the wait, before the session counts as lost.
+        """
+        self._url, self._token, self._tries = url, token, tries
+        self._settings = SETTINGS if settings is None else settings
+        self._socket: ClientConnection | None = None
+        self._name: str | None = None
+        self._last = 0
+        self._sent = 0  # bytes of audio
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._ready = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            SessionLostError: the server cannot be reached, or refuses.
+        """
+        await self._connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the session."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def audio(self, pcm: bytes) -> None:
+        """Send audio, in pieces of any size."""
+        self._kept.append(pcm)
+        self._kept_bytes += len(pcm)
+        self._sent += len(pcm)
+        while self._kept_bytes - len(self._kept[0]) >= KEPT_S * 1000 * BYTES_PER_MS:
+            self._kept_bytes -= len(self._kept.popleft())
+        if self._ready.is_set():
+            await self._try_to_send(pcm)
+
+    async def ask(self, text: str) -> None:
+        """Ask about what was heard."""
+        content = [{"type": "input_text", "text": text}]
+        item = {"type": "message", "role": "user", "content": content}
+        await self.send("conversation.item.create", item=item)
+        await self.send("response.create")
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """Send any client event; while there is no connection it waits for one."""
+        await self._ready.wait()
+        await self._try_to_send(json.dumps({"type": kind, **fields}))
+
+    async def __aiter__(self) -> AsyncIterator[Json]:
+        """The server's events, across connections.
+
+        Raises:
+            SessionLostError: there will be no more of them.
+        """
+        while True:
+            assert self._socket is not None, "use `async with`"
+            try:
+                async for message in self._socket:
+                    event = json.loads(message)
+                    await self._take(event)
+                    yield event
+                code, reason = self._socket.close_code, self._socket.close_reason
+            except ConnectionClosed as closed:
+                told = closed.rcvd
+                code, reason = (told.code, told.reason) if told else (None, "the connection broke")
+            self._ready.clear()
+            if code in FAREWELLS:
+                raise SessionLostError(reason or "the server ended the session")
+            await self._connect()
+
+    async def _take(self, event: Json) -> None:
+        number = str(event.get("event_id", "")).removeprefix("event_")
+        if number.isdecimal():
+            self._last = int(number)
+        match event["type"]:
+            case "session.created":
+                self._name = event["session"]["id"]
+                update = {"type": "session.update", "session": self._settings}
+                await self._try_to_send(json.dumps(update))
+                await self._send_again(received=0)
+                self._ready.set()
+            case "salmonn.resumed":
+                await self._send_again(event["audio_ms"] * BYTES_PER_MS)
+                self._ready.set()
+
+    async def _send_again(self, received: int) -> None:
+        """Audio that the server did not get."""
+        at = self._sent - self._kept_bytes
+        for piece in list(self._kept):
+            if missing := piece[max(0, received - at) :]:
+                await self._try_to_send(missing)
+            at += len(piece)
+
+    async def _connect(self) -> None:
+        scheme, place, path, query, _ = urlsplit(self._url)
+        asked = dict(parse_qsl(query))
+        if self._name is not None:
+            asked |= {"session_id": self._name, "after": str(self._last)}
+        url = urlunsplit((scheme, place, path, urlencode(asked), ""))
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        for attempt in range(self._tries):
+            try:
+                self._socket = await connect(url, additional_headers=headers, compression=None)
+                return
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                failure = error
+            await asyncio.sleep(0.25 * 2**attempt)
+        raise SessionLostError(f"{self._url}: {failure}") from failure
+
+    async def _try_to_send(self, message: str | bytes) -> None:
+        assert self._socket is not None, "use `async with`"
+        try:
+            await self._socket.send(message)
+        except ConnectionClosed:
+            self._ready.clear()  # audio is sent again when the session comes back
