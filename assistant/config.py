@@ -156,6 +156,9 @@ class PromptConfig(Section):
     bos: bool = True
     """Begin with the tokenizer's beginning-of-text token."""
 
+    default_task: str = "asr"
+    """The task of `prompts.yaml` whose instruction is given when nobody gives one."""
+
     stop: list[str] = ["</s>"]
     """Tokens that end the answer, besides the model's own end token."""
 

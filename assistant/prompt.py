@@ -42,21 +42,25 @@ def tasks() -> dict[str, str]:
     return loaded
 
 
-def instruction(text: str | None, task: str | None, question: str | None) -> str:
+def instruction(
+    text: str | None, task: str | None, question: str | None, default: str = "asr"
+) -> str:
     """The instruction to give: `text` itself, or that of a named `task`.
 
     Args:
         text: free words.
         task: a key of `prompts.yaml`.
         question: fills `{question}` in a task's words.
+        default: the task where neither text nor task is given.
 
     Raises:
         ConfigError: no such task, or it needs a question and got none, or both text and task.
     """
-    if task is None:
-        return text if text is not None else tasks()["asr"]
     if text is not None:
-        raise ConfigError("give an instruction or a task, not both")
+        if task is not None:
+            raise ConfigError("give an instruction or a task, not both")
+        return text
+    task = default if task is None else task
     if task not in tasks():
         raise ConfigError(f"unknown task {task!r}; known: {', '.join(tasks())}")
     words = tasks()[task]

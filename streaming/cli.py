@@ -95,7 +95,7 @@ def ask(
 
     settings = _configure(config, preset, lora_scale)
     samples = audio.load(file)
-    words = instruction(question, task, fill)
+    words = instruction(question, task, fill, settings.model.prompt.default_task)
     model = _load(settings)
     generation = settings.model.generation
     if beams is not None:
@@ -154,7 +154,7 @@ def replay(
         raise ConfigError("--recut: only a tape (jsonl) can be cut at other places")
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
-    words = choose(instruction, task, question)
+    words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = _load(settings)
     session = build_session(model, settings, words, pace=one_each)
     screen = Screen(Console())

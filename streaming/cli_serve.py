@@ -46,7 +46,7 @@ def serve(
 
     settings = load_config(config or shipped_config(), preset)
     server = server_config(settings, host, port, allow_public)
-    words = choose(instruction, task, None)
+    words = choose(instruction, task, None, settings.model.prompt.default_task)
     console = Console()
     console.print(f"Loading {settings.preset} ...", style="dim")
     assistant = build_assistant(load(settings.model), settings, words)

@@ -141,7 +141,7 @@ async def _some_server(
     from streaming.server.build import build_assistant
 
     settings = load_config(config or shipped_config(), preset)
-    words = instruction(None, None, None)
+    words = instruction(None, None, None, settings.model.prompt.default_task)
     own = settings.server.model_copy(
         update={"host": "127.0.0.1", "port": 0, "token": os.environ.get(TOKEN) or None}
     )

@@ -26,13 +26,14 @@ def tape_commands(app: typer.Typer) -> None:
 def record(
     file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
     tape: Annotated[Path, typer.Argument(help="Receives what came in and went out: a .jsonl.")],
-    instruction: Annotated[str, typer.Option(help="What to do with what is heard.")] = "",
+    instruction: Annotated[str | None, typer.Option(help="What to do with what is heard.")] = None,
     config: ConfigOption = None,
     preset: Annotated[str | None, typer.Option(help="Preset to run.")] = None,
 ) -> None:
     """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
     from assistant import audio
     from assistant.model import load
+    from assistant.prompt import instruction as choose
     from streaming.build import build_session, tape_head
     from streaming.frames import FRAME_BYTES, SAMPLE_RATE
     from streaming.tape import Recorder
@@ -40,12 +41,13 @@ def record(
 
     settings = load_config(config or shipped_config(), preset)
     pcm = audio.to_pcm16(audio.load(file))
-    session = build_session(load(settings.model), settings, instruction)
+    words = choose(instruction, None, None, settings.model.prompt.default_task)
+    session = build_session(load(settings.model), settings, words)
     with tape.open("w", encoding="utf-8") as stream:
         begin = time.perf_counter()
         recorder = Recorder(
             session,
-            tape_head(settings, instruction),
+            tape_head(settings, words),
             stream.write,
             lambda: 1000 * (time.perf_counter() - begin),
         )

@@ -73,6 +73,7 @@ def test_free_words_are_the_instruction_and_transcribing_is_the_default() -> Non
     assert instruction("Who speaks?", None, None) == "Who speaks?"
     assert instruction("", None, None) == ""
     assert instruction(None, None, None) == tasks()["asr"]
+    assert instruction(None, None, None, default="listen") == tasks()["listen"]
 
 
 def test_words_and_a_task_together_are_an_error() -> None:
