@@ -19,6 +19,9 @@ from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Window
 from assistant.model import Salmonn
 
+TIDY_POSITIONS = 64
+"""Positions put into the cache at a time when it is filled anew: some 50 ms on two cores."""
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -109,6 +112,7 @@ class Conversation:
         self._cache = model.llm.cache()
         self._past: deque[Tensor] = deque()  # embeddings of the turns kept
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
+        self._behind = self._now  # of the turns kept, what is not in the cache yet
         self._turn: _Turn | None = None
         self._two_ears = model.config.aligner.transcript
         self._captions = model.captions if captions or self._two_ears else None
@@ -182,6 +186,8 @@ class Conversation:
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
         self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
+        while self.tidy():
+            pass
         self._turn = _Turn(self._cache.length, after)
         if self._captions is not None and spoken_from is not None:
             self._turn.captioner = Captioner(self._captions)
@@ -314,10 +320,23 @@ class Conversation:
             end = [*turn.said[:said], self._llm.end_id, *self._llm.ids("\n")]
             self._extend([self._llm.embed(end)])
             self._past.append(self._now)
+            before, after = self._model.prompt.ids(self._llm, self._instruction)
+            ring = self._hearing.most_windows * self._model.config.aligner.queries
+            self._make_room(len(before) + len(after) + ring)
         self._now = self._now[:0]
-        if len(self._past) > self._turns_kept:
-            self._past.popleft()
-            self._rebuild()
+
+    def tidy(self) -> bool:
+        """Go on filling the cache with the turns that are kept, after the oldest were dropped.
+
+        A bounded piece of it, the same pieces whenever it is done.
+
+        Returns:
+            Whether there is more to do. `open` does what is left.
+        """
+        if len(self._behind):
+            self._cache.extend(self._behind[:TIDY_POSITIONS])
+            self._behind = self._behind[TIDY_POSITIONS:]
+        return len(self._behind) > 0
 
     def _spoken(self, windows: list[Window]) -> list[Window]:
         """Those of the utterance, not of what was heard before it."""
@@ -340,20 +359,14 @@ class Conversation:
         self._now = self._now[: length - turn.begun]
 
     def _make_room(self, needed: int) -> None:
-        """Drop the oldest turns until a turn and its reply fit."""
+        """Drop the oldest turns: no more than may be kept, and a turn and its reply must fit."""
         limit = self._llm.context
-        if limit is None:
-            return
         wanted = needed + self._generation.max_new_tokens
-        dropped = False
-        while self._past and sum(map(len, self._past)) + wanted > limit:
+        before = len(self._past)
+        while len(self._past) > self._turns_kept or (
+            self._past and limit is not None and sum(map(len, self._past)) + wanted > limit
+        ):
             self._past.popleft()
-            dropped = True
-        if dropped:
-            self._rebuild()
-
-    def _rebuild(self) -> None:
-        """The cache anew, from the turns kept."""
-        self._cache.truncate(0)
-        if self._past:
-            self._cache.extend(torch.cat(list(self._past)))
+        if len(self._past) < before:
+            self._cache.truncate(0)
+            self._behind = torch.cat([self._now[:0], *self._past])

@@ -79,6 +79,11 @@ class Hearing:
         """Those that began in the blocks the last push completed."""
 
     @property
+    def most_windows(self) -> int:
+        """Windows that are kept at most."""
+        return -(-self._keep // self._ear.spans.stride) + 1
+
+    @property
     def heard(self) -> int:
         """Stream samples so far."""
         return self._begun + len(self._samples)

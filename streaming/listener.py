@@ -53,6 +53,9 @@ class Listener(Protocol):
     ) -> None:
         """Other settings for the turns to come; None leaves one as it is."""
 
+    def tidy(self) -> bool:
+        """A piece of the work that a closed turn left for later; whether there is more."""
+
     def close(self, said: int | None = None) -> None:
         """The turn is over; of an interrupted reply `said` tokens were given out."""
 

@@ -92,6 +92,7 @@ class Session:
         self._public = False  # the reply is being given out
         self._caption_due = False  # the last caption of the turn was not given
         self._secret: deque[str | None] = deque()  # of the reply, made but not given out
+        self._untidy = False  # a closed turn may have left something to do
         self._said = 0  # tokens given out
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
@@ -145,7 +146,7 @@ class Session:
             return Urgency.LISTEN
         if (self._pace is None or self._eof) and self._can_speak():
             return self._how_soon()
-        return None
+        return Urgency.AHEAD if self._untidy else None
 
     def _how_soon(self) -> Urgency:
         if not self._public:
@@ -170,6 +171,10 @@ class Session:
             return self._end_utterance()
         if (self._pace is None or self._eof) and self._can_speak():
             return self._speak()
+        if self._untidy:
+            self.work = Work.TIDY
+            self._untidy = self._listener.tidy()
+            return []
         return NEED_DATA
 
     def _may_speak(self) -> bool:
@@ -369,7 +374,7 @@ class Session:
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> None:
-        self._open, self._windows, self._said = True, None, 0
+        self._open, self._windows, self._said, self._untidy = True, None, 0, False
         self._begun, self._spoken_from = since, spoken_from
         self._prefilled.clear()
         if self._listener.open(since, instruction, spoken_from):
@@ -451,6 +456,7 @@ class Session:
     def _leave(self, said: int | None) -> None:
         """Close the turn, with what was still to be done for it."""
         self._listener.close(said)
+        self._untidy = True
         self._open = self._public = self._ending = self._waits = False
         self._windows = None
         self._jobs.clear()

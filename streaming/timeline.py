@@ -32,6 +32,7 @@ COLOURS = {
     Work.PREFILL: ("prefill", "#228833"),
     Work.DECODE: ("reply", "#cc6677"),
     Work.CAPTION: ("captions", "#bbbbbb"),
+    Work.TIDY: ("prefill", "#bbbbbb"),
 }
 
 

@@ -26,6 +26,8 @@ class Work(Enum):
     PREFILL = "prefill"
     DECODE = "decode"
     CAPTION = "caption"
+    TIDY = "tidy"
+    """What a closed turn left to do, when there is time."""
 
 
 class Urgency(IntEnum):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from assistant import conversation
 from assistant.audio import Samples
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
@@ -135,8 +136,36 @@ def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
         talk.ask()
         talk.close(said=0)
         kept.append(len(talk._past))
+        while talk.tidy():
+            pass
         assert talk._cache.length == sum(map(len, talk._past))
     assert kept == [1, 2, 2, 2]
+
+
+def test_a_cache_is_filled_anew_in_the_same_pieces_whenever_there_is_time(
+    tiny: Salmonn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "TIDY_POSITIONS", 5)
+    answers = []
+    for pieces in (0, 1, 99):
+        talk = Conversation(tiny, PROMPT, turns_kept=1)
+        for turn in range(3):
+            talk.open(since=talk.heard)
+            heard(talk, samples(BLOCK, turn))
+            talk.pause()
+            last = answer(talk)
+            talk.close(said=2)
+            held = talk._cache.length
+            for _ in range(pieces):
+                before = talk._cache.length
+                more = talk.tidy()
+                assert talk._cache.length - before <= 5
+                if not more:
+                    break
+            assert turn == 0 or pieces != 0 or held == talk._cache.length == 0
+        answers.append(last)
+    assert len(set(answers)) == 1
+    assert answers[0]
 
 
 def test_room_is_made_for_a_turn_that_would_not_fit(

@@ -51,6 +51,7 @@ class Echo:
         self.reply: list[str] | None = None
         self.made = 0
         self.diary: list[str] = []
+        self.untidy = 0  # pieces of work that a closed turn leaves
         self.knocks = False  # a knock is in the first window
 
     @property
@@ -122,6 +123,11 @@ class Echo:
         self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
     ) -> None:
         self.diary.append(f"configured {instruction}")
+
+    def tidy(self) -> bool:
+        assert not self.is_open
+        self.untidy = max(0, self.untidy - 1)
+        return self.untidy > 0
 
     def close(self, said: int | None = None) -> None:
         assert self.is_open
