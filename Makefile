@@ -1,9 +1,12 @@
-# Two commands do everything on a machine with Python 3.11-3.13 and git: `make demo`, `make test`.
+# All that is needed is Python 3.11-3.13 and git: `make demo`, `make run`, `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check install golden bench clean
+.PHONY: demo run test check install golden bench clean
+
+run: .venv/installed  ## open the port and the page
+	$(BIN)/salmonn-live serve
 
 demo: .venv/installed  ## hear a shipped recording, live
 	$(BIN)/salmonn-live replay demo/kitchen.flac

@@ -1,0 +1,22 @@
+# CPU image of the server. `docker compose up`, then open http://localhost:8765/
+FROM python:3.11-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libportaudio2 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home salmonn
+WORKDIR /app
+COPY requirements requirements
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/nano.txt
+COPY pyproject.toml README.md LICENSE config.yaml ./
+COPY assistant assistant
+COPY streaming streaming
+COPY clients clients
+RUN pip install --no-cache-dir -c requirements/constraints.txt .
+USER salmonn
+ENV SALMONN_LIVE_CACHE=/home/salmonn/cache
+EXPOSE 8765
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8765/readyz', timeout=2)"]
+# 0.0.0.0 needs SALMONN_LIVE_TOKEN, or --open where nobody else reaches the port
+ENTRYPOINT ["salmonn-live"]
+CMD ["serve", "--host", "0.0.0.0"]
