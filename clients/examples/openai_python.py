@@ -11,10 +11,10 @@ from pathlib import Path
 from openai import AsyncOpenAI
 
 
-async def main() -> None:
+async def main(recording: bytes) -> None:
     client = AsyncOpenAI(api_key="none", base_url="http://127.0.0.1:8765/v1")
     async with client.realtime.connect(model="nano") as connection:
-        pcm = Path(sys.argv[1]).read_bytes() + bytes(48_000)  # a second of silence ends it
+        pcm = recording + bytes(48_000)  # a second of silence ends it
         await connection.input_audio_buffer.append(audio=base64.b64encode(pcm).decode())
         async for event in connection:
             if event.type == "response.output_text.delta":
@@ -23,4 +23,4 @@ async def main() -> None:
                 return
 
 
-asyncio.run(main())
+asyncio.run(main(Path(sys.argv[1]).read_bytes()))

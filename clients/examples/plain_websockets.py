@@ -11,12 +11,12 @@ from pathlib import Path
 from websockets.asyncio.client import connect
 
 
-async def main() -> None:
+async def main(recording: bytes) -> None:
     async with connect("ws://127.0.0.1:8765/v1/realtime") as socket:
         heard = {"format": {"type": "audio/pcm", "rate": 16000}}
         session = {"audio": {"input": heard}, "salmonn": {"binary_audio": True}}
         await socket.send(json.dumps({"type": "session.update", "session": session}))
-        await socket.send(Path(sys.argv[1]).read_bytes() + bytes(32_000))
+        await socket.send(recording + bytes(32_000))
         async for message in socket:
             event = json.loads(message)
             print(event.get("delta", ""), end="", flush=True)
@@ -24,4 +24,4 @@ async def main() -> None:
                 return
 
 
-asyncio.run(main())
+asyncio.run(main(Path(sys.argv[1]).read_bytes()))

@@ -1,6 +1,6 @@
 """Our own client, which comes back when the connection drops.
 
-`salmonn-live serve`, then `python_client.py talk.pcm`: 16 kHz, 16-bit little-endian, mono, no header.
+`salmonn-live serve`, then `python_client.py talk.pcm` (16 kHz, 16-bit little-endian, mono).
 """
 
 import asyncio
@@ -10,13 +10,13 @@ from pathlib import Path
 from clients.realtime import Session
 
 
-async def main() -> None:
+async def main(recording: bytes) -> None:
     async with Session("ws://127.0.0.1:8765/v1/realtime") as session:
-        await session.audio(Path(sys.argv[1]).read_bytes() + bytes(32_000))
+        await session.audio(recording + bytes(32_000))
         async for event in session:
             print(event.get("delta", ""), end="", flush=True)
             if event["type"] == "response.done":
                 return
 
 
-asyncio.run(main())
+asyncio.run(main(Path(sys.argv[1]).read_bytes()))

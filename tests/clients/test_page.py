@@ -90,12 +90,12 @@ def test_without_a_microphone_one_can_still_ask() -> None:
 def test_a_server_that_is_busy_says_so() -> None:
     @run
     async def wait() -> None:
-        async with serving(fake(), sessions=1) as (_, host):
-            async with page(host, "--deny-permission-prompts") as first:
-                await first.click("#start")
-                await first.wait_for_selector("#state[data-state=listening]", timeout=15_000)
-                async with page(host, "--deny-permission-prompts") as second:
-                    await second.click("#start")
-                    await second.wait_for_selector("#state[data-state=lost]", timeout=15_000)
+        deny = "--deny-permission-prompts"
+        async with serving(fake(), sessions=1) as (_, host), page(host, deny) as first:
+            await first.click("#start")
+            await first.wait_for_selector("#state[data-state=listening]", timeout=15_000)
+            async with page(host, deny) as second:
+                await second.click("#start")
+                await second.wait_for_selector("#state[data-state=lost]", timeout=15_000)
 
     wait()
