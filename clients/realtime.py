@@ -10,6 +10,7 @@ sent again. docs/protocol.md lists the events.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator
@@ -22,11 +23,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 Json = dict[str, Any]
 SAMPLE_RATE = 16_000
-BYTES_PER_MS = 2 * SAMPLE_RATE // 1000
-KEPT_S = 30
-"""Seconds of audio kept for a server that did not get them."""
+KEPT_BYTES = 30 * 2 * SAMPLE_RATE
+"""Audio kept for a server that did not get it: half a minute."""
 
-FAREWELLS = {1000, 1008}
+FAREWELLS = {1000, 1008, 1011}
 """Close codes after which coming back is no use (RFC 6455, section 7.4)."""
 
 SETTINGS: Json = {
@@ -69,11 +69,13 @@ class Session:
         self._settings = SETTINGS if settings is None else settings
         self._socket: ClientConnection | None = None
         self._name: str | None = None
-        self._last = 0
-        self._sent = 0  # bytes of audio
-        self._kept: deque[bytes] = deque()
-        self._kept_bytes = 0
+        self._last = 0  # number of the last event
+        self._kept: deque[bytes] = deque()  # audio, the last half minute
+        self._begun = 0  # bytes of audio before what is kept
+        self._sent = 0  # bytes of audio that were sent over this connection, and before it
         self._ready = asyncio.Event()
+        self._events: asyncio.Queue[Json | SessionLostError] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -82,6 +84,7 @@ class Session:
             SessionLostError: the server cannot be reached, or refuses.
         """
         await self._connect()
+        self._reading = asyncio.create_task(self._read())
         return self
 
     async def __aexit__(
@@ -91,18 +94,21 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         """End the session."""
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
         if self._socket is not None:
             await self._socket.close()
 
     async def audio(self, pcm: bytes) -> None:
         """Send audio, in pieces of any size."""
         self._kept.append(pcm)
-        self._kept_bytes += len(pcm)
-        self._sent += len(pcm)
-        while self._kept_bytes - len(self._kept[0]) >= KEPT_S * 1000 * BYTES_PER_MS:
-            self._kept_bytes -= len(self._kept.popleft())
+        end = self._begun + sum(map(len, self._kept))
+        while end - self._begun - len(self._kept[0]) >= KEPT_BYTES:
+            self._begun += len(self._kept.popleft())
         if self._ready.is_set():
-            await self._try_to_send(pcm)
+            await self._catch_up()
 
     async def ask(self, text: str) -> None:
         """Ask about what was heard."""
@@ -123,20 +129,35 @@ class Session:
             SessionLostError: there will be no more of them.
         """
         while True:
-            assert self._socket is not None, "use `async with`"
-            try:
-                async for message in self._socket:
-                    event = json.loads(message)
-                    await self._take(event)
-                    yield event
-                code, reason = self._socket.close_code, self._socket.close_reason
-            except ConnectionClosed as closed:
-                told = closed.rcvd
-                code, reason = (told.code, told.reason) if told else (None, "the connection broke")
-            self._ready.clear()
-            if code in FAREWELLS:
-                raise SessionLostError(reason or "the server ended the session")
-            await self._connect()
+            event = await self._events.get()
+            if isinstance(event, SessionLostError):
+                raise event
+            yield event
+
+    async def _read(self) -> None:
+        """Take events, and come back when the connection drops, whoever reads them or not."""
+        try:
+            while True:
+                code, reason = await self._read_socket()
+                self._ready.clear()
+                if code in FAREWELLS:
+                    raise SessionLostError(reason or "the server ended the session")
+                await self._connect()
+        except SessionLostError as lost:
+            self._ready.set()  # nobody must wait for what will not come
+            self._events.put_nowait(lost)
+
+    async def _read_socket(self) -> tuple[int | None, str]:
+        """Take events of one connection; how it was closed."""
+        assert self._socket is not None, "use `async with`"
+        try:
+            async for message in self._socket:
+                event = json.loads(message)
+                await self._take(event)
+                self._events.put_nowait(event)
+        except ConnectionClosed:
+            pass  # the code tells
+        return self._socket.close_code, self._socket.close_reason or ""
 
     async def _take(self, event: Json) -> None:
         number = str(event.get("event_id", "")).removeprefix("event_")
@@ -147,19 +168,28 @@ class Session:
                 self._name = event["session"]["id"]
                 update = {"type": "session.update", "session": self._settings}
                 await self._try_to_send(json.dumps(update))
-                await self._send_again(received=0)
+                self._sent = 0
+                await self._catch_up()
                 self._ready.set()
             case "salmonn.resumed":
-                await self._send_again(event["audio_ms"] * BYTES_PER_MS)
+                self._sent = event["audio_bytes"]
+                await self._catch_up()
                 self._ready.set()
 
-    async def _send_again(self, received: int) -> None:
-        """Audio that the server did not get."""
-        at = self._sent - self._kept_bytes
-        for piece in list(self._kept):
-            if missing := piece[max(0, received - at) :]:
-                await self._try_to_send(missing)
+    async def _catch_up(self) -> None:
+        """Send the audio that was not sent."""
+        while (piece := self._next_piece()) is not None:
+            self._sent += len(piece)
+            if not await self._try_to_send(piece):
+                return
+
+    def _next_piece(self) -> bytes | None:
+        at = self._begun
+        for piece in self._kept:
+            if self._sent < at + len(piece):
+                return piece[max(0, self._sent - at) :]
             at += len(piece)
+        return None
 
     async def _connect(self) -> None:
         scheme, place, path, query, _ = urlsplit(self._url)
@@ -177,9 +207,12 @@ class Session:
             await asyncio.sleep(0.25 * 2**attempt)
         raise SessionLostError(f"{self._url}: {failure}") from failure
 
-    async def _try_to_send(self, message: str | bytes) -> None:
+    async def _try_to_send(self, message: str | bytes) -> bool:
+        """Whether it was sent; audio that was not is sent again when the session comes back."""
         assert self._socket is not None, "use `async with`"
         try:
             await self._socket.send(message)
         except ConnectionClosed:
-            self._ready.clear()  # audio is sent again when the session comes back
+            self._ready.clear()
+            return False
+        return True

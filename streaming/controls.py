@@ -29,6 +29,8 @@ class Commit:
     """What to do with it, for this turn; None: what the session does."""
 
     ref: str | None = None
+    or_ring: bool = False
+    """Where nothing was said: about everything in the ring."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ class ReplyStarted:
     prefilled_before_end: int
     """How many of the windows were in the KV cache when the last sample of speech came in."""
 
+    ref: str | None = None
+    """Of the control that asked for it; None: an endpoint did."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:

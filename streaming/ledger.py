@@ -106,7 +106,7 @@ class Stopwatch:
                     self.latency.speech_end, self.latency.decided_at = end, decided_at
                     self.latency.endpoint_wait_ms = 1000 * (decided_at - end) / SAMPLE_RATE
                     self.latency.backlog_ms = 1000 * (begin - at / SAMPLE_RATE)
-                case ReplyStarted(windows, _, prefilled):
+                case ReplyStarted(windows=windows, prefilled_before_end=prefilled):
                     self.latency.windows = windows
                     self.latency.prefilled_before_end = prefilled
                     self._settle_listening(at)

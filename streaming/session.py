@@ -90,6 +90,8 @@ class Session:
         self._paused_at = 0  # samples heard when the open turn was paused last
         self._ending = False  # the turn has come to its end, its reply follows
         self._public = False  # the reply is being given out
+        self._last_given = False  # the last caption of the turn so far was
+        self._reply_ref: str | None = None  # of the control that asked for the reply to come
         self._caption_due = False  # the last caption of the turn was not given
         self._secret: deque[str | None] = deque()  # of the reply, made but not given out
         self._untidy = False  # a closed turn may have left something to do
@@ -209,26 +211,35 @@ class Session:
         if self._endpointer is None:
             self._hold_turn(frame.at)
             return events
+        if self._waits and self._is_too_old():
+            self._leave(said=None)
         events += self._change(self._endpointer.push(frame))
         return events + self._barge_in(self._endpointer)
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""
-        ring = round(self._turns.ring_s * SAMPLE_RATE)
-        if self._open and not self._public and self.heard - self._begun > 2 * ring:
+        if self._open and not self._public and self._is_too_old():
             self._leave(said=None)
         if not self._open:
+            ring = round(self._turns.ring_s * SAMPLE_RATE)
             self._begin(max(self._answered, at - ring), spoken_from=self._answered)
+
+    def _is_too_old(self) -> bool:
+        """The open turn is about more than the ring holds twice over."""
+        return self.heard - self._begun > 2 * self._turns.ring_s * SAMPLE_RATE
 
     def _typed(self, question: Ask) -> list[Event]:
         if self._started is not None:
             why = "someone is speaking: a typed question waits for the endpoint"
             return [Refused(why, question.ref)]
         events = self._drop_turn()
-        ring = round(self._turns.ring_s * SAMPLE_RATE)
-        self._begin(max(0, self.heard - ring), question.text)
-        self._reply_at_once()
+        self._begin_about_ring(question.text)
+        self._reply_at_once(question.ref)
         return events
+
+    def _begin_about_ring(self, instruction: str | None) -> None:
+        ring = round(self._turns.ring_s * SAMPLE_RATE)
+        self._begin(max(0, self.heard - ring), instruction)
 
     def _cancel(self, ref: str | None) -> list[Event]:
         if not self._public:
@@ -238,17 +249,23 @@ class Session:
         return events
 
     def _commit(self, commit: Commit) -> list[Event]:
+        if self._public and self._started is None and self._endpointer is not None:
+            return [Refused(NOTHING_SAID, commit.ref)]
         events = self._stop("cancelled") if self._public else []
         if not self._something_said():
-            return [*events, Refused(NOTHING_SAID, commit.ref)]
-        if commit.instruction is not None:
+            if not commit.or_ring:
+                return [*events, Refused(NOTHING_SAID, commit.ref)]
+            self._begin_about_ring(commit.instruction)
+        elif commit.instruction is not None:
             since, spoken_from = self._begun, self._spoken_from
             self._leave(said=None)
             self._begin(since, commit.instruction, spoken_from)
+            if self._started is not None and self._silent:
+                self._guess()
         if self._started is not None:
-            self._committed = True
+            self._committed, self._reply_ref = True, commit.ref
             return events + self._end_utterance()
-        self._reply_at_once()
+        self._reply_at_once(commit.ref)
         return events
 
     def _hold(self, ref: str | None) -> list[Event]:
@@ -273,9 +290,9 @@ class Session:
         return self._open
 
     def _clear(self) -> list[Event]:
+        self._answered = self.heard
         if self._open and not self._public:
             self._leave(said=None)
-            self._answered = self.heard
             self._turn_to_speaker()
         return []
 
@@ -288,6 +305,8 @@ class Session:
         if wanted.endpointing is not None:
             if self._started is not None:
                 events = self._end_utterance()
+            if self._endpointer is None and self._open and not (self._public or self._waits):
+                self._leave(said=None)  # nobody would end it
             self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
 
@@ -299,7 +318,8 @@ class Session:
             self._leave(said=None)
         return []
 
-    def _reply_at_once(self) -> None:
+    def _reply_at_once(self, ref: str | None) -> None:
+        self._reply_ref = ref
         if not self._waits:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
         self._jobs += [
@@ -324,8 +344,7 @@ class Session:
                     if not self._open:
                         self._begin(self._since(at), spoken_from=at)
                     elif self._waits:
-                        self._waits = False
-                        self._resume()
+                        self._go_on(at)
                 case SpeechPaused():
                     self._silent = True
                     if self._turn_goes_on():
@@ -341,6 +360,16 @@ class Session:
                     self._started = None
         return events
 
+    def _go_on(self, at: int) -> None:
+        """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
+        if at - self._begun >= self._turns.ring_s * SAMPLE_RATE:
+            self._leave(said=None)
+            self._begin(self._since(at), spoken_from=at)
+        else:
+            self._waits = False
+            self._jobs.clear()  # a pause that was not made yet must not be
+            self._resume()
+
     def _end_turn(self, speech_end: int) -> None:
         """The utterance is over: answer, or wait until that is asked for."""
         if self._committed or (self._turns.auto_reply and not self._held):
@@ -354,7 +383,8 @@ class Session:
     def _wait(self) -> None:
         """The turn is over; its answer will be asked for."""
         self._waits = True
-        if self._turns.captions:
+        if self._turns.captions and not self._last_given:
+            self._last_given = True
             self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
     def _guess(self) -> None:
@@ -375,7 +405,7 @@ class Session:
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> None:
         self._open, self._windows, self._said, self._untidy = True, None, 0, False
-        self._begun, self._spoken_from = since, spoken_from
+        self._begun, self._spoken_from, self._last_given = since, spoken_from, False
         self._prefilled.clear()
         if self._listener.open(since, instruction, spoken_from):
             self._jobs.append((Work.PREFILL, self._prefill))
@@ -405,7 +435,7 @@ class Session:
         return self._caption(last=True)
 
     def _resume(self) -> None:
-        self._windows = None
+        self._windows, self._last_given = None, False
         self._secret.clear()
         if self._listener.resume():
             self._jobs.append((Work.PREFILL, self._prefill))
@@ -421,10 +451,11 @@ class Session:
         """The endpoint is certain: give out the reply, and what of it is there already."""
         assert self._windows is not None
         self._public, self._ending, self._answered = True, False, self._paused_at
-        self._caption_due = self._turns.captions
+        self._caption_due = self._turns.captions and not self._last_given
         before = [p.windows for p in self._prefilled if p.at <= speech_end]
         text_tokens = self._listener.text_tokens()
-        return [ReplyStarted(self._windows, text_tokens, max(before, default=0))]
+        ref, self._reply_ref = self._reply_ref, None
+        return [ReplyStarted(self._windows, text_tokens, max(before, default=0), ref)]
 
     def _can_speak(self) -> bool:
         if self._public:

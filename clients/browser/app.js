@@ -17,7 +17,8 @@ const SESSION = {
   salmonn: { sound_events: true, latency: true, prefill: true, binary_audio: true },
 };
 
-let server, microphone, holding = false, turn;
+let server, microphone, turn;
+let holding = false, answering = false;
 const turns = new Map(); // items of user and assistant -> their elements
 
 // --- connecting
@@ -39,11 +40,14 @@ async function opened(resumed) {
   state("listening", resumed ? "Listening (connected again)" : "Listening");
   for (const control of document.querySelectorAll("footer :disabled")) control.disabled = false;
   if (microphone) return;
-  microphone = new Microphone((piece) => { strip.level(piece); server.audio(piece); });
+  const mine = new Microphone((piece) => { strip.level(piece); server?.audio(piece); });
+  microphone = mine;
   try {
-    await microphone.open($("device").value);
+    await mine.open($("device").value);
+    if (microphone !== mine) return void mine.close(); // stopped, or another one was chosen
     await listDevices();
   } catch (error) {
+    if (microphone !== mine) return;
     microphone = undefined;
     problem(error instanceof MicrophoneError ? error.message : `The microphone cannot be used: ${error}`);
     state("listening", "Connected, without a microphone");
@@ -61,6 +65,7 @@ function stop() {
   server?.close();
   microphone?.close();
   server = microphone = turn = undefined;
+  holding = answering = false;
   $("start").textContent = "Start";
   for (const id of ["hold", "mute", "device", "question"]) $(id).disabled = true;
   $("ask").querySelector("button").disabled = true;
@@ -97,6 +102,7 @@ function take(event) {
       said(event.item_id).textContent = event.transcript || "(no words)";
       return;
     case "response.created":
+      answering = true;
       return state("answering", "Answering");
     case "response.output_item.added":
       return void answer(event.item.id);
@@ -107,6 +113,7 @@ function take(event) {
       if (event.item.status === "incomplete") answer(event.item.id).classList.add("cut");
       return;
     case "response.done":
+      answering = false;
       return state("listening", "Listening");
     case "salmonn.prefill":
       return strip.prefilled(event.audio_ms);
@@ -225,7 +232,7 @@ $("device").onchange = async () => {
 $("ask").onsubmit = (event) => {
   event.preventDefault();
   const text = $("question").value.trim();
-  if (!text || !server?.connected) return;
+  if (!text || !server) return;
   const bubble = element("p", "you", text);
   newTurn().append(bubble);
   const content = [{ type: "input_text", text }];
@@ -245,6 +252,7 @@ function press() {
   if (holding || !microphone) return;
   holding = true;
   $("hold").classList.add("held");
+  if (answering) server.send({ type: "response.cancel" });
   detection(null);
   server.send({ type: "input_audio_buffer.clear" });
   state("hearing", "Hearing you");

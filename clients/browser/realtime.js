@@ -1,21 +1,20 @@
 // A session with the server: OpenAI Realtime with this server's extensions. It outlives a connection
 // that drops: events are counted, audio that did not arrive is sent again.
 
-const KEPT_S = 30; // seconds of audio kept for a server that did not get them
-const BYTES_PER_MS = 32;
-const FAREWELLS = new Set([1000, 1008]);
+const KEPT_BYTES = 30 * 32000; // audio kept for a server that did not get it: half a minute
+const FAREWELLS = new Set([1000, 1008, 1011]);
 
 export class Realtime extends EventTarget {
   #socket; #url; #session; #last = 0; #sent = 0; #kept = []; #keptBytes = 0;
   #tries = 0; #closed = false; #update;
+  #ready = false; // the server knows this session, on this connection
+  #waiting = []; // events for when it does
 
   constructor(url, update) {
     super();
     this.#url = url;
     this.#update = update;
   }
-
-  get connected() { return this.#socket?.readyState === WebSocket.OPEN; }
 
   connect() {
     const url = new URL(this.#url);
@@ -25,24 +24,26 @@ export class Realtime extends EventTarget {
     }
     const socket = new WebSocket(url, ["realtime"]);
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
+    socket.onmessage = ({ data }) => this.#take(JSON.parse(data), socket);
     socket.onclose = ({ code, reason }) => {
       if (this.#closed || socket !== this.#socket) return;
+      this.#ready = false;
       this.#lost(code, reason);
     };
   }
 
-  #take(event) {
+  #take(event, socket) {
     const number = /^event_(\d+)$/.exec(event.event_id);
     if (number) this.#last = Number(number[1]);
     if (event.type === "session.created") {
       this.#session = event.session.id;
       this.#tries = 0;
-      this.send({ type: "session.update", session: this.#update });
+      socket.send(JSON.stringify({ type: "session.update", session: this.#update }));
+      this.#go(0);
       this.#tell("open", {});
     } else if (event.type === "salmonn.resumed") {
       this.#tries = 0;
-      this.#resend(event.audio_ms);
+      this.#go(event.audio_bytes);
       this.#tell("open", { resumed: true });
     }
     this.#tell("event", event);
@@ -53,40 +54,37 @@ export class Realtime extends EventTarget {
       this.#tell("lost", { final: true, reason: reason || "The server cannot be reached." });
       return;
     }
-    if (code === 1011 || reason === "the session is over") this.#forget();
     const wait = Math.min(8000, 250 * 2 ** this.#tries++);
     this.#tell("lost", { final: false, wait });
     setTimeout(() => { if (!this.#closed) this.connect(); }, wait);
   }
 
-  #forget() {
-    this.#session = undefined;
-    this.#last = this.#sent = 0;
-    this.#kept = [];
-    this.#keptBytes = 0;
-  }
-
-  #resend(received_ms) {
+  /** Send what the server, which has so many bytes of audio, did not get; then go on. */
+  #go(received) {
     let at = this.#sent - this.#keptBytes;
-    const received = received_ms * BYTES_PER_MS;
     for (const piece of this.#kept) {
       const skip = Math.max(0, received - at);
       if (skip < piece.byteLength) this.#socket.send(piece.slice(skip));
       at += piece.byteLength;
     }
+    this.#ready = true;
+    for (const event of this.#waiting.splice(0)) this.send(event);
   }
 
-  send(event) { if (this.connected) this.#socket.send(JSON.stringify(event)); }
+  send(event) {
+    if (this.#ready) this.#socket.send(JSON.stringify(event));
+    else this.#waiting.push(event);
+  }
 
   /** 16 kHz PCM16. */
   audio(piece) {
     this.#kept.push(piece);
     this.#keptBytes += piece.byteLength;
     this.#sent += piece.byteLength;
-    while (this.#keptBytes > KEPT_S * 1000 * BYTES_PER_MS) {
+    while (this.#keptBytes > KEPT_BYTES) {
       this.#keptBytes -= this.#kept.shift().byteLength;
     }
-    if (this.connected && this.#session) this.#socket.send(piece);
+    if (this.#ready) this.#socket.send(piece);
   }
 
   close() {

@@ -9,6 +9,7 @@ docs/protocol.md lists what is supported. Order is as in the specification's exa
 import base64
 import binascii
 import json
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,8 +62,10 @@ class _Response:
     item_id: str
     in_conversation: bool
     metadata: dict[str, str] | None
+    asked_by: str | None = None
+    """The client event that asked for it."""
+
     text: str = ""
-    begun: bool = False
     windows: int = 0
     text_tokens: int = 0
     cached: int = 0
@@ -102,12 +105,15 @@ class Realtime:
         self._asked: list[str] = []  # texts that were not answered yet
         self._appended = 0  # samples since the last message was made of them
         self._utterance: str | None = None  # item of the utterance that goes on
-        self._turn_item: str | None = None  # item of the turn whose captions come
+        self._uncaptioned: deque[str] = deque()  # items whose captions come, the next one first
         self._caption = ""
         self._begun_at = 0  # sample
         self._seconds: dict[str, float] = {}  # of messages whose transcript is not complete
-        self._waits = False  # there is a message that no answer was asked for
-        self._response: _Response | None = None
+        self._requested: _Response | None = None  # asked for, not begun
+        self._response: _Response | None = None  # being given
+        self._told: Settings | None = None  # what the core was told last
+        self.bytes_heard = 0
+        """Of audio, as it came in."""
 
     def begin(self) -> Output:
         """What is sent first."""
@@ -136,8 +142,7 @@ class Realtime:
             case wire.CommitBuffer():
                 return self._commit(event.event_id)
             case wire.ClearBuffer():
-                self._appended, self._utterance = 0, None
-                return Output([self._event("input_audio_buffer.cleared")], [Clear()])
+                return self._clear()
             case wire.ClearOutput():
                 raise WireError("invalid_event_for_transport", f"{event.type} is for WebRTC only")
             case wire.CreateItem():
@@ -177,14 +182,16 @@ class Realtime:
         return merge(changes, off)
 
     def _settings(self) -> list[bytes | Control]:
-        settings = settings_for(self.config, self._defaults)
+        settings, before = settings_for(self.config, self._defaults), self._told
+        self._told = settings
         limit = self.config.max_output_tokens
+        same = before is not None and before.endpointing == settings.endpointing
         return [
             Configure(
                 self.config.instructions,
                 self._longest if limit == "inf" else limit,
                 settings.turns,
-                settings.endpointing,
+                None if same else settings.endpointing,  # other endpointing cuts an utterance
             )
         ]
 
@@ -199,11 +206,20 @@ class Realtime:
 
     def hear(self, audio: bytes) -> list[bytes | Control]:
         """Audio in the session's input format, for the core."""
+        self.bytes_heard += len(audio)
         pcm = b"".join(frame.pcm for frame in self._decoder.push(audio))
         self._appended += len(pcm) // 2
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
-            self._utterance = self._turn_item = self._new_id("item")
+            self._utterance = self._new_id("item")
+            self._uncaptioned.append(self._utterance)
         return [pcm] if pcm else []
+
+    def _clear(self) -> Output:
+        self._appended, self._caption = 0, ""
+        if self.config.audio.input.turn_detection is None and self._utterance is not None:
+            self._uncaptioned.remove(self._utterance)
+            self._utterance = None
+        return Output([self._event("input_audio_buffer.cleared")], [Clear()])
 
     def _commit(self, event_id: str | None) -> Output:
         if self.config.audio.input.turn_detection is not None:
@@ -224,38 +240,32 @@ class Realtime:
 
     def _create_response(self, event: wire.CreateResponse) -> Output:
         wanted = event.response
-        if self._response is not None:
+        if (active := self._requested or self._response) is not None:
             raise WireError(
                 "conversation_already_has_active_response",
-                f"response {self._response.id} is being made; wait for response.done",
+                f"response {active.id} is being made; wait for response.done",
             )
         within = wanted.conversation == "auto" and wanted.input is None
+        response = self._new_response(within, wanted.metadata, event.event_id)
         control: Control
         if wanted.input is not None:
             texts = [self._text(item) for item in wanted.input]
-            control = self._question([wanted.instructions or "", *texts], event.event_id)
+            control = Ask(_lines([wanted.instructions or "", *texts]), response.id)
         elif self._asked:
-            control = self._question([wanted.instructions or "", *self._asked], event.event_id)
+            control = Ask(_lines([wanted.instructions or "", *self._asked]), response.id)
             self._asked.clear()
-        elif self._appended or self._waits:
-            control = Commit(wanted.instructions, event.event_id)
         else:
-            words = wanted.instructions or self.config.instructions
-            control = self._question([words], event.event_id)
-        self._waits, self._appended = False, 0
-        self._respond(within, wanted.metadata)
-        return Output(self._created(), [control])
+            control = Commit(wanted.instructions, response.id, or_ring=True)
+        self._requested = response
+        return Output([self._created(response)], [control])
 
     def _text(self, item: wire.Item | wire.ItemReference) -> str:
         if isinstance(item, wire.ItemReference):
             return text_of(self._items.get(item.id))
         return text_of(item)
 
-    def _question(self, texts: list[str], event_id: str | None) -> Ask:
-        return Ask("\n".join(text for text in texts if text), event_id)
-
     def _cancel(self, event: wire.CancelResponse) -> Output:
-        active = self._response
+        active = self._response or self._requested
         if active is None or event.response_id not in (None, active.id):
             raise WireError("response_cancel_not_active", "there is no such response to cancel")
         return Output(inputs=[Cancel(event.event_id)])
@@ -263,7 +273,7 @@ class Realtime:
     @property
     def answering(self) -> bool:
         """A response is being made."""
-        return self._response is not None
+        return self._response is not None or self._requested is not None
 
     def server_error(self, message: str) -> Json:
         """The session cannot go on."""
@@ -307,7 +317,7 @@ class Realtime:
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._new_id("item"), at
         if self._response is None:
-            self._turn_item = self._utterance
+            self._uncaptioned.append(self._utterance)
         detection = self.config.audio.input.turn_detection
         padding = detection.prefix_padding_ms if isinstance(detection, wire.ServerVad) else 0
         begin = max(0, _ms(at) - padding)
@@ -317,7 +327,7 @@ class Realtime:
     def _speech_ended(self, at: int, decided_at: int) -> list[Json]:
         about = {"item_id": self._utterance, "audio_end_ms": _ms(decided_at)}
         stopped = self._event("input_audio_buffer.speech_stopped", **about)
-        if self._response is not None and self._response.begun:  # too short to interrupt
+        if self._response is not None:  # too short to interrupt: no message
             self._utterance = None
             return [stopped]
         return [stopped, *self._message(at - self._begun_at)]
@@ -328,8 +338,6 @@ class Realtime:
         if self.config.audio.input.transcription is not None:
             self._seconds[item_id] = round(samples / SAMPLE_RATE, 3)
         self._utterance, self._appended = None, 0
-        detection = self.config.audio.input.turn_detection
-        self._waits = detection is None or not detection.create_response
         item = spoken(item_id)
         before = self._items.add(item)
         about = {"item": item, "previous_item_id": before}
@@ -340,9 +348,9 @@ class Realtime:
         ]
 
     def _captioned(self, caption: Caption) -> list[Json]:
-        item_id = self._turn_item
-        if item_id is None or self.config.audio.input.transcription is None:
+        if not self._uncaptioned or self.config.audio.input.transcription is None:
             return []
+        item_id = self._uncaptioned.popleft() if caption.last else self._uncaptioned[0]
         kind = "conversation.item.input_audio_transcription"
         place = {"item_id": item_id, "content_index": 0}
         self._caption += caption.settled
@@ -357,20 +365,29 @@ class Realtime:
             events.append(self._event(f"{kind}.completed", **place, transcript=text, usage=usage))
         return events
 
-    def _respond(self, in_conversation: bool, metadata: dict[str, str] | None) -> None:
+    def _new_response(
+        self,
+        in_conversation: bool = True,
+        metadata: dict[str, str] | None = None,
+        asked_by: str | None = None,
+    ) -> _Response:
         new = self._new_id
-        self._response = _Response(new("resp"), new("item"), in_conversation, metadata)
+        return _Response(new("resp"), new("item"), in_conversation, metadata, asked_by)
 
-    def _created(self) -> list[Json]:
-        return [self._event("response.created", response=self._resource("in_progress"))]
+    def _created(self, response: _Response) -> Json:
+        return self._event("response.created", response=self._resource(response, "in_progress"))
 
     def _reply_started(self, event: ReplyStarted) -> list[Json]:
         events = []
-        if self._response is None:
-            self._respond(in_conversation=True, metadata=None)
-            events = self._created()
-        response = self._active()
-        response.begun, response.windows = True, event.windows
+        if self._requested is not None and event.ref == self._requested.id:
+            response, self._requested = self._requested, None
+        else:  # an endpoint asked for it
+            response = self._new_response()
+            events = [self._created(response)]
+        self._response = response
+        if self.config.audio.input.transcription is None:
+            self._uncaptioned.clear()
+        response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
         item = said(response.item_id, "in_progress", None)
@@ -406,22 +423,23 @@ class Realtime:
         why = {"interrupted": "turn_detected", "cancelled": "client_cancelled"}
         details = None if complete else {"type": "cancelled", "reason": why[reason]}
         status = "completed" if complete else "cancelled"
-        shown = self._resource(status, details, [item], self._usage(tokens))
+        shown = self._resource(response, status, details, [item], self._usage(tokens))
         events.append(self._event("response.done", response=shown))
         self._response = None
-        if self._utterance is not None:
-            self._turn_item = self._utterance
+        if self._utterance is not None and self._utterance not in self._uncaptioned:
+            self._uncaptioned.append(self._utterance)  # it interrupted: now it is a turn
         return events
 
     def _refused(self, why: str, ref: str | None) -> list[Json]:
-        events = []
-        if self._response is not None and not self._response.begun:
-            error = {"type": "invalid_request_error", "code": "nothing_to_answer"}
-            details = {"type": "failed", "error": error}
-            shown = self._resource("failed", details)
-            events.append(self._event("response.done", response=shown))
-            self._response = None
-        return [*events, self._error("nothing_to_do", why, None, ref)]
+        refused = self._requested
+        if refused is None or ref != refused.id:
+            return [self._error("nothing_to_do", why, None, ref)]
+        self._requested = None
+        error = {"type": "invalid_request_error", "code": "nothing_to_answer"}
+        details = {"type": "failed", "error": error}
+        shown = self._resource(refused, "failed", details)
+        done = self._event("response.done", response=shown)
+        return [done, self._error("nothing_to_do", why, None, refused.asked_by)]
 
     # --- shapes
 
@@ -449,12 +467,12 @@ class Realtime:
 
     def _resource(
         self,
+        response: _Response,
         status: str,
         details: Json | None = None,
         output: list[Json] | None = None,
         usage: Json | None = None,
     ) -> Json:
-        response = self._active()
         return {
             "id": response.id,
             "object": "realtime.response",
@@ -497,11 +515,15 @@ class Realtime:
         return self._event("error", error={**error, "param": param, "event_id": event_id})
 
 
+def _lines(texts: list[str]) -> str:
+    return "\n".join(text for text in texts if text)
+
+
 def _event_id(message: str | bytes) -> str | None:
     """Of a message that could not be understood as a whole."""
     try:
         values = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     found = values.get("event_id") if isinstance(values, dict) else None
     return found if isinstance(found, str) else None

@@ -132,7 +132,7 @@ class Content(Wire):
     """A part of a message."""
 
     type: Literal["input_text", "output_text", "input_audio", "input_image", "output_audio"]
-    text: str | None = None
+    text: str | None = Field(default=None, max_length=8_000)
     audio: str | None = None
     transcript: str | None = None
 

@@ -11,8 +11,7 @@ import secrets
 import ssl
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,6 +37,9 @@ PAGE = Path(__file__).parents[2] / "clients" / "browser"
 SOCKET = "/v1/realtime"
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Browsers cannot send headers: their key comes as a subprotocol."""
+
+FAREWELL_S = 2.0
+"""Seconds in which a client must take what it is told at the end."""
 
 TOO_SLOW, TRY_LATER, GOING_AWAY, BROKEN = 1008, 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
@@ -141,16 +143,22 @@ class App:
         if seat is None:
             await connection.close(BROKEN, "this session cannot be resumed")
             return
-        seat.left_at, seat.connection = None, connection
+        before, seat.left_at, seat.connection = seat.connection, None, connection
+        if before is not None:  # half open: its client is here again
+            before.transport.abort()
         sent = int(_asked(connection.request, "after") or 0) if seat.resumed else 0
         writing = asyncio.create_task(self._write(connection, seat, sent))
-        with contextlib.suppress(ConnectionClosed):
-            await self._read(connection, seat)
-        writing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await writing
-        if seat.connection is connection:  # nobody has come back in the meantime
-            self._leave(seat)
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                await self._read(connection, seat)
+            if seat.over is not None:  # what is left to say, and why it is over
+                await asyncio.wait({writing}, timeout=FAREWELL_S)
+        finally:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+            if seat.connection is connection:  # nobody has come back in the meantime
+                self._leave(seat)
 
     def _take_seat(self, request: Request) -> Seat | None:
         """A seat: that of a session that is resumed, or a new one."""
@@ -164,9 +172,13 @@ class App:
             self.metrics.resumed.inc()
             return seat
         name = f"sess_{secrets.token_urlsafe(16)}"
-        counts: dict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
-        # the n-th event is event_n: a client that comes back says which it had last
-        protocol = self._assistant.new_protocol(name, lambda kind: f"{kind}_{next(counts[kind])}")
+        counts = itertools.count(1)
+
+        def new_id(kind: str) -> str:
+            # the n-th event is event_n: a client that comes back says which it had last
+            return f"{kind}_{next(counts) if kind == 'event' else secrets.token_hex(8)}"
+
+        protocol = self._assistant.new_protocol(name, new_id)
         seat = Seat(name, protocol, self._worker)
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
@@ -177,6 +189,8 @@ class App:
 
     async def _read(self, connection: ServerConnection, seat: Seat) -> None:
         async for message in connection:
+            if seat.connection is not connection:
+                return
             if isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio:
                 seat.hear(message)
             else:
@@ -188,11 +202,11 @@ class App:
 
     async def _write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
         """Write events as they come, those after number `sent` first."""
-        if seat.resumed:
-            received = {"audio_ms": 1000 * seat.given // SAMPLE_RATE}
-            told = {"type": "salmonn.resumed", "event_id": "resumed", **received}
-            await connection.send(json.dumps(told))
         with contextlib.suppress(ConnectionClosed):
+            if seat.resumed:
+                received = {"audio_bytes": seat.protocol.bytes_heard}
+                told = {"type": "salmonn.resumed", "event_id": "resumed", **received}
+                await connection.send(json.dumps(told))
             while True:
                 waiting = seat.after(sent)
                 if waiting is None or len(waiting) > self._config.unread_events:

@@ -123,8 +123,8 @@ class Seat:
         self._progress.set()
 
     def after(self, number: int) -> list[str] | None:
-        """Events after the one of a number; None when they are not kept any more."""
+        """Events after the one of a number; None when they are not kept, or there never was one."""
         missing = self._logged - number
-        if missing > len(self._log):
+        if not 0 <= missing <= len(self._log):
             return None
         return list(self._log)[len(self._log) - missing :] if missing > 0 else []

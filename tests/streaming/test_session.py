@@ -328,7 +328,7 @@ def test_a_turn_can_wait_to_be_answered(captions: bool) -> None:
     kinds = [type(event) for event in events]
     assert kinds.index(SpeechEnded) < kinds.index(ReplyStarted)
     lasts = [event for event in events if isinstance(event, Caption) and event.last]
-    assert len(lasts) == (2 if captions else 0)
+    assert len(lasts) == (1 if captions else 0)
 
 
 def test_who_goes_on_before_the_answer_goes_on_with_the_turn() -> None:

@@ -23,6 +23,7 @@ controls = st.sampled_from(
         Cancel(),
         Commit(),
         Commit("Count."),
+        Commit(or_ring=True, ref="r"),
         Hold(),
         Clear(),
         Configure(turns=WAITING),

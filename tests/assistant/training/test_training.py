@@ -169,7 +169,7 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
 )
 def test_shipped_stages_are_valid(name: str) -> None:
     folder = Path(__file__).parents[3] / "assistant" / "training"
-    assert load_stage(folder / f"{name}.yaml").preset == "nano-next"
+    assert load_stage(folder / f"{name}.yaml").preset == "nano"
 
 
 def test_an_unknown_key_of_a_stage_is_named(tmp_path: Path) -> None:

@@ -392,3 +392,56 @@ def test_defaults_are_those_of_the_specification() -> None:
     }  # fmt: skip
     assert EndpointingConfig().min_silence_frames * 20 == detection.silence_duration_ms
     assert TurnsConfig().auto_reply
+
+
+def test_an_answer_asked_for_in_silence_is_about_what_was_heard() -> None:
+    client = Client()
+    client.speak("." * 30)
+    client.send("response.create", response={"instructions": "What was that sound?"})
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["status"] == "completed"
+    assert "open 0 What was that sound?" in client.listener.diary
+
+
+def test_a_request_that_comes_with_the_audio_it_is_about_is_answered_once() -> None:
+    client = Client()
+    audio = base64.b64encode(pcm(TURN)).decode()
+    pieces = [
+        client.protocol.receive(json.dumps({"type": kind, **fields}))
+        for kind, fields in (
+            ("input_audio_buffer.append", {"audio": audio}),
+            ("response.create", {"event_id": "mine"}),
+        )
+    ]
+    for output in pieces:
+        client.put(Output(output.events))
+    for output in pieces:
+        client.put(Output(inputs=output.inputs))
+    client.speak("." * 30)
+    created = [e["response"]["id"] for e in client.sent if e["type"] == "response.created"]
+    done = [e["response"] for e in client.sent if e["type"] == "response.done"]
+    assert sorted(created) == sorted(response["id"] for response in done)
+    assert any(response["status"] == "completed" for response in done)
+
+
+def test_what_is_cleared_while_it_is_said_keeps_its_item() -> None:
+    client = Client(audio={"input": {"transcription": {"model": "w"}}})
+    client.speak("SSSS")
+    client.send("input_audio_buffer.clear")
+    client.speak("SSSS" + "." * 20)
+    started = client.last("input_audio_buffer.speech_started")["item_id"]
+    assert client.last("input_audio_buffer.speech_stopped")["item_id"] == started
+    assert client.last("input_audio_buffer.committed")["item_id"] == started
+
+
+def test_instructions_alone_do_not_cut_an_utterance() -> None:
+    client = Client()
+    client.speak("SSSS")
+    client.update({"instructions": "Be brief."})
+    client.speak("SSSS" + "." * 20)
+    assert client.kinds().count("input_audio_buffer.speech_stopped") == 1
+
+
+def test_a_message_that_is_nested_too_deep_is_an_error() -> None:
+    (event,) = Client().protocol.receive("[" * 100_000).events
+    assert event["type"] == "error"

@@ -218,7 +218,7 @@ async def conversation(host: str, drop_at: int | None, rng: random.Random) -> li
             else:
                 back = await take(socket)
                 assert back["type"] == "salmonn.resumed"
-                sent = back["audio_ms"] * 32
+                sent = back["audio_bytes"]
             rest = audio[sent:]
             stop = len(rest) if drop_at is None else max(0, drop_at * 1280 - sent)
             for at in range(0, stop, 1280):
@@ -321,3 +321,48 @@ async def test_a_server_that_goes_finishes_what_is_being_said() -> None:
 
 def test_the_client_library_is_the_one_expected() -> None:
     assert int(websockets.__version__.split(".")[0]) >= 15
+
+
+@run
+async def test_a_number_that_never_was_does_not_stop_the_server() -> None:
+    async with serving() as (_, host), client(host) as socket:
+        told = await configure(socket)
+        async with client(host, f"?session_id={told['id']}&after=999999") as odd:
+            with pytest.raises(ConnectionClosed):
+                await odd.recv()
+        await speak(socket, TURN)
+        assert answer(await until(socket, "response.done")) == "I heard 3 windows"
+
+
+@run
+async def test_bad_messages_cost_nobody_a_place() -> None:
+    async with serving(sessions=1, resume_s=0.0) as (_, host):
+        for _ in range(3):
+            async with client(host) as socket:
+                await configure(socket)
+                await socket.send("[" * 100_000)
+                assert (await take(socket))["type"] == "error"
+            await asyncio.sleep(0.05)
+
+
+@run
+async def test_who_comes_back_takes_the_place_of_a_half_open_connection() -> None:
+    async with serving() as (_, host), client(host) as old:
+        told = await configure(old)
+        async with client(host, f"?session_id={told['id']}&after=2") as new:
+            assert (await take(new))["type"] == "salmonn.resumed"
+            with pytest.raises(ConnectionClosed):
+                await until(old, "never")
+            await speak(new, TURN)
+            assert answer(await until(new, "response.done")) == "I heard 3 windows"
+
+
+@run
+async def test_a_session_lasts_so_long_and_says_so() -> None:
+    async with serving(session_minutes=0.0001) as (_, host), client(host) as socket:
+        await configure(socket)
+        await asyncio.sleep(0.02)
+        await speak(socket, "S")
+        with pytest.raises(ConnectionClosed):
+            await until(socket, "never")
+        assert "lasted as long as it may" in (socket.close_reason or "")
