@@ -154,7 +154,7 @@ def test_a_wrong_value_is_an_error_that_names_its_key(
     [
         ("encoding.look_ahead_s", 0.0),
         ("encoding.pad_to_s", 0),
-        ("encoding.overlap_blocks", 22),
+        ("encoding.overlap_blocks", 10),
         ("aligner.qformer.dropout", 0.0),
         ("aligner.qformer.dropout", 0.99),
         ("aligner.token_length", None),
@@ -197,7 +197,7 @@ def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
     [
         ("aligner.stride_features", 8, "", "stride_features = window_features"),
         ("aligner", {"window_features": 12, "stride_features": 12}, "", "multiple of 8"),
-        ("encoding.overlap_blocks", 23, ".encoding", "less than horizon_blocks"),
+        ("encoding.overlap_blocks", 11, ".encoding", "less than horizon_blocks"),
         ("prompt.template", "{instruction}", ".prompt", "{audio} exactly once"),
         ("prompt.template", "{audio}", ".prompt", "{instruction} exactly once"),
         ("prompt.template", "{audio}{audio}{instruction}", ".prompt", "{audio} exactly once"),
@@ -336,7 +336,7 @@ def test_a_file_may_say_only_what_it_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preset", "section", "changes", "message"),
     [
-        ("nano", "encoding", {"block_windows": 8}, "encoding.horizon_blocks: 23 blocks of 128"),
+        ("nano", "encoding", {"block_windows": 9}, "encoding.horizon_blocks: 11 blocks of 144"),
         ("salmonn-7b", "encoding", {"left_context_s": 28.0}, "encoding.left_context_s"),
         ("salmonn-7b", "encoding", {"pad_to_s": 31.0}, "encoding.pad_to_s"),
         ("salmonn-7b", "encoding", {"look_ahead_s": float("inf")}, "encoding.look_ahead_s"),
@@ -354,7 +354,7 @@ def test_what_whisper_or_the_machine_cannot_do_is_refused(
         validate(ModelConfig, changed, f"presets.{preset}")
 
 
-@pytest.mark.parametrize(("blocks", "fine"), [(23, True), (24, False)])
+@pytest.mark.parametrize(("blocks", "fine"), [(11, True), (12, False)])
 def test_the_horizon_is_thirty_seconds(blocks: int, fine: bool) -> None:
     values = read_config(shipped_config())["presets"]["nano"]
     changed = {**values, "encoding": {**values["encoding"], "horizon_blocks": blocks}}
