@@ -66,7 +66,7 @@ class Stopwatch:
     """
 
     latency: Latency = field(default_factory=Latency)
-    _state: str = "speaking"  # then "ended", then "replying"
+    _state: str = "speaking"  # then "ended", or "asked" by a control; then "replying"
     _decode_s: float = 0.0
     _now: float = 0.0  # seconds of the stream
     _listened_s: float = 0.0  # work since the reply before
@@ -92,6 +92,11 @@ class Stopwatch:
         if begin is None:
             begin = max(self._now, at / SAMPLE_RATE)
         self._now = begin + seconds
+        if work is Work.CONTROL and self._state == "speaking":
+            self._state = "asked"  # if it was one that asks, a reply starts before the next frame
+            self.latency.speech_end = self.latency.decided_at = at
+        elif work is Work.LISTEN and self._state == "asked":
+            self._state = "speaking"
         self._add(work, 1000 * seconds)
         if work is Work.DECODE:
             self._decode_s += seconds
@@ -107,6 +112,7 @@ class Stopwatch:
                     self.latency.endpoint_wait_ms = 1000 * (decided_at - end) / SAMPLE_RATE
                     self.latency.backlog_ms = 1000 * (begin - at / SAMPLE_RATE)
                 case ReplyStarted(windows=windows, prefilled_before_end=prefilled):
+                    self._state = "ended"
                     self.latency.windows = windows
                     self.latency.prefilled_before_end = prefilled
                     self._settle_listening(at)
@@ -123,15 +129,15 @@ class Stopwatch:
 
     def _add(self, work: Work, milliseconds: float) -> None:
         match work, self._state:
-            case Work.LISTEN, "speaking":
+            case ((Work.LISTEN | Work.PREFILL), "speaking"):
                 self.latency.listening_ms += milliseconds
-            case ((Work.ENCODE | Work.PREFILL | Work.DECODE), "speaking"):
+            case ((Work.ENCODE | Work.ASK | Work.DECODE), "speaking"):
                 self.latency.secret_ms += milliseconds
-            case Work.ENCODE, "ended":
+            case Work.ENCODE, "ended" | "asked":
                 self.latency.encode_ms += milliseconds
-            case Work.PREFILL, "ended":
+            case ((Work.PREFILL | Work.ASK), "ended" | "asked"):
                 self.latency.prefill_ms += milliseconds
-            case Work.DECODE, "ended":
+            case Work.DECODE, "ended" | "asked":
                 self.latency.first_token_ms += milliseconds
 
     def _settle_listening(self, at: int) -> None:

@@ -190,18 +190,24 @@ class Session:
         match piece:
             case Frame():
                 return self._look(piece)
+            case _:
+                self.work = Work.CONTROL
+                return self._follow(piece)
+
+    def _follow(self, control: Control) -> list[Event]:
+        match control:
             case Ask():
-                return self._typed(piece)
+                return self._typed(control)
             case Cancel(ref):
                 return self._cancel(ref)
             case Commit():
-                return self._commit(piece)
+                return self._commit(control)
             case Hold(ref):
                 return self._hold(ref)
             case Clear():
                 return self._clear()
             case Configure():
-                return self._configure(piece)
+                return self._configure(control)
 
     def _look(self, frame: Frame) -> list[Event]:
         self.heard = frame.at + FRAME_SAMPLES
@@ -323,7 +329,7 @@ class Session:
         if not self._waits:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
         self._jobs += [
-            (Work.PREFILL, self._ask),
+            (Work.ASK, self._ask),
             (Work.DECODE, partial(self._publish, self.heard)),
         ]
         self._ending, self._waits = True, False
@@ -374,7 +380,7 @@ class Session:
         """The utterance is over: answer, or wait until that is asked for."""
         if self._committed or (self._turns.auto_reply and not self._held):
             self._ending = True
-            self._jobs.append((Work.PREFILL, self._ask))
+            self._jobs.append((Work.ASK, self._ask))
             self._jobs.append((Work.DECODE, partial(self._publish, speech_end)))
         else:
             self._wait()
@@ -391,7 +397,7 @@ class Session:
         """The utterance may be over."""
         self._jobs.append((Work.ENCODE, self._pause))
         if self._turns.speculate and self._turns.auto_reply:
-            self._jobs.append((Work.PREFILL, self._ask))
+            self._jobs.append((Work.ASK, self._ask))
 
     def _turn_goes_on(self) -> bool:
         """The utterance has a turn: it is no noise under a reply."""

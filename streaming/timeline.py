@@ -28,8 +28,10 @@ LEAST_MS = 0.5
 
 COLOURS = {
     Work.LISTEN: ("listen", "#4477aa"),
+    Work.CONTROL: ("listen", "#4477aa"),
     Work.ENCODE: ("listen", "#66ccee"),
     Work.PREFILL: ("prefill", "#228833"),
+    Work.ASK: ("prefill", "#228833"),
     Work.DECODE: ("reply", "#cc6677"),
     Work.CAPTION: ("captions", "#bbbbbb"),
     Work.TIDY: ("prefill", "#bbbbbb"),

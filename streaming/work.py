@@ -20,10 +20,18 @@ class Work(Enum):
     LISTEN = "listen"
     """A frame, and the block it completed."""
 
+    CONTROL = "control"
+    """A client's wish."""
+
     ENCODE = "encode"
     """The open block, at a pause."""
 
     PREFILL = "prefill"
+    """Final windows, as they come."""
+
+    ASK = "ask"
+    """The windows of the open block and the prompt's end."""
+
     DECODE = "decode"
     CAPTION = "caption"
     TIDY = "tidy"

@@ -42,10 +42,10 @@ def turn(secret_s: float) -> Steps:
     steps: Steps = [
         (1, Work.LISTEN, 0.001, [SpeechStarted(0)]),
         (2, Work.LISTEN, 0.010, []),
-        (8, Work.PREFILL, secret_s, []),
+        (8, Work.ASK, secret_s, []),
         (15, Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
         (15, Work.ENCODE, 0.030, []),
-        (15, Work.PREFILL, 0.040, []),
+        (15, Work.ASK, 0.040, []),
         (15, Work.DECODE, 0.050, []),
         (15, Work.DECODE, 0.050, [ReplyStarted(3, 5, 2), ReplyDelta("a")]),
         (16, Work.DECODE, 0.100, [ReplyDelta("b")]),
@@ -69,6 +69,27 @@ def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     assert (latency.windows, latency.prefilled_before_end) == (3, 2)
     assert (latency.speech_end, latency.decided_at) == (5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)
     assert latency.ear_rtf == pytest.approx(0.012 / 0.3)
+
+
+def test_a_question_that_was_typed_waits_for_all_of_its_work() -> None:
+    watch = Stopwatch()
+    steps: Steps = [
+        (10, Work.LISTEN, 0.010, []),
+        (10, Work.CONTROL, 0.001, []),
+        (11, Work.LISTEN, 0.010, []),  # that was no question
+        (11, Work.PREFILL, 0.007, []),
+        (12, Work.CONTROL, 0.001, []),
+        (12, Work.ENCODE, 0.030, []),
+        (12, Work.ASK, 0.040, []),
+        (12, Work.DECODE, 0.000, [ReplyStarted(3, 5, 3)]),
+        (13, Work.LISTEN, 0.010, []),
+        (13, Work.DECODE, 0.050, [ReplyDelta("a")]),
+    ]
+    for frames, work, seconds, events in steps:
+        watch.count(frames * FRAME_SAMPLES, work, seconds, events)
+    assert watch.latency.compute_ms == pytest.approx(120)
+    assert watch.latency.endpoint_wait_ms == 0
+    assert watch.latency.speech_end == 12 * FRAME_SAMPLES
 
 
 @pytest.mark.parametrize(("secret_ms", "backlog_ms"), [(140, 0), (141, 1), (200, 60)])

@@ -154,7 +154,7 @@ def test_tokens_made_in_secret_are_given_out_at_once() -> None:
     while isinstance(events := talk.step(), list):
         if talk.work is not Work.TIDY:
             steps.append((talk.work, events))
-    assert [work for work, _ in steps[:2]] == [Work.LISTEN, Work.PREFILL]
+    assert [work for work, _ in steps[:2]] == [Work.LISTEN, Work.ASK]
     given = [event for _, events in steps[2:-4] for event in events]
     assert isinstance(given[0], ReplyStarted)
     assert text(given) == "I heard 3 windows"
