@@ -45,7 +45,7 @@ class TurnsConfig(Section):
 class EndpointingConfig(Section):
     """When a run of frames counts as an utterance. One frame is 20 ms."""
 
-    detector: Literal["webrtc", "silero", "manual"] = "webrtc"
+    detector: Literal["silero", "webrtc", "manual"] = "silero"
     """What tells speech from the rest, frame by frame. manual: nothing does; a turn is all that was
     heard since the last one, and ends when the client commits it (push to talk)."""
 

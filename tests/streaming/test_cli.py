@@ -33,17 +33,15 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  
     return lambda *words: run(capsys, monkeypatch, *words)
 
 
+DEMO = Path(__file__).parents[2] / "demo" / "kitchen.flac"
+
+
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Voiced noise between silences: webrtcvad takes it for speech."""
-    rng = np.random.default_rng(0)
-    time = np.arange(24_000) / 16_000
-    voice = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 20))
-    voice *= 0.1 * (1 + np.sin(2 * np.pi * 4 * time))
-    quiet = np.zeros(16_000)
-    samples = np.concatenate([quiet, voice, quiet]) + 1e-4 * rng.standard_normal(56_000)
+    """The first utterance of the demo, 3.4 s."""
     path = tmp_path / "voice.wav"
-    soundfile.write(path, samples, 16_000)
+    samples, rate = soundfile.read(DEMO)
+    soundfile.write(path, samples[rate // 2 : 4 * rate], rate)
     return path
 
 
