@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
-from assistant.captions import CaptionDecoder, Slots, believable
+from assistant.captions import CaptionDecoder, Slots, believable, unlooped
 from assistant.hearing import Window
 
 
@@ -78,7 +78,9 @@ class Captioner:
                 self._put(slots, window, heard)
                 heard += len(window.speech)
         found = self._decoder.read(slots, heard * FEATURE_SAMPLES / SAMPLE_RATE, self._settled)
-        tokens = found.tokens if self._settled or believable(found) else ()
+        tokens = unlooped(found.tokens) if self._settled or believable(found) else ()
+        if len(tokens) < len(self._settled):
+            tokens = self._settled
         self._reading = key, tokens
         return tokens
 

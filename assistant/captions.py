@@ -44,9 +44,24 @@ class Transcript:
     """Probability that nobody speaks."""
 
 
+LEAST_LOOP = 4
+"""Tokens of a phrase that counts as a loop when it is repeated; people do say "no, no, no"."""
+
+
 def believable(found: Transcript) -> bool:
     """Whether it is speech: Whisper's own rule against text invented on noise and silence."""
     return found.log_probability >= SURE or found.no_speech <= NO_SPEECH
+
+
+def unlooped(tokens: tuple[int, ...]) -> tuple[int, ...]:
+    """Tokens without the loop that a reading may end in: of a phrase of four or more that is said
+    two and a half times over, up to the last token, the first time is kept."""
+    for start in range(len(tokens)):
+        rest = tokens[start:]
+        for period in range(LEAST_LOOP, 2 * len(rest) // 5 + 1):
+            if rest[period:] == rest[:-period]:
+                return tokens[: start + period]
+    return tokens
 
 
 @dataclass(slots=True)

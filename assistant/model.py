@@ -10,7 +10,7 @@ from torch import Tensor
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE, Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
-from assistant.captions import CaptionDecoder, believable
+from assistant.captions import CaptionDecoder, believable, unlooped
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
@@ -87,7 +87,7 @@ class Salmonn:
         slots = self.captions.start()
         self.captions.hear(slots, speech, 0)
         found = self.captions.read(slots, len(speech) * FEATURE_SAMPLES / SAMPLE_RATE)
-        text = self.captions.text(found.tokens) if believable(found) else ""
+        text = self.captions.text(unlooped(found.tokens)) if believable(found) else ""
         return [self.llm.take(tokens), self.transcript(text)]
 
     def transcript(self, text: str) -> Tensor:

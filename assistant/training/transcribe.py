@@ -13,7 +13,7 @@ import torch
 
 from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.build import build_captions, build_ear
-from assistant.captions import CaptionDecoder, believable
+from assistant.captions import CaptionDecoder, believable, unlooped
 from assistant.config import ModelConfig
 from assistant.training.features import TRANSCRIPTS, FeatureStore
 
@@ -61,4 +61,4 @@ def read(decoder: CaptionDecoder, features: torch.Tensor) -> str:
     slots = decoder.start()
     decoder.hear(slots, features[:, : decoder.width], 0)
     found = decoder.read(slots, len(features) * FEATURE_SAMPLES / SAMPLE_RATE)
-    return decoder.text(found.tokens).strip() if believable(found) else ""
+    return decoder.text(unlooped(found.tokens)).strip() if believable(found) else ""

@@ -5,7 +5,7 @@ import torch
 import whisper
 from whisper.model import ModelDimensions
 
-from assistant.captions import CaptionDecoder
+from assistant.captions import CaptionDecoder, unlooped
 from assistant.whisper import WhisperWeights
 
 DIMS = ModelDimensions(80, 60, 32, 4, 2, 51_865, 448, 32, 4, 2)
@@ -81,3 +81,22 @@ def test_weights_without_a_decoder_are_refused(reference: whisper.Whisper) -> No
     state = {k: v for k, v in reference.state_dict().items() if k.startswith("encoder.")}
     with pytest.raises(ValueError, match="no decoder"):
         CaptionDecoder(WhisperWeights(DIMS, state), silence())
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("", ""),
+        ("abcd", "abcd"),
+        ("abcdabcd", "abcdabcd"),  # twice: people say things twice
+        ("abcdabcdab", "abcd"),
+        ("abcdabcda", "abcdabcda"),
+        ("xyabcdabcdabcd", "xyabcd"),
+        ("abcabcabcabc", "abcabcabcabc"),  # three tokens are no phrase ...
+        ("abcabcabcabcabc", "abcabc"),  # ... but six are
+        ("aaaaaaaaaa", "aaaa"),
+        ("abcdabcdabx", "abcdabcdabx"),
+    ],
+)
+def test_a_loop_is_cut_after_its_first_time(said: str, kept: str) -> None:
+    assert unlooped(tuple(map(ord, said))) == tuple(map(ord, kept))
