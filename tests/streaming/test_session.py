@@ -277,6 +277,14 @@ def test_who_speaks_when_a_reply_is_cancelled_is_answered() -> None:
     assert listener.diary[-1] == "answered"
 
 
+def test_who_has_paused_when_a_reply_is_cancelled_is_answered() -> None:
+    listener = Echo()
+    talk = session(listener, pace=paced(0))
+    events = converse(talk, [Ask("What?"), pcm("SSS" + "." * 4), Cancel(), pcm("." * 8)])
+    assert [e.reason for e in events if isinstance(e, ReplyEnded)] == ["cancelled", "complete"]
+    assert listener.diary[-2:] == ["open 0", "answered"]
+
+
 def test_a_commit_ends_the_utterance_at_once() -> None:
     listener = Echo()
     events = converse(session(listener), [pcm("...SSSS."), Commit(), pcm("." * 20)])
