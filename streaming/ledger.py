@@ -66,7 +66,7 @@ class Stopwatch:
     """
 
     latency: Latency = field(default_factory=Latency)
-    _state: str = "speaking"  # then "ended", or "asked" by a control; then "replying"
+    _state: str = "speaking"  # then "ended", or "asked" by a control; "started", "replying"
     _decode_s: float = 0.0
     _now: float = 0.0  # seconds of the stream
     _listened_s: float = 0.0  # work since the reply before
@@ -92,9 +92,11 @@ class Stopwatch:
         if begin is None:
             begin = max(self._now, at / SAMPLE_RATE)
         self._now = begin + seconds
-        if work is Work.CONTROL and self._state == "speaking":
+        if work is Work.CONTROL and self._state in ("speaking", "ended"):
             self._state = "asked"  # if it was one that asks, a reply starts before the next frame
             self.latency.speech_end = self.latency.decided_at = at
+            self.latency.endpoint_wait_ms = self.latency.backlog_ms = 0.0
+            self.latency.encode_ms = self.latency.prefill_ms = 0.0
         elif work is Work.LISTEN and self._state == "asked":
             self._state = "speaking"
         self._add(work, 1000 * seconds)
@@ -104,15 +106,16 @@ class Stopwatch:
             self._listened_s += seconds
         for event in events:
             match event:
-                case SpeechStarted() if self._state == "speaking":
-                    self.latency, self._decode_s = Latency(), 0.0
+                case SpeechStarted() if self._state in ("speaking", "ended"):
+                    # "ended": the utterance before was not answered
+                    self.latency, self._decode_s, self._state = Latency(), 0.0, "speaking"
                 case SpeechEnded(end, decided_at) if self._state == "speaking":
                     self._state = "ended"
                     self.latency.speech_end, self.latency.decided_at = end, decided_at
                     self.latency.endpoint_wait_ms = 1000 * (decided_at - end) / SAMPLE_RATE
                     self.latency.backlog_ms = 1000 * (begin - at / SAMPLE_RATE)
                 case ReplyStarted(windows=windows, prefilled_before_end=prefilled):
-                    self._state = "ended"
+                    self._state = "started"
                     self.latency.windows = windows
                     self.latency.prefilled_before_end = prefilled
                     self._settle_listening(at)
@@ -133,11 +136,11 @@ class Stopwatch:
                 self.latency.listening_ms += milliseconds
             case ((Work.ENCODE | Work.ASK | Work.DECODE), "speaking"):
                 self.latency.secret_ms += milliseconds
-            case Work.ENCODE, "ended" | "asked":
+            case Work.ENCODE, "ended" | "asked" | "started":
                 self.latency.encode_ms += milliseconds
-            case ((Work.PREFILL | Work.ASK), "ended" | "asked"):
+            case ((Work.PREFILL | Work.ASK), "ended" | "asked" | "started"):
                 self.latency.prefill_ms += milliseconds
-            case Work.DECODE, "ended" | "asked":
+            case Work.DECODE, "ended" | "asked" | "started":
                 self.latency.first_token_ms += milliseconds
 
     def _settle_listening(self, at: int) -> None:

@@ -169,6 +169,8 @@ class Realtime:
             pending.append(b"".join(frame.pcm for frame in self._decoder.flush()))
             self._decoder = InputDecoder(input_format(config))
         self.config = config
+        if config.audio.input.transcription is None:
+            self._uncaptioned.clear()
         shown = self._event("session.updated", session=self._shown())
         return Output([shown], pending + self._settings())
 
@@ -211,13 +213,18 @@ class Realtime:
         self._appended += len(pcm) // 2
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
-            self._uncaptioned.append(self._utterance)
+            self._expect_caption(self._utterance)
         return [pcm] if pcm else []
+
+    def _expect_caption(self, item_id: str) -> None:
+        if self.config.audio.input.transcription is not None:
+            self._uncaptioned.append(item_id)
 
     def _clear(self) -> Output:
         self._appended, self._caption = 0, ""
         if self.config.audio.input.turn_detection is None and self._utterance is not None:
-            self._uncaptioned.remove(self._utterance)
+            if self._utterance in self._uncaptioned:
+                self._uncaptioned.remove(self._utterance)
             self._utterance = None
         return Output([self._event("input_audio_buffer.cleared")], [Clear()])
 
@@ -317,7 +324,7 @@ class Realtime:
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._new_id("item"), at
         if self._response is None:
-            self._uncaptioned.append(self._utterance)
+            self._expect_caption(self._utterance)
         detection = self.config.audio.input.turn_detection
         padding = detection.prefix_padding_ms if isinstance(detection, wire.ServerVad) else 0
         begin = max(0, _ms(at) - padding)
@@ -385,8 +392,6 @@ class Realtime:
             response = self._new_response()
             events = [self._created(response)]
         self._response = response
-        if self.config.audio.input.transcription is None:
-            self._uncaptioned.clear()
         response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
@@ -427,7 +432,7 @@ class Realtime:
         events.append(self._event("response.done", response=shown))
         self._response = None
         if self._utterance is not None and self._utterance not in self._uncaptioned:
-            self._uncaptioned.append(self._utterance)  # it interrupted: now it is a turn
+            self._expect_caption(self._utterance)  # it interrupted: now it is a turn
         return events
 
     def _refused(self, why: str, ref: str | None) -> list[Json]:

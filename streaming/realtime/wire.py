@@ -161,8 +161,6 @@ class ResponseConfig(Wire):
     """What `response.create` wishes."""
 
     instructions: str | None = Field(default=None, max_length=8_000)
-    output_modalities: list[Literal["text", "audio"]] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] | None = None
     conversation: Literal["auto", "none"] = "auto"
     input: list[Item | ItemReference] | None = None
     metadata: dict[str, str] | None = None

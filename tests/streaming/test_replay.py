@@ -101,3 +101,24 @@ def test_work_that_the_wait_is_too_short_to_hide_is_told(
         watch.count(*step)
     assert watch.latency.backlog_ms == pytest.approx(backlog_ms)
     assert watch.latency.compute_ms == pytest.approx(170 + backlog_ms)
+
+
+def test_an_utterance_that_was_not_answered_is_not_in_the_next_figures() -> None:
+    watch = Stopwatch()
+    steps: Steps = [
+        (1, Work.LISTEN, 0.001, [SpeechStarted(0)]),
+        (15, Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
+        (15, Work.ENCODE, 0.030, []),
+        (40, Work.LISTEN, 0.001, [SpeechStarted(34 * FRAME_SAMPLES)]),
+        (60, Work.LISTEN, 0.001, [SpeechEnded(50 * FRAME_SAMPLES, 60 * FRAME_SAMPLES)]),
+        (60, Work.ENCODE, 0.030, []),
+        (90, Work.LISTEN, 0.001, []),
+        (90, Work.CONTROL, 0.000, []),
+        (90, Work.ASK, 0.040, []),
+        (90, Work.DECODE, 0.000, [ReplyStarted(3, 5, 3)]),
+        (90, Work.DECODE, 0.050, [ReplyDelta("a")]),
+    ]
+    for frames, work, seconds, events in steps:
+        watch.count(frames * FRAME_SAMPLES, work, seconds, events)
+    assert watch.latency.compute_ms == pytest.approx(90), "from when it was asked for"
+    assert watch.latency.endpoint_wait_ms == 0

@@ -445,3 +445,12 @@ def test_instructions_alone_do_not_cut_an_utterance() -> None:
 def test_a_message_that_is_nested_too_deep_is_an_error() -> None:
     (event,) = Client().protocol.receive("[" * 100_000).events
     assert event["type"] == "error"
+
+
+def test_a_buffer_can_be_cleared_while_it_is_answered() -> None:
+    client = Client(**MANUAL)
+    client.speak("S" * 8)
+    client.send("response.create")
+    assert client.send("input_audio_buffer.clear")[0]["type"] == "input_audio_buffer.cleared"
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["status"] == "completed"
