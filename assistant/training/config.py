@@ -68,7 +68,7 @@ class StageConfig(Section):
     """tag: size of the encoder."""
 
     bfloat16: bool = True
-    """Multiply in bf16: two to three times faster on CPUs that have it."""
+    """Multiply in bf16 on CPUs that have it: two to three times faster."""
 
     threads: PositiveInt = 2
     checkpoint_minutes: PositiveFloat = 3.0
@@ -82,6 +82,12 @@ class StageConfig(Section):
 
     text_share: float = Field(default=0.0, ge=0, lt=1)
     """read: part of the rows whose text is given instead of audio."""
+
+    ctc_weight: float = Field(default=0.0, ge=0)
+    """read: weight of CTC's loss on all rows, beside the LLM's; 0: the LLM alone teaches."""
+
+    ctc_alone: float = Field(default=0.0, ge=0, le=1)
+    """read: part of the transcriptions that only CTC learns from: a tenth of the LLM's work."""
 
 
 def load_stage(path: Path) -> StageConfig:

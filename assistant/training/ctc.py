@@ -28,61 +28,47 @@ RANDOM = 1500
 """Others that compete, drawn anew in every step."""
 
 
-class CtcModule(nn.Module):
-    """The aligner with what CTC needs on top."""
+class CtcHead(nn.Module):
+    """What CTC needs on top of an aligner."""
 
-    def __init__(self, aligner: Aligner, embeddings: Tensor) -> None:
-        """`embeddings`: (tokens in use, LLM width)."""
+    def __init__(self, embeddings: Tensor, tokenizer: Tokenizer, texts: list[str]) -> None:
+        """Args:
+        embeddings: the LLM's, (vocabulary, width).
+        tokenizer: the LLM's.
+        texts: everything heard in training; only its tokens can be output.
+        """
         super().__init__()
-        self.aligner = aligner
+        self._tokenizer = tokenizer
+        counts = Counter(i for e in tokenizer.encode_batch(texts) for i in e.ids)
+        self._used = [token for token, _ in counts.most_common()]
+        self._row = {token: row for row, token in enumerate(self._used)}
         self.table: Tensor
-        self.register_buffer("table", F.normalize(embeddings, dim=-1), persistent=False)
+        table = F.normalize(embeddings[self._used], dim=-1)
+        self.register_buffer("table", table, persistent=False)
         self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 
-    def forward(self, features: list[Tensor], among: Tensor | None = None) -> list[Tensor]:
-        """Log probabilities per utterance, (tokens_i, 1 + tokens); the blank is first.
+    def forward(self, tokens: list[Tensor], among: Tensor | None = None) -> list[Tensor]:
+        """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first.
 
         Args:
-            features: per utterance.
+            tokens: audio tokens per utterance, (tokens_i, LLM width).
             among: rows of the table that compete; None: all.
         """
-        tokens = audio_tokens(self.aligner, features)
         rows = self.table if among is None else self.table[among]
         table = torch.cat([F.normalize(self.blank, dim=0)[None], rows])
         cosines = F.normalize(torch.cat(tokens), dim=-1) @ table.T
         outputs = (self.log_scale.exp() * cosines).log_softmax(-1)
         return list(outputs.split([len(t) for t in tokens]))
 
-
-class CtcStage:
-    """`Stage` of CTC alignment."""
-
-    def __init__(
-        self, aligner: Aligner, embeddings: Tensor, tokenizer: Tokenizer, texts: list[str]
-    ) -> None:
-        """Args:
-        aligner: trained in place.
-        embeddings: the LLM's, (vocabulary, width).
-        tokenizer: the LLM's.
-        texts: everything heard in training; only its tokens can be output.
-        """
-        self._tokenizer = tokenizer
-        counts = Counter(i for e in tokenizer.encode_batch(texts) for i in e.ids)
-        used = [token for token, _ in counts.most_common()]
-        self._used = used
-        self._row = {token: row for row, token in enumerate(used)}
-        self._ctc = CtcModule(aligner, embeddings[used])
-        self.module: nn.Module = self._ctc
-
-    def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
+    def loss(self, tokens: list[Tensor], texts: list[str]) -> Tensor:
         """Mean over utterances of the CTC loss per target token."""
-        encodings = self._tokenizer.encode_batch([row.text for row in rows])
+        encodings = self._tokenizer.encode_batch(texts)
         wanted = [[self._row[i] for i in e.ids] for e in encodings]
         among = self._competitors({row for rows in wanted for row in rows})
         place = {row: i + 1 for i, row in enumerate(among)}
         targets = [torch.tensor([place[i] for i in t], dtype=torch.long) for t in wanted]
-        outputs = self._ctc(features, torch.tensor(among))
+        outputs = self(tokens, torch.tensor(among))
         loss: Tensor = F.ctc_loss(
             nn.utils.rnn.pad_sequence(outputs),
             torch.cat(targets),
@@ -102,13 +88,38 @@ class CtcStage:
         frequent = range(min(FREQUENT, len(self._used)))
         return sorted(wanted.union(frequent, rest.tolist()))
 
-    def transcribe(self, features: list[Tensor]) -> list[str]:
+    def transcribe(self, tokens: list[Tensor]) -> list[str]:
         """Greedy CTC: best token per step, repeats and blanks removed."""
         texts = []
-        for output in self._ctc(features):
+        for output in self(tokens):
             best = torch.unique_consecutive(output.argmax(-1)).tolist()
             texts.append(self._tokenizer.decode([self._used[i - 1] for i in best if i]))
         return texts
+
+
+class CtcModule(nn.Module):
+    """What this stage trains."""
+
+    def __init__(self, aligner: Aligner, head: CtcHead) -> None:
+        super().__init__()
+        self.aligner, self.head = aligner, head
+
+
+class CtcStage:
+    """`Stage` of CTC alignment."""
+
+    def __init__(self, aligner: Aligner, head: CtcHead) -> None:
+        """`aligner` is trained in place."""
+        self._aligner, self._head = aligner, head
+        self.module: nn.Module = CtcModule(aligner, head)
+
+    def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
+        """Mean over utterances of the CTC loss per target token."""
+        return self._head.loss(audio_tokens(self._aligner, features), [row.text for row in rows])
+
+    def transcribe(self, features: list[Tensor]) -> list[str]:
+        """Greedy CTC: best token per step, repeats and blanks removed."""
+        return self._head.transcribe(audio_tokens(self._aligner, features))
 
     def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
         """Word error rate per store."""

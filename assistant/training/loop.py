@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from assistant.half import fast_half
 from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig
 from assistant.training.features import FeatureStore
@@ -93,6 +94,11 @@ class Lead:
         return torch.cat([lead[len(lead) % self._window :][:wanted], features])
 
 
+def halved(config: StageConfig) -> bool:
+    """Whether the stage multiplies in bf16."""
+    return config.bfloat16 and fast_half()
+
+
 def trainable(module: nn.Module) -> dict[str, Tensor]:
     """The tensors that training changes, by name."""
     return {k: v for k, v in module.named_parameters() if v.requires_grad}
@@ -147,7 +153,7 @@ def train(
                 features = [mask(f, config.mask_share) for f in features]
                 if lead is not None:
                     features = [lead.before(f) for f in features]
-                with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=halved(config)):
                     loss = stage.loss(features, rows)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(parameters.values(), config.clip_norm)
@@ -167,7 +173,7 @@ def train(
                 stage.module.eval()
                 with (
                     torch.no_grad(),
-                    torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16),
+                    torch.autocast("cpu", torch.bfloat16, enabled=halved(config)),
                 ):
                     figures = stage.figures(watch, config.watch)
                 stage.module.train()

@@ -12,6 +12,7 @@ from assistant.config import GenerationConfig
 from assistant.evaluation.score import right, word_error_rate
 from assistant.llm import Llm
 from assistant.prompt import Prompt, tasks
+from assistant.training.ctc import CtcHead
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
@@ -31,12 +32,13 @@ def halve_layers(llm: Llm) -> None:
 
 
 class ReadModule(nn.Module):
-    """What this stage trains: the aligner, and the LLM's adapters."""
+    """What this stage trains: the aligner, the LLM's adapters, what CTC needs."""
 
-    def __init__(self, aligner: Aligner, llm: nn.Module) -> None:
+    def __init__(self, aligner: Aligner, llm: nn.Module, ctc: CtcHead | None) -> None:
         super().__init__()
         self.aligner = aligner
         self.llm = llm
+        self.ctc = ctc
 
 
 class ReadStage:
@@ -49,6 +51,9 @@ class ReadStage:
         prompt: Prompt,
         text_share: float,
         transcript_share: float = 0.0,
+        ctc: CtcHead | None = None,
+        ctc_weight: float = 0.0,
+        ctc_alone: float = 0.0,
     ) -> None:
         """Args:
         aligner: trained.
@@ -58,28 +63,42 @@ class ReadStage:
             read or heard.
         transcript_share: part of the others after whose audio tokens stands what Whisper's
             decoder reads.
+        ctc: teaches the aligner, too, with all rows; None: the LLM alone teaches it.
+        ctc_weight: of its loss.
+        ctc_alone: part of the transcriptions that only `ctc` learns from.
         """
         self._llm, self._prompt, self._text_share = llm, prompt, text_share
         self._transcript_share = transcript_share
+        self._ctc, self._ctc_weight, self._ctc_alone = ctc, ctc_weight, ctc_alone
         self._aligner = aligner
-        self.module: nn.Module = ReadModule(aligner, llm.model)
+        self.module: nn.Module = ReadModule(aligner, llm.model, ctc)
         self._embedding = llm.model.get_input_embeddings()
         self._end = llm.end_id
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
+        """Mean cross-entropy per answer token, and CTC's loss."""
+        tokens = audio_tokens(self._aligner, features)
+        if self._ctc is None:
+            return self._reading(tokens, rows)
+        aligned = self._ctc_weight * self._ctc.loss(tokens, [row.text for row in rows])
+        alone = torch.rand(len(rows)).tolist()
+        read = [
+            (t, row)
+            for t, row, drawn in zip(tokens, rows, alone, strict=True)
+            if row.task != "asr" or drawn >= self._ctc_alone
+        ]
+        if not read:
+            return aligned
+        return aligned + self._reading([t for t, _ in read], [row for _, row in read])
+
+    def _reading(self, tokens: list[Tensor], rows: list[Row]) -> Tensor:
         """Mean cross-entropy per answer token."""
         heard = [
-            self._given(tokens, row, *drawn)
-            for tokens, row, drawn in zip(
-                audio_tokens(self._aligner, features),
-                rows,
-                torch.rand(len(rows), 2).tolist(),
-                strict=True,
-            )
+            self._given(t, row, *drawn)
+            for t, row, drawn in zip(tokens, rows, torch.rand(len(rows), 2).tolist(), strict=True)
         ]
         inputs, labels = zip(
-            *(self._example(tokens, row) for tokens, row in zip(heard, rows, strict=True)),
-            strict=True,
+            *(self._example(t, row) for t, row in zip(heard, rows, strict=True)), strict=True
         )
         # Right padding: causal attention keeps it from touching anything before it.
         embeds = nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)

@@ -10,13 +10,14 @@ from assistant.beats import Beats, save_beats
 from assistant.build import build_aligner, build_ear, build_llm
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
+from assistant.llm import Llm
 from assistant.prompt import Prompt
 from assistant.tagger import save_tagger
 from assistant.training.config import StageConfig
-from assistant.training.ctc import CtcStage
+from assistant.training.ctc import CtcHead, CtcStage
 from assistant.training.events import EventStage
 from assistant.training.features import STORE, FeatureStore
-from assistant.training.loop import Corpus, Lead, Stage, train, trainable
+from assistant.training.loop import Corpus, Lead, Stage, halved, train, trainable
 from assistant.training.read import ReadStage, halve_layers
 from assistant.training.tag import TagStage
 from assistant.weights import read_state, require
@@ -90,15 +91,22 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         ours = {k.removeprefix(ALIGNER): v for k, v in earlier.items() if k.startswith(ALIGNER)}
         require(aligner, ours, f"aligner of {config.start_from}")
     if config.stage == "ctc":
-        tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
-        embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-        return CtcStage(aligner, embeddings, tokenizer, texts)
-    if config.bfloat16:
+        return CtcStage(aligner, _ctc_head(llm, texts))
+    if halved(config):
         halve_layers(llm)
+    head = _ctc_head(llm, texts) if config.ctc_weight else None
     shares = config.text_share, config.transcript_share
-    stage = ReadStage(aligner, llm, Prompt(model.prompt), *shares)
+    stage = ReadStage(
+        aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone
+    )
     with torch.no_grad():  # the adapters too, where the stage before had them
         for name, tensor in trainable(stage.module).items():
             if name in earlier:
                 tensor.copy_(earlier[name])
     return stage
+
+
+def _ctc_head(llm: Llm, texts: list[str]) -> CtcHead:
+    tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
+    embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
+    return CtcHead(embeddings, tokenizer, texts)
