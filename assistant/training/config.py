@@ -33,6 +33,15 @@ class LeadConfig(Section):
     """Longest lead."""
 
 
+class AloneConfig(Section):
+    """Parts of the rows."""
+
+    transcriptions: float = Field(default=0.0, ge=0, le=1)
+    """Of those whose answer is what is said."""
+
+    others: float = Field(default=0.0, ge=0, le=1)
+
+
 class StageConfig(Section):
     """One stage of training."""
 
@@ -86,8 +95,8 @@ class StageConfig(Section):
     ctc_weight: float = Field(default=0.0, ge=0)
     """read: weight of CTC's loss on all rows, beside the LLM's; 0: the LLM alone teaches."""
 
-    ctc_alone: float = Field(default=0.0, ge=0, le=1)
-    """read: part of the transcriptions that only CTC learns from: a tenth of the LLM's work."""
+    ctc_alone: AloneConfig = AloneConfig()
+    """read: what only CTC learns from: a tenth of the LLM's work."""
 
 
 def load_stage(path: Path) -> StageConfig:

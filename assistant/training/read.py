@@ -12,12 +12,15 @@ from assistant.config import GenerationConfig
 from assistant.evaluation.score import right, word_error_rate
 from assistant.llm import Llm
 from assistant.prompt import Prompt, tasks
+from assistant.training.config import AloneConfig
 from assistant.training.ctc import CtcHead
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
 
 GREEDY = GenerationConfig(max_new_tokens=60, beams=1)
+
+NONE_ALONE = AloneConfig()
 
 IGNORED = -100
 """Label of positions that carry no loss."""
@@ -53,7 +56,7 @@ class ReadStage:
         transcript_share: float = 0.0,
         ctc: CtcHead | None = None,
         ctc_weight: float = 0.0,
-        ctc_alone: float = 0.0,
+        ctc_alone: AloneConfig = NONE_ALONE,
     ) -> None:
         """Args:
         aligner: trained.
@@ -65,7 +68,7 @@ class ReadStage:
             decoder reads.
         ctc: teaches the aligner, too, with all rows; None: the LLM alone teaches it.
         ctc_weight: of its loss.
-        ctc_alone: part of the transcriptions that only `ctc` learns from.
+        ctc_alone: which rows only `ctc` learns from.
         """
         self._llm, self._prompt, self._text_share = llm, prompt, text_share
         self._transcript_share = transcript_share
@@ -81,11 +84,11 @@ class ReadStage:
         if self._ctc is None:
             return self._reading(tokens, rows)
         aligned = self._ctc_weight * self._ctc.loss(tokens, [row.text for row in rows])
-        alone = torch.rand(len(rows)).tolist()
+        draws, alone = torch.rand(len(rows)).tolist(), self._ctc_alone
         read = [
             (t, row)
-            for t, row, drawn in zip(tokens, rows, alone, strict=True)
-            if row.task != "asr" or drawn >= self._ctc_alone
+            for t, row, drawn in zip(tokens, rows, draws, strict=True)
+            if drawn >= (alone.transcriptions if row.task == "asr" else alone.others)
         ]
         if not read:
             return aligned

@@ -165,7 +165,15 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["nano-0-beats", "nano-1-ctc", "nano-2-read", "nano-3-activate", "nano-4-events"]
+    "name",
+    [
+        "nano-0-beats",
+        "nano-1-ctc",
+        "nano-2-read",
+        "nano-3-activate",
+        "nano-4-events",
+        "nano-5-again",
+    ],
 )
 def test_shipped_stages_are_valid(name: str) -> None:
     folder = Path(__file__).parents[3] / "assistant" / "training"
@@ -244,6 +252,25 @@ def test_a_later_stage_goes_on_with_aligner_and_adapters(
     for name, tensor in theirs.items():
         torch.testing.assert_close(ours[name], tensor, atol=1e-5, rtol=0)
     assert any(".lora_B." in name and tensor.any() for name, tensor in ours.items())
+
+
+def test_transcriptions_can_be_left_to_ctc(runs: Path, tiny_config: ModelConfig) -> None:
+    run_stage(tiny_config, stage("read", 1), runs, "untrained")
+    all_rows = {"transcriptions": 1.0}
+    with_ctc = {"ctc_weight": 1.0, "start_from": "untrained", "learning_rate": 0.01}
+    run_stage(tiny_config, stage("read", 20, ctc_alone=all_rows, **with_ctc), runs, "alone")
+    run_stage(tiny_config, stage("read", 2, **with_ctc), runs, "both")
+    found = losses(runs / "alone")
+    assert found[-1] < 0.5 * found[0]
+    before, alone, both = (
+        read_state(runs / n / "state.pt")["parameters"] for n in ("untrained", "alone", "both")
+    )
+    adapters = [name for name in before if ".lora_" in name]
+    assert all(torch.equal(alone[name], before[name]) for name in adapters)
+    assert not all(torch.equal(both[name], before[name]) for name in adapters)
+    assert not torch.equal(alone["aligner.projection.weight"], before["aligner.projection.weight"])
+    weights = fit(read_trained(runs / "both" / "state.pt"), tiny_config, "both")
+    assert weights.leftover == ["ctc.blank", "ctc.log_scale"]
 
 
 def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:
