@@ -1,5 +1,7 @@
 """The conversation as clients see it: items in order."""
 
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from streaming.realtime.wire import Item, WireError
@@ -15,6 +17,13 @@ class Items:
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._items
+
+    def __iter__(self) -> Iterator[Json]:
+        return iter(self._items.values())
+
+    def before(self, item_id: str) -> list[str]:
+        """Ids of those before it."""
+        return list(takewhile(lambda name: name != item_id, self._items))
 
     def add(self, item: Json, after: str | None = None) -> str | None:
         """Put an item at the end, or after another; "root" is the beginning.
@@ -105,8 +114,8 @@ def created(item: Item, item_id: str) -> Json:
 
 
 def text_of(item: Item | Json) -> str:
-    """The text of an item."""
+    """The text of an item; of what was said, its transcript."""
     if isinstance(item, Item):
         return "\n".join(part.text for part in item.content if part.text) or (item.output or "")
-    parts = [part.get("text") for part in item.get("content", [])]
+    parts = [part.get("text") or part.get("transcript") for part in item.get("content", [])]
     return "\n".join(part for part in parts if part) or str(item.get("output", ""))

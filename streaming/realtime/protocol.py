@@ -32,7 +32,14 @@ from streaming.events import (
 from streaming.frames import SAMPLE_RATE
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
-from streaming.realtime.session_config import Settings, input_format, merge, settings_for, update
+from streaming.realtime.session_config import (
+    ALTERNATIVES,
+    Settings,
+    input_format,
+    merge,
+    settings_for,
+    update,
+)
 from streaming.realtime.wire import (
     APPEND_BYTES,
     CLIENT_EVENT,
@@ -43,6 +50,20 @@ from streaming.realtime.wire import (
 from streaming.wire_audio import InputDecoder
 
 Json = dict[str, Any]
+
+LONGEST_TOLD = 512
+"""Characters of what is told back of a message that could not be understood."""
+
+MOST_CREATED = 1_000
+"""Items that a client may put into the conversation, those apart that it deleted."""
+
+
+REASONS = {
+    "complete": "max_output_tokens",
+    "interrupted": "turn_detected",
+    "cancelled": "client_cancelled",
+}
+"""Why an answer was not completed, by how it ended."""
 
 
 @dataclass(slots=True)
@@ -62,8 +83,14 @@ class _Response:
     item_id: str
     in_conversation: bool
     metadata: dict[str, str] | None
+    limit: int | Literal["inf"]
+    """Of its tokens, as the client has it."""
+
     asked_by: str | None = None
     """The client event that asked for it."""
+
+    anew: bool = False
+    """Nothing of its prompt was in the KV cache when it was asked for."""
 
     text: str = ""
     windows: int = 0
@@ -102,7 +129,10 @@ class Realtime:
         self._decoder = InputDecoder(input_format(config))
         self._conversation = new_id("conv")
         self._items = Items()
-        self._asked: list[str] = []  # texts that were not answered yet
+        self._made: set[str] = set()  # those of them that the client created
+        self._asked: set[str] = set()  # items with a text that was not answered yet
+        self._spoken: set[str] = set()  # items of what was said and not answered yet
+        self._limited = False  # the core has the limit of one response, not of the session
         self._appended = 0  # samples since the last message was made of them
         self._utterance: str | None = None  # item of the utterance that goes on
         self._uncaptioned: deque[str] = deque()  # items whose captions come, the next one first
@@ -123,6 +153,12 @@ class Realtime:
 
     def receive(self, message: str | bytes) -> Output:
         """Take a message; what is wrong with it is told the client, and nothing else is lost."""
+        before = self._limit_again()
+        output = self._received(message)
+        output.inputs[:0] = before
+        return output
+
+    def _received(self, message: str | bytes) -> Output:
         event_id = None
         try:
             event = CLIENT_EVENT.validate_json(message)
@@ -131,7 +167,11 @@ class Realtime:
         except ValidationError as error:
             return Output([self._wrong(message, error)])
         except WireError as error:
-            return Output([self._error(error.code, str(error), error.param, event_id)])
+            return self.refuse(error, event_id)
+
+    def refuse(self, error: WireError, event_id: str | None = None) -> Output:
+        """Tell the client why a message of theirs is not followed."""
+        return Output([self._error(error.code, str(error), error.param, event_id)])
 
     def _follow(self, event: ClientEvent) -> Output:
         match event:
@@ -151,12 +191,9 @@ class Realtime:
                 item = self._items.get(event.item_id)
                 return Output([self._event("conversation.item.retrieved", item=item)])
             case wire.TruncateItem():
-                self._items.get(event.item_id)
-                raise WireError("invalid_value", "the item has no audio to truncate", "item_id")
+                return self._truncate(event)
             case wire.DeleteItem():
-                self._items.delete(event.item_id)
-                gone = self._event("conversation.item.deleted", item_id=event.item_id)
-                return Output([gone])
+                return self._delete(event.item_id)
             case wire.CreateResponse():
                 return self._create_response(event)
             case wire.CancelResponse():
@@ -186,16 +223,26 @@ class Realtime:
     def _settings(self) -> list[bytes | Control]:
         settings, before = settings_for(self.config, self._defaults), self._told
         self._told = settings
-        limit = self.config.max_output_tokens
         same = before is not None and before.endpointing == settings.endpointing
         return [
             Configure(
                 self.config.instructions,
-                self._longest if limit == "inf" else limit,
+                None if self._limited else self._most(self.config.max_output_tokens),
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
             )
         ]
+
+    def _most(self, limit: int | Literal["inf"]) -> int:
+        """Tokens of an answer with this limit."""
+        return self._longest if limit == "inf" else limit
+
+    def _limit_again(self) -> list[bytes | Control]:
+        """The session's limit of tokens for the core, after a response that had its own."""
+        if not self._limited or self.answering:
+            return []
+        self._limited = False
+        return [Configure(max_new_tokens=self._most(self.config.max_output_tokens))]
 
     def _append(self, encoded: str) -> Output:
         try:
@@ -214,7 +261,7 @@ class Realtime:
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
             self._expect_caption(self._utterance)
-        return [pcm] if pcm else []
+        return [*self._limit_again(), pcm] if pcm else []
 
     def _expect_caption(self, item_id: str) -> None:
         if self.config.audio.input.transcription is not None:
@@ -222,6 +269,7 @@ class Realtime:
 
     def _clear(self) -> Output:
         self._appended, self._caption = 0, ""
+        self._spoken.clear()
         if self.config.audio.input.turn_detection is None and self._utterance is not None:
             if self._utterance in self._uncaptioned:
                 self._uncaptioned.remove(self._utterance)
@@ -236,10 +284,18 @@ class Realtime:
         return Output(self._message(self._appended), [Hold(event_id)])
 
     def _create_item(self, event: wire.CreateItem) -> Output:
+        if len(self._made) >= MOST_CREATED:
+            self._made = {name for name in self._made if name in self._items}
+        if len(self._made) >= MOST_CREATED:
+            why = f"{MOST_CREATED} items were created; delete some"
+            raise WireError("conversation_full", why)
         item = created(event.item, event.item.id or self._new_id("item"))
         before = self._items.add(item, event.previous_item_id)
-        if text := text_of(item):
-            self._asked.append(text)
+        self._made.add(item["id"])
+        if item.get("role") == "assistant":
+            self._asked.difference_update(self._items.before(item["id"]))
+        elif text_of(item):
+            self._asked.add(item["id"])
         about = {"item": item, "previous_item_id": before}
         return Output(
             [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
@@ -252,19 +308,56 @@ class Realtime:
                 "conversation_already_has_active_response",
                 f"response {active.id} is being made; wait for response.done",
             )
-        within = wanted.conversation == "auto" and wanted.input is None
-        response = self._new_response(within, wanted.metadata, event.event_id)
-        control: Control
+        response = self._new_response(
+            wanted.conversation != "none", wanted.metadata, wanted.max_output_tokens
+        )
+        response.asked_by = event.event_id
+        question = self._question(wanted)
+        nothing_said = not self._spoken and self._utterance is None
+        response.anew = bool(question or wanted.instructions or nothing_said)
+        inputs: list[bytes | Control] = []
+        if wanted.max_output_tokens is not None:
+            inputs.append(Configure(max_new_tokens=self._most(response.limit)))
+            self._limited = True
+        if question is None:
+            inputs.append(Commit(wanted.instructions, response.id, or_ring=True))
+        else:
+            inputs.append(Ask(question, response.id))
+        self._requested = response
+        return Output([self._created(response)], inputs)
+
+    def _question(self, wanted: wire.ResponseConfig) -> str | None:
+        """What is asked in text; None where the answer is about what was said."""
         if wanted.input is not None:
             texts = [self._text(item) for item in wanted.input]
-            control = Ask(_lines([wanted.instructions or "", *texts]), response.id)
         elif self._asked:
-            control = Ask(_lines([wanted.instructions or "", *self._asked]), response.id)
+            texts = [text_of(item) for item in self._items if item["id"] in self._asked]
             self._asked.clear()
         else:
-            control = Commit(wanted.instructions, response.id, or_ring=True)
-        self._requested = response
-        return Output([self._created(response)], [control])
+            return None
+        return _lines([wanted.instructions or "", *texts]) or self.config.instructions
+
+    def _truncate(self, event: wire.TruncateItem) -> Output:
+        """Answers are text, so all that can be cut off are the 0 ms of audio that they have."""
+        if self._items.get(event.item_id).get("role") != "assistant":
+            why = "only the assistant's messages can be truncated"
+            raise WireError("invalid_value", why, "item_id")
+        if event.audio_end_ms > 0:
+            raise WireError("invalid_value", "the message has 0 ms of audio", "audio_end_ms")
+        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": 0}
+        return Output([self._event("conversation.item.truncated", **place)])
+
+    def _delete(self, item_id: str) -> Output:
+        """What was not answered yet will not be."""
+        self._items.delete(item_id)
+        self._made.discard(item_id)
+        self._asked.discard(item_id)
+        inputs: list[bytes | Control] = []
+        if item_id in self._spoken:
+            self._spoken.remove(item_id)
+            if not self._spoken and self._utterance is None:
+                inputs.append(Clear())
+        return Output([self._event("conversation.item.deleted", item_id=item_id)], inputs)
 
     def _text(self, item: wire.Item | wire.ItemReference) -> str:
         if isinstance(item, wire.ItemReference):
@@ -347,6 +440,7 @@ class Realtime:
         self._utterance, self._appended = None, 0
         item = spoken(item_id)
         before = self._items.add(item)
+        self._spoken.add(item_id)
         about = {"item": item, "previous_item_id": before}
         return [
             self._event("input_audio_buffer.committed", item_id=item_id, previous_item_id=before),
@@ -376,10 +470,11 @@ class Realtime:
         self,
         in_conversation: bool = True,
         metadata: dict[str, str] | None = None,
-        asked_by: str | None = None,
+        limit: int | Literal["inf"] | None = None,
     ) -> _Response:
         new = self._new_id
-        return _Response(new("resp"), new("item"), in_conversation, metadata, asked_by)
+        limit = self.config.max_output_tokens if limit is None else limit
+        return _Response(new("resp"), new("item"), in_conversation, metadata, limit)
 
     def _created(self, response: _Response) -> Json:
         return self._event("response.created", response=self._resource(response, "in_progress"))
@@ -392,9 +487,10 @@ class Realtime:
             response = self._new_response()
             events = [self._created(response)]
         self._response = response
+        self._spoken.clear()
         response.windows = event.windows
         response.text_tokens = event.text_tokens
-        response.cached = event.prefilled_before_end
+        response.cached = 0 if response.anew else event.prefilled_before_end
         item = said(response.item_id, "in_progress", None)
         events.append(self._of_response("output_item.added", output_index=0, item=item))
         if response.in_conversation:
@@ -413,7 +509,8 @@ class Realtime:
         self, tokens: int, reason: Literal["complete", "interrupted", "cancelled"]
     ) -> list[Json]:
         response = self._active()
-        complete = reason == "complete"
+        full = reason == "complete" and tokens >= self._most(response.limit)
+        complete = reason == "complete" and not full
         item = said(response.item_id, "completed" if complete else "incomplete", response.text)
         part = {"type": "text", "text": response.text}
         events = [
@@ -425,9 +522,8 @@ class Realtime:
             if response.item_id in self._items:
                 self._items.get(response.item_id).update(item)
             events.append(self._event("conversation.item.done", item=item))
-        why = {"interrupted": "turn_detected", "cancelled": "client_cancelled"}
-        details = None if complete else {"type": "cancelled", "reason": why[reason]}
-        status = "completed" if complete else "cancelled"
+        status = "incomplete" if full else "completed" if complete else "cancelled"
+        details = None if complete else {"type": status, "reason": REASONS[reason]}
         shown = self._resource(response, status, details, [item], self._usage(tokens))
         events.append(self._event("response.done", response=shown))
         self._response = None
@@ -486,7 +582,7 @@ class Realtime:
             "output": output or [],
             "output_modalities": ["text"],
             "conversation_id": self._conversation if response.in_conversation else None,
-            "max_output_tokens": self.config.max_output_tokens,
+            "max_output_tokens": response.limit,
             "metadata": response.metadata,
             "usage": usage,
         }
@@ -510,10 +606,12 @@ class Realtime:
 
     def _wrong(self, message: str | bytes, error: ValidationError) -> Json:
         """What is wrong with a message that is no client event."""
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"] if "." not in str(part)]
+        first = error.errors(include_input=False)[0]
+        names = [str(part) for part in first["loc"] if part not in ALTERNATIVES]
+        path = [name[:LONGEST_TOLD] for name in names if "." not in name]
         code = "invalid_value" if path else "unknown_or_invalid_event"
-        return self._error(code, first["msg"], ".".join(path) or None, _event_id(message))
+        why = first["msg"][:LONGEST_TOLD]  # it may repeat what was sent
+        return self._error(code, why, ".".join(path) or None, _event_id(message))
 
     def _error(self, code: str, message: str, param: str | None, event_id: str | None) -> Json:
         error = {"type": "invalid_request_error", "code": code, "message": message}
@@ -531,7 +629,7 @@ def _event_id(message: str | bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     found = values.get("event_id") if isinstance(values, dict) else None
-    return found if isinstance(found, str) else None
+    return found[:LONGEST_TOLD] if isinstance(found, str) else None
 
 
 def _ms(sample: int) -> int:

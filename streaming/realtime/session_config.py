@@ -63,8 +63,9 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
 
 ALTERNATIVES = {
     "server_vad", "semantic_vad", "audio/pcm", "audio/pcmu", "audio/pcma",
-    "constrained-int", "literal['inf']",
+    "constrained-int", "literal['inf']", "Item", "ItemReference",
 }  # fmt: skip
+"""Names of unions' alternatives in the paths of errors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,10 @@ class Extensions(Wire):
     """Binary messages are audio in the input format, instead of JSON."""
 
 
+Limit = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
+"""Of an answer's tokens; "inf" is the model's own."""
+
+
 class SessionConfig(Wire):
     """A session's settings."""
 
@@ -118,7 +122,7 @@ class SessionConfig(Wire):
     model: str
     instructions: str = Field(max_length=8_000)
     output_modalities: list[Literal["text", "audio"]] = ["text"]
-    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] = "inf"
+    max_output_tokens: Limit = "inf"
     tools: list[dict[str, Any]] = []
     tool_choice: Any = "auto"
     audio: Audio = Audio()
@@ -157,13 +161,23 @@ class ItemReference(Wire):
     id: str
 
 
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
+
+
 class ResponseConfig(Wire):
-    """What `response.create` wishes."""
+    """What `response.create` wishes; null is as if it were not there."""
 
     instructions: str | None = Field(default=None, max_length=8_000)
-    conversation: Literal["auto", "none"] = "auto"
+    conversation: Literal["auto", "none"] | None = None
     input: list[Item | ItemReference] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
+    max_output_tokens: Limit | None = None
+    output_modalities: list[Literal["text", "audio"]] | None = None
+    """Checked only: answers are text."""
+
+    tools: list[dict[str, Any]] | None = None
+    """Checked only: no model here was trained to call functions."""
 
 
 class _ClientEvent(Wire):
@@ -222,8 +236,8 @@ class TruncateItem(_ClientEvent):
 
     type: Literal["conversation.item.truncate"]
     item_id: str
-    content_index: int = 0
-    audio_end_ms: int = 0
+    content_index: Literal[0] = 0
+    audio_end_ms: int = Field(default=0, ge=0)
 
 
 class DeleteItem(_ClientEvent):

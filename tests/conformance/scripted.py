@@ -1,0 +1,132 @@
+"""Servers for clients to talk to: a scripted model that answers at length, and a real one."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from pydantic import ValidationError
+
+from assistant.model import Salmonn
+from assistant.presets import shipped_config
+from streaming.config import ServerConfig, load_config
+from streaming.realtime.protocol import Output, Realtime
+from streaming.realtime.session_config import Settings
+from streaming.realtime.wire import CLIENT_EVENT, SessionConfig
+from streaming.server.app import App, Assistant, running
+from streaming.server.build import build_assistant
+from streaming.session import one_each
+from tests.streaming.fakes import CONFIG, TURNS, Echo, session
+
+RECORDING = Path(__file__).parents[2] / "demo" / "kitchen.flac"
+TOKEN = "right"
+
+
+class Talker(Echo):
+    """Hears a knock, and answers in many tokens: one for each piece of input, never by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.knocks = True
+
+    def ask(self) -> int:
+        windows = super().ask()
+        assert self.reply is not None
+        self.reply += [" and so on"] * 16
+        return windows
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What a client is given."""
+
+    scripted: str
+    """Host and port of a server with the scripted model."""
+
+    guarded: str
+    """Of one that asks for `TOKEN`."""
+
+    real: str
+    """Of one with the tiny model."""
+
+    recording: bytes
+    """Someone speaks, then half a second of silence: PCM16, 24 kHz."""
+
+    sent: set[str]
+    """Types of the events that clients have sent to any of them."""
+
+    drop: Callable[[], None]
+    """Cut all connections to the scripted one, without a farewell."""
+
+
+@asynccontextmanager
+async def serving(tiny: Salmonn) -> AsyncIterator[Servers]:
+    """All three, listening on loopback."""
+    sent: set[str] = set()
+    open_to_all = ServerConfig(port=0, resume_s=5.0, connects_per_s=1000.0, sessions=40)
+    guarded = open_to_all.model_copy(update={"token": TOKEN})
+    real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
+    scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
+    async with (
+        running(_noting(scripted, sent), open_to_all) as (app, first),
+        running(_noting(scripted, sent), guarded) as (_, second),
+        running(_noting(real, sent), open_to_all) as (_, third),
+    ):
+        hosts = [f"127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (first, second, third)]
+        yield Servers(*hosts, _recording(), sent, lambda: _drop(app))
+
+
+def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+    return Realtime(
+        SessionConfig(id=name, model="scripted", instructions="Reply."),
+        Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
+        can_transcribe=True, can_name_sounds=True,
+    )  # fmt: skip
+
+
+def _noting(assistant: Assistant, sent: set[str]) -> Assistant:
+    """An assistant that notes which events clients send and are understood."""
+
+    def new_protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+        protocol = assistant.new_protocol(name, new_id)
+        receive = protocol.receive
+
+        def noting(message: str | bytes) -> Output:
+            with contextlib.suppress(ValidationError):
+                sent.add(CLIENT_EVENT.validate_json(message).type)
+            return receive(message)
+
+        protocol.receive = noting  # type: ignore[method-assign]
+        return protocol
+
+    return replace(assistant, new_protocol=new_protocol)
+
+
+def _drop(app: App) -> None:
+    for seat in app._seats.values():
+        if seat.connection is not None:
+            seat.connection.transport.abort()
+
+
+def _recording() -> bytes:
+    samples, rate = soundfile.read(RECORDING, dtype="float32")
+    heard: Any = soxr.resample(samples[rate // 2 : 4 * rate], rate, 24_000)
+    quiet = np.zeros(12_000)
+    return (np.concatenate([heard, quiet]) * 32767).astype("<i2").tobytes()
+
+
+def pcm24(script: str) -> bytes:
+    """`"..SSS.."` as PCM16 at 24 kHz, 20 ms a mark: loud or silent."""
+    levels = [16384 if mark == "S" else 0 for mark in script]
+    return np.repeat(np.array(levels, "<i2"), 480).tobytes()
+
+
+def mulaw(script: str) -> bytes:
+    """The same at 8 kHz mu-law."""
+    loud = {"S": 0x9F, ".": 0xFF}
+    return b"".join(bytes([loud[mark]]) * 160 for mark in script)
