@@ -1,47 +1,124 @@
+import { Conversation } from "./conversation.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
 import { Realtime } from "./realtime.js";
 import { Strip } from "./strip.js";
 
 const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
+const conversation = new Conversation($("talk"), $("announce"));
 
+const VOICE = { type: "server_vad" };
 const SESSION = {
   type: "realtime",
   audio: {
     input: {
       format: { type: "audio/pcm", rate: 16000 },
       transcription: { model: "whisper" },
-      turn_detection: { type: "server_vad" },
+      turn_detection: VOICE,
     },
   },
   salmonn: { sound_events: true, latency: true, prefill: true, binary_audio: true },
 };
 
-let server, microphone, turn;
-let holding = false, answering = false;
-const turns = new Map(); // items of user and assistant -> their elements
+const UNDERSTANDABLE = {
+  nothing_to_do: "Nothing was heard that could be answered.",
+  input_audio_buffer_commit_empty: "Nothing was heard that could be answered.",
+  response_cancel_not_active: "", // the answer ended by itself in the meantime
+};
+
+let server, microphone;
+let link = "off"; // connecting, asking (for the microphone), on, lost or busy
+let hearing; // item of the utterance that goes on
+let answering = false, holding = false, muted = false;
+let questions = []; // typed during an answer
+
+// --- what is going on
+
+function state() {
+  switch (true) {
+    case link === "off": return ["idle", "Not connected"];
+    case link === "connecting": return ["connecting", "Connecting …"];
+    case link === "asking": return ["connecting", "Allow the microphone …"];
+    case link === "busy": return ["lost", "Server busy, waiting …"];
+    case link === "lost": return ["lost", "Connection lost, trying again …"];
+    case holding: return ["hearing", "Hearing you"];
+    case answering: return ["answering", "Answering"];
+    case hearing !== undefined: return ["hearing", "Hearing you"];
+    case !microphone: return ["listening", "No microphone"];
+    case muted: return ["idle", "Muted"];
+    default: return ["listening", "Listening"];
+  }
+}
+
+function show() {
+  const [name, text] = state();
+  $("state").dataset.state = name;
+  $("state").textContent = text;
+  const off = link === "off";
+  label("start", off ? "Start" : "Stop", off ? "microphone" : "stop");
+  $("start").toggleAttribute("data-on", Boolean(microphone) && !off);
+  const usable = !["off", "connecting", "busy"].includes(link);
+  $("hold").disabled = $("mute").disabled = !(usable && microphone);
+  $("device").disabled = $("question").disabled = !usable;
+  $("ask").querySelector("button").disabled = !usable;
+  $("hold").setAttribute("aria-pressed", holding);
+  $("mute").setAttribute("aria-pressed", muted);
+  if (microphone) microphone.muted = muted && !holding;
+}
+
+function label(id, text, icon) {
+  $(id).querySelector("span").textContent = text;
+  $(id).querySelector("use").setAttribute("href", `#icon-${icon}`);
+}
+
+function problem(text = "") {
+  $("problem").textContent = text;
+  $("problem").hidden = !text;
+}
 
 // --- connecting
 
-async function start() {
+function start() {
   problem();
-  state("connecting", "Connecting …");
-  $("start").textContent = "Stop";
+  $("access").hidden = true;
+  link = "connecting";
   const address = `${location.protocol.replace("http", "ws")}//${location.host}/v1/realtime`;
-  server = new Realtime(address, SESSION);
-  server.addEventListener("open", ({ detail }) => opened(detail.resumed));
+  server = new Realtime(address, SESSION, sessionStorage.getItem("token"));
+  server.addEventListener("open", ({ detail }) => opened(detail));
   server.addEventListener("lost", ({ detail }) => lost(detail));
   server.addEventListener("event", ({ detail }) => take(detail));
   server.connect();
+  show();
 }
 
-async function opened(resumed) {
+function opened({ resumed, missing }) {
   problem();
-  state("listening", resumed ? "Listening (connected again)" : "Listening");
-  for (const control of document.querySelectorAll("footer :disabled")) control.disabled = false;
-  if (microphone) return;
-  const mine = new Microphone((piece) => { strip.level(piece); server?.audio(piece); });
+  const again = link === "lost";
+  strip.offline(false);
+  strip.skip(missing);
+  if (resumed) {
+    const seconds = (missing / 32000).toFixed(0);
+    conversation.note(missing ? `Connected again; ${seconds} s of sound were not heard.` : "Connected again, nothing was lost.");
+  } else {
+    strip.begin();
+    hearing = undefined;
+    answering = false;
+    questions = [];
+    link = "on";
+    show();
+    if (holding) press(true);
+    conversation.note(again ? "A new session: what was heard before is forgotten." : "Connected.");
+  }
+  link = "on";
+  show();
+  if (!microphone) listen();
+}
+
+async function listen() {
+  link = "asking";
+  const mine = new Microphone(heard, () => lostMicrophone(mine));
   microphone = mine;
+  show();
   try {
     await mine.open($("device").value);
     if (microphone !== mine) return void mine.close(); // stopped, or another one was chosen
@@ -49,35 +126,63 @@ async function opened(resumed) {
   } catch (error) {
     if (microphone !== mine) return;
     microphone = undefined;
-    problem(error instanceof MicrophoneError ? error.message : `The microphone cannot be used: ${error}`);
-    state("listening", "Connected, without a microphone");
-    for (const id of ["hold", "mute"]) $(id).disabled = true;
+    const told = error instanceof MicrophoneError ? error.message : `The microphone cannot be used: ${error}`;
+    problem(told);
   }
+  if (link === "asking") link = "on";
+  show();
 }
 
-function lost({ final, reason }) {
-  if (!final) return state("lost", "Connection lost, trying again …");
-  stop();
-  problem(reason.includes("503") || reason === "" ? "The server is busy. Try again later." : reason);
+function heard(piece) {
+  const level = strip.level(piece);
+  $("start").style.setProperty("--level", Math.sqrt(level).toFixed(2));
+  server?.audio(piece);
+}
+
+function lostMicrophone(which) {
+  if (microphone !== which) return;
+  release();
+  microphone.close();
+  microphone = undefined;
+  problem("The microphone was unplugged. Choose another one.");
+  show();
+}
+
+function lost({ final, busy, token, reason }) {
+  if (final) {
+    stop();
+    $("access").hidden = !token;
+    if (token) $("token").focus();
+    return problem(token && !sessionStorage.getItem("token") ? "This server asks for a token." : reason);
+  }
+  if (link !== "lost" && !busy) conversation.say("Connection lost.");
+  link = busy ? "busy" : "lost";
+  if (reason) problem(reason);
+  strip.offline(!busy);
+  show();
 }
 
 function stop() {
   server?.close();
   microphone?.close();
-  server = microphone = turn = undefined;
-  holding = answering = false;
-  $("start").textContent = "Start";
-  for (const id of ["hold", "mute", "device", "question"]) $(id).disabled = true;
-  $("ask").querySelector("button").disabled = true;
-  state("idle", "Not connected");
+  if (hearing) conversation.unspoken(hearing);
+  strip.offline(false);
+  strip.begin();
+  server = microphone = hearing = undefined;
+  answering = holding = muted = false;
+  questions = [];
+  link = "off";
+  show();
 }
 
 async function listDevices() {
   const chosen = $("device").value;
   const devices = await Microphone.devices();
   $("device").replaceChildren(
-    new Option("default", ""),
-    ...devices.map((device) => new Option(device.label || "microphone", device.deviceId)),
+    new Option("Default", ""),
+    ...devices
+      .filter(({ deviceId }) => deviceId !== "default")
+      .map((device) => new Option(device.label || "microphone", device.deviceId)),
   );
   $("device").value = devices.some((d) => d.deviceId === chosen) ? chosen : "";
 }
@@ -86,197 +191,174 @@ async function listDevices() {
 
 function take(event) {
   switch (event.type) {
+    case "session.created":
+      $("model").textContent = event.session.model;
+      $("model").hidden = false;
+      break;
     case "input_audio_buffer.speech_started":
+      problem();
+      hearing = event.item_id;
       strip.speechStarted(event.audio_start_ms);
-      said(event.item_id);
-      return state("hearing", "Hearing you");
+      if (!answering) conversation.spoken(hearing);
+      break;
     case "input_audio_buffer.speech_stopped":
       strip.speechStopped(event.audio_end_ms);
-      return state("listening", "Listening");
+      hearing = undefined;
+      if (answering) conversation.unspoken(event.item_id);
+      break;
     case "input_audio_buffer.committed":
-      said(event.item_id);
-      return;
+      conversation.spoken(event.item_id);
+      break;
     case "conversation.item.input_audio_transcription.delta":
-      return said(event.item_id).append(event.delta);
+      conversation.caption(event.item_id, event.delta);
+      break;
     case "conversation.item.input_audio_transcription.completed":
-      said(event.item_id).textContent = event.transcript || "(no words)";
-      return;
+      conversation.captionDone(event.item_id, event.transcript);
+      break;
     case "response.created":
       answering = true;
-      return state("answering", "Answering");
+      break;
     case "response.output_item.added":
-      return void answer(event.item.id);
+      conversation.answer(event.item.id);
+      break;
     case "response.output_text.delta":
-      answer(event.item_id).append(event.delta);
-      return bottom();
+      conversation.answerDelta(event.item_id, event.delta);
+      break;
     case "response.output_item.done":
-      if (event.item.status === "incomplete") answer(event.item.id).classList.add("cut");
-      return;
+      conversation.answerDone(event.item.id, event.item.status === "incomplete");
+      break;
     case "response.done":
       answering = false;
-      return state("listening", "Listening");
+      strip.answered();
+      if (hearing) conversation.spoken(hearing); // what interrupted is a turn now
+      if (questions.length) put(questions.shift());
+      break;
     case "salmonn.prefill":
-      return strip.prefilled(event.audio_ms);
+      strip.prefilled(event.audio_ms, event.audio_tokens);
+      break;
     case "salmonn.sound":
       strip.sound(event.audio_start_ms, event.audio_end_ms, event.name);
-      return heard(event.name, event.audio_end_ms);
+      conversation.sound(event.name);
+      break;
     case "salmonn.latency":
-      return ledger(event);
+      conversation.ledger(event);
+      break;
     case "error":
-      return problem(event.error.message);
+      problem(UNDERSTANDABLE[event.error.code] ?? event.error.message);
+      break;
   }
+  show();
 }
 
-// --- showing
-
-function state(name, text) {
-  $("state").dataset.state = name;
-  $("state").textContent = text;
-}
-
-function problem(text = "") {
-  $("problem").textContent = text;
-  $("problem").hidden = !text;
-}
-
-function element(kind, name, text = "") {
-  const made = document.createElement(kind);
-  made.className = name;
-  made.textContent = text;
-  return made;
-}
-
-function newTurn() {
-  $("empty")?.remove();
-  turn = element("article", "turn");
-  $("talk").append(turn);
-  return turn;
-}
-
-function said(id) {
-  let bubble = turns.get(id);
-  if (!bubble) {
-    bubble = element("p", "you");
-    bubble.setAttribute("aria-label", "You");
-    turns.set(id, bubble);
-    newTurn().append(bubble);
-    bottom();
-  }
-  return bubble;
-}
-
-function answer(id) {
-  let bubble = turns.get(id);
-  if (!bubble) {
-    bubble = element("p", "they");
-    bubble.setAttribute("aria-label", "Answer");
-    turns.set(id, bubble);
-    (turn ?? newTurn()).append(bubble);
-    bottom();
-  }
-  return bubble;
-}
-
-function heard(name, ms) {
-  $("empty")?.remove();
-  const line = element("p", "heard", `♪ ${name}`);
-  line.title = `heard at ${(ms / 1000).toFixed(1)} s`;
-  $("talk").append(line);
-  bottom();
-}
-
-function ledger(event) {
-  const parts = [
-    ["waited", "silence waited for", event.endpoint_wait_ms],
-    ["encode", "encoding", event.encode_ms + event.backlog_ms],
-    ["prefill", "prefill", event.prefill_ms],
-    ["token", "first text", event.first_token_ms],
-  ];
-  const total = parts.reduce((sum, [, , ms]) => sum + ms, 0) || 1;
-  const figure = element("figure", "ledger");
-  const bar = element("div", "bar");
-  for (const [name, told, ms] of parts) {
-    const piece = element("span", name);
-    piece.style.width = `${(100 * ms) / total}%`;
-    piece.title = `${told}: ${ms.toFixed(0)} ms`;
-    bar.append(piece);
-  }
-  const text = `${event.endpoint_wait_ms.toFixed(0)} ms of silence waited for, then ` +
-    `${event.compute_ms.toFixed(0)} ms to the first text · ` +
-    `${event.prefilled_before_end} of ${event.windows} windows were heard before you stopped`;
-  figure.append(bar, element("figcaption", "", text));
-  (turn ?? newTurn()).append(figure);
-  bottom();
-}
-
-function bottom() {
-  const view = $("talk");
-  view.scrollTop = view.scrollHeight;
-}
-
-// --- controls
-
-$("start").onclick = () => (server ? stop() : start());
-$("mute").onclick = () => {
-  microphone.muted = !microphone.muted;
-  $("mute").setAttribute("aria-pressed", microphone.muted);
-  $("mute").textContent = microphone.muted ? "Unmute" : "Mute";
-};
-$("device").onchange = async () => {
-  const muted = microphone?.muted ?? false;
-  await microphone?.close();
-  microphone = undefined;
-  await opened(false);
-  if (microphone) microphone.muted = muted;
-};
-$("ask").onsubmit = (event) => {
-  event.preventDefault();
-  const text = $("question").value.trim();
-  if (!text || !server) return;
-  const bubble = element("p", "you", text);
-  newTurn().append(bubble);
-  const content = [{ type: "input_text", text }];
-  server.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  server.send({ type: "response.create" });
-  $("question").value = "";
-};
+// --- what the user does
 
 function detection(value) {
-  server.send({
-    type: "session.update",
-    session: { type: "realtime", audio: { input: { turn_detection: value } } },
-  });
+  const audio = { input: { turn_detection: value } };
+  server.send({ type: "session.update", session: { type: "realtime", audio } });
 }
 
-function press() {
-  if (holding || !microphone) return;
+function press(again = false) {
+  if ((holding && !again) || $("hold").disabled) return;
+  problem();
+  if (hearing) {
+    strip.speechStopped();
+    conversation.unspoken(hearing);
+    hearing = undefined;
+  }
   holding = true;
-  $("hold").classList.add("held");
   if (answering) server.send({ type: "response.cancel" });
   detection(null);
   server.send({ type: "input_audio_buffer.clear" });
-  state("hearing", "Hearing you");
+  if (!again) strip.speechStarted();
+  show();
 }
 
 function release() {
   if (!holding) return;
   holding = false;
-  $("hold").classList.remove("held");
+  strip.speechStopped();
   server.send({ type: "input_audio_buffer.commit" });
   server.send({ type: "response.create" });
-  detection({ type: "server_vad" });
+  detection(VOICE);
+  show();
 }
 
-$("hold").onpointerdown = press;
-for (const name of ["pointerup", "pointerleave", "pointercancel"]) $("hold").addEventListener(name, release);
-const typing = () => ["INPUT", "SELECT", "BUTTON"].includes(document.activeElement?.tagName);
+function mute() {
+  if ($("mute").disabled) return;
+  muted = !muted;
+  conversation.say(muted ? "Muted" : "Not muted");
+  show();
+}
+
+function put(text) {
+  conversation.typed(text);
+  const content = [{ type: "input_text", text }];
+  server.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
+  server.send({ type: "response.create" });
+  answering = true;
+}
+
+$("start").onclick = () => (server ? stop() : start());
+$("mute").onclick = mute;
+$("device").onchange = async () => {
+  const before = microphone;
+  microphone = undefined;
+  await before?.close();
+  if (server) await listen();
+};
+navigator.mediaDevices?.addEventListener("devicechange", () => { if (microphone) listDevices(); });
+$("ask").onsubmit = (event) => {
+  event.preventDefault();
+  const text = $("question").value.trim();
+  if (!text || !server) return;
+  problem();
+  if (answering) questions.push(text);
+  else put(text);
+  $("question").value = "";
+  show();
+};
+$("access").onsubmit = (event) => {
+  event.preventDefault();
+  const token = $("token").value;
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(token)) {
+    return problem("A browser can send only letters, digits and !#$%&'*+-.^_`|~ as a token.");
+  }
+  sessionStorage.setItem("token", token);
+  start();
+};
+
+const hold = $("hold");
+hold.onpointerdown = (event) => {
+  if (event.button !== 0) return;
+  hold.setPointerCapture(event.pointerId);
+  press();
+};
+hold.onpointerup = hold.onpointercancel = release;
+hold.oncontextmenu = (event) => event.preventDefault();
+// a click without a pointer comes of assistive technology, which cannot hold
+hold.onclick = (event) => { if (event.detail === 0) (holding ? release : press)(); };
+addEventListener("blur", release);
+
+const busyWithKeys = () => document.activeElement?.closest("input, select, button:not(#hold)");
 addEventListener("keydown", (event) => {
-  if (event.code === "Space" && !event.repeat && (!typing() || document.activeElement === $("hold"))) {
+  if (busyWithKeys() || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.code === "Space" || (event.code === "Enter" && document.activeElement === hold)) {
     event.preventDefault();
-    press();
+    if (!event.repeat) press();
+  } else if (event.key.toLowerCase() === "m" && !event.repeat) {
+    mute();
   }
 });
-addEventListener("keyup", (event) => { if (event.code === "Space") release(); });
+addEventListener("keyup", (event) => {
+  if (event.code !== "Space" && event.code !== "Enter") return;
+  if (document.activeElement === hold) event.preventDefault();
+  release();
+});
+// after a click with the mouse, keys are for talking again
+for (const button of document.querySelectorAll("footer .controls button")) {
+  button.addEventListener("click", (event) => { if (event.detail > 0) button.blur(); });
+}
 
 // For tests.
 window.salmonn = { drop: () => server?.drop() };
+show();

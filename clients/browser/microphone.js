@@ -3,21 +3,25 @@
 export class MicrophoneError extends Error {}
 
 const WHY = {
-  NotAllowedError: "The browser may not use the microphone. Allow it in the address bar, then press Start.",
+  NotAllowedError: "The browser may not use the microphone. Allow it beside the address, then press Stop and Start. Until then you can type.",
   NotFoundError: "No microphone was found. Plug one in, or type your question.",
   NotReadableError: "The microphone is in use by another program.",
   OverconstrainedError: "That microphone is gone. Choose another one.",
 };
 
 export class Microphone {
-  #context; #stream; #onpiece;
+  #context; #stream; #onpiece; #onend;
   muted = false;
 
-  constructor(onpiece) { this.#onpiece = onpiece; }
+  /** Told every piece, and when the device is gone. */
+  constructor(onpiece, onend) {
+    this.#onpiece = onpiece;
+    this.#onend = onend;
+  }
 
   async open(deviceId) {
     if (!navigator.mediaDevices) {
-      throw new MicrophoneError("Browsers give the microphone only to https pages and to localhost.");
+      throw new MicrophoneError("Browsers give the microphone only to https pages and to localhost. You can type.");
     }
     const audio = {
       echoCancellation: true, noiseSuppression: false, autoGainControl: true, channelCount: 1,
@@ -28,9 +32,12 @@ export class Microphone {
     } catch (error) {
       throw new MicrophoneError(WHY[error.name] ?? `The microphone cannot be used: ${error.message}`);
     }
+    this.#stream.getAudioTracks()[0].onended = () => this.#onend();
     this.#context = new AudioContext();
     await this.#context.audioWorklet.addModule("worklet.js");
-    const capture = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
+    const capture = new AudioWorkletNode(this.#context, "capture", {
+      numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit",
+    });
     capture.port.onmessage = ({ data }) => {
       this.#onpiece(this.muted ? new ArrayBuffer(data.byteLength) : data);
     };

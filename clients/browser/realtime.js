@@ -1,19 +1,28 @@
 // A session with the server: OpenAI Realtime with this server's extensions. It outlives a connection
-// that drops: events are counted, audio that did not arrive is sent again.
+// that drops: events are counted, and what did not arrive, audio and all else, is sent again in order.
+//
+//   open   { resumed, missing }: the session can be used; so many bytes of audio were not kept
+//   lost   { final, busy, token, reason }: there is no connection; unless final, it is tried again
+//   event  the server's
 
-const KEPT_BYTES = 30 * 32000; // audio kept for a server that did not get it: half a minute
-const FAREWELLS = new Set([1000, 1008, 1011]);
+const KEPT_BYTES = 30 * 32000; // of audio, and what was sent between it: half a minute
+const TOO_SLOW = 1008, BROKEN = 1011;
+const TRIES = 6;
+const BUSY_MS = 4000;
 
 export class Realtime extends EventTarget {
-  #socket; #url; #session; #last = 0; #sent = 0; #kept = []; #keptBytes = 0;
-  #tries = 0; #closed = false; #update;
+  #socket; #url; #update; #token;
+  #session; #last = 0;
+  #kept; #keptBytes; #before; // what was sent, audio and text, and how much of each before it
+  #tries = 0; #closed = false;
   #ready = false; // the server knows this session, on this connection
-  #waiting = []; // events for when it does
 
-  constructor(url, update) {
+  constructor(url, settings, token) {
     super();
     this.#url = url;
-    this.#update = update;
+    this.#update = JSON.stringify({ type: "session.update", session: settings });
+    this.#token = token;
+    this.#forget();
   }
 
   connect() {
@@ -22,13 +31,16 @@ export class Realtime extends EventTarget {
       url.searchParams.set("session_id", this.#session);
       url.searchParams.set("after", this.#last);
     }
-    const socket = new WebSocket(url, ["realtime"]);
+    const key = this.#token ? [`openai-insecure-api-key.${this.#token}`] : [];
+    const socket = new WebSocket(url, ["realtime", ...key]);
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#take(JSON.parse(data), socket);
-    socket.onclose = ({ code, reason }) => {
+    let welcome = false;
+    socket.onmessage = ({ data }) => { welcome = true; this.#take(JSON.parse(data), socket); };
+    socket.onclose = async ({ code, reason }) => {
       if (this.#closed || socket !== this.#socket) return;
       this.#ready = false;
-      this.#lost(code, reason);
+      const refusal = welcome || reason ? {} : await this.#refusal(url);
+      if (!this.#closed && socket === this.#socket) this.#lost(code, reason, refusal);
     };
   }
 
@@ -38,51 +50,89 @@ export class Realtime extends EventTarget {
     if (event.type === "session.created") {
       this.#session = event.session.id;
       this.#tries = 0;
-      socket.send(JSON.stringify({ type: "session.update", session: this.#update }));
-      this.#go(0);
-      this.#tell("open", {});
+      this.#go(0, 0, { resumed: false });
     } else if (event.type === "salmonn.resumed") {
       this.#tries = 0;
-      this.#go(event.audio_bytes);
-      this.#tell("open", { resumed: true });
+      this.#go(event.audio_bytes, event.messages, { resumed: true });
     }
     this.#tell("event", event);
   }
 
-  #lost(code, reason) {
-    if (FAREWELLS.has(code) || this.#tries >= 6) {
-      this.#tell("lost", { final: true, reason: reason || "The server cannot be reached." });
-      return;
+  /** Why a handshake failed: browsers do not tell, but the server does when it is asked over HTTP. */
+  async #refusal(url) {
+    try {
+      const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+      const answer = await fetch(url.href.replace(/^ws/, "http"), { headers, cache: "no-store" });
+      return { status: answer.status, reason: (await answer.text()).trim() };
+    } catch {
+      return {}; // it cannot be reached: the close code says as much
     }
-    const wait = Math.min(8000, 250 * 2 ** this.#tries++);
-    this.#tell("lost", { final: false, wait });
+  }
+
+  #lost(code, reason, refusal) {
+    if (code === BROKEN && this.#session) return this.#anew();
+    if ([401, 403].includes(refusal.status) || code === TOO_SLOW || code === BROKEN) {
+      const told = refusal.reason || reason || "The server ended the session.";
+      return this.#tell("lost", { final: true, token: refusal.status === 401, reason: told });
+    }
+    const busy = [429, 503].includes(refusal.status);
+    if (!busy && this.#tries >= TRIES) {
+      return this.#tell("lost", { final: true, reason: "The server cannot be reached." });
+    }
+    this.#tell("lost", { final: false, busy, reason: refusal.reason || reason });
+    const wait = busy ? BUSY_MS : Math.min(8000, 250 * 2 ** this.#tries++);
     setTimeout(() => { if (!this.#closed) this.connect(); }, wait);
   }
 
-  /** Send what the server, which has so many bytes of audio, did not get; then go on. */
-  #go(received) {
-    let at = this.#sent - this.#keptBytes;
-    for (const piece of this.#kept) {
-      const skip = Math.max(0, received - at);
-      if (skip < piece.byteLength) this.#socket.send(piece.slice(skip));
-      at += piece.byteLength;
-    }
-    this.#ready = true;
-    for (const event of this.#waiting.splice(0)) this.send(event);
+  /** The server has forgotten the session: begin another one. */
+  #anew() {
+    this.#session = undefined;
+    this.#last = 0;
+    this.#forget();
+    this.connect();
   }
 
-  send(event) {
-    if (this.#ready) this.#socket.send(JSON.stringify(event));
-    else this.#waiting.push(event);
+  #forget() {
+    this.#kept = [this.#update];
+    this.#keptBytes = 0;
+    this.#before = { bytes: 0, messages: 0 };
   }
+
+  /** Send what the server, which has so much of audio and so many messages, did not get. */
+  #go(bytes, messages, how) {
+    const missing = Math.max(0, this.#before.bytes - bytes);
+    this.#before.bytes -= missing; // the server counts without them
+    const at = { ...this.#before };
+    for (const piece of this.#kept) {
+      if (typeof piece === "string") {
+        if (at.messages++ >= messages) this.#socket.send(piece);
+        continue;
+      }
+      const skip = Math.max(0, bytes - at.bytes);
+      if (skip < piece.byteLength) this.#socket.send(piece.slice(skip));
+      at.bytes += piece.byteLength;
+    }
+    this.#ready = true;
+    this.#tell("open", { ...how, missing });
+  }
+
+  send(event) { this.#put(JSON.stringify(event)); }
 
   /** 16 kHz PCM16. */
   audio(piece) {
-    this.#kept.push(piece);
     this.#keptBytes += piece.byteLength;
-    this.#sent += piece.byteLength;
-    while (this.#keptBytes > KEPT_BYTES) {
-      this.#keptBytes -= this.#kept.shift().byteLength;
+    this.#put(piece);
+  }
+
+  #put(piece) {
+    this.#kept.push(piece);
+    while (this.#keptBytes - (this.#kept[0].byteLength ?? 0) >= KEPT_BYTES) {
+      const oldest = this.#kept.shift();
+      if (typeof oldest === "string") this.#before.messages++;
+      else {
+        this.#keptBytes -= oldest.byteLength;
+        this.#before.bytes += oldest.byteLength;
+      }
     }
     if (this.#ready) this.#socket.send(piece);
   }

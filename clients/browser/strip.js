@@ -1,18 +1,53 @@
-// The last 30 seconds as a picture: level, utterances, sounds, and what the model has heard already.
+// The last 30 seconds as a picture: level, utterances, sounds, and what is in the model already.
+// Its clock is the audio that was captured; a session's clock begins where the session began.
 
 const SECONDS = 30;
 const PER_SECOND = 25; // pieces of 40 ms
+const BYTES_PER_SECOND = 32000;
+const TOKEN_S = 0.16; // of sound in an audio token: nano's; how far back a turn's first prefill reaches
+const AXIS = 18, BAND = 5, SOUNDS = 40; // heights of the lanes, in pixels
+const BAR = 3, GAP = 1.5;
+const COLOURS = ["ink", "soft", "line", "speech", "sound", "prefilled", "bad", "card"];
 
 export class Strip {
-  #canvas; #levels = []; #count = 0; #spans = []; #sounds = []; #prefilled = [];
+  #canvas; #levels = []; #count = 0; #begin = 0;
+  #spans = []; #sounds = []; #prefilled = []; #offline = [];
+  #tokens = 0; #stale = true; #colours = {};
+  #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
     this.#canvas = canvas;
-    const frame = () => { this.#draw(); requestAnimationFrame(frame); };
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const recolour = () => {
+      const style = getComputedStyle(document.documentElement);
+      for (const name of COLOURS) this.#colours[name] = style.getPropertyValue(`--${name}`);
+      this.#stale = true;
+    };
+    dark.addEventListener("change", recolour);
+    recolour();
+    new ResizeObserver(() => { this.#stale = true; }).observe(canvas);
+    let drawn = 0;
+    const frame = (time) => {
+      requestAnimationFrame(frame);
+      if (!this.#stale || (this.#calm.matches && time - drawn < 500)) return;
+      this.#stale = false;
+      drawn = time;
+      this.#draw();
+    };
     requestAnimationFrame(frame);
   }
 
-  get now() { return this.#count / PER_SECOND; }
+  get #now() { return this.#count / PER_SECOND; }
+
+  /** A session begins: its first sample is the next one. */
+  begin() {
+    this.#end();
+    this.#begin = this.#now;
+    this.#tokens = 0;
+  }
+
+  /** So many bytes of audio will never reach the session. */
+  skip(bytes) { this.#begin += bytes / BYTES_PER_SECOND; }
 
   level(piece) {
     const samples = new Int16Array(piece);
@@ -21,53 +56,142 @@ export class Strip {
     this.#levels.push(peak / 32768);
     this.#count++;
     if (this.#levels.length > SECONDS * PER_SECOND) this.#levels.shift();
+    this.#stale = true;
+    return peak / 32768;
   }
 
-  speechStarted(ms) { this.#spans.push({ from: ms / 1000, to: null }); }
-  speechStopped(ms) { const span = this.#spans.at(-1); if (span) span.to = ms / 1000; }
-  prefilled(ms) { this.#prefilled.push(ms / 1000); }
-  sound(from, to, name) { this.#sounds.push({ from: from / 1000, to: to / 1000, name }); }
+  speechStarted(ms = null) {
+    this.#spans.push({ from: ms === null ? this.#now : this.#begin + ms / 1000, to: null });
+    this.#told();
+  }
+
+  speechStopped(ms = null) {
+    this.#end(ms === null ? this.#now : this.#begin + ms / 1000);
+    this.#told();
+  }
+
+  /** @param tokens of the turn, in the model now */
+  prefilled(ms, tokens) {
+    const to = this.#begin + ms / 1000;
+    const before = tokens > this.#tokens ? this.#prefilled.at(-1)?.to : undefined;
+    const from = this.#tokens && before !== undefined ? before : to - tokens * TOKEN_S;
+    this.#prefilled.push({ from: Math.max(this.#begin, from), to });
+    this.#tokens = tokens;
+    this.#stale = true;
+  }
+
+  /** The turn was answered: the next one's tokens are counted anew. */
+  answered() { this.#tokens = 0; }
+
+  sound(from, to, name) {
+    this.#sounds.push({ from: this.#begin + from / 1000, to: this.#begin + to / 1000, name });
+    this.#told();
+  }
+
+  offline(is) {
+    const last = this.#offline.at(-1);
+    if (is && last?.to !== null) this.#offline.push({ from: this.#now, to: null });
+    if (!is && last?.to === null) last.to = this.#now;
+    this.#stale = true;
+  }
+
+  #end(at = this.#now) {
+    const span = this.#spans.at(-1);
+    if (span?.to === null) span.to = at;
+  }
+
+  /** The picture in words, for who does not see it. */
+  #told() {
+    this.#stale = true;
+    const names = [...new Set(this.#sounds.map(({ name }) => name))];
+    const spoken = `${this.#spans.length} stretch${this.#spans.length === 1 ? "" : "es"} of speech`;
+    this.#canvas.setAttribute("aria-label", [spoken, ...names].join(", "));
+  }
 
   #draw() {
-    const canvas = this.#canvas;
-    const ratio = devicePixelRatio || 1;
+    const canvas = this.#canvas, ratio = devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
-    if (canvas.width !== width * ratio) canvas.width = width * ratio;
-    if (canvas.height !== height * ratio) canvas.height = height * ratio;
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, width, height);
-    const now = this.now, begin = now - SECONDS;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    const pen = canvas.getContext("2d"), colours = this.#colours;
+    pen.scale(ratio, ratio);
+    const now = this.#now, begin = now - SECONDS;
     const x = (seconds) => ((seconds - begin) / SECONDS) * width;
-    const fresh = (list) => list.filter((entry) => (entry.to ?? now) > begin);
+    const fresh = (list) => list.filter(({ to }) => (to ?? now) > begin);
     this.#spans = fresh(this.#spans);
     this.#sounds = fresh(this.#sounds);
-    this.#prefilled = this.#prefilled.filter((at) => at > begin);
+    this.#prefilled = fresh(this.#prefilled);
+    this.#offline = fresh(this.#offline);
+    const floor = height - AXIS; // of everything but the axis
+    const low = floor - BAND - 3; // of the level
+    const box = ({ from, to }, y, tall) => pen.fillRect(x(from), y, Math.max(1, x(to ?? now) - x(from)), tall);
 
-    pen.fillStyle = colour("speech");
-    pen.globalAlpha = 0.22;
-    for (const { from, to } of this.#spans) pen.fillRect(x(from), 0, x(to ?? now) - x(from), height - 8);
+    pen.globalAlpha = 0.14;
+    pen.fillStyle = colours.speech;
+    for (const span of this.#spans) box(span, 0, floor);
+    pen.fillStyle = colours.bad;
+    for (const span of this.#offline) box(span, 0, floor);
     pen.globalAlpha = 1;
+    pen.fillStyle = colours.line;
+    pen.fillRect(0, floor, width, 1);
 
-    const middle = (height - 8) / 2;
-    const step = width / (SECONDS * PER_SECOND);
-    pen.fillStyle = colour("soft");
-    this.#levels.forEach((level, i) => {
-      const place = width - (this.#levels.length - i) * step;
-      const tall = Math.max(1, Math.sqrt(level) * (height - 20));
-      pen.fillRect(place, middle - tall / 2, Math.max(0.8, step * 0.7), tall);
-    });
+    this.#drawLevel(pen, now, width, Math.min(SOUNDS, 0.3 * low), low);
 
-    pen.fillStyle = colour("prefilled");
-    for (const at of this.#prefilled) pen.fillRect(x(at) - 2, height - 6, 4, 4);
+    pen.fillStyle = colours.prefilled;
+    for (const span of this.#prefilled) {
+      pen.fillRect(x(span.from), floor - BAND - 1, Math.max(1, x(span.to) - x(span.from) - 1), BAND);
+    }
+    this.#drawSounds(pen, x, width);
 
+    pen.fillStyle = colours.soft;
     pen.font = "11px system-ui, sans-serif";
+    for (const ago of [25, 20, 15, 10, 5]) {
+      pen.textAlign = "center";
+      pen.fillText(`${ago} s`, x(now - ago), height - 5);
+    }
+    pen.textAlign = "right";
+    pen.fillText("now", width - 8, height - 5);
+  }
+
+  /** Bars that keep their places in time, so that they move and do not flicker. */
+  #drawLevel(pen, now, width, top, low) {
+    const pixels = width / (SECONDS * PER_SECOND);
+    const group = Math.max(1, Math.ceil((BAR + GAP) / pixels));
+    const middle = (top + low) / 2, tallest = low - top;
+    const first = this.#count - this.#levels.length;
+    for (let g = Math.floor(first / group); g * group < this.#count; g++) {
+      let peak = 0;
+      for (let i = Math.max(first, g * group); i < Math.min(this.#count, (g + 1) * group); i++) {
+        peak = Math.max(peak, this.#levels[i - first]);
+      }
+      const at = (g * group) / PER_SECOND;
+      const spoken = this.#spans.some(({ from, to }) => at + group / PER_SECOND > from && at < (to ?? now));
+      const tall = Math.max(2, Math.sqrt(peak) * tallest);
+      pen.fillStyle = spoken ? this.#colours.speech : this.#colours.soft;
+      pen.beginPath();
+      pen.roundRect(width - (this.#count - g * group) * pixels, middle - tall / 2, BAR, tall, BAR / 2);
+      pen.fill();
+    }
+  }
+
+  /** Names in two rows; what has no room in either has its mark only. */
+  #drawSounds(pen, x, width) {
+    const { sound, card } = this.#colours;
+    const ends = [-1, -1];
+    pen.font = "600 11px system-ui, sans-serif";
+    pen.textAlign = "left";
     for (const { from, to, name } of this.#sounds) {
-      pen.fillStyle = colour("sound");
-      pen.fillRect(x(from), 2, Math.max(2, x(to) - x(from)), 2);
-      pen.fillText(name, Math.max(2, x(from)), 16);
+      const wide = pen.measureText(name).width + 14;
+      const left = Math.min(Math.max(2, x(from)), width - wide - 2);
+      const row = ends.findIndex((end) => left > end);
+      pen.fillStyle = sound;
+      if (row < 0) { pen.fillRect(x(from), 2, x(to) - x(from), 2); continue; }
+      ends[row] = left + wide + 2;
+      pen.beginPath();
+      pen.roundRect(left, 4 + 19 * row, wide, 17, 8.5);
+      pen.fill();
+      pen.fillStyle = card;
+      pen.fillText(name, left + 7, 16 + 19 * row);
     }
   }
 }

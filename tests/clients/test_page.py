@@ -1,101 +1,364 @@
 """The page in a real browser: click, speak, read, ask, lose the connection, deny the microphone."""
 
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pytest
-import soundfile
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page
 
-from tests.streaming.server.test_app import fake, run, serving
+from streaming.session import Session
+from tests.clients.browser import DENIED, browsing, opened, page, run, tones
+from tests.streaming.fakes import Echo, session
+from tests.streaming.server.test_app import fake, serving
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("no chromium: apt-get install chromium", allow_module_level=True)
-api = pytest.importorskip("playwright.async_api")
-
-QUIET = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required", "--use-fake-device-for-media-stream",
-]  # fmt: skip
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "has_touch": True}
+BOTH_THEMES = ("light", "dark")
 
 
-@asynccontextmanager
-async def page(host: str, *flags: str) -> AsyncIterator["api.Page"]:
-    """The page, in a browser that must not say anything on its console."""
-    async with api.async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *flags])
-        opened = await browser.new_page()
-        said: list[str] = []
-        opened.on("pageerror", lambda error: said.append(str(error)))
-        await opened.goto(f"http://{host}/")
-        yield opened
-        await browser.close()
-        assert said == []
+def knocking() -> Session:
+    """A session that hears a knock first."""
+    listener = Echo()
+    listener.knocks = True
+    return session(listener, pace=None)
 
 
-def microphone(folder: Path) -> list[str]:
-    """A microphone that hears half a second of a loud tone in every two."""
-    time = np.arange(2 * 48_000) / 48_000
-    tone = 0.8 * np.sin(2 * np.pi * 300 * time) * ((time > 0.5) & (time < 1.0))
-    soundfile.write(folder / "tone.wav", tone, 48_000, subtype="PCM_16")
-    return ["--use-fake-ui-for-media-stream",
-            f"--use-file-for-fake-audio-capture={folder / 'tone.wav'}"]  # fmt: skip
+async def state(it: Page, text: str) -> None:
+    """Wait until the page says so."""
+    await it.wait_for_selector(f"#state:text-is('{text}')")
 
 
-def test_talking(tmp_path: Path) -> None:
-    @run
-    async def talk() -> None:
-        async with serving(fake()) as (_, host), page(host, *microphone(tmp_path)) as it:
-            assert await it.text_content("#state") == "Not connected"
-            await it.click("#start")
-            await it.wait_for_selector(".they:has-text('I heard')", timeout=15_000)
-            await it.wait_for_selector(".you:has-text('all')", timeout=15_000)
-            await it.wait_for_selector(".ledger", timeout=15_000)
-            await it.evaluate("salmonn.drop()")
-            await it.wait_for_selector("#state:has-text('connected again')", timeout=15_000)
-            before = await it.locator(".they").count()
-            await it.wait_for_function(
-                "n => document.querySelectorAll('.they').length > n", arg=before, timeout=15_000
-            )
-            await it.click("#mute")
-            assert await it.get_attribute("#mute", "aria-pressed") == "true"
+async def ask(it: Page, question: str) -> None:
+    """Type a question and wait for its answer."""
+    await it.fill("#question", question)
+    await it.press("#question", "Enter")
+    await it.wait_for_selector(f".turn:has(.you:text-is('{question}')) .ledger")
+
+
+async def accessible(it: Page) -> None:
+    """No violation of WCAG 2.2 AA that axe can find, in either theme."""
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]}
+    for theme in BOTH_THEMES:
+        await it.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        found = (await Axe().run(it, options=rules)).response["violations"]
+        told = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
+        assert told == [], (theme, json.dumps(told, indent=1))
+    await it.emulate_media(color_scheme="light", reduced_motion="no-preference")
+
+
+@run
+async def test_talking(folder: Path) -> None:
+    async with serving(fake(knocking)) as (_, host), page(host, *tones(folder)) as it:
+        assert await it.text_content("#state") == "Not connected"
+        assert await it.is_disabled("#question")
+        await accessible(it)
+        await it.click("#start")
+        await it.wait_for_selector(".heard:text-is('knock')")
+        await it.wait_for_selector(".you:has-text('all')")
+        await it.wait_for_selector(".turn:has(.you) .they:has-text('I heard')")
+        await it.wait_for_selector(".ledger:has-text('ms silence, to be sure you had finished')")
+        assert await it.text_content("#model") == "fake"
+        told = await it.get_attribute("#strip", "aria-label") or ""
+        assert "of speech" in told
+        assert "knock" in told
+        said = await it.text_content("#announce") or ""
+        assert "I heard" in said  # the whole sentence, for who does not see it stream
+        assert await it.get_attribute("#talk", "aria-live") == "off"
+        await accessible(it)
+        await it.click("#start")
+        await state(it, "Not connected")
+        await it.click("#start")  # a second session has a clock of its own
+        before = await it.locator(".they").count()
+        await more_answers(it, before)
+
+
+async def more_answers(it: Page, than: int) -> None:
+    count = "n => document.querySelectorAll('.they').length > n"
+    await it.wait_for_function(count, arg=than)
+
+
+PIXELS = """name => {
+  const canvas = document.querySelector("#strip"), pen = canvas.getContext("2d");
+  const wanted = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
+  const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    count += data[i] === r && data[i + 1] === g && data[i + 2] === b && data[i + 3] === 255;
+  }
+  return count;
+}"""
+
+
+@run
+async def test_the_strip_shows_speech_sounds_and_what_is_in_the_model(folder: Path) -> None:
+    async with serving(fake(knocking)) as (_, host), page(host, *tones(folder)) as it:
+        for name in ("speech", "sound", "prefilled"):
+            assert await it.evaluate(PIXELS, name) == 0
+        await it.click("#start")
+        await it.wait_for_selector(".ledger")
+        await it.wait_for_timeout(500)
+        for name in ("speech", "sound", "prefilled"):
+            assert await it.evaluate(PIXELS, name) > 10, name
+
+
+@run
+async def test_a_connection_that_drops_comes_back(folder: Path) -> None:
+    serve = serving(fake(), resume_s=300)
+    async with serve as (_, host), page(host, *tones(folder)) as it:
+        await it.click("#start")
+        await it.wait_for_selector(".they:has-text('I heard')")
+        await it.evaluate("cut = true; salmonn.drop()")
+        await state(it, "Connection lost, trying again …")
+        before = await it.locator(".they").count()
+        await it.evaluate("cut = false")
+        await it.wait_for_selector(".note:text-is('Connected again, nothing was lost.')")
+        await more_answers(it, before)
+
+
+@run
+async def test_a_session_that_the_server_forgot_is_begun_anew(folder: Path) -> None:
+    async with serving(fake(), resume_s=0.01) as (_, host), page(host, *tones(folder)) as it:
+        await it.click("#start")
+        await it.wait_for_selector(".they:has-text('I heard')")
+        await it.evaluate("cut = true; salmonn.drop()")
+        await state(it, "Connection lost, trying again …")
+        await it.wait_for_timeout(500)
+        await it.evaluate("cut = false")
+        await it.wait_for_selector(".note:has-text('A new session')")
+        await more_answers(it, await it.locator(".they").count())
+
+
+@run
+async def test_a_server_that_is_gone_is_told(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        await it.evaluate("cut = true")
+        await it.route("**/v1/realtime", lambda route: route.abort())
+        await it.click("#start")
+        await it.wait_for_selector("#problem:text-is('The server cannot be reached.')")
+        await state(it, "Not connected")
+        assert await it.text_content("#start") == "Start"
+
+
+@run
+async def test_hold_to_talk_and_mute(folder: Path) -> None:
+    flags = tones(folder, spoken_s=1.4)
+    async with serving(fake()) as (_, host), page(host, *flags) as it:
+        await it.click("#start")
+        await state(it, "Listening")
+        await it.keyboard.press("m")  # the mouse was used: keys are free
+        await state(it, "Muted")
+        assert await it.get_attribute("#mute", "aria-pressed") == "true"
+        await it.wait_for_selector(".turn:has(.ledger)", state="detached")
+        answers = await it.locator(".they").count()
+        await it.wait_for_timeout(2500)
+        assert await it.locator(".they").count() == answers  # nothing is heard
+        for press, release in (
+            (it.keyboard.down("Space"), lambda: it.keyboard.up("Space")),
+            (it.hover("#hold"), None),
+        ):
+            await press
+            if release is None:
+                await it.mouse.down()
+                release = it.mouse.up
+            await state(it, "Hearing you")
+            assert await it.get_attribute("#hold", "aria-pressed") == "true"
             await it.wait_for_timeout(1500)
-            await it.fill("#question", "What was that?")
-            await it.press("#question", "Enter")
-            await it.wait_for_selector(".turn:has-text('What was that?') .they", timeout=15_000)
-            await it.click("#start")
-            assert await it.text_content("#state") == "Not connected"
-
-    talk()
-
-
-def test_without_a_microphone_one_can_still_ask() -> None:
-    @run
-    async def ask() -> None:
-        async with serving(fake()) as (_, host), page(host, "--deny-permission-prompts") as it:
-            await it.click("#start")
-            await it.wait_for_selector("#problem:not([hidden])", timeout=15_000)
-            assert "may not use the microphone" in (await it.text_content("#problem") or "")
-            await it.fill("#question", "What was that?")
-            await it.press("#question", "Enter")
-            await it.wait_for_selector(".they", timeout=15_000)
-
-    ask()
+            await release()
+            await it.wait_for_function(
+                "n => document.querySelectorAll('.ledger').length > n", arg=answers
+            )
+            answers += 1
+            await state(it, "Muted")
+        await it.focus("#question")
+        await it.keyboard.type(" m ")  # letters go into a text
+        assert await it.input_value("#question") == " m "
+        await state(it, "Muted")
 
 
-def test_a_server_that_is_busy_says_so() -> None:
-    @run
-    async def wait() -> None:
-        deny = "--deny-permission-prompts"
-        async with serving(fake(), sessions=1) as (_, host), page(host, deny) as first:
-            await first.click("#start")
-            await first.wait_for_selector("#state[data-state=listening]", timeout=15_000)
-            async with page(host, deny) as second:
-                await second.click("#start")
-                await second.wait_for_selector("#state[data-state=lost]", timeout=15_000)
+@run
+async def test_typed_questions_wait_for_their_turn(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        await it.click("#start")
+        await it.wait_for_selector("#problem:has-text('may not use the microphone')")
+        await state(it, "No microphone")
+        assert await it.is_disabled("#hold")
+        await it.evaluate(
+            "for (const text of ['What was that?', 'And that?']) {"
+            " document.querySelector('#question').value = text;"
+            " document.querySelector('#ask').requestSubmit(); }"
+        )
+        for question in ("What was that?", "And that?"):
+            await it.wait_for_selector(f".turn:has(.you:text-is('{question}')) .they")
+        assert await it.is_hidden("#problem")
+        await accessible(it)
 
-    wait()
+
+@run
+async def test_a_machine_without_a_microphone(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        await it.click("#start")
+        await it.wait_for_selector("#problem:has-text('No microphone was found')")
+        await ask(it, "What was that?")
+
+
+@run
+async def test_a_busy_server_says_so_and_lets_one_in_later(folder: Path) -> None:
+    async with (
+        serving(fake(), sessions=1, resume_s=0.01) as (_, host),
+        browsing(DENIED) as browser,
+        opened(browser, host) as first,
+        opened(browser, host) as second,
+    ):
+        await first.click("#start")
+        await state(first, "No microphone")
+        await second.click("#start")
+        await state(second, "Server busy, waiting …")
+        await second.wait_for_selector("#problem:has-text('All sessions are taken')")
+        await accessible(second)
+        await first.click("#start")
+        await state(second, "No microphone")
+
+
+@run
+async def test_a_server_with_a_token_asks_for_it(folder: Path) -> None:
+    async with serving(fake(), token="right") as (_, host), page(host, *DENIED) as it:
+        await it.click("#start")
+        await it.wait_for_selector("#problem:has-text('asks for a token')")
+        await accessible(it)
+        for token, told in (("wrong", "A token is needed"), ("a b", "can send only letters")):
+            await it.fill("#token", token)
+            await it.press("#token", "Enter")
+            await it.wait_for_selector(f"#problem:has-text('{told}')")
+        await it.fill("#token", "right")
+        await it.press("#token", "Enter")
+        await state(it, "No microphone")
+        assert await it.is_hidden("#access")
+
+
+@run
+async def test_on_a_phone_everything_is_in_reach(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *tones(folder), **PHONE) as it:
+        await it.tap("#start")
+        await it.wait_for_selector(".ledger")
+        wide, seen = await it.evaluate("[document.body.scrollWidth, innerWidth]")
+        assert wide <= seen
+        for name in ("#start", "#hold", "#mute", "#question", "#ask button", "#state", "#device"):
+            box = await it.locator(name).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0, name
+            assert box["x"] + box["width"] <= 360, name
+            assert box["y"] + box["height"] <= 640, name
+            if name not in ("#state", "#device"):
+                assert box["height"] >= 44, name  # a finger
+        await accessible(it)
+
+
+@run
+async def test_who_wants_no_motion_gets_none(folder: Path) -> None:
+    async with (
+        serving(fake()) as (_, host),
+        page(host, *tones(folder), reduced_motion="reduce") as it,
+    ):
+        await it.click("#start")
+        await it.wait_for_selector(".ledger")
+        moving = "[...document.querySelectorAll('*')].flatMap(one => one.getAnimations()).length"
+        assert await it.evaluate(moving) == 0
+
+
+RESAMPLE = """async ([rate, frequencies]) => {
+  const found = [];
+  for (const frequency of frequencies) {
+    const context = new OfflineAudioContext(1, 2 * rate, rate);
+    await context.audioWorklet.addModule("worklet.js");
+    const tone = new OscillatorNode(context, { frequency });
+    const half = new GainNode(context, { gain: 0.5 });
+    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+    const samples = [];
+    capture.port.onmessage = ({ data }) => samples.push(...new Int16Array(data));
+    tone.connect(half).connect(capture);
+    tone.start();
+    await context.startRendering();
+    for (let left = 100; left && samples.length < 31000; left--) {
+      await new Promise((go) => setTimeout(go, 20));
+    }
+    found.push(samples);
+  }
+  return found;
+}"""
+
+
+@run
+async def test_resampling_keeps_what_16_khz_can_hold_and_nothing_else(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        for rate in (48_000, 44_100):
+            kept, gone = (100, 1000, 4000, 7000), (8100, 9000, 12_000, 20_000)
+            heard = await it.evaluate(RESAMPLE, [rate, [*kept, *gone]])
+            for frequency, samples in zip((*kept, *gone), heard, strict=True):
+                assert len(samples) >= 31_000
+                sound = np.array(samples[4000:28_000]) / 32768
+                loudness = 20 * np.log10(np.sqrt((sound**2).mean()) / (0.5 / np.sqrt(2)) + 1e-9)
+                if frequency in gone:
+                    assert loudness < -70, (rate, frequency, loudness)
+                    continue
+                assert abs(loudness) < 0.1, (rate, frequency, loudness)
+                assert noise(sound, frequency) < -70, (rate, frequency)
+
+
+def noise(sound: Any, frequency: float) -> float:
+    """What is left of a tone at 16 kHz without the tone, dB under it."""
+    time = np.arange(len(sound)) / 16_000
+    turning = 2 * np.pi * frequency * time
+    basis = np.stack([np.sin(turning), np.cos(turning)], axis=1)
+    rest = sound - basis @ np.linalg.lstsq(basis, sound, rcond=None)[0]
+    return float(20 * np.log10(np.sqrt((rest**2).mean()) / np.sqrt((sound**2).mean())))
+
+
+WIRE = """async (minutes) => {
+  const sent = [];
+  let socket;
+  window.WebSocket = class {
+    constructor(url) { socket = this; this.url = String(url); }
+    send(data) {
+      sent.push(typeof data === "string" ? JSON.parse(data).type : [...new Uint8Array(data)]);
+    }
+  };
+  const { Realtime } = await import("/realtime.js");
+  const server = new Realtime("ws://x/v1/realtime", {});
+  const opens = [];
+  server.addEventListener("open", ({ detail }) => opens.push(detail));
+  const say = (event) => socket.onmessage({ data: JSON.stringify(event) });
+  const piece = (value) => new Uint8Array(32000).fill(value).buffer;
+  server.connect();
+  server.audio(piece(1));
+  say({ type: "session.created", event_id: "event_7", session: { id: "s" } });
+  server.send({ type: "response.create" });
+  server.audio(piece(2));
+  const before = sent.splice(0).map((one) => Array.isArray(one) ? one.length : one);
+  const dropped = async (audio_bytes, messages) => {
+    await socket.onclose({ code: 1006, reason: "dropped" });
+    await new Promise((go) => setTimeout(go, 400));
+    say({ type: "salmonn.resumed", event_id: "resumed", audio_bytes, messages });
+    return sent.splice(0).map((one) => Array.isArray(one) ? [one[0], one.length] : one);
+  };
+  const after = await dropped(31000, 1);
+  const url = socket.url;
+  await socket.onclose({ code: 1006, reason: "dropped" });
+  for (let second = 3; second < 3 + 40; second++) server.audio(piece(second));
+  const late = await dropped(64000, 2);
+  const again = await dropped(64000 + 30 * 32000, 2);
+  return { before, after, url, late, again, opens };
+}"""
+
+
+@run
+async def test_what_a_server_did_not_get_is_sent_again_in_order(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        found = await it.evaluate(WIRE)
+    assert found["before"] == ["session.update", 32_000, "response.create", 32_000]
+    assert found["url"].endswith("session_id=s&after=7")
+    assert found["after"] == [[1, 1000], "response.create", [2, 32_000]]
+    assert found["late"] == [[second, 32_000] for second in range(13, 43)]  # half a minute
+    assert found["again"] == []  # it knows that ten seconds never came
+    assert [one["missing"] for one in found["opens"]] == [0, 0, 320_000, 0]

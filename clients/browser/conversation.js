@@ -1,0 +1,192 @@
+// The conversation as it is shown, and as it is told to who does not see it.
+
+const KEPT_TURNS = 100;
+const NEAR_PX = 80; // who is this near the end wants to see what comes
+const SCALE_MS = 1000; // a ledger's whole bar
+
+export class Conversation {
+  #view; #voice; #turn; #unsaid = "";
+  #items = new Map(); // id of an item of the wire -> its bubble
+
+  /** @param view where it is shown @param voice a live region, for screen readers */
+  constructor(view, voice) {
+    this.#view = view;
+    this.#voice = voice;
+  }
+
+  // --- the user
+
+  /** Someone speaks, or a question was spoken: the item's bubble. */
+  spoken(id) {
+    const bubble = this.#item(id, "you", () => this.#newTurn());
+    if (!bubble.textContent) bubble.classList.add("live");
+    return bubble;
+  }
+
+  caption(id, delta) {
+    this.#grow(this.spoken(id), delta);
+  }
+
+  captionDone(id, text) {
+    const bubble = this.spoken(id);
+    bubble.classList.remove("live");
+    bubble.classList.toggle("wordless", !text);
+    this.#follow(() => { bubble.textContent = text || "no words"; });
+    if (text) this.say(`You: ${text}`);
+  }
+
+  /** It was no utterance after all, unless there are words already. */
+  unspoken(id) {
+    const bubble = this.#items.get(id);
+    if (!bubble || bubble.textContent) return;
+    this.#items.delete(id);
+    const turn = bubble.parentElement;
+    bubble.remove();
+    if (!turn.children.length) { turn.remove(); this.#turn = undefined; }
+  }
+
+  typed(text) {
+    const turn = this.#newTurn();
+    this.#follow(() => turn.append(labelled("you", "You", text)));
+  }
+
+  // --- answers
+
+  answer(id) {
+    const bubble = this.#item(id, "they", () => this.#turn ?? this.#newTurn());
+    bubble.classList.add("live");
+  }
+
+  answerDelta(id, delta) {
+    this.answer(id);
+    const bubble = this.#items.get(id);
+    this.#grow(bubble, bubble.textContent ? delta : delta.trimStart());
+    this.#unsaid += delta;
+    const sentences = /^[^]*[.!?](?=\s)/.exec(this.#unsaid);
+    if (!sentences) return;
+    this.say(sentences[0]);
+    this.#unsaid = this.#unsaid.slice(sentences[0].length);
+  }
+
+  answerDone(id, interrupted) {
+    const bubble = this.#items.get(id);
+    bubble?.classList.remove("live");
+    bubble?.classList.toggle("cut", interrupted);
+    if (bubble && !bubble.textContent) bubble.textContent = interrupted ? "" : "(nothing to say)";
+    this.say(this.#unsaid + (interrupted ? " Interrupted." : ""));
+    this.#unsaid = "";
+  }
+
+  /** Where the milliseconds went: a bar, on the same scale for every answer. */
+  ledger(event) {
+    const parts = [
+      ["waited", "silence, to be sure you had finished", event.endpoint_wait_ms],
+      ["encode", "encoding", event.encode_ms + event.backlog_ms],
+      ["prefill", "prefill", event.prefill_ms],
+      ["token", "first word", event.first_token_ms],
+    ].filter(([name, , ms]) => ms >= 0.5 || name !== "waited");
+    const total = parts.reduce((sum, [, , ms]) => sum + ms, 0);
+    const figure = element("figure", "ledger");
+    const line = element("div", "line"), bar = element("div", "bar"), list = element("ul", "");
+    for (const [name, told, ms] of parts) {
+      const piece = element("span", name);
+      piece.style.width = `${(100 * ms) / Math.max(total, SCALE_MS)}%`;
+      if (ms >= 0.5) bar.append(piece);
+      list.append(element("li", name, `${ms.toFixed(0)} ms ${told}`));
+    }
+    bar.setAttribute("aria-hidden", "true");
+    bar.title = `the whole bar is ${Math.max(total, SCALE_MS).toFixed(0)} ms`;
+    line.append(bar, element("strong", "", `${total.toFixed(0)} ms`));
+    const when = parts[0][0] === "waited" ? "before you had finished" : "before you asked";
+    const heard = `${event.prefilled_before_end} of ${event.windows} windows of sound were in the model ${when}`;
+    const speed = event.tokens_per_s ? ` · ${event.tokens_per_s.toFixed(0)} tokens a second` : "";
+    figure.append(line, list, element("p", "", heard + speed));
+    this.#follow(() => (this.#turn ?? this.#newTurn()).append(figure));
+  }
+
+  // --- the rest
+
+  sound(name) {
+    this.say(`Sound: ${name}`);
+    const last = this.#view.lastElementChild;
+    if (last?.dataset.sound === name) {
+      last.dataset.times = Number(last.dataset.times) + 1;
+      last.textContent = `${name} × ${last.dataset.times}`;
+      return;
+    }
+    const line = element("p", "heard", name);
+    line.dataset.sound = name;
+    line.dataset.times = 1;
+    line.setAttribute("aria-label", `Sound: ${name}`);
+    this.#put(line);
+  }
+
+  note(text) {
+    this.say(text);
+    this.#put(element("p", "note", text));
+  }
+
+  /** Tell a screen reader. */
+  say(text) {
+    if (!text.trim()) return;
+    this.#voice.append(element("p", "", text.trim()));
+    while (this.#voice.children.length > 5) this.#voice.firstElementChild.remove();
+  }
+
+  // --- bubbles
+
+  #item(id, kind, place) {
+    let bubble = this.#items.get(id);
+    if (!bubble) {
+      bubble = labelled(kind, kind === "you" ? "You" : "Answer");
+      this.#items.set(id, bubble);
+      const turn = place();
+      this.#follow(() => turn.append(bubble));
+    }
+    return bubble;
+  }
+
+  #newTurn() {
+    const turn = element("article", "turn");
+    this.#put(turn);
+    this.#turn = turn;
+    return turn;
+  }
+
+  #put(child) {
+    this.#view.querySelector(".empty")?.remove();
+    this.#follow(() => this.#view.append(child));
+    while (this.#view.children.length > KEPT_TURNS) {
+      const oldest = this.#view.firstElementChild;
+      oldest.remove();
+      for (const [id, bubble] of this.#items) if (oldest.contains(bubble)) this.#items.delete(id);
+    }
+  }
+
+  #grow(bubble, text) {
+    this.#follow(() => bubble.append(text));
+  }
+
+  /** Change something and keep the end in view, unless the user looks at something before it. */
+  #follow(change) {
+    const view = this.#view;
+    const near = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
+    change();
+    if (near) view.scrollTop = view.scrollHeight;
+  }
+}
+
+function element(kind, name, text = "") {
+  const made = document.createElement(kind);
+  if (name) made.className = name;
+  made.textContent = text;
+  return made;
+}
+
+/** A bubble that says whose it is to who does not see its place. */
+function labelled(kind, who, text = "") {
+  const bubble = element("p", kind, text);
+  bubble.setAttribute("role", "group");
+  bubble.setAttribute("aria-label", who);
+  return bubble;
+}
