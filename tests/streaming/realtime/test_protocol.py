@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.controls import Configure
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
@@ -345,7 +346,8 @@ def test_what_is_wrong_is_named_and_nothing_else_is_lost(
 
 actions = st.sampled_from(
     [
-        ("response.create", {}), ("response.cancel", {}), ("input_audio_buffer.commit", {}),
+        ("response.create", {}), ("response.create", {"response": {"max_output_tokens": 2}}),
+        ("response.cancel", {}), ("input_audio_buffer.commit", {}),
         ("input_audio_buffer.clear", {}),
         ("session.update", {"session": MANUAL}),
         ("session.update", {"session": {"audio": {"input": {
@@ -360,7 +362,7 @@ actions = st.sampled_from(
 speech = st.tuples(st.integers(1, 12), st.integers(1, 20)).map(lambda r: "S" * r[0] + "." * r[1])
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(speech, actions), max_size=12))
 def test_whatever_is_sent_every_response_is_done_once(
     script: list[str | tuple[str, Json]],
@@ -454,3 +456,225 @@ def test_a_buffer_can_be_cleared_while_it_is_answered() -> None:
     assert client.send("input_audio_buffer.clear")[0]["type"] == "input_audio_buffer.cleared"
     client.speak("." * 9)
     assert client.last("response.done")["response"]["status"] == "completed"
+
+
+def typed(role: str, text: str, **more: Any) -> Json:
+    part = {"type": "output_text" if role == "assistant" else "input_text", "text": text}
+    return {"type": "message", "role": role, "content": [part], **more}
+
+
+def limits(client: Client) -> list[int]:
+    return [int(line.split()[-1]) for line in client.listener.diary if line.startswith("limit")]
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that keeps to the limit it is told, as the model does."""
+
+    def configure(
+        self: Echo, instruction: str | None, max_new_tokens: int | None, captions: bool | None
+    ) -> None:
+        if max_new_tokens is not None:
+            self.diary.append(f"limit {max_new_tokens}")
+
+    def token(self: Echo) -> str | None:
+        (*_, limit) = [line for line in self.diary if line.startswith("limit")]
+        return None if self.made >= int(limit.split()[-1]) else told(self)
+
+    told = Echo.token
+    monkeypatch.setattr(Echo, "configure", configure)
+    monkeypatch.setattr(Echo, "token", token)
+
+
+@pytest.mark.usefixtures("limited")
+def test_an_answer_has_a_limit_of_its_own_and_the_next_one_the_sessions() -> None:
+    client = Client(max_output_tokens=3)
+    client.speak("." * 30)
+    client.send("response.create", response={"max_output_tokens": 1})
+    client.update({"instructions": "Be brief."})  # must not lift it
+    client.speak("." * 9)
+    done = client.last("response.done")["response"]
+    assert (done["status"], done["max_output_tokens"]) == ("incomplete", 1)
+    assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+    assert done["usage"]["output_tokens"] == 1
+    assert client.last("conversation.item.done")["item"]["status"] == "incomplete"
+    client.send("response.create")
+    client.speak("." * 9)
+    done = client.last("response.done")["response"]
+    assert (done["status"], done["max_output_tokens"]) == ("incomplete", 3)
+    assert done["usage"]["output_tokens"] == 3
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_limit_is_over_with_its_answer_whatever_comes_next() -> None:
+    for what_comes_next in (
+        lambda client: client.protocol.hear(pcm("..")),
+        lambda client: client.protocol.receive('{"type": "sing"}').inputs,
+        lambda client: client.protocol.receive('{"type": "response.create"}').inputs,
+    ):
+        client = Client(max_output_tokens=30)
+        client.speak("." * 30)
+        client.send("response.create", response={"max_output_tokens": "inf"})
+        for _ in range(12):  # silence that is not sent with `hear`
+            client.session.receive(pcm("."))
+            for event in drain(client.session):
+                client.sent += client.protocol.translate(event)
+        assert client.last("response.done")["response"]["max_output_tokens"] == "inf"
+        first = what_comes_next(client)[0]
+        assert isinstance(first, Configure)
+        assert first.max_new_tokens == 30
+        assert limits(client)[-1] == 50
+
+
+def test_only_what_was_said_aloud_can_be_truncated() -> None:
+    client = Client()
+    client.speak(TURN)
+    answer = client.last("response.done")["response"]["output"][0]["id"]
+    place = {"item_id": answer, "content_index": 0}
+    (told,) = client.send("conversation.item.truncate", **place, audio_end_ms=0)
+    assert (told["type"], told["item_id"]) == ("conversation.item.truncated", answer)
+    assert (told["content_index"], told["audio_end_ms"]) == (0, 0)
+    (kept,) = client.send("conversation.item.retrieve", item_id=answer)
+    assert kept["item"]["content"][0]["text"] == "I heard 3 windows"
+    (error,) = client.send("conversation.item.truncate", **place, audio_end_ms=1)
+    assert error["error"]["param"] == "audio_end_ms"
+    heard = client.last("input_audio_buffer.committed")["item_id"]
+    (error,) = client.send("conversation.item.truncate", item_id=heard, audio_end_ms=0)
+    assert error["error"]["param"] == "item_id"
+    (error,) = client.send("conversation.item.truncate", item_id=answer, content_index=1)
+    assert error["error"]["param"] == "content_index"
+
+
+def test_a_text_that_was_deleted_is_not_asked() -> None:
+    client = Client()
+    for name, text in (("a", "First?"), ("b", "Second?"), ("c", "Third?")):
+        client.send("conversation.item.create", item=typed("user", text, id=name))
+    client.send("conversation.item.delete", item_id="b")
+    client.send("response.create")
+    assert "open 0 First?\nThird?" in client.listener.diary
+    client.speak("." * 9)
+    client.send("response.create")  # they were answered
+    assert client.listener.diary[-1] == "open 0"
+
+
+def test_texts_are_asked_in_the_order_of_the_conversation() -> None:
+    client = Client()
+    client.send("conversation.item.create", item=typed("user", "Second?"))
+    first = typed("system", "First.")
+    client.send("conversation.item.create", item=first, previous_item_id="root")
+    client.send("response.create", response={"instructions": "Do this:"})
+    assert "open 0 Do this:\nFirst.\nSecond?" in client.listener.diary
+
+
+def test_texts_that_the_client_answered_itself_are_not_asked() -> None:
+    client = Client()
+    client.send("conversation.item.create", item=typed("user", "Hello?"))
+    client.send("conversation.item.create", item=typed("assistant", "Hello."))
+    client.send("conversation.item.create", item=typed("user", "What was that?"))
+    client.send("response.create")
+    assert "open 0 What was that?" in client.listener.diary
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_was_said_and_deleted_is_not_answered(deleted: bool) -> None:
+    detection = {"type": "server_vad", "create_response": False, "silence_duration_ms": 160}
+    client = Client(audio={"input": {"turn_detection": detection}})
+    client.speak("...SSSS" + "." * 20)
+    if deleted:
+        heard = client.last("input_audio_buffer.committed")["item_id"]
+        client.send("conversation.item.delete", item_id=heard)
+    client.speak("." * 60)
+    client.send("response.create")
+    client.speak("." * 9)
+    assert ("said 0" in client.listener.diary) is False
+    opened = [line for line in client.listener.diary if line.startswith("open")]
+    assert len(opened) == (2 if deleted else 1)  # about everything, instead of that turn
+    assert client.last("response.done")["response"]["status"] == "completed"
+
+
+def test_what_is_being_said_survives_the_deletion_of_what_was_said_before() -> None:
+    detection = {"type": "server_vad", "create_response": False, "silence_duration_ms": 160}
+    client = Client(audio={"input": {"turn_detection": detection}})
+    client.speak("...SSSS" + "." * 10 + "SSSS")
+    heard = client.last("input_audio_buffer.committed")["item_id"]
+    client.send("conversation.item.delete", item_id=heard)
+    client.speak("SSSS" + "." * 10)
+    client.send("response.create")
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["usage"]["input_tokens"] > 5
+
+
+def test_cached_tokens_are_those_that_were_there_when_the_answer_was_asked_for() -> None:
+    def cached(client: Client, **response: Any) -> int:
+        client.send("response.create", response=response)
+        client.speak("." * 9)
+        usage = client.last("response.done")["response"]["usage"]["input_token_details"]
+        assert usage["cached_tokens"] == usage["cached_tokens_details"]["audio_tokens"]
+        return int(usage["cached_tokens"])
+
+    client = Client()
+    client.speak(TURN)
+    usage = client.last("response.done")["response"]["usage"]["input_token_details"]
+    assert usage["cached_tokens"] == 2  # of 6: what was final when speech ended
+    assert cached(client) == 0  # nothing said: a prompt about everything, made just now
+    client = Client(**MANUAL)
+    client.speak("S" * 16)
+    client.send("input_audio_buffer.commit")
+    assert cached(client) == 8
+    client.speak("S" * 16)
+    assert cached(client) == 12  # with the silence under the answer before
+    client.speak("S" * 16)
+    assert cached(client, instructions="Louder.") == 0
+    client.send("conversation.item.create", item=typed("user", "What was that?"))
+    assert cached(client) == 0
+
+
+def test_an_answer_to_other_input_is_an_item_too_unless_it_is_out_of_band() -> None:
+    client = Client()
+    client.speak(TURN)
+    heard = client.last("input_audio_buffer.committed")["item_id"]
+    client.protocol._items.get(heard)["content"][0]["transcript"] = "Who?"
+    asked = [{"type": "item_reference", "id": heard}, typed("user", "Why?")]
+    client.send("response.create", response={"input": asked})
+    client.speak("." * 9)
+    assert "open 0 Who?\nWhy?" in client.listener.diary
+    assert client.kinds().count("conversation.item.added") == 3
+    assert client.last("response.done")["response"]["conversation_id"] is not None
+    client.send("response.create", response={"input": []})
+    assert client.listener.diary[-1] == "open 0 Reply."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"metadata": {"k" * 65: "v"}}, "response.metadata"),
+        ({"metadata": {"k": "v" * 513}}, "response.metadata.k"),
+        ({"metadata": {str(n): "v" for n in range(17)}}, "response.metadata"),
+        ({"max_output_tokens": 4097}, "response.max_output_tokens"),
+        ({"output_modalities": ["smell"]}, "response.output_modalities.0"),
+        ({"tools": ["light"]}, "response.tools.0"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "item_id"),
+    ],
+)
+def test_parameters_of_a_response_are_checked(wrong: Json, param: str) -> None:
+    client = Client()
+    (error,) = client.send("response.create", response=wrong, event_id="mine")
+    assert error["type"] == "error"
+    assert error["error"]["param"].startswith(param)
+    assert error["error"]["event_id"] == "mine"
+
+
+def test_null_is_as_if_it_were_not_there() -> None:
+    client = Client()
+    names = ("conversation", "input", "instructions", "max_output_tokens", "metadata", "tools")
+    client.send("response.create", response=dict.fromkeys(names))
+    client.speak("." * 9)
+    done = client.last("response.done")["response"]
+    assert (done["status"], done["max_output_tokens"]) == ("completed", "inf")
+
+
+def test_the_limit_of_the_model_is_told_as_one() -> None:
+    client = Client()
+    client.protocol._longest = 4  # so many tokens the answer has
+    client.speak(TURN)
+    assert client.last("response.done")["response"]["status"] == "incomplete"
