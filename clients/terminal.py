@@ -1,28 +1,22 @@
 """Talking to a server in a terminal: from a microphone or a recording, answers as they come."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import nullcontext
 
-import numpy as np
-import soundfile
-import soxr
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.text import Text
 
-from clients.realtime import SAMPLE_RATE, SETTINGS, Json, Session, SessionLostError
-
-PIECE_S = 0.04
-"""Seconds of audio in a message."""
+from clients.errors import ClientError
+from clients.keys import keys
+from clients.realtime import SETTINGS, Json, Session, SessionLostError
+from clients.screen import Screen
+from clients.sources import level
 
 QUIET_S = 2.0
 """Seconds without an event after which a conversation about a recording is over."""
 
-TAIL_S = 2.0
-"""Silence sent after a recording, so that its last utterance is over."""
+PATIENCE_S = 30.0
+"""The same, while an answer is to come: the server may be slow."""
 
 CAPTIONS_ONLY: Json = {
     **SETTINGS,
@@ -35,137 +29,126 @@ CAPTIONS_ONLY: Json = {
 }
 """Settings of who wants to read along, and no answers."""
 
-
-class ClientError(Exception):
-    """What the user can do something about."""
-
-
-class Screen:
-    """Events as a person reads them."""
-
-    def __init__(self, console: Console) -> None:
-        self._out = console
-        self._answering = False
-        self._words = ""
-        self.last_event = time.monotonic()
-        """When the last event came."""
-
-    def show(self, event: Json) -> None:
-        """Print what an event brings."""
-        out = self._out
-        match event:
-            case {"type": "conversation.item.input_audio_transcription.delta", "delta": str(words)}:
-                self._words += words
-            case {"type": "conversation.item.input_audio_transcription.completed"}:
-                if not self._answering:
-                    self._caption()
-            case {"type": "response.created"}:
-                self._answering = True
-                out.print("[bold]→[/] ", end="")
-            case {"type": "response.output_text.delta", "delta": str(text)}:
-                out.print(text, end="", style="bold", markup=False, highlight=False)
-                out.file.flush()
-            case {"type": "response.done", "response": response}:
-                self._answering = False
-                interrupted = response["status"] == "cancelled"
-                out.print(" [yellow](interrupted)[/]" if interrupted else "")
-                self._caption()
-            case {"type": "salmonn.latency"}:
-                waited, compute = event["endpoint_wait_ms"], event["compute_ms"]
-                told = f"  {compute:.0f} ms to the first text, after {waited:.0f} ms of silence"
-                out.print(told, style="dim", highlight=False)
-            case {"type": "salmonn.sound", "name": str(name)}:
-                out.print(Text(f"♪ {name}", style="cyan"))
-            case {"type": "salmonn.resumed"}:
-                out.print("connected again", style="dim")
-            case {"type": "error", "error": {"message": str(message)}}:
-                out.print(message, style="red", markup=False)
-            case _:
-                pass
-
-    def _caption(self) -> None:
-        if self._words.strip():
-            self._out.print(Text(f"  “{self._words.strip()}”", style="italic dim"))
-        self._words = ""
+TALK_KEYS = "Space talk, Space again send · M mute · Enter type · Q end"
+LISTEN_KEYS = "M mute · Q end"
 
 
-def read_recording(path: Path) -> bytes:
-    """A sound file as 16 kHz PCM16.
+class Talker:
+    """What a user's keys do. Muted, silence is sent; Space talks all the same."""
 
-    Raises:
-        ClientError: it is not there, or no sound file.
-    """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise ClientError(f"{path}: {error}") from error
-    mono = soxr.resample(samples.mean(1), rate, SAMPLE_RATE)
-    pcm: NDArray[np.int16] = np.clip(np.rint(32767 * mono), -32768, 32767).astype("<i2")
-    return pcm.tobytes()
+    def __init__(self, session: Session, screen: Screen, settings: Json, muted: bool) -> None:
+        """Args:
+        session: with the server.
+        screen: shows what was done.
+        settings: of the session.
+        muted: to begin with: push to talk.
+        """
+        self._session, self._screen = session, screen
+        self._detection = settings["audio"]["input"]["turn_detection"]
+        self._answers = self._detection.get("create_response", True)
+        self._muted, self._holding = muted, False
+        self._screen.hint = TALK_KEYS if self._answers else LISTEN_KEYS
+        self._tell()
+
+    def hear(self, piece: bytes) -> bytes:
+        """A piece of the microphone as it is to be sent."""
+        heard = piece if self._holding or not self._muted else bytes(len(piece))
+        self._screen.level(level(heard))
+        return heard
+
+    async def press(self, key: str) -> bool:
+        """A key was pressed; false: that is all."""
+        if self._screen.typing is not None:
+            await self._type(key)
+        elif key in "qQ\x04":
+            return False
+        elif key in "mM":
+            self._muted = not self._muted
+        elif key == " " and self._answers:
+            await (self._release() if self._holding else self._hold())
+        elif key in "\r\n" and self._answers:
+            self._screen.typing = ""
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        doing = "listening: Space sends" if self._holding else "listening"
+        self._screen.doing = "muted" if self._muted and not self._holding else doing
+        self._screen.draw(now=True)
+
+    async def _type(self, key: str) -> None:
+        typed = self._screen.typing or ""
+        if key in "\r\n":
+            self._screen.typing = None
+            if typed.strip():
+                self._screen.asked(typed.strip())
+                await self._session.ask(typed.strip())
+        elif key == "\x1b":
+            self._screen.typing = None
+        elif key in "\x7f\b":
+            self._screen.typing = typed[:-1]
+        elif key.isprintable():
+            self._screen.typing = typed + key
+
+    async def _hold(self) -> None:
+        self._holding = True
+        if self._screen.answering:
+            await self._session.send("response.cancel")
+        await self._detect(None)
+        await self._session.send("input_audio_buffer.clear")
+
+    async def _release(self) -> None:
+        self._holding = False
+        await self._session.send("input_audio_buffer.commit")
+        await self._session.send("response.create")
+        await self._detect(self._detection)
+
+    async def _detect(self, detection: Json | None) -> None:
+        audio = {"input": {"turn_detection": detection}}
+        await self._session.send("session.update", session={"type": "realtime", "audio": audio})
 
 
-async def recording(pcm: bytes, speed: float, piece_s: float) -> AsyncIterator[bytes]:
-    """A recording in pieces, so many times as fast as real time, and silence after it."""
-    pcm += bytes(2 * round(TAIL_S * SAMPLE_RATE))
-    size = 2 * max(1, round(piece_s * SAMPLE_RATE))
-    begin = time.monotonic()
-    for at in range(0, len(pcm), size):
-        due = begin + (at + size) / (2 * SAMPLE_RATE * speed)
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        yield pcm[at : at + size]
-
-
-async def microphone(
-    device: int | str | None, level: Callable[[float], None]
-) -> AsyncIterator[bytes]:
-    """A microphone, for ever.
+async def talk(
+    url: str,
+    token: str | None,
+    settings: Json,
+    source: AsyncIterator[bytes],
+    console: Console,
+    *,
+    push_to_talk: bool = False,
+) -> None:
+    """Send a microphone and show what comes, until the user ends it.
 
     Args:
-        device: number or name; None: the default.
-        level: told the peak of every piece, 0 to 1.
+        url: of the server's socket.
+        token: what the server asks for.
+        settings: of the session.
+        source: pieces of audio; when they end, so does the conversation.
+        console: where to show it; keys are read where it is a terminal.
+        push_to_talk: hear only while Space says so.
 
     Raises:
-        ClientError: there is no such microphone, or no PortAudio.
+        ClientError: the server cannot be reached, or ended the session; or there are no keys to
+            push.
     """
-    sounddevice = _sounddevice()
-    loop = asyncio.get_running_loop()
-    pieces: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def take(data: Any, frames: int, when: Any, status: Any) -> None:
-        loop.call_soon_threadsafe(pieces.put_nowait, bytes(data))
-
+    pressed: asyncio.Queue[str] = asyncio.Queue()
+    with_keys = console.is_terminal or push_to_talk
     try:
-        stream = sounddevice.RawInputStream(
-            samplerate=SAMPLE_RATE, channels=1, dtype="int16", device=device,
-            blocksize=round(PIECE_S * SAMPLE_RATE), callback=take,
-        )  # fmt: skip
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise ClientError(f"the microphone cannot be used: {error}") from error
-    with stream:
-        while True:
-            piece = await pieces.get()
-            peak = np.abs(np.frombuffer(piece, "<i2").astype(np.int32)).max(initial=0)
-            level(float(peak) / 32768)
-            yield piece
+        with keys(pressed.put_nowait) if with_keys else nullcontext(), Screen(console) as screen:
+            async with Session(url, token=token, settings=settings) as session:
+                talker = Talker(session, screen, settings, push_to_talk)
 
+                async def send() -> None:
+                    async for piece in source:
+                        await session.audio(talker.hear(piece))
 
-def devices() -> str:
-    """The microphones there are, as text.
+                async def obey() -> None:
+                    while await talker.press(await pressed.get()):
+                        pass
 
-    Raises:
-        ClientError: there is no PortAudio.
-    """
-    return str(_sounddevice().query_devices())
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except OSError as error:
-        raise ClientError(
-            "PortAudio is missing; on Debian and Ubuntu: apt-get install libportaudio2"
-        ) from error
-    return sounddevice
+                await _first_of(_show(session, screen), send(), obey())
+    except SessionLostError as error:
+        raise ClientError(str(error)) from error
 
 
 async def converse(
@@ -174,41 +157,50 @@ async def converse(
     settings: Json,
     source: AsyncIterator[bytes],
     console: Console,
-) -> Screen:
-    """Send audio and show what comes, until the audio ends and the last answer is there.
+) -> None:
+    """Send a recording and show what comes, until the last answer is there.
 
     Raises:
         ClientError: the server cannot be reached, or ended the session.
     """
-    screen = Screen(console)
     try:
-        async with Session(url, token=token, settings=settings) as session:
-            showing = asyncio.create_task(_show(session, screen))
-            sending = asyncio.create_task(_send(session, source))
-            await asyncio.wait({showing, sending}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                await _quiet(screen, showing)
-            for task in (showing, sending):
-                if task.done():
-                    task.result()
-                task.cancel()
+        with Screen(console) as screen:
+            async with Session(url, token=token, settings=settings) as session:
+
+                async def send() -> None:
+                    async for piece in source:
+                        screen.level(level(piece))
+                        await session.audio(piece)
+                    await _quiet(screen)
+
+                await _first_of(_show(session, screen), send())
     except SessionLostError as error:
         raise ClientError(str(error)) from error
-    return screen
+
+
+async def _quiet(screen: Screen) -> None:
+    """Wait until nothing has come for a while."""
+    while True:
+        screen.news.clear()
+        try:
+            await asyncio.wait_for(screen.news.wait(), PATIENCE_S if screen.expecting else QUIET_S)
+        except TimeoutError:
+            return
+
+
+async def _first_of(*parts: Coroutine[object, object, None]) -> None:
+    """Run them together until one is over; its error, if it failed, is raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _show(session: Session, screen: Screen) -> None:
     async for event in session:
         screen.show(event)
-        screen.last_event = time.monotonic()
-
-
-async def _send(session: Session, source: AsyncIterator[bytes]) -> None:
-    async for piece in source:
-        await session.audio(piece)
-
-
-async def _quiet(screen: Screen, showing: "asyncio.Task[None]") -> None:
-    """Wait until nothing has come for a while."""
-    while not showing.done() and (left := screen.last_event + QUIET_S - time.monotonic()) > 0:
-        await asyncio.wait({showing}, timeout=left)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +23,7 @@ ServerOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Number or name of a microphone.")
 ]
+DevicesOption = Annotated[bool, typer.Option("--devices", help="List microphones.")]
 PresetOption = Annotated[str | None, typer.Option("--preset", help="Preset to run in here.")]
 
 
@@ -36,26 +37,36 @@ def talk_commands(app: typer.Typer) -> None:
 def talk(
     server: ServerOption = None,
     device: DeviceOption = None,
-    devices: Annotated[bool, typer.Option("--devices", help="List microphones.")] = False,
+    devices: DevicesOption = False,
+    push_to_talk: Annotated[
+        bool, typer.Option("--push-to-talk", help="Hear only what is said between two Spaces.")
+    ] = False,
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Speak to it: captions and answers as they come. Ctrl-C ends it."""
+    """Speak to it: captions and answers as they come. Q ends it."""
     from clients import realtime
 
-    _from_microphone(server, device, devices, config, preset, realtime.SETTINGS)
+    if devices:
+        _list_devices()
+    else:
+        _from_microphone(server, device, config, preset, realtime.SETTINGS, push_to_talk)
 
 
 def listen(
     server: ServerOption = None,
     device: DeviceOption = None,
+    devices: DevicesOption = False,
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
     """Read along: what is said, and which sounds are heard. No answers."""
     from clients import terminal
 
-    _from_microphone(server, device, False, config, preset, terminal.CAPTIONS_ONLY)
+    if devices:
+        _list_devices()
+    else:
+        _from_microphone(server, device, config, preset, terminal.CAPTIONS_ONLY)
 
 
 def send(
@@ -67,61 +78,61 @@ def send(
     preset: PresetOption = None,
 ) -> None:
     """Send a recording as if it were live."""
-    from clients import realtime, terminal
+    from clients import realtime, sources, terminal
 
-    def source() -> AsyncIterator[bytes]:
-        return terminal.recording(terminal.read_recording(file), speed, piece_ms / 1000)
+    async def run(url: str, token: str | None, console: Console) -> None:
+        pieces = sources.recording(sources.read_recording(file), speed, piece_ms / 1000)
+        await terminal.converse(url, token, realtime.SETTINGS, pieces, console)
 
-    _converse(server, config, preset, realtime.SETTINGS, source)
+    _with_server(server, config, preset, run)
+
+
+def _list_devices() -> None:
+    from clients import errors, sources
+
+    try:
+        typer.echo(sources.devices())
+    except errors.ClientError as error:
+        raise AssistantError(str(error)) from error
 
 
 def _from_microphone(
     server: str | None,
     device: str | None,
-    list_devices: bool,
     config: Path | None,
     preset: str | None,
     settings: dict[str, object],
+    push_to_talk: bool = False,
 ) -> None:
-    from clients import terminal
+    from clients import sources, terminal
 
-    if list_devices:
-        try:
-            typer.echo(terminal.devices())
-        except terminal.ClientError as error:
-            raise AssistantError(str(error)) from error
-        return
     chosen = int(device) if device is not None and device.isdecimal() else device
-    console = Console()
-    with console.status("") as status:
 
-        def level(peak: float) -> None:
-            filled = round(20 * peak**0.5)
-            status.update(f"[green]{'▮' * filled}[/][dim]{'▯' * (20 - filled)}[/]")
+    async def run(url: str, token: str | None, console: Console) -> None:
+        pieces = sources.microphone(chosen)
+        await terminal.talk(url, token, settings, pieces, console, push_to_talk=push_to_talk)
 
-        _converse(
-            server, config, preset, settings, lambda: terminal.microphone(chosen, level), console
-        )
+    _with_server(server, config, preset, run)
 
 
-def _converse(
+def _with_server(
     server: str | None,
     config: Path | None,
     preset: str | None,
-    settings: dict[str, object],
-    source: Callable[[], AsyncIterator[bytes]],
-    console: Console | None = None,
+    run: Callable[[str, str | None, Console], Awaitable[None]],
 ) -> None:
-    from clients import terminal
+    """Run a client with the server at an address, or with one of our own."""
+    from clients.errors import ClientError
 
-    async def run() -> None:
-        async with _some_server(server, config, preset) as url:
-            token = os.environ.get(TOKEN) or None
-            await terminal.converse(url, token, settings, source(), console or Console())
+    console = Console()
+
+    async def together() -> None:
+        async with _some_server(server, config, preset, console) as url:
+            await run(url, os.environ.get(TOKEN) or None, console)
 
     try:
-        asyncio.run(run())
-    except terminal.ClientError as error:
+        asyncio.run(together())
+    except ClientError as error:
         raise AssistantError(str(error)) from error
     except KeyboardInterrupt:
         typer.echo()
@@ -129,7 +140,7 @@ def _converse(
 
 @asynccontextmanager
 async def _some_server(
-    url: str | None, config: Path | None, preset: str | None
+    url: str | None, config: Path | None, preset: str | None, console: Console
 ) -> AsyncIterator[str]:
     """The server at `url`, or one of our own for as long as it is needed."""
     if url is not None:
@@ -145,6 +156,7 @@ async def _some_server(
     own = settings.server.model_copy(
         update={"host": "127.0.0.1", "port": 0, "token": os.environ.get(TOKEN) or None}
     )
+    console.print(f"Loading {settings.preset} ...", style="dim")
     assistant = build_assistant(load(settings.model), settings, words)
     async with running(assistant, own) as (_, listening):
         port = next(iter(listening.sockets)).getsockname()[1]

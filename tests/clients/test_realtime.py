@@ -1,15 +1,9 @@
 """The Python client against a real server with a scripted model."""
 
 import asyncio
-import io
-from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from rich.console import Console
 
-from clients import terminal
 from clients.realtime import SETTINGS, Json, Session, SessionLostError
 from streaming.session import one_each
 from tests.streaming.fakes import pcm, session
@@ -83,37 +77,3 @@ async def test_a_wrong_token_is_told() -> None:
         with pytest.raises(SessionLostError, match="401"):
             async with Session(url(host), token="wrong", tries=1):
                 pass
-
-
-@run
-async def test_a_recording_is_sent_and_what_comes_is_shown() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    source = terminal.recording(pcm("...SSSS" + "." * 40), speed=50, piece_s=0.033)
-    async with serving() as (_, host):
-        await terminal.converse(url(host), None, SHORT, source, console)
-    told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "→ I heard 3 windows" in told
-    assert "ms to the first text, after 160 ms of silence" in told
-    assert "all”" in told
-
-
-@run
-async def test_reading_along_gets_no_answers() -> None:
-    console = Console(file=io.StringIO(), width=100)
-    source = terminal.recording(pcm("...SSSS" + "." * 40), speed=50, piece_s=0.04)
-    async with serving() as (_, host):
-        await terminal.converse(url(host), None, terminal.CAPTIONS_ONLY, source, console)
-    told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "all”" in told
-    assert "→" not in told
-
-
-def test_a_recording_of_any_rate_becomes_16_khz(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros((4410, 2)) + 0.5, 44_100)
-    samples = np.frombuffer(terminal.read_recording(tmp_path / "a.wav"), "<i2")
-    assert len(samples) == 1600
-    assert abs(int(samples[800]) - 16384) < 50
-    (tmp_path / "b.wav").write_text("no sound")
-    for name in ("b.wav", "c.wav"):
-        with pytest.raises(terminal.ClientError, match=name):
-            terminal.read_recording(tmp_path / name)

@@ -1,0 +1,337 @@
+"""The terminal clients: a recording, keys, and the commands with a sound card and a terminal."""
+
+import asyncio
+import io
+import os
+import pty
+import sys
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from clients import sources, terminal
+from clients.errors import ClientError
+from clients.realtime import SETTINGS
+from clients.screen import Screen
+from streaming.session import Session
+from tests.clients.needs import missing
+from tests.clients.sound_card import SoundCard, sound_card
+from tests.clients.test_realtime import SHORT, url
+from tests.streaming.fakes import Echo, pcm, session
+from tests.streaming.server.test_app import fake, run, serving
+
+Json = dict[str, Any]
+SPOKEN = pcm("...SSSS" + "." * 40)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=100)
+
+
+def told(console: Console) -> str:
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+@run
+async def test_a_recording_is_sent_and_what_comes_is_shown() -> None:
+    out = console()
+    source = sources.recording(SPOKEN, speed=50, piece_s=0.033)
+    async with serving() as (_, host):
+        await terminal.converse(url(host), None, SHORT, source, out)
+    assert "→ I heard 3 windows" in told(out)
+    assert "ms to the first text, after 160 ms of silence" in told(out)
+    assert "all”" in told(out)
+
+
+@run
+async def test_reading_along_gets_no_answers() -> None:
+    out = console()
+    source = sources.recording(SPOKEN, speed=50, piece_s=0.04)
+    async with serving() as (_, host):
+        await terminal.converse(url(host), None, terminal.CAPTIONS_ONLY, source, out)
+    assert "all”" in told(out)
+    assert "→" not in told(out)
+
+
+def test_a_recording_of_any_rate_becomes_16_khz(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((4410, 2)) + 0.5, 44_100)
+    samples = np.frombuffer(sources.read_recording(tmp_path / "a.wav"), "<i2")
+    assert len(samples) == 1600
+    assert abs(int(samples[800]) - 16384) < 50
+    (tmp_path / "b.wav").write_text("no sound")
+    for name in ("b.wav", "c.wav"):
+        with pytest.raises(ClientError, match=name):
+            sources.read_recording(tmp_path / name)
+
+
+class Sent:
+    """A session that only writes down what it is to send."""
+
+    def __init__(self) -> None:
+        self.events: list[Json | str] = []
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        detection = fields.get("session", {}).get("audio", {}).get("input")
+        self.events.append(kind if detection is None else detection)
+
+    async def ask(self, text: str) -> None:
+        self.events.append(f"ask {text}")
+
+
+def talker(settings: Json = SETTINGS, muted: bool = False) -> tuple[terminal.Talker, Sent, Screen]:
+    sent, screen = Sent(), Screen(console())
+    return terminal.Talker(sent, screen, settings, muted), sent, screen  # type: ignore[arg-type]
+
+
+LOUD = pcm("S")
+HELD = [{"turn_detection": None}, "input_audio_buffer.clear"]
+SAID = ["input_audio_buffer.commit", "response.create"]
+AGAIN = [{"turn_detection": {"type": "server_vad"}}]
+
+
+@run
+async def test_what_is_muted_is_heard_while_space_says_so() -> None:
+    talk, sent, screen = talker(muted=True)
+    assert (talk.hear(LOUD), screen.doing) == (bytes(len(LOUD)), "muted")
+    await talk.press(" ")
+    assert (talk.hear(LOUD), screen.doing) == (LOUD, "listening: Space sends")
+    await talk.press(" ")
+    assert talk.hear(LOUD) == bytes(len(LOUD))
+    assert sent.events == [*HELD, *SAID, *AGAIN]
+    await talk.press("m")
+    assert (talk.hear(LOUD), screen.doing) == (LOUD, "listening")
+
+
+@run
+async def test_space_cancels_an_answer() -> None:
+    talk, sent, screen = talker()
+    screen.show({"type": "response.created"})
+    await talk.press(" ")
+    assert sent.events == ["response.cancel", *HELD]
+
+
+@run
+async def test_a_question_is_typed() -> None:
+    talk, sent, screen = talker()
+    for key in "\nWhy m\x7fm \n":
+        assert await talk.press(key)
+    assert sent.events == ["ask Why m"]
+    for key in "\nWhat\x1b":
+        assert await talk.press(key)
+    assert screen.typing is None
+    assert len(sent.events) == 1
+    assert not await talk.press("q")
+
+
+@run
+async def test_who_reads_along_cannot_make_it_answer() -> None:
+    talk, sent, screen = talker(terminal.CAPTIONS_ONLY)
+    for key in " \n":
+        await talk.press(key)
+    assert (sent.events, screen.typing) == ([], None)
+    assert "Space" not in screen.hint
+
+
+def test_a_terminal_shows_what_goes_on() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    kind = "conversation.item.input_audio_transcription"
+    with Screen(out) as screen:
+        screen.level(0.25)
+        screen.show({"type": f"{kind}.delta", "delta": "what"})
+        assert "“what …" in told(out)
+        assert "▮" * 10 + "▯" * 10 + "  listening" in told(out)
+        screen.show({"type": "response.created"})
+        screen.show({"type": "response.output_text.delta", "delta": "A dog."})
+        assert "→ A dog.▍" in told(out)
+        screen.show({"type": "response.done", "response": {"status": "cancelled"}})
+    assert "→ A dog. (interrupted)" in told(out)
+
+
+class FakePortAudio(types.ModuleType):
+    """A microphone that has one rate only."""
+
+    class PortAudioError(Exception):
+        """Of PortAudio."""
+
+    def __init__(self, rate: int) -> None:
+        self.rate = rate
+
+    def check_input_settings(self, samplerate: int, **_: Any) -> None:
+        if samplerate != self.rate:
+            raise self.PortAudioError("Invalid sample rate")
+
+    def query_devices(self, device: int | None, kind: str) -> Json:
+        return {"default_samplerate": float(self.rate)}
+
+    def RawInputStream(self, samplerate: int, callback: Any, blocksize: int, **_: Any) -> Any:
+        assert samplerate == self.rate
+        tone = np.sin(2 * np.pi * 500 * np.arange(100 * blocksize) / samplerate)
+        played = (16_000 * tone).astype("<i2").reshape(100, blocksize)
+        for block in played:
+            callback(block.tobytes(), blocksize, None, None)
+        return open(os.devnull)
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000, 44_100])
+def test_a_microphone_of_any_rate_is_heard_at_16_khz(
+    rate: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakePortAudio(rate))
+
+    @run
+    async def listen() -> None:
+        heard = b""
+        async for piece in sources.microphone(None):
+            heard += piece
+            if len(heard) > 2 * 16_000:
+                break
+        samples = np.frombuffer(heard, "<i2")[1600:-1600].astype(float)
+        crossings = int((np.diff(np.signbit(samples)) != 0).sum())
+        assert abs(crossings - 1000 * len(samples) / 16_000) < 3
+        assert abs(np.abs(samples).max() - 16_000) < 300
+
+    listen()
+
+
+# --- a real device and a real terminal
+
+
+class Terminal:
+    """A program in a terminal of its own."""
+
+    def __init__(self, keyboard: int, running: asyncio.subprocess.Process) -> None:
+        self._keyboard, self._running = keyboard, running
+        self.shown = ""
+
+    async def until(self, text: str) -> None:
+        """Read until it shows a text."""
+        loop = asyncio.get_running_loop()
+        while text not in self.shown:
+            try:
+                more = await loop.run_in_executor(None, os.read, self._keyboard, 4096)
+            except OSError as over:
+                raise AssertionError(f"it ended without {text!r}: {self.shown}") from over
+            self.shown += more.decode(errors="replace")
+
+    def press(self, key: str) -> None:
+        os.write(self._keyboard, key.encode())
+
+    async def end(self) -> int:
+        return await self._running.wait()
+
+
+async def in_terminal(environment: dict[str, str], *arguments: str) -> Terminal:
+    keyboard, screen = pty.openpty()
+    command = [sys.executable, "-m", "streaming.cli", *arguments]
+    running = await asyncio.create_subprocess_exec(
+        *command, stdin=screen, stdout=screen, stderr=screen,
+        env={**environment, "TERM": "xterm", "COLUMNS": "120"},
+    )  # fmt: skip
+    os.close(screen)
+    return Terminal(keyboard, running)
+
+
+def with_card(test: Callable[[SoundCard, Path], Awaitable[None]]) -> Callable[[Path], None]:
+    def call(tmp_path: Path) -> None:
+        try:
+            import sounddevice  # noqa: F401
+        except OSError:
+            missing("PortAudio is missing: apt-get install libportaudio2 libasound2-plugins")
+        with sound_card(tmp_path) as card:
+            asyncio.run(asyncio.wait_for(test(card, tmp_path), 240))
+
+    call.__name__ = test.__name__
+    return call
+
+
+def say(folder: Path, seconds: float) -> Path:
+    """A recording that the scripted model takes for speech."""
+    time = np.arange(round((seconds + 0.6) * 48_000)) / 48_000
+    tone = 0.8 * np.sin(2 * np.pi * 300 * time) * ((time > 0.3) & (time < 0.3 + seconds))
+    soundfile.write(folder / "said.wav", tone, 48_000, subtype="PCM_16")
+    return folder / "said.wav"
+
+
+def knocking() -> Session:
+    listener = Echo()
+    listener.knocks = True
+    return session(listener, pace=None)
+
+
+@with_card
+async def test_talking_through_a_sound_card(card: SoundCard, folder: Path) -> None:
+    async with serving(fake(knocking)) as (_, host):
+        talk = await in_terminal(card.environment, "talk", "--server", url(host))
+        await talk.until("listening")
+        await asyncio.to_thread(card.play, say(folder, 0.5))
+        await talk.until("I heard")
+        await talk.until("all”")
+        await talk.until("of silence")
+        assert "♪ knock" in talk.shown
+        assert "▮▮▮▮▮▮" in talk.shown  # the level
+        talk.press("\nWhat?\n")
+        await talk.until("? What?")
+        talk.press("q")
+        assert await talk.end() == 0
+
+
+@with_card
+async def test_push_to_talk_through_a_sound_card(card: SoundCard, folder: Path) -> None:
+    async with serving(fake()) as (_, host):
+        arguments = ["talk", "--server", url(host), "--push-to-talk", "--device", "default"]
+        talk = await in_terminal(card.environment, *arguments)
+        await talk.until("muted")
+        await asyncio.to_thread(card.play, say(folder, 0.5))
+        assert "I heard" not in talk.shown
+        talk.press(" ")
+        await talk.until("Space sends")
+        await asyncio.to_thread(card.play, say(folder, 0.5))
+        talk.press(" ")
+        await talk.until("I heard")
+        talk.press("q")
+        assert await talk.end() == 0
+
+
+@with_card
+async def test_reading_along_through_a_sound_card(card: SoundCard, folder: Path) -> None:
+    async with serving(fake(knocking)) as (_, host):
+        listen = await in_terminal(card.environment, "listen", "--server", url(host))
+        await listen.until("listening")
+        await asyncio.to_thread(card.play, say(folder, 0.5))
+        await listen.until("all”")
+        listen.press("q")
+        assert await listen.end() == 0
+        assert "♪ knock" in listen.shown
+        assert "I heard" not in listen.shown
+
+
+@with_card
+async def test_microphones_are_listed(card: SoundCard, folder: Path) -> None:
+    listed = await in_terminal(card.environment, "talk", "--devices")
+    await listed.until("default")
+    assert await listed.end() == 0
+    async with serving() as (_, host):
+        arguments = ["talk", "--server", url(host), "--device", "no such"]
+        wrong = await in_terminal(card.environment, *arguments)
+        await wrong.until("the microphone cannot be used")
+        assert await wrong.end() == 1
+
+
+def _source(*pieces: bytes) -> AsyncIterator[bytes]:
+    async def give() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    return give()
+
+
+@run
+async def test_pushing_to_talk_needs_a_keyboard() -> None:
+    with pytest.raises(ClientError, match="keys cannot be read"):
+        await terminal.talk("ws://x", None, SETTINGS, _source(), console(), push_to_talk=True)
