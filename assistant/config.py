@@ -132,13 +132,14 @@ class LlmConfig(PartConfig):
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float16"
     """Number format of its weights. On a CPU, bfloat16 only in the lean engine and where the
-    processor multiplies it; float32 otherwise."""
+    processor multiplies it; float32 otherwise. Weights in 8 bits: see `quantisation`."""
 
     engine: Literal["auto", "transformers", "lean"] = "auto"
     """What runs the layers. lean: a lean forward for Llamas on a CPU. auto: it where it can."""
 
-    quantisation: Literal["none", "8bit", "4bit"] = "none"
-    """8bit and 4bit need bitsandbytes and a GPU."""
+    quantisation: Literal["none", "auto", "8bit", "4bit"] = "none"
+    """8bit: on an x86 CPU with AVX2 in the lean engine, on a GPU with bitsandbytes. 4bit: on a GPU
+    with bitsandbytes. auto: 8bit in the lean engine where it runs, none elsewhere."""
 
     placement: Literal["single", "auto"] = "single"
     """auto spreads the layers over all GPUs, with accelerate."""

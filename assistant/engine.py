@@ -2,18 +2,22 @@
 
 A small model on a CPU spends most of a token's time between its matrix products: modules, hooks,
 cache objects. `LeanEngine` is the same computation with the weights laid out for it: query, key and
-value in one product, gate and up in another, norms folded into what follows them, keys and values
-in one preallocated tensor.
+value in one product, gate and up in another, keys and values in one preallocated tensor; in fp32,
+bf16 or 8-bit integers.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
+
+from assistant.int8 import Int8Linear
 
 GROWTH = 256
 """Positions by which a cache grows."""
@@ -75,21 +79,26 @@ class TransformersEngine:
 class LeanState:
     """Keys and values of one conversation."""
 
-    keys: Tensor
-    """Shape (layers, key heads, capacity, head width)."""
+    held: Tensor
+    """Shape (layers, 2 * key heads, capacity, head width): keys, then values."""
 
-    values: Tensor
     length: int
+
+
+Product = Callable[[Tensor], Tensor]
+"""(n, in) -> (n, out)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """Weights of one layer, norms folded in, each (out, in)."""
+    """One layer: norms' weights and products."""
 
-    qkv: Tensor
-    out: Tensor
-    gate_up: Tensor
-    down: Tensor
+    before_attention: Tensor
+    qkv: Product
+    out: Product
+    before_mlp: Tensor
+    gate_up: Product
+    down: Product
 
 
 class LeanEngine:
@@ -98,7 +107,8 @@ class LeanEngine:
     def __init__(self, model: LlamaForCausalLM, dtype: torch.dtype) -> None:
         """Args:
         model: without adapters beside its weights.
-        dtype: of the matrix products; sums of squares and softmax are fp32.
+        dtype: of the matrix products: float32, bfloat16, or int8 (`Int8Linear`), which keeps all
+            around them in fp32. Sums of squares and softmax are always fp32.
 
         Raises:
             ValueError: `lean_enough` says no.
@@ -109,21 +119,21 @@ class LeanEngine:
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._head = config.head_dim
         self._epsilon = config.rms_norm_eps
-        self._dtype = dtype
+        self._dtype = torch.float32 if dtype == torch.int8 else dtype
         state = {k: v.float() for k, v in model.state_dict().items()}
         self._layers = [
-            _fold(state, f"model.layers.{i}.", dtype) for i in range(config.num_hidden_layers)
+            _layer(state, f"model.layers.{i}.", self._head, dtype)
+            for i in range(config.num_hidden_layers)
         ]
         head = state.get("lm_head.weight", state["model.embed_tokens.weight"])
-        self._lm_head = (head * state["model.norm.weight"]).to(dtype)
-        self._cos, self._sin = _rotations(model, dtype)
+        self._last_norm = state["model.norm.weight"].to(self._dtype)
+        self._lm_head = _product(head, dtype)
+        self._rotations = _rotations(model)
 
     def start(self) -> LeanState:
         """See `Engine`."""
-        shape = len(self._layers), self._key_heads, GROWTH, self._head
-        return LeanState(
-            torch.zeros(shape, dtype=self._dtype), torch.zeros(shape, dtype=self._dtype), 0
-        )
+        shape = len(self._layers), 2 * self._key_heads, GROWTH, self._head
+        return LeanState(torch.zeros(shape, dtype=self._dtype), 0)
 
     def length(self, state: LeanState) -> int:
         """See `Engine`."""
@@ -135,7 +145,7 @@ class LeanEngine:
 
     def fork(self, state: LeanState) -> LeanState:
         """See `Engine`."""
-        return LeanState(state.keys.clone(), state.values.clone(), state.length)
+        return LeanState(state.held.clone(), state.length)
 
     def extend(self, state: LeanState, embeds: Tensor) -> Tensor:
         """See `Engine`."""
@@ -145,30 +155,37 @@ class LeanEngine:
         self._reserve(state, end)
         groups = self._heads // self._key_heads
         rotated = self._heads + self._key_heads
-        cos, sin = self._cos[start:end, None], self._sin[start:end, None]
+        turn = self._rotations[start:end, None]
         mask = self._mask(new, start, groups) if new > 1 else None
+        places = state.held[:, :, start:end].transpose(1, 2).unbind()
+        keys, values = (half.unbind() for half in state.held[:, None, :, :end].chunk(2, 2))
         for i, layer in enumerate(self._layers):
-            mixed = F.linear(self._norm(x), layer.qkv).view(new, -1, self._head)
-            turning = mixed[:, :rotated]
-            turned = torch.addcmul(turning * cos, turning.roll(self._head // 2, -1), sin)
-            keys, values = state.keys[i], state.values[i]
-            keys[:, start:end] = turned[:, self._heads :].transpose(0, 1)
-            values[:, start:end] = mixed[:, rotated:].transpose(0, 1)
+            mixed = layer.qkv(self._norm(x, layer.before_attention)).view(new, -1, self._head)
+            self._turn(mixed[:, :rotated], turn)
+            places[i].copy_(mixed[:, self._heads :])
             # The queries that share keys stand one after the other as if they were positions.
-            queries = turned[:, : self._heads].view(new, self._key_heads, groups, self._head)
-            queries = queries.permute(1, 2, 0, 3).reshape(self._key_heads, -1, self._head)
-            found = F.scaled_dot_product_attention(
-                queries[None], keys[None, :, :end], values[None, :, :end], attn_mask=mask
-            )[0]
+            queries = mixed[:, : self._heads].view(new, self._key_heads, groups, self._head)
+            queries = queries.permute(1, 2, 0, 3).reshape(1, self._key_heads, -1, self._head)
+            found = F.scaled_dot_product_attention(queries, keys[i], values[i], attn_mask=mask)
             found = found.view(self._key_heads, groups, new, self._head).permute(2, 0, 1, 3)
-            x = x + F.linear(found.reshape(new, width), layer.out)
-            gate, up = F.linear(self._norm(x), layer.gate_up).chunk(2, -1)
-            x = x + F.linear(F.silu(gate) * up, layer.down)
+            x = x + layer.out(found.reshape(new, width))
+            gate, up = layer.gate_up(self._norm(x, layer.before_mlp)).chunk(2, -1)
+            x = x + layer.down(F.silu(gate) * up)
         state.length = end
-        return F.linear(self._norm(x[-1:]), self._lm_head)[0].float()
+        return self._lm_head(self._norm(x[-1:], self._last_norm))[0].float()
 
-    def _norm(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, x.shape[-1:], eps=self._epsilon)
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        wide = x.float()  # fewer operations than F.rms_norm, which are what a single row costs
+        scale = wide.square().mean(-1, keepdim=True).add_(self._epsilon).rsqrt_()
+        return (wide * scale).to(x.dtype) * weight
+
+    def _turn(self, x: Tensor, turn: Tensor) -> None:
+        """Rotate pairs of neighbours of `x` (new, heads, head width), in place."""
+        pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+        if x.dtype == torch.float32:
+            pairs.mul_(turn)
+        else:
+            x.copy_(torch.view_as_real(pairs * turn).flatten(-2))
 
     def _mask(self, new: int, start: int, groups: int) -> Tensor:
         """Which keys each query may see, (groups * new, start + new)."""
@@ -176,11 +193,10 @@ class LeanEngine:
         return (place <= torch.arange(start, start + new)[:, None]).repeat(groups, 1)
 
     def _reserve(self, state: LeanState, needed: int) -> None:
-        capacity = state.keys.shape[2]
+        capacity = state.held.shape[2]
         if needed > capacity:
             more = -(-(needed - capacity) // GROWTH) * GROWTH
-            state.keys = F.pad(state.keys, (0, 0, 0, more))
-            state.values = F.pad(state.values, (0, 0, 0, more))
+            state.held = F.pad(state.held, (0, 0, 0, more))
 
 
 def lean_enough(model: PreTrainedModel) -> bool:
@@ -195,28 +211,42 @@ def lean_enough(model: PreTrainedModel) -> bool:
     )
 
 
-def _fold(state: dict[str, Tensor], prefix: str, dtype: torch.dtype) -> _Layer:
+def _layer(state: dict[str, Tensor], prefix: str, head: int, dtype: torch.dtype) -> _Layer:
     def weight(name: str) -> Tensor:
         return state[f"{prefix}{name}.weight"]
 
-    qkv = torch.cat([weight(f"self_attn.{part}_proj") for part in "qkv"])
-    gate_up = torch.cat([weight("mlp.gate_proj"), weight("mlp.up_proj")])
+    query, key, value = (weight(f"self_attn.{part}_proj") for part in "qkv")
+    qkv = torch.cat([_paired(query, head), _paired(key, head), value])
+    other = torch.float32 if dtype == torch.int8 else dtype
+    # In 8 bits these two would do half of all the harm (docs/adr/0010-eight-bits.md).
     return _Layer(
-        (qkv * weight("input_layernorm")).to(dtype),
-        weight("self_attn.o_proj").to(dtype),
-        (gate_up * weight("post_attention_layernorm")).to(dtype),
-        weight("mlp.down_proj").to(dtype),
+        weight("input_layernorm").to(other),
+        _product(qkv, dtype, digits=2),
+        _product(weight("self_attn.o_proj"), dtype),
+        weight("post_attention_layernorm").to(other),
+        _product(torch.cat([weight("mlp.gate_proj"), weight("mlp.up_proj")]), dtype),
+        _product(weight("mlp.down_proj"), dtype, digits=2),
     )
 
 
-def _rotations(model: LlamaForCausalLM, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Cosines and sines per position, (context, head width).
+def _product(weight: Tensor, dtype: torch.dtype, digits: int = 1) -> Product:
+    """`digits` is of int8 weights."""
+    if dtype == torch.int8:
+        return Int8Linear(weight, digits)
+    return partial(F.linear, weight=weight.to(dtype))
 
-    Rotary positions (Su et al. 2021) as transformers pairs them: i with i + half. The first half of
-    the sines is negated, so that turning is x cos + roll(x, half) sin.
+
+def _paired(weight: Tensor, head: int) -> Tensor:
+    """Rows of each head reordered, so that those that turn together are neighbours.
+
+    transformers pairs i with i + half; queries and keys reordered alike have the same products.
     """
+    return weight.unflatten(0, (-1, 2, head // 2)).transpose(1, 2).flatten(0, 2)
+
+
+def _rotations(model: LlamaForCausalLM) -> Tensor:
+    """Rotary positions (Su et al. 2021) as complex numbers, (context, head width / 2)."""
     places = torch.arange(model.config.max_position_embeddings)[None]
     cos, sin = model.model.rotary_emb(torch.zeros(1, dtype=torch.float32), places)
     half = sin.shape[-1] // 2
-    signed = torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
-    return cos[0].to(dtype), signed.to(dtype)
+    return torch.complex(cos[0, :, :half], sin[0, :, :half])

@@ -20,6 +20,7 @@ from assistant.detokenizer import Detokenizer, Pieces
 from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 from assistant.half import fast_half
+from assistant.int8 import fast_int8
 from assistant.weights import UNREADABLE
 
 
@@ -299,14 +300,26 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
     """The engine `config.engine` asks for; `auto` is the lean one where it can run.
 
     Raises:
-        ConfigError: the lean one is asked for and cannot.
+        ConfigError: the lean one is asked for and cannot, or cannot in 8 bits.
     """
     if config.engine == "transformers" or (config.engine == "auto" and not lean_enough(model)):
+        if config.quantisation == "8bit" and model.device.type == "cpu":
+            raise ConfigError("llm.quantisation: 8bit on a CPU is for plain Llamas, run lean")
         return TransformersEngine(model)
     if not lean_enough(model):
         raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
-    fast = config.dtype == "bfloat16" and fast_half()
-    return LeanEngine(model, torch.bfloat16 if fast else torch.float32)
+    if config.quantisation == "8bit" and not fast_int8():
+        raise ConfigError("llm.quantisation: 8bit on a CPU needs x86 with AVX2; auto does without")
+    if config.quantisation in ("auto", "8bit") and fast_int8():
+        return LeanEngine(model, torch.int8)
+    half = config.dtype == "bfloat16" and fast_half()
+    return LeanEngine(model, torch.bfloat16 if half else torch.float32)
+
+
+def loads_quantised(config: LlmConfig, device: str) -> bool:
+    """Whether bitsandbytes quantises the weights as they are loaded."""
+    on_gpu = device.startswith("cuda")
+    return config.quantisation == "4bit" or (config.quantisation == "8bit" and on_gpu)
 
 
 def _dtype(config: LlmConfig, device: str) -> torch.dtype:
@@ -321,7 +334,7 @@ def _dtype(config: LlmConfig, device: str) -> torch.dtype:
 
 def _placement(config: LlmConfig, device: str, dtype: torch.dtype) -> dict[str, object]:
     options: dict[str, object] = {}
-    if config.quantisation != "none":
+    if loads_quantised(config, device):
         if importlib.util.find_spec("bitsandbytes") is None:
             raise ConfigError(
                 f"llm.quantisation: {config.quantisation} needs bitsandbytes "

@@ -16,7 +16,7 @@ from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.errors import CheckpointError
 from assistant.half import fast_half, halve_linears
-from assistant.llm import Llm, choose_engine, merge_lora, set_lora_scale
+from assistant.llm import Llm, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 from assistant.tagger import SoundTagger
 
@@ -112,7 +112,7 @@ def load(config: ModelConfig) -> Salmonn:
     if lora is not None:
         if lora.scale is not None:
             set_lora_scale(llm.model, lora.scale)
-        if config.llm.quantisation == "none":  # quantised weights would round the sum away
+        if not loads_quantised(config.llm, device_of(config)):  # those would round the sum away
             llm = Llm(merge_lora(llm.model), llm.tokenizer, config.prompt.stop)
     llm.model.eval()  # adapters kept beside quantised weights come in training mode
     llm = Llm(llm.model, llm.tokenizer, config.prompt.stop, choose_engine(llm.model, config.llm))

@@ -375,13 +375,13 @@ def pretend(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
 
 
-@pytest.mark.parametrize("bits", ["8bit", "4bit"])
 @pytest.mark.parametrize(
-    ("installed", "device", "message"),
+    ("bits", "installed", "device", "message"),
     [
-        (False, "cpu", "needs bitsandbytes"),
-        (False, "cuda", "needs bitsandbytes"),
-        (True, "cpu", "needs a GPU, not cpu"),
+        ("4bit", False, "cpu", "needs bitsandbytes"),
+        ("4bit", False, "cuda", "needs bitsandbytes"),
+        ("8bit", False, "cuda", "needs bitsandbytes"),
+        ("4bit", True, "cpu", "needs a GPU, not cpu"),
     ],
 )
 def test_quantisation_that_cannot_work_is_an_error_that_names_the_key(
