@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 
 from assistant.int8 import Int8Linear
+from assistant.scripted import scripted
 
 GROWTH = 256
 """Positions by which a cache grows."""
@@ -150,42 +151,27 @@ class LeanEngine:
     def extend(self, state: LeanState, embeds: Tensor) -> Tensor:
         """See `Engine`."""
         x = embeds.to(self._dtype)
-        new, width = x.shape
+        new = len(x)
         start, end = state.length, state.length + new
         self._reserve(state, end)
         groups = self._heads // self._key_heads
-        rotated = self._heads + self._key_heads
         turn = self._rotations[start:end, None]
         mask = self._mask(new, start, groups) if new > 1 else None
         places = state.held[:, :, start:end].transpose(1, 2).unbind()
         keys, values = (half.unbind() for half in state.held[:, None, :, :end].chunk(2, 2))
         for i, layer in enumerate(self._layers):
             mixed = layer.qkv(self._norm(x, layer.before_attention)).view(new, -1, self._head)
-            self._turn(mixed[:, :rotated], turn)
-            places[i].copy_(mixed[:, self._heads :])
-            # The queries that share keys stand one after the other as if they were positions.
-            queries = mixed[:, : self._heads].view(new, self._key_heads, groups, self._head)
-            queries = queries.permute(1, 2, 0, 3).reshape(1, self._key_heads, -1, self._head)
-            found = F.scaled_dot_product_attention(queries, keys[i], values[i], attn_mask=mask)
-            found = found.view(self._key_heads, groups, new, self._head).permute(2, 0, 1, 3)
-            x = x + layer.out(found.reshape(new, width))
+            found = _attend(
+                mixed, turn, places[i], keys[i], values[i], mask, self._heads, self._key_heads
+            )
+            x = x + layer.out(found)
             gate, up = layer.gate_up(self._norm(x, layer.before_mlp)).chunk(2, -1)
             x = x + layer.down(F.silu(gate) * up)
         state.length = end
         return self._lm_head(self._norm(x[-1:], self._last_norm))[0].float()
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        wide = x.float()  # fewer operations than F.rms_norm, which are what a single row costs
-        scale = wide.square().mean(-1, keepdim=True).add_(self._epsilon).rsqrt_()
-        return (wide * scale).to(x.dtype) * weight
-
-    def _turn(self, x: Tensor, turn: Tensor) -> None:
-        """Rotate pairs of neighbours of `x` (new, heads, head width), in place."""
-        pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-        if x.dtype == torch.float32:
-            pairs.mul_(turn)
-        else:
-            x.copy_(torch.view_as_real(pairs * turn).flatten(-2))
+        return F.rms_norm(x, weight.shape, weight, self._epsilon)
 
     def _mask(self, new: int, start: int, groups: int) -> Tensor:
         """Which keys each query may see, (groups * new, start + new)."""
@@ -197,6 +183,44 @@ class LeanEngine:
         if needed > capacity:
             more = -(-(needed - capacity) // GROWTH) * GROWTH
             state.held = F.pad(state.held, (0, 0, 0, more))
+
+
+@scripted
+def _attend(
+    mixed: Tensor,
+    turn: Tensor,
+    place: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    heads: int,
+    key_heads: int,
+) -> Tensor:
+    """One layer's attention.
+
+    Args:
+        mixed: queries, keys and values, (new, heads + 2 * key_heads, head width); is changed.
+        turn: rotations of the new positions, complex, (new, 1, head width / 2).
+        place: where the new keys and values go, (new, 2 * key_heads, head width).
+        keys: all of them, those at `place` too, (1, key_heads, positions, head width).
+        values: the same.
+        mask: which keys each query may see, (groups * new, positions); None: all.
+        heads: of the queries.
+        key_heads: of keys and values.
+
+    Returns:
+        Shape (new, heads * head width).
+    """
+    new, head = mixed.size(0), mixed.size(2)
+    turning = mixed[:, : heads + key_heads]
+    pairs = torch.view_as_complex(turning.float().unflatten(-1, [-1, 2])) * turn
+    turning.copy_(torch.view_as_real(pairs).flatten(-2))
+    place.copy_(mixed[:, heads:])
+    # The queries that share keys stand one after the other as if they were positions.
+    queries = mixed[:, :heads].view([new, key_heads, -1, head])
+    queries = queries.permute(1, 2, 0, 3).reshape(1, key_heads, -1, head)
+    found = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+    return found.view([key_heads, -1, new, head]).permute(2, 0, 1, 3).reshape(new, -1)
 
 
 def lean_enough(model: PreTrainedModel) -> bool:
@@ -241,7 +265,7 @@ def _paired(weight: Tensor, head: int) -> Tensor:
 
     transformers pairs i with i + half; queries and keys reordered alike have the same products.
     """
-    return weight.unflatten(0, (-1, 2, head // 2)).transpose(1, 2).flatten(0, 2)
+    return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
 
 
 def _rotations(model: LlamaForCausalLM) -> Tensor:

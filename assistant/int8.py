@@ -11,6 +11,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from assistant.scripted import scripted
+
 DIGIT = 63
 """Greatest size of an input's digit. FBGEMM adds two products in 16 bits, so 7 bits it is."""
 
@@ -35,38 +37,53 @@ class Int8Linear:
         """
         self._digits = digits
         scale = weight.abs().amax(1, keepdim=True).clamp_(min=1e-30) / WEIGHT
-        digit = (weight / scale).round_()
-        rows, scales = [digit], [scale]
-        if digits == 2:
-            rest = weight - digit * scale
-            scale = scale / (2 * WEIGHT)
-            rows.append((rest / scale).round_())
-            scales.append(scale)
-        self._packed = _pack(torch.cat(rows).to(torch.int8), torch.cat(scales)[:, 0])
+        first = (weight / scale).round_()
+        if digits == 1:
+            self._packed = _pack(first, scale)
+            return
+        finer = scale / (2 * WEIGHT)
+        second = torch.addcmul(weight, first, scale, value=-1).div_(finer).round_()
+        self._packed = _pack(torch.cat([first, second]), torch.cat([scale, finer]))
 
     def __call__(self, x: Tensor) -> Tensor:
         """x (n, in) -> (n, out), both fp32."""
-        n = len(x)
-        unit = torch.add(_TINY, x.abs().amax(1, keepdim=True), alpha=1 / DIGIT)
-        scaled = x / unit
-        first = scaled.round()
-        digits = torch.cat([first, (scaled - first).mul_(2 * DIGIT)])
-        y = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            digits, 1.0, DIGIT + 1, self._packed
-        )
-        out = torch.add(*y.split(n), alpha=1 / (2 * DIGIT)).mul_(unit)
-        return out if self._digits == 1 else torch.add(*out.chunk(2, 1))
+        return _multiply(x, self._packed, _TINY, DIGIT, self._digits)
 
 
-def _pack(weight: Tensor, scales: Tensor) -> torch.ScriptObject:
-    """The layout that FBGEMM reads, of int8 (out, in) and a scale for each row."""
+@scripted
+def _multiply(
+    x: Tensor,
+    packed: torch.classes.quantized.LinearPackedParamsBase,  # type: ignore[name-defined]
+    tiny: Tensor,
+    digit: int,
+    weight_digits: int,
+) -> Tensor:
+    n = x.size(0)
+    unit = torch.add(tiny, x.abs().amax([1], True), alpha=1 / digit)
+    scaled = x / unit
+    first = scaled.round()
+    digits = torch.cat([first, (scaled - first).mul_(2 * digit)])
+    y = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+        digits, 1.0, digit + 1, packed
+    )
+    out = torch.add(y[:n], y[n:], alpha=1 / (2 * digit)).mul_(unit)
+    if weight_digits == 1:
+        return out
+    halves = out.chunk(2, 1)
+    return torch.add(halves[0], halves[1])
+
+
+def _pack(weight: Tensor, scale: Tensor) -> torch.ScriptObject:
+    """The layout that FBGEMM reads, of whole numbers (out, in) and the rows' scales (out, 1)."""
     before = torch.backends.quantized.engine
     with warnings.catch_warnings():  # tensors of 8-bit numbers are to leave PyTorch; this is pinned
         warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
         try:
             torch.backends.quantized.engine = "fbgemm"
             zeros = torch.zeros(len(weight), dtype=torch.long)
-            quantised = torch._make_per_channel_quantized_tensor(weight, scales.double(), zeros, 0)
+            quantised = torch._make_per_channel_quantized_tensor(
+                weight.to(torch.int8), scale[:, 0].double(), zeros, 0
+            )
             packed: torch.ScriptObject = torch.ops.quantized.linear_prepack(quantised, None)
         finally:
             torch.backends.quantized.engine = before
