@@ -29,8 +29,9 @@ const UNDERSTANDABLE = {
 let server, microphone;
 let link = "off"; // connecting, asking (for the microphone), on, lost or busy
 let hearing; // item of the utterance that goes on
+let asked; // typed, the last one that was sent
 let answering = false, holding = false, muted = false;
-let questions = []; // typed during an answer
+let questions = []; // typed, and to be asked after the answer that is given now
 
 // --- what is going on
 
@@ -157,7 +158,7 @@ function lost({ final, busy, token, reason }) {
   }
   if (link !== "lost" && !busy) conversation.say("Connection lost.");
   link = busy ? "busy" : "lost";
-  if (reason) problem(reason);
+  if (reason) problem(busy ? `${reason.replace(/[;.].*/, "")}. This page keeps trying.` : reason);
   strip.offline(!busy);
   show();
 }
@@ -217,6 +218,7 @@ function take(event) {
       break;
     case "response.created":
       answering = true;
+      conversation.answers(event.response.metadata?.turn);
       break;
     case "response.output_item.added":
       conversation.answer(event.item.id);
@@ -244,6 +246,7 @@ function take(event) {
       conversation.ledger(event);
       break;
     case "error":
+      if (tooEarly(event.error)) break;
       problem(UNDERSTANDABLE[event.error.code] ?? event.error.message);
       break;
   }
@@ -290,12 +293,19 @@ function mute() {
   show();
 }
 
-function put(text) {
-  conversation.typed(text);
+/** Ask a typed question; its turn's number tells which answer is its. */
+function put({ turn, text, item = true }) {
   const content = [{ type: "input_text", text }];
-  server.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  server.send({ type: "response.create" });
-  answering = true;
+  if (item) server.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
+  asked = { turn, text, item: false };
+  server.send({ type: "response.create", event_id: `ask_${turn}`, response: { metadata: { turn } } });
+}
+
+/** Whether a question met an answer that began at the same time: it is asked after it. */
+function tooEarly({ code, event_id }) {
+  if (code !== "conversation_already_has_active_response" || event_id !== `ask_${asked?.turn}`) return false;
+  questions.unshift(asked);
+  return true;
 }
 
 $("start").onclick = () => (server ? stop() : start());
@@ -312,8 +322,10 @@ $("ask").onsubmit = (event) => {
   const text = $("question").value.trim();
   if (!text || !server) return;
   problem();
-  if (answering) questions.push(text);
-  else put(text);
+  const question = { turn: conversation.typed(text), text };
+  if (answering) questions.push(question);
+  else put(question);
+  answering = true;
   $("question").value = "";
   show();
 };

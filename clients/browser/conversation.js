@@ -5,20 +5,27 @@ const NEAR_PX = 80; // who is this near the end wants to see what comes
 const SCALE_MS = 1000; // a ledger's whole bar
 
 export class Conversation {
-  #view; #voice; #turn; #unsaid = "";
+  #view; #voice; #unsaid = ""; #atEnd = true;
+  #turn; // whose answer is given
+  #spoken; // the last one that was spoken
+  #typed = new Map(); #count = 0; // number of a typed question -> its turn
   #items = new Map(); // id of an item of the wire -> its bubble
 
   /** @param view where it is shown @param voice a live region, for screen readers */
   constructor(view, voice) {
     this.#view = view;
     this.#voice = voice;
+    view.addEventListener("scroll", () => {
+      this.#atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
+    });
+    new ResizeObserver(() => this.#follow(() => {})).observe(view);
   }
 
   // --- the user
 
   /** Someone speaks, or a question was spoken: the item's bubble. */
   spoken(id) {
-    const bubble = this.#item(id, "you", () => this.#newTurn());
+    const bubble = this.#item(id, "you", () => { this.#spoken = this.#newTurn(); return this.#spoken; });
     if (!bubble.textContent) bubble.classList.add("live");
     return bubble;
   }
@@ -42,18 +49,27 @@ export class Conversation {
     this.#items.delete(id);
     const turn = bubble.parentElement;
     bubble.remove();
-    if (!turn.children.length) { turn.remove(); this.#turn = undefined; }
+    if (!turn.children.length) turn.remove();
   }
 
+  /** @returns the turn's number */
   typed(text) {
-    const turn = this.#newTurn();
+    const turn = this.#newTurn(), number = String(++this.#count);
+    this.#typed.set(number, turn);
     this.#follow(() => turn.append(labelled("you", "You", text)));
+    return number;
   }
 
   // --- answers
 
+  /** An answer begins: to a typed question, or to what was spoken last. */
+  answers(number) {
+    this.#turn = this.#typed.get(number) ?? this.#spoken;
+    this.#typed.delete(number);
+  }
+
   answer(id) {
-    const bubble = this.#item(id, "they", () => this.#turn ?? this.#newTurn());
+    const bubble = this.#item(id, "they", () => this.#place());
     bubble.classList.add("live");
   }
 
@@ -79,29 +95,34 @@ export class Conversation {
 
   /** Where the milliseconds went: a bar, on the same scale for every answer. */
   ledger(event) {
-    const parts = [
-      ["waited", "silence, to be sure you had finished", event.endpoint_wait_ms],
+    const work = [
       ["encode", "encoding", event.encode_ms + event.backlog_ms],
       ["prefill", "prefill", event.prefill_ms],
       ["token", "first word", event.first_token_ms],
-    ].filter(([name, , ms]) => ms >= 0.5 || name !== "waited");
+    ].filter(([, , ms]) => ms >= 0.5);
+    const spoken = event.endpoint_wait_ms > 0;
+    const parts = [
+      ...(spoken ? [["waited", "silence, to be sure you had finished", event.endpoint_wait_ms]] : []),
+      ...(work.length ? work : [["token", "of work that was left", 0]]),
+    ];
     const total = parts.reduce((sum, [, , ms]) => sum + ms, 0);
     const figure = element("figure", "ledger");
     const line = element("div", "line"), bar = element("div", "bar"), list = element("ul", "");
     for (const [name, told, ms] of parts) {
       const piece = element("span", name);
       piece.style.width = `${(100 * ms) / Math.max(total, SCALE_MS)}%`;
-      if (ms >= 0.5) bar.append(piece);
+      if (ms > 0) bar.append(piece);
       list.append(element("li", name, `${ms.toFixed(0)} ms ${told}`));
     }
     bar.setAttribute("aria-hidden", "true");
     bar.title = `the whole bar is ${Math.max(total, SCALE_MS).toFixed(0)} ms`;
     line.append(bar, element("strong", "", `${total.toFixed(0)} ms`));
-    const when = parts[0][0] === "waited" ? "before you had finished" : "before you asked";
+    const when = spoken ? "before you had finished" : "before you asked";
     const heard = `${event.prefilled_before_end} of ${event.windows} windows of sound were in the model ${when}`;
-    const speed = event.tokens_per_s ? ` · ${event.tokens_per_s.toFixed(0)} tokens a second` : "";
+    const speed = event.tokens_per_s ? ` · ${event.tokens_per_s.toFixed(0)} tokens/s` : "";
     figure.append(line, list, element("p", "", heard + speed));
-    this.#follow(() => (this.#turn ?? this.#newTurn()).append(figure));
+    const turn = this.#place();
+    this.#follow(() => turn.append(figure));
   }
 
   // --- the rest
@@ -149,8 +170,12 @@ export class Conversation {
   #newTurn() {
     const turn = element("article", "turn");
     this.#put(turn);
-    this.#turn = turn;
     return turn;
+  }
+
+  #place() {
+    if (!this.#turn?.isConnected) this.#turn = this.#newTurn();
+    return this.#turn;
   }
 
   #put(child) {
@@ -169,10 +194,9 @@ export class Conversation {
 
   /** Change something and keep the end in view, unless the user looks at something before it. */
   #follow(change) {
-    const view = this.#view;
-    const near = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
+    const atEnd = this.#atEnd; // scrolling is told later
     change();
-    if (near) view.scrollTop = view.scrollHeight;
+    if (atEnd) this.#view.scrollTop = this.#view.scrollHeight;
   }
 }
 

@@ -6,8 +6,9 @@
 //   event  the server's
 
 const KEPT_BYTES = 30 * 32000; // of audio, and what was sent between it: half a minute
-const TOO_SLOW = 1008, BROKEN = 1011;
-const TRIES = 6;
+const GOING_AWAY = 1001, TOO_SLOW = 1008, BROKEN = 1011, TRY_LATER = 1013;
+const TRIES = 10; // to come back, three quarters of a minute
+const FIRST_TRIES = 3;
 const BUSY_MS = 4000;
 
 export class Realtime extends EventTarget {
@@ -76,10 +77,11 @@ export class Realtime extends EventTarget {
       return this.#tell("lost", { final: true, token: refusal.status === 401, reason: told });
     }
     const busy = [429, 503].includes(refusal.status);
-    if (!busy && this.#tries >= TRIES) {
+    const why = busy ? refusal.reason : [GOING_AWAY, TRY_LATER].includes(code) ? reason : "";
+    if (!busy && this.#tries >= (this.#session ? TRIES : FIRST_TRIES)) {
       return this.#tell("lost", { final: true, reason: "The server cannot be reached." });
     }
-    this.#tell("lost", { final: false, busy, reason: refusal.reason || reason });
+    this.#tell("lost", { final: false, busy, reason: why });
     const wait = busy ? BUSY_MS : Math.min(8000, 250 * 2 ** this.#tries++);
     setTimeout(() => { if (!this.#closed) this.connect(); }, wait);
   }

@@ -95,3 +95,9 @@ async def page(host: str, *flags: str, **context: Any) -> AsyncIterator[Page]:
     """A page in a browser of its own."""
     async with browsing(list(flags)) as browser, opened(browser, host, **context) as it:
         yield it
+
+
+async def state(it: Page, text: str) -> None:
+    """Wait until the page says that this is going on, if only for a moment."""
+    told = "text => document.querySelector('#state').textContent === text"
+    await it.wait_for_function(told, arg=text)

@@ -9,7 +9,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from streaming.session import Session
-from tests.clients.browser import DENIED, browsing, opened, page, run, tones
+from tests.clients.browser import DENIED, browsing, opened, page, run, state, tones
 from tests.streaming.fakes import Echo, session
 from tests.streaming.server.test_app import fake, serving
 
@@ -22,11 +22,6 @@ def knocking() -> Session:
     listener = Echo()
     listener.knocks = True
     return session(listener, pace=None)
-
-
-async def state(it: Page, text: str) -> None:
-    """Wait until the page says so."""
-    await it.wait_for_selector(f"#state:text-is('{text}')")
 
 
 async def ask(it: Page, question: str) -> None:
