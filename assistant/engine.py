@@ -242,14 +242,14 @@ def _layer(state: dict[str, Tensor], prefix: str, head: int, dtype: torch.dtype)
     query, key, value = (weight(f"self_attn.{part}_proj") for part in "qkv")
     qkv = torch.cat([_paired(query, head), _paired(key, head), value])
     other = torch.float32 if dtype == torch.int8 else dtype
-    # In 8 bits these two would do half of all the harm (docs/adr/0010-eight-bits.md).
+    # In 8 bits the first would do a quarter of all the harm (docs/adr/0010-eight-bits.md).
     return _Layer(
         weight("input_layernorm").to(other),
         _product(qkv, dtype, digits=2),
         _product(weight("self_attn.o_proj"), dtype),
         weight("post_attention_layernorm").to(other),
         _product(torch.cat([weight("mlp.gate_proj"), weight("mlp.up_proj")]), dtype),
-        _product(weight("mlp.down_proj"), dtype, digits=2),
+        _product(weight("mlp.down_proj"), dtype),
     )
 
 

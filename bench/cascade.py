@@ -47,7 +47,7 @@ def main() -> None:
                 words = timed(lambda s=samples: transcribe(whisper, s))
                 prompt = f"{INSTRUCTED}{words.value.strip()}{ASKED}"
                 first = timed(lambda p=prompt: llm.complete(p, 1, reuse=True))
-                ours = streamed(model, samples)
+                ours = sum(streamed(model, samples))
                 now = {
                     "faster-whisper": words.seconds,
                     "llama.cpp": first.seconds,
