@@ -11,19 +11,28 @@ from tests.conformance.scripted import TOKEN, Servers
 from tests.conformance.steps import STEP_S, Record
 
 FOLDER = Path(__file__).parent / "node"
-INSTALL_S = 300.0
+INSTALL_S = 1200.0
+
+
+async def install() -> None:
+    """Install the client, where that was not done.
+
+    Raises:
+        RuntimeError: there is no Node, or the client cannot be installed.
+    """
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        raise RuntimeError("node and npm are needed to check @openai/agents: install Node 20")
+    if not (FOLDER / "node_modules" / ".package-lock.json").exists():
+        await asyncio.wait_for(_run("npm", "ci"), INSTALL_S)
 
 
 async def take(record: Record, servers: Servers) -> None:
     """All steps; installs the client first, where that was not done.
 
     Raises:
-        RuntimeError: there is no Node, or the client cannot be installed or does not end well.
+        RuntimeError: see `install`; or the client does not end well.
     """
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        raise RuntimeError("node and npm are needed to check @openai/agents: install Node 20")
-    if not (FOLDER / "node_modules" / ".package-lock.json").exists():
-        await asyncio.wait_for(_run("npm", "ci", "--no-audit", "--no-fund"), INSTALL_S)
+    await install()
     servers.sent.clear()
     with tempfile.TemporaryDirectory() as folder:
         recording, options = Path(folder) / "recording.pcm", Path(folder) / "options.json"

@@ -55,7 +55,7 @@ class Servers:
     """Of one with the tiny model."""
 
     recording: bytes
-    """Someone speaks, then half a second of silence: PCM16, 24 kHz."""
+    """See `recording`; 24 kHz."""
 
     sent: set[str]
     """Types of the events that clients have sent to any of them."""
@@ -65,10 +65,11 @@ class Servers:
 
 
 @asynccontextmanager
-async def serving(tiny: Salmonn) -> AsyncIterator[Servers]:
+async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
     """All three, listening on loopback."""
     sent: set[str] = set()
-    open_to_all = ServerConfig(port=0, resume_s=5.0, connects_per_s=1000.0, sessions=40)
+    wanted = {"port": 0, "resume_s": 30.0, "connects_per_s": 1000.0, "sessions": 40, **changes}
+    open_to_all = ServerConfig(**wanted)
     guarded = open_to_all.model_copy(update={"token": TOKEN})
     real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
     scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
@@ -78,7 +79,7 @@ async def serving(tiny: Salmonn) -> AsyncIterator[Servers]:
         running(_noting(real, sent), open_to_all) as (_, third),
     ):
         hosts = [f"127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (first, second, third)]
-        yield Servers(*hosts, _recording(), sent, lambda: _drop(app))
+        yield Servers(*hosts, recording(24_000), sent, lambda: _drop(app))
 
 
 def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
@@ -113,11 +114,11 @@ def _drop(app: App) -> None:
             seat.connection.transport.abort()
 
 
-def _recording() -> bytes:
-    samples, rate = soundfile.read(RECORDING, dtype="float32")
-    heard: Any = soxr.resample(samples[rate // 2 : 4 * rate], rate, 24_000)
-    quiet = np.zeros(12_000)
-    return (np.concatenate([heard, quiet]) * 32767).astype("<i2").tobytes()
+def recording(rate: int) -> bytes:
+    """Someone speaks, then half a second of silence: PCM16."""
+    samples, had = soundfile.read(RECORDING, dtype="float32")
+    heard: Any = soxr.resample(samples[had // 2 : 4 * had], had, rate)
+    return (np.concatenate([heard, np.zeros(rate // 2)]) * 32767).astype("<i2").tobytes()
 
 
 def pcm24(script: str) -> bytes:

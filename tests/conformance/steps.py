@@ -26,7 +26,7 @@ TOOL = {
     "parameters": {"type": "object", "properties": {"on": {"type": "boolean"}}},
 }
 DETECTION = {"type": "server_vad", "silence_duration_ms": 160, "interrupt_response": True}
-STEP_S = 30.0
+STEP_S = 60.0
 """Seconds after which a step is given up."""
 
 
