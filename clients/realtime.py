@@ -5,8 +5,8 @@
         async for event in session:           # dicts, as the server sends them
             ...
 
-The connection may drop: the session comes back to where it was, and what the server did not get is
-sent again. docs/protocol.md lists the events.
+The connection may drop: the session comes back to where it was, and what the server did not get,
+audio and all else, is sent again in order. docs/protocol.md lists the events.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -24,7 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 Json = dict[str, Any]
 SAMPLE_RATE = 16_000
 KEPT_BYTES = 30 * 2 * SAMPLE_RATE
-"""Audio kept for a server that did not get it: half a minute."""
+"""Audio kept for a server that did not get it: half a minute, and what was sent between it."""
 
 FAREWELLS = {1000, 1008, 1011}
 """Close codes after which coming back is no use (RFC 6455, section 7.4)."""
@@ -66,13 +67,14 @@ class Session:
         tries: to connect again, each after twice the wait, before the session counts as lost.
         """
         self._url, self._token, self._tries = url, token, tries
-        self._settings = SETTINGS if settings is None else settings
         self._socket: ClientConnection | None = None
         self._name: str | None = None
         self._last = 0  # number of the last event
-        self._kept: deque[bytes] = deque()  # audio, the last half minute
-        self._begun = 0  # bytes of audio before what is kept
-        self._sent = 0  # bytes of audio that were sent over this connection, and before it
+        update = {"type": "session.update", "session": SETTINGS if settings is None else settings}
+        self._kept: deque[bytes | str] = deque([json.dumps(update)])  # audio and messages, in order
+        self._kept_bytes = 0  # of audio
+        self._before = _Sent()  # all that is kept
+        self._sent = _Sent()  # over this connection, and before it
         self._ready = asyncio.Event()
         self._events: asyncio.Queue[Json | SessionLostError] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
@@ -104,9 +106,10 @@ class Session:
     async def audio(self, pcm: bytes) -> None:
         """Send audio, in pieces of any size."""
         self._kept.append(pcm)
-        end = self._begun + sum(map(len, self._kept))
-        while end - self._begun - len(self._kept[0]) >= KEPT_BYTES:
-            self._begun += len(self._kept.popleft())
+        self._kept_bytes += len(pcm)
+        while self._kept_bytes - _audio_bytes(self._kept[0]) >= KEPT_BYTES:
+            self._kept_bytes -= _audio_bytes(self._kept[0])
+            self._before.count(self._kept.popleft())
         if self._ready.is_set():
             await self._catch_up()
 
@@ -118,9 +121,10 @@ class Session:
         await self.send("response.create")
 
     async def send(self, kind: str, **fields: Any) -> None:
-        """Send any client event; while there is no connection it waits for one."""
-        await self._ready.wait()
-        await self._try_to_send(json.dumps({"type": kind, **fields}))
+        """Send any client event; while there is no connection it is kept for the next one."""
+        self._kept.append(json.dumps({"type": kind, **fields}))
+        if self._ready.is_set():
+            await self._catch_up()
 
     async def __aiter__(self) -> AsyncIterator[Json]:
         """The server's events, across connections.
@@ -166,29 +170,29 @@ class Session:
         match event["type"]:
             case "session.created":
                 self._name = event["session"]["id"]
-                update = {"type": "session.update", "session": self._settings}
-                await self._try_to_send(json.dumps(update))
-                self._sent = 0
+                self._sent = _Sent()
                 await self._catch_up()
                 self._ready.set()
             case "salmonn.resumed":
-                self._sent = event["audio_bytes"]
+                self._sent = _Sent(event["audio_bytes"], event["messages"])
                 await self._catch_up()
                 self._ready.set()
 
     async def _catch_up(self) -> None:
-        """Send the audio that was not sent."""
+        """Send what was not sent."""
         while (piece := self._next_piece()) is not None:
-            self._sent += len(piece)
+            self._sent.count(piece)
             if not await self._try_to_send(piece):
                 return
 
-    def _next_piece(self) -> bytes | None:
-        at = self._begun
+    def _next_piece(self) -> bytes | str | None:
+        at = _Sent(self._before.audio_bytes, self._before.messages)
         for piece in self._kept:
-            if self._sent < at + len(piece):
-                return piece[max(0, self._sent - at) :]
-            at += len(piece)
+            if isinstance(piece, str) and at.messages == self._sent.messages:
+                return piece
+            if isinstance(piece, bytes) and self._sent.audio_bytes < at.audio_bytes + len(piece):
+                return piece[max(0, self._sent.audio_bytes - at.audio_bytes) :]
+            at.count(piece)
         return None
 
     async def _connect(self) -> None:
@@ -209,10 +213,30 @@ class Session:
 
     async def _try_to_send(self, message: str | bytes) -> bool:
         """Whether it was sent; audio that was not is sent again when the session comes back."""
-        assert self._socket is not None, "use `async with`"
+        socket = self._socket
+        assert socket is not None, "use `async with`"
         try:
-            await self._socket.send(message)
+            await socket.send(message)
         except ConnectionClosed:
-            self._ready.clear()
+            if socket is self._socket:  # otherwise there is a new connection already
+                self._ready.clear()
             return False
         return True
+
+
+@dataclass(slots=True)
+class _Sent:
+    """How much was sent: where in the order of audio and messages a connection broke."""
+
+    audio_bytes: int = 0
+    messages: int = 0
+
+    def count(self, piece: bytes | str) -> None:
+        if isinstance(piece, bytes):
+            self.audio_bytes += len(piece)
+        else:
+            self.messages += 1
+
+
+def _audio_bytes(piece: bytes | str) -> int:
+    return len(piece) if isinstance(piece, bytes) else 0

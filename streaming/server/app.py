@@ -27,6 +27,9 @@ from websockets.typing import Subprotocol
 from streaming.config import ServerConfig
 from streaming.frames import SAMPLE_RATE
 from streaming.realtime.protocol import Realtime
+from streaming.realtime.wire import WireError
+from streaming.server.connection import STRANGERS, Strangers, limited
+from streaming.server.large import LARGE, in_pieces, long_audio
 from streaming.server.metrics import Metrics
 from streaming.server.seat import Seat
 from streaming.server.worker import Done, Worker
@@ -40,6 +43,12 @@ KEY_PROTOCOL = "openai-insecure-api-key."
 
 FAREWELL_S = 2.0
 """Seconds in which a client must take what it is told at the end."""
+
+UNREAD_S = 10.0
+"""Seconds in which a client must make room for the next event, by reading."""
+
+PATIENCE_S = 0.3
+"""Seconds without an answer after which none is to be expected, when the server goes."""
 
 TOO_SLOW, TRY_LATER, GOING_AWAY, BROKEN = 1008, 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
@@ -68,6 +77,9 @@ class App:
         self._connects: list[float] = []
         self._draining = False
         self.metrics = Metrics()
+        self._strangers = Strangers(STRANGERS, self._cut)
+        self.connection = limited(self._strangers, self._cut)
+        """The class of connections."""
 
     # --- HTTP
 
@@ -98,11 +110,13 @@ class App:
             why = HTTPStatus.FORBIDDEN, "origin"
         elif not self._knows_token(request.headers):
             why = HTTPStatus.UNAUTHORIZED, "token"
+        elif self._returning(request):
+            why = None
         elif self._draining:
             why = HTTPStatus.SERVICE_UNAVAILABLE, "draining"
         elif self._too_many_connects():
             why = HTTPStatus.TOO_MANY_REQUESTS, "rate"
-        elif len(self._seats) >= self._config.sessions and not self._returning(request):
+        elif not self._has_room():
             why = HTTPStatus.SERVICE_UNAVAILABLE, "busy"
         if why is None:
             return None
@@ -123,13 +137,28 @@ class App:
         brought = [headers.get("Authorization", "").removeprefix("Bearer ")]
         for protocol in headers.get("Sec-WebSocket-Protocol", "").split(","):
             brought.append(protocol.strip().removeprefix(KEY_PROTOCOL))
-        return any([hmac.compare_digest(b.encode(), token.encode()) for b in brought])
+        # a list: all of them are compared. What is no ASCII came as surrogates
+        digests = [hmac.compare_digest(_octets(b), token.encode()) for b in brought]
+        return any(digests)
 
     def _too_many_connects(self) -> bool:
         now = time.monotonic()
         self._connects = [t for t in self._connects if t > now - 1]
+        if len(self._connects) >= self._config.connects_per_s:
+            return True  # and it does not count: some of those who try again get in
         self._connects.append(now)
-        return len(self._connects) > self._config.connects_per_s
+        return False
+
+    def _has_room(self) -> bool:
+        """There is a place; if need be that of somebody who left and had not been heard."""
+        if len(self._seats) < self._config.sessions:
+            return True
+        unused = [s for s in self._seats.values() if s.left_at is not None and not s.given]
+        if not unused:
+            return False
+        oldest = min(unused, key=lambda s: s.left_at or 0.0)
+        self._free(oldest, oldest.left_at or 0.0)
+        return True
 
     def _returning(self, request: Request) -> bool:
         return _asked(request, "session_id") in self._seats
@@ -139,38 +168,53 @@ class App:
     async def converse(self, connection: ServerConnection) -> None:
         """One connection, from its first message to its last."""
         assert connection.request is not None
+        self._strangers.leave(connection)
         seat = self._take_seat(connection.request)
-        if seat is None:
-            await connection.close(BROKEN, "this session cannot be resumed")
+        if isinstance(seat, str):
+            await connection.close(TRY_LATER if seat == BUSY else BROKEN, seat)
             return
         before, seat.left_at, seat.connection = seat.connection, None, connection
         if before is not None:  # half open: its client is here again
             before.transport.abort()
         sent = int(_asked(connection.request, "after") or 0) if seat.resumed else 0
         writing = asyncio.create_task(self._write(connection, seat, sent))
+        reading = asyncio.create_task(self._read(connection, seat))
+        gone = asyncio.create_task(connection.wait_closed())
+        tasks = {writing, reading, gone}
         try:
-            with contextlib.suppress(ConnectionClosed):
-                await self._read(connection, seat)
+            left = seat.begun + 60 * self._config.session_minutes - time.monotonic()
+            done, _ = await asyncio.wait(
+                tasks, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                seat.end("the session is over: it lasted as long as it may")
             if seat.over is not None:  # what is left to say, and why it is over
                 await asyncio.wait({writing}, timeout=FAREWELL_S)
         finally:
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+            connection.transport.abort()  # whoever did not take the farewell in time
+            for task in tasks:
+                task.cancel()
+            for failed in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(failed, Exception) and not isinstance(failed, ConnectionClosed):
+                    self._worker.remove(seat.name)
+                    self._fail(seat, failed)
             if seat.connection is connection:  # nobody has come back in the meantime
                 self._leave(seat)
 
-    def _take_seat(self, request: Request) -> Seat | None:
-        """A seat: that of a session that is resumed, or a new one."""
+    def _take_seat(self, request: Request) -> Seat | str:
+        """A seat: that of a session that is resumed, or a new one; or why there is none."""
         name = _asked(request, "session_id")
         if name is not None:
             seat = self._seats.get(name)
             number = _asked(request, "after") or "0"
-            if seat is None or not number.isdecimal() or seat.after(int(number)) is None:
-                return None
+            known = len(number) < 10 and number.isdecimal()
+            if seat is None or not known or seat.after(int(number)) is None:
+                return "this session cannot be resumed"
             seat.resumed = True
             self.metrics.resumed.inc()
             return seat
+        if not self._has_room():  # others came while this one shook hands
+            return BUSY
         name = f"sess_{secrets.token_urlsafe(16)}"
         counts = itertools.count(1)
 
@@ -184,44 +228,82 @@ class App:
         self.metrics.sessions.set(len(self._seats))
         self._worker.add(name, self._assistant.new_session)
         seat.put(protocol.begin())
-        log.info("session %s begins", name[:10])
+        log.info("session.begins session=%s", name[:10])
         return seat
 
     async def _read(self, connection: ServerConnection, seat: Seat) -> None:
+        """Take messages; not reading on makes a client wait."""
         async for message in connection:
+            if await self._take(connection, seat, message):
+                return
+            if seat.over is not None:
+                return
+            delay = seat.allowance.spend(len(message), time.monotonic())
+            if delay:
+                await asyncio.sleep(delay)
+
+    async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
+        """Take a message, a long one piece by piece; True: this connection is not the seat's."""
+        binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
+        audio: bytes | None = message if binary else None  # type: ignore[assignment]
+        refused: WireError | None = None
+        if not binary and len(message) > LARGE:
+            try:
+                audio = await asyncio.to_thread(long_audio, message)
+            except WireError as error:
+                refused = error
+        if seat.connection is not connection:
+            return True
+        if audio is None:
+            refusal = None if refused is None else seat.protocol.refuse(refused)
+            seat.put(refusal or seat.protocol.receive(message))
+            seat.messages += 1
+            await self._caught_up(seat)
+            return False
+        for piece in in_pieces(audio):
             if seat.connection is not connection:
-                return
-            if isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio:
-                seat.hear(message)
-            else:
-                seat.put(seat.protocol.receive(message))
-            await seat.caught_up(self._config.backlog_s)  # not reading makes the client wait
-            if time.monotonic() - seat.begun > 60 * self._config.session_minutes:
-                seat.end("the session is over: it lasted as long as it may")
-                return
+                return True
+            seat.hear(piece)
+            await self._caught_up(seat)
+            await asyncio.sleep(0)  # others first
+        seat.messages += not binary
+        return False
+
+    async def _caught_up(self, seat: Seat) -> None:
+        await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)
 
     async def _write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
         """Write events as they come, those after number `sent` first."""
-        with contextlib.suppress(ConnectionClosed):
+        missed = seat.last - sent  # while it was gone
+        try:
             if seat.resumed:
-                received = {"audio_bytes": seat.protocol.bytes_heard}
+                received = {"audio_bytes": seat.protocol.bytes_heard, "messages": seat.messages}
                 told = {"type": "salmonn.resumed", "event_id": "resumed", **received}
                 await connection.send(json.dumps(told))
             while True:
                 waiting = seat.after(sent)
-                if waiting is None or len(waiting) > self._config.unread_events:
-                    seat.end("events were left unread")
-                    await connection.close(TOO_SLOW, "events were left unread for too long")
-                    return
-                for text in waiting:
-                    await connection.send(text)
+                if waiting is None or len(waiting) > self._config.unread_events + missed:
+                    raise TimeoutError
+                missed = 0
+                for line in waiting:
+                    async with asyncio.timeout(UNREAD_S):
+                        await connection.send(line, text=True)
                     sent += 1
+                    seat.wrote(sent)
                 if seat.over is not None:
-                    await connection.close(GOING_AWAY, seat.over)
+                    await _close(connection, GOING_AWAY, seat.over)
                     return
                 seat.news.clear()
                 if seat.last == sent:
                     await seat.news.wait()
+        except TimeoutError:
+            self._cut("unread")
+            seat.end("events were left unread")
+            await _close(connection, TOO_SLOW, "events were left unread for too long")
+
+    def _cut(self, why: str) -> None:
+        """A connection was cut off."""
+        self.metrics.cut.labels(why).inc()
 
     def _leave(self, seat: Seat) -> None:
         """A connection is gone: keep the seat for a while, unless the session is over."""
@@ -234,7 +316,7 @@ class App:
         if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
             self._worker.remove(seat.name)
             self.metrics.sessions.set(len(self._seats))
-            log.info("session %s ends", seat.name[:10])
+            log.info("session.ends session=%s", seat.name[:10])
 
     # --- the model's thread
 
@@ -261,27 +343,43 @@ class App:
             self.metrics.reply(latency)
 
     def _fail(self, seat: Seat, error: Exception) -> None:
-        where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold speech
-        log.error("session %s failed: %s\n%s", seat.name[:10], type(error).__name__, where)
+        frames = traceback.extract_tb(error.__traceback__)
+        # no more than where it was: an error's message, and its lines' values, may hold speech
+        where = "<".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
+        log.error(
+            "session.fails session=%s error=%s at=%s", seat.name[:10], type(error).__name__, where
+        )
         self.metrics.errors.inc()
         seat.fail(error)
 
     async def drain(self, seconds: float) -> None:
         """Take nobody new, let replies come to their end, then end all sessions."""
         self._draining = True
-        give_up = time.monotonic() + seconds
-        while any(s.protocol.answering for s in self._seats.values()):
-            if time.monotonic() > give_up:
-                break
-            await asyncio.sleep(0.02)
+        log.info("server.drains sessions=%d", len(self._seats))
+        now = time.monotonic()
+        await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), now + seconds)
         for seat in self._seats.values():
             seat.end("the server is going away")
-        await asyncio.sleep(0.1)
+        farewell = time.monotonic() + 2 * FAREWELL_S
+        await self._nobody(lambda seat: seat.connection is not None, farewell)
+        for seat in self._seats.values():
+            if seat.connection is not None:  # its client does not read
+                seat.connection.transport.abort()
+        self._strangers.dismiss()
+
+    async def _nobody(self, still: Callable[[Seat], bool], until: float) -> None:
+        """Wait until there is no such seat any more, but not for ever."""
+        while any(map(still, self._seats.values())):
+            if time.monotonic() > until:
+                return
+            await asyncio.sleep(0.02)
 
     def stop(self) -> None:
         """End the model's thread."""
         self._worker.stop()
 
+
+BUSY = "all sessions are taken; try again later"
 
 REFUSALS = {
     "origin": "This web origin may not connect; see server.origins.",
@@ -290,6 +388,18 @@ REFUSALS = {
     "rate": "Too many connections at once; try again in a second.",
     "busy": "All sessions are taken; try again later.",
 }
+
+
+async def _close(connection: ServerConnection, code: int, why: str) -> None:
+    """Say goodbye; the library would wait for ever for who does not read."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FAREWELL_S):
+            await connection.close(code, why)
+
+
+def _octets(header: str) -> bytes:
+    """A header as it came."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 def _asked(request: Request, name: str) -> str | None:
@@ -344,6 +454,7 @@ async def running(assistant: Assistant, config: ServerConfig) -> AsyncIterator[t
             select_subprotocol=_subprotocol,
             max_size=round(config.message_mb * 2**20),
             compression=None,  # a small message must not become a large one
+            create_connection=app.connection,
             ssl=tls,
             server_header="salmonn-live",
         ) as server:

@@ -18,6 +18,9 @@ class Metrics:
         self.refused = Counter(
             "salmonn_connections_refused", "Connections refused", ["why"], registry=registry
         )
+        self.cut = Counter(
+            "salmonn_connections_cut", "Connections cut off", ["why"], registry=registry
+        )
         self.resumed = Counter("salmonn_sessions_resumed", "Sessions resumed", registry=registry)
         self.errors = Counter(
             "salmonn_session_errors", "Sessions ended by an error", registry=registry

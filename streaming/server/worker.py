@@ -25,10 +25,16 @@ class Done:
     heard: int
     """Samples the session has looked at."""
 
+    taken: int
+    """Pieces of input it has looked at: frames and controls."""
+
     events: list[Event]
 
 
 Deliver = Callable[[Hashable, Done | Exception], None]
+
+WISHES = 16
+"""Done between two steps, at most: who gives much holds nobody else's steps up."""
 
 
 class Worker:
@@ -94,7 +100,9 @@ class Worker:
     def _run(self) -> None:
         idle = False
         while True:
-            while idle or not self._wishes.empty():
+            for _ in range(WISHES):
+                if self._wishes.empty() and not idle:
+                    break
                 wish = self._wishes.get()
                 if wish is None:
                     return
@@ -114,7 +122,8 @@ class Worker:
             events = session.step()
             assert isinstance(events, list), "a session with work had none"
             seconds = time.monotonic() - begun
-            self._deliver(name, Done(session.work, begun, seconds, session.heard, events))
+            done = Done(session.work, begun, seconds, session.heard, session.taken, events)
+            self._deliver(name, done)
 
         self._guard(name, wish)
         return True

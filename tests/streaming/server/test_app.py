@@ -278,20 +278,6 @@ async def test_a_session_that_fails_ends_alone() -> None:
 
 
 @run
-async def test_who_does_not_read_is_cut_off() -> None:
-    async with serving(unread_events=20, resume_s=0.0) as (app, host):
-        async with client(host, max_queue=1, write_limit=1) as socket:
-            await configure(socket)
-            for _ in range(4000):
-                await say(socket, "sing", event_id="x" * 500)
-            with pytest.raises(ConnectionClosed):
-                await until(socket, "never")
-            assert socket.close_code == 1008
-        await asyncio.sleep(0.1)
-        assert b"salmonn_sessions 0.0" in app.metrics.text()
-
-
-@run
 async def test_too_long_a_message_ends_the_connection_only() -> None:
     async with serving(message_mb=0.01) as (_, host):
         async with client(host) as socket:
@@ -359,10 +345,8 @@ async def test_who_comes_back_takes_the_place_of_a_half_open_connection() -> Non
 
 @run
 async def test_a_session_lasts_so_long_and_says_so() -> None:
-    async with serving(session_minutes=0.0001) as (_, host), client(host) as socket:
-        await configure(socket)
-        await asyncio.sleep(0.02)
-        await speak(socket, "S")
+    async with serving(session_minutes=0.005) as (_, host), client(host) as socket:
+        await configure(socket)  # and says nothing more
         with pytest.raises(ConnectionClosed):
             await until(socket, "never")
         assert "lasted as long as it may" in (socket.close_reason or "")

@@ -1,0 +1,62 @@
+"""Long messages: only audio may be long, and it is taken in pieces that hold nobody up."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from streaming.realtime.wire import APPEND_BYTES, Append, WireError
+
+LARGE = 32 * 2**10
+"""Characters of a message that is looked at here first."""
+
+LONGEST = 256 * 2**10
+"""Of any message that is not audio."""
+
+PIECE = 8 * 2**10
+"""Bytes of audio that are taken at once: a second at most, some milliseconds of work."""
+
+BASE64_PIECE = 2**18
+"""Characters, a multiple of four."""
+
+
+def long_audio(message: str | bytes) -> bytes | None:
+    """The audio of a long message; may be called on any thread.
+
+    Returns:
+        None where it is another client event, or none, of a length that those may have.
+
+    Raises:
+        WireError: nothing that may be so long.
+    """
+    try:
+        event = Append.model_validate_json(message)
+    except ValidationError as error:
+        if len(message) <= LONGEST:
+            return None
+        raise WireError(
+            "invalid_value", f"only audio may be longer than {LONGEST} characters"
+        ) from error
+    try:
+        audio = b"".join(_decoded(event.audio))
+    except (binascii.Error, ValueError) as error:
+        raise WireError("invalid_value", f"not base64: {error}", "audio") from error
+    if len(audio) > APPEND_BYTES:
+        raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", "audio")
+    return audio
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    """Piece by piece: decoding holds up every other thread."""
+    for at in range(0, len(text), BASE64_PIECE):
+        piece = text[at : at + BASE64_PIECE]
+        if "=" in piece and at + BASE64_PIECE < len(text):
+            raise ValueError("padding before the end")
+        yield base64.b64decode(piece, validate=True)
+
+
+def in_pieces(audio: bytes) -> Iterator[bytes]:
+    """Audio, cut."""
+    for at in range(0, len(audio), PIECE):
+        yield audio[at : at + PIECE]

@@ -1,0 +1,24 @@
+"""How much a client may send, whatever it is."""
+
+PER_S = 500.0
+"""Messages per second that are taken in the long run."""
+
+BURST = 2000.0
+"""Messages that are taken at once, after a while of silence."""
+
+BYTES = 16 * 2**10
+"""A message counts once, and once more for so many bytes of it."""
+
+
+class Allowance:
+    """Fills up as time goes by, and is spent on messages."""
+
+    def __init__(self, now: float) -> None:
+        """`now`: seconds of any clock, here and below."""
+        self._left, self._at = BURST, now
+
+    def spend(self, size: int, now: float) -> float:
+        """Take a message of so many bytes or characters; seconds until the next may be taken."""
+        self._left = min(BURST, self._left + PER_S * (now - self._at)) - 1 - size / BYTES
+        self._at = now
+        return max(0.0, -self._left / PER_S)

@@ -1,0 +1,373 @@
+"""What clients may do to the server; each time a session beside them answers as ever."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from bench.abuse import BINARY, PING, TEXT, Raw, mutated, raw
+from streaming.server import app as app_module
+from streaming.server import connection as connection_module
+from streaming.server import seat as seat_module
+from streaming.server.app import App
+from streaming.server.large import LONGEST
+from streaming.session import one_each
+from tests.streaming.fakes import Echo, pcm, session
+from tests.streaming.server.test_app import (
+    TURN,
+    answer,
+    client,
+    configure,
+    fake,
+    run,
+    say,
+    serving,
+    speak,
+    take,
+    until,
+)
+
+REPLY = "I heard 3 windows"
+
+
+def port(host: str) -> int:
+    return int(host.rsplit(":", 1)[1])
+
+
+async def turn_of(socket: ClientConnection) -> str:
+    await speak(socket, TURN)
+    return answer(await until(socket, "response.done"))
+
+
+@asynccontextmanager
+async def beside(**changes: Any) -> AsyncIterator[tuple[App, str]]:
+    """A server; a session that was there before it all gets its answer after it."""
+    async with serving(**changes) as (app, host), client(host) as good:
+        await configure(good)
+        yield app, host
+        assert await turn_of(good) == REPLY
+
+
+async def closed_with(socket: ClientConnection) -> int | None:
+    with contextlib.suppress(ConnectionClosed):
+        await until(socket, "never")
+    return socket.close_code
+
+
+async def eventually(what: Callable[[], bool]) -> None:
+    """Wait until it is so; the test's own limit of time ends it otherwise."""
+    while not what():  # noqa: ASYNC110 - nothing tells
+        await asyncio.sleep(0.01)
+
+
+async def for_ever(what: Callable[[], Awaitable[None]]) -> None:
+    """Again and again, until the server ends the connection."""
+    with contextlib.suppress(OSError):
+        while True:
+            await what()
+
+
+# --- messages
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mutated_messages_are_errors_and_nothing_more(seed: int) -> None:
+    rng = random.Random(seed)
+
+    @run
+    async def test() -> None:
+        async with beside(sessions=2) as (app, host), client(host) as bad:
+            reading = asyncio.create_task(told_of(bad, "the last one"))
+            for _ in range(1000):
+                await bad.send(mutated(rng))
+            await say(bad, "sing", event_id="the last one")
+            await reading
+            assert b"salmonn_session_errors_total 0.0" in app.metrics.text()
+            await turn_by_hand(bad)
+
+    test()
+
+
+async def told_of(socket: ClientConnection, event_id: str) -> None:
+    """Take events up to the error of a message."""
+    while (await take(socket)).get("error", {}).get("event_id") != event_id:
+        pass
+
+
+async def turn_by_hand(socket: ClientConnection) -> None:
+    """Whatever it was told before, the session answers."""
+    await say(socket, "response.cancel")
+    await say(socket, "response.create", response={"metadata": {"mine": "yes"}})
+    while True:
+        event = await take(socket)
+        if event["type"] == "error" and "already" in event["error"]["code"]:
+            await say(socket, "response.create", response={"metadata": {"mine": "yes"}})
+        if event["type"] == "response.done" and event["response"]["metadata"] == {"mine": "yes"}:
+            assert event["response"]["status"] == "completed"
+            return
+
+
+@run
+async def test_half_a_surrogate_pair_is_told_back() -> None:
+    async with beside() as (_, host), client(host) as bad:
+        await configure(bad)
+        await bad.send('{"type": "sing", "event_id": "\\ud800"}')
+        assert (await take(bad))["error"]["event_id"] == "\ud800"
+        assert await turn_of(bad) == REPLY
+
+
+@run
+async def test_bad_base64_and_wrong_rates_name_the_field() -> None:
+    async with beside() as (_, host), client(host) as bad:
+        await configure(bad)
+        for text in ("é", "A", "A===", "AA=A", "A A=", "AAA=" * 20_000):
+            await say(bad, "input_audio_buffer.append", audio=text)
+            assert (await take(bad))["error"]["param"] == "audio", text
+        for rate in (0, -1, 8000, 44_100, "24000", None, 1e300, [], True):
+            audio = {"input": {"format": {"type": "audio/pcm", "rate": rate}}}
+            await say(bad, "session.update", session={"audio": audio})
+            assert (await take(bad))["error"]["param"].startswith("session.audio.input.format")
+        assert await turn_of(bad) == REPLY
+
+
+@run
+async def test_a_long_message_is_audio_or_an_error() -> None:
+    long = base64.b64encode(pcm(TURN) + bytes(400_000)).decode()
+    assert len(long) > LONGEST
+    async with beside() as (_, host), client(host) as socket:
+        await configure(socket)
+        text = [{"type": "input_text", "text": "x" * 7000}] * 40
+        item = {"type": "message", "role": "user", "content": text}
+        await say(socket, "conversation.item.create", item=item)
+        assert "longer" in (await take(socket))["error"]["message"]
+        await say(socket, "conversation.item.create", item={**item, "content": text[:20]})
+        assert (await until(socket, "conversation.item.done"))[-1]["item"]["role"] == "user"
+        await say(socket, "input_audio_buffer.append", audio=long[:-5] + "!" + long[-4:])
+        assert (await take(socket))["error"]["param"] == "audio"
+        await say(socket, "input_audio_buffer.append", audio=long)
+        assert answer(await until(socket, "response.done")) == REPLY
+
+
+@run
+async def test_audio_byte_by_byte() -> None:
+    async with beside() as (_, host), client(host) as socket:
+        await configure(socket, salmonn={"binary_audio": True})
+        audio = pcm(TURN)
+        for byte in audio[:1500]:
+            await socket.send(bytes([byte]))
+        await socket.send(audio[1500:])
+        assert answer(await until(socket, "response.done")) == REPLY
+
+
+# --- frames
+
+
+@run
+async def test_broken_frames_end_their_connection_only() -> None:
+    deflate = zlib.compressobj(9, wbits=-15)
+    bomb = deflate.compress(bytes(30 * 2**20)) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    async with beside() as (_, host):
+        for opcode, payload, first, code in [
+            (TEXT, b"\xff\xfe", 0x80, 1007),
+            (TEXT, b"\xed\xa0\x80", 0x80, 1007),
+            (BINARY, bomb[:-4], 0xC0, 1002),  # compressed, though the server declined to
+            (3, b"", 0x80, 1002),
+            (PING, bytes(126), 0x80, 1002),
+        ]:
+            async with raw(port(host), "permessage-deflate") as bad:
+                await bad.frame(opcode, payload, first=first)
+                assert await bad.close_code(20) == code
+
+
+@run
+async def test_a_message_without_an_end_is_cut_off() -> None:
+    async with beside(resume_s=0.0) as (app, host), raw(port(host)) as bad:
+        await bad.frame(TEXT, b"{", first=0)
+        await for_ever(lambda: bad.frame(0, b"", first=0))
+        assert b'connections_cut_total{why="fragments"} 1.0' in app.metrics.text()
+
+
+# --- readers
+
+
+async def deaf(host: str, talk: Callable[[Raw], Any]) -> None:
+    """Talk without reading until the server has had enough."""
+    async with raw(port(host), deaf=True) as bad:
+        await for_ever(lambda: talk(bad))
+
+
+@run
+async def test_who_never_reads_events_is_cut_off() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "UNREAD_S", 0.2)
+        patch.setattr(app_module, "FAREWELL_S", 0.2)
+        async with beside(resume_s=0.0) as (app, host):
+            text = [{"type": "input_text", "text": "x" * 7000}] * 8
+            item = {"type": "message", "role": "user", "content": text}
+            await deaf(host, lambda bad: bad.say("conversation.item.create", item=item))
+            assert b'connections_cut_total{why="unread"} 1.0' in app.metrics.text()
+            await eventually(lambda: len(app._seats) == 1)
+
+
+@run
+async def test_who_reads_late_is_told_why_it_was_cut_off() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "UNREAD_S", 0.2)
+        patch.setattr(app_module, "FAREWELL_S", 20.0)
+        async with beside(resume_s=0.0) as (app, host), raw(port(host), deaf=True) as bad:
+            for _ in range(400):
+                text = [{"type": "input_text", "text": "x" * 7000}] * 4
+                item = {"type": "message", "role": "user", "content": text}
+                await bad.say("conversation.item.create", item=item)
+                if b'connections_cut_total{why="unread"}' in app.metrics.text():
+                    break
+            await eventually(lambda: b'cut_total{why="unread"}' in app.metrics.text())
+            bad.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            assert await bad.close_code(20) == 1008
+
+
+@run
+async def test_pings_of_who_never_reads_are_not_kept() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection_module, "UNSENT_BYTES", 2**16)
+        async with beside(resume_s=0.0) as (app, host):
+            await deaf(host, lambda bad: bad.frames(PING, bytes(125), 500))
+            assert b'connections_cut_total{why="unread"} 1.0' in app.metrics.text()
+
+
+@run
+async def test_few_events_are_kept_and_never_many_bytes() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seat_module, "KEPT_BYTES", 10_000)
+        async with serving() as (app, host), client(host) as socket:
+            told = await configure(socket)
+            for _ in range(40):
+                await say(socket, "sing", event_id="x" * 500)
+                await take(socket)
+            (seat,) = app._seats.values()
+            assert seat.last == 42
+            assert sum(map(len, seat._log)) <= 10_000
+            for number, code in ((42, None), (2, 1011)):
+                query = f"?session_id={told['id']}&after={number}"
+                async with client(host, query) as back:
+                    if code is None:
+                        assert (await take(back))["type"] == "salmonn.resumed"
+                    else:
+                        assert await closed_with(back) == code
+
+
+# --- comers and goers
+
+
+@run
+async def test_sockets_that_never_shake_hands_make_room() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "STRANGERS", 5)
+        async with beside() as (app, host):
+            hanging = [await asyncio.open_connection("127.0.0.1", port(host)) for _ in range(9)]
+            await eventually(lambda: b'why="stranger"} 4.0' in app.metrics.text())
+            async with client(host) as socket:
+                await configure(socket)
+                assert await turn_of(socket) == REPLY
+            for _, writer in hanging:
+                writer.transport.abort()
+
+
+@run
+async def test_refused_connects_do_not_count_and_some_get_in() -> None:
+    async with beside(connects_per_s=5.0, sessions=50) as (app, host):
+        let_in = 0
+        for _ in range(60):
+            with contextlib.suppress(Exception):
+                async with client(host):
+                    let_in += 1
+            await asyncio.sleep(0.025)
+        assert let_in > 4, "in more than a second more than a second's share gets in"
+        assert b'refused_total{why="rate"}' in app.metrics.text()
+
+
+@run
+async def test_who_left_without_a_word_keeps_nobody_out() -> None:
+    async with serving(sessions=2, resume_s=20.0) as (app, host):
+        async with client(host) as speaker:
+            told = await configure(speaker)
+            await speak(speaker, TURN)
+            await until(speaker, "response.done")
+        async with client(host) as silent:
+            await take(silent)
+        async with client(host) as third:
+            await configure(third)
+            assert told["id"] in app._seats, "what was said is kept"
+            assert len(app._seats) == 2
+
+
+@run
+async def test_who_vanishes_mid_reply_leaves_nothing_behind() -> None:
+    slow = fake(lambda: session(Long(), pace=one_each))
+    async with serving(slow, resume_s=0.0) as (app, host):
+        for _ in range(5):
+            async with client(host) as socket:
+                await configure(socket)
+                await speak(socket, TURN)
+                await until(socket, "response.output_text.delta")
+                socket.transport.abort()
+            await eventually(lambda: not app._seats)
+        await eventually(lambda: not app._worker._sessions)
+
+
+class Long(Echo):
+    """An answer that goes on and on."""
+
+    def token(self) -> str | None:
+        return "and "
+
+
+@run
+async def test_who_vanishes_with_much_unheard_leaves_nothing_behind() -> None:
+    async with serving(resume_s=0.0, backlog_s=0.01) as (app, host):
+        async with client(host) as socket:
+            await configure(socket)
+            await socket.send(
+                json.dumps(
+                    {
+                        "type": "input_audio_buffer.append",
+                        "audio": base64.b64encode(bytes(2**22)).decode(),
+                    }
+                )
+            )
+            await eventually(lambda: any(s.given for s in app._seats.values()))
+            socket.transport.abort()
+        await eventually(lambda: not app._seats)
+
+
+@run
+async def test_tokens_that_are_no_ascii_are_wrong_tokens() -> None:
+    async with serving(token="secret") as (_, host):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port(host))
+        head = b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xc3\xa9\xff\r\n"
+        writer.write(
+            head + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n\r\n"
+        )
+        assert b" 401 " in await reader.readline()
+        writer.transport.abort()
+
+
+@run
+async def test_numbers_with_thousands_of_digits_cannot_be_resumed() -> None:
+    async with serving() as (_, host), client(host) as socket:
+        told = await configure(socket)
+        query = f"?session_id={told['id']}&after={'9' * 5000}"
+        async with client(host, query) as odd:
+            assert await closed_with(odd) == 1011
+        assert await turn_of(socket) == REPLY
