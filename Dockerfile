@@ -1,10 +1,14 @@
 # CPU image of the server. `docker compose up`, then open http://localhost:8765/
 FROM python:3.11-slim
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libportaudio2 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home salmonn
+    && useradd --create-home --uid 1000 salmonn \
+    && install --directory --owner=salmonn /home/salmonn/cache
 WORKDIR /app
+# Where PyTorch's CPU builds are: without it the build with CUDA is installed, which is large.
+ARG PIP_EXTRA_INDEX_URL
 COPY requirements requirements
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/nano.txt
 COPY pyproject.toml README.md LICENSE config.yaml ./
@@ -12,7 +16,7 @@ COPY assistant assistant
 COPY streaming streaming
 COPY clients clients
 RUN pip install --no-cache-dir -c requirements/constraints.txt .
-USER salmonn
+USER 1000
 ENV SALMONN_LIVE_CACHE=/home/salmonn/cache
 EXPOSE 8765
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
