@@ -98,7 +98,7 @@ def server(preset: str, settings: str = SETTINGS) -> Iterator[Target]:
         finally:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(30)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
@@ -554,7 +554,8 @@ async def never_reads(limits: Limits, count: Counter[str]) -> None:
         async with raw(limits.port, deaf=True) as wire:
             while not limits.over:
                 if number % 2:
-                    await wire.frame(PING, bytes(125))
+                    await wire.frames(PING, bytes(125), 50)
+                    count["sent"] += 49
                 else:
                     await wire.say("sing", event_id="x" * 500)
                 count["sent"] += 1
