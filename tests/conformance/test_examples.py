@@ -16,8 +16,6 @@ from tests.conformance.scripted import recording, serving
 EXAMPLES = Path(__file__).parents[2] / "clients" / "examples"
 PLACE = "127.0.0.1:8765"
 LIMIT_S = 300.0
-PAGE = "http://127.0.0.1:1"
-"""Where the browser's example seems to come from."""
 
 
 async def run(name: str, folder: Path, tiny: Salmonn) -> str:
@@ -50,16 +48,24 @@ def test_an_example_prints_an_answer(name: str, tmp_path: Path, tiny: Salmonn) -
 
 
 def test_the_example_for_browsers_shows_an_answer(tmp_path: Path, tiny: Salmonn) -> None:
+    html = (EXAMPLES / "browser.html").read_text()
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+        writer.write((head + html).encode())
+        await writer.drain()
+        writer.close()
+
     async def shown() -> None:
-        async with serving(tiny, origins=[PAGE]) as servers, browsing([]) as browser:
-            html = (EXAMPLES / "browser.html").read_text().replace(PLACE, servers.real)
+        nonlocal html
+        pages = await asyncio.start_server(answer, "127.0.0.1", 0)
+        origin = f"http://127.0.0.1:{pages.sockets[0].getsockname()[1]}"
+        async with pages, serving(tiny, origins=[origin]) as servers, browsing([]) as browser:
+            html = html.replace(PLACE, servers.real)
             page = await browser.new_page()
             page.set_default_timeout(GENEROUS_MS)
-            await page.route(
-                f"{PAGE}/", lambda route: route.fulfill(body=html, content_type="text/html")
-            )
-            async with page.expect_event("websocket"):
-                await page.goto(f"{PAGE}/")
+            await page.goto(origin)
+            await page.wait_for_selector("input:enabled")
             await page.set_input_files("input", tmp_path / "talk.wav")
             await page.wait_for_function("document.querySelector('output').textContent.trim()")
 
