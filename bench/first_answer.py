@@ -57,12 +57,16 @@ async def ask(port: int, recording: Path) -> tuple[float, str]:
     flags = [*FLAGS, f"--use-file-for-fake-audio-capture={recording}"]
     async with async_playwright() as playwright:
         chromium = shutil.which("chromium")
-        browser = await playwright.chromium.launch(executable_path=chromium, args=flags)
+        patience = 1000 * PATIENCE_S
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=flags, timeout=patience
+        )
         page = await browser.new_page()
+        page.set_default_timeout(patience)
         begin = time.monotonic()
         await page.goto(f"http://127.0.0.1:{port}/")
         await page.click("#start")
-        await page.wait_for_selector(".ledger", timeout=1000 * PATIENCE_S)
+        await page.wait_for_selector(".ledger")
         seconds = time.monotonic() - begin
         answer = await page.locator(".they").first.inner_text()
         await browser.close()

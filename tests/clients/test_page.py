@@ -267,12 +267,17 @@ RESAMPLE = """async ([rate, frequencies]) => {
   for (const frequency of frequencies) {
     const context = new OfflineAudioContext(1, 2 * rate, rate);
     await context.audioWorklet.addModule("worklet.js");
-    const tone = new OscillatorNode(context, { frequency });
-    const half = new GainNode(context, { gain: 0.5 });
+    const sound = new AudioBuffer({ length: 2 * rate, sampleRate: rate });
+    sound.copyToChannel(
+      Float32Array.from({ length: 2 * rate }, (_, i) => {
+        return 0.5 * Math.sin((2 * Math.PI * frequency * i) / rate);
+      }), 0,
+    );
+    const tone = new AudioBufferSourceNode(context, { buffer: sound });
     const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     const samples = [];
     capture.port.onmessage = ({ data }) => samples.push(...new Int16Array(data));
-    tone.connect(half).connect(capture);
+    tone.connect(capture);
     tone.start();
     await context.startRendering();
     for (let left = 100; left && samples.length < 31000; left--) {
