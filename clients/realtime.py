@@ -30,6 +30,9 @@ KEPT_BYTES = 30 * 2 * SAMPLE_RATE
 FAREWELLS = {1000, 1008, 1011}
 """Close codes after which coming back is no use (RFC 6455, section 7.4)."""
 
+ASLEEP = "keepalive ping timeout"
+"""Why `websockets` closes with 1011 where this machine did not answer, as one that slept."""
+
 SETTINGS: Json = {
     "type": "realtime",
     "audio": {
@@ -144,7 +147,7 @@ class Session:
             while True:
                 code, reason = await self._read_socket()
                 self._ready.clear()
-                if code in FAREWELLS:
+                if code in FAREWELLS and reason != ASLEEP:
                     raise SessionLostError(reason or "the server ended the session")
                 await self._connect()
         except SessionLostError as lost:
@@ -175,6 +178,9 @@ class Session:
                 self._ready.set()
             case "salmonn.resumed":
                 self._sent = _Sent(event["audio_bytes"], event["messages"])
+                # What is kept no longer, and never arrived, is lost: what follows it comes next.
+                self._before.audio_bytes = min(self._before.audio_bytes, self._sent.audio_bytes)
+                self._before.messages = min(self._before.messages, self._sent.messages)
                 await self._catch_up()
                 self._ready.set()
 

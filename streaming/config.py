@@ -105,7 +105,7 @@ class ServerConfig(Section):
     """Audio that may wait to be looked at before the server stops reading."""
 
     unread_events: PositiveInt = 500
-    """Events a client may leave unread before it is cut off."""
+    """Events a client may leave unread before it is cut off; at half of them it is not read."""
 
     resume_s: float = Field(default=30.0, ge=0)
     """How long a session whose connection dropped is kept for the client to come back."""

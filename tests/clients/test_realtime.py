@@ -63,6 +63,27 @@ async def test_a_connection_that_drops_is_not_noticed() -> None:
 
 
 @run
+async def test_audio_that_is_kept_no_longer_is_left_out_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clients.realtime.KEPT_BYTES", 1000)
+    talk, sent = Session("ws://nowhere"), []
+
+    async def to_nowhere(piece: str | bytes) -> bool:
+        sent.append(piece)
+        return True
+
+    monkeypatch.setattr(talk, "_try_to_send", to_nowhere)
+    for i in range(10):
+        await talk.audio(bytes([i]) * 500)
+    await talk._take({"type": "salmonn.resumed", "audio_bytes": 500, "messages": 1})
+    assert sent == [bytes([8]) * 500, bytes([9]) * 500]
+    await talk.audio(b"more")
+    await talk._take({"type": "salmonn.resumed", "audio_bytes": 1504, "messages": 1})
+    assert sent[2:] == [b"more"]
+
+
+@run
 async def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(SessionLostError, match="ws://127.0.0.1:9"):
         async with Session("ws://127.0.0.1:9/v1/realtime", tries=1):
