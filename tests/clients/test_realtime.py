@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from clients.realtime import SETTINGS, Json, Session, SessionLostError
+from clients.realtime import KEPT_BYTES, SAMPLE_RATE, SETTINGS, Json, Session, SessionLostError
 from streaming.session import one_each
 from tests.streaming.fakes import pcm, session
 from tests.streaming.server.test_app import TURN, fake, run, serving
@@ -62,25 +62,31 @@ async def test_a_connection_that_drops_is_not_noticed() -> None:
             assert await reading == ["I heard 3 windows", "I heard 4 windows"], drop_at
 
 
-@run
-async def test_audio_that_is_kept_no_longer_is_left_out_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("clients.realtime.KEPT_BYTES", 1000)
-    talk, sent = Session("ws://nowhere"), []
+class Forgetful(Session):
+    """Keeps what it sends, and comes back as the test says."""
 
-    async def to_nowhere(piece: str | bytes) -> bool:
-        sent.append(piece)
+    def __init__(self) -> None:
+        super().__init__("ws://nowhere")
+        self.out: list[str | bytes] = []
+
+    async def _try_to_send(self, message: str | bytes) -> bool:
+        self.out.append(message)
         return True
 
-    monkeypatch.setattr(talk, "_try_to_send", to_nowhere)
-    for i in range(10):
-        await talk.audio(bytes([i]) * 500)
+
+@run
+async def test_audio_that_is_kept_no_longer_is_left_out_once() -> None:
+    talk, second = Forgetful(), bytes(SAMPLE_RATE * 2)
+    for _ in range(40):
+        await talk.audio(second)
     await talk._take({"type": "salmonn.resumed", "audio_bytes": 500, "messages": 1})
-    assert sent == [bytes([8]) * 500, bytes([9]) * 500]
+    assert talk.out == [second] * (KEPT_BYTES // len(second))
     await talk.audio(b"more")
-    await talk._take({"type": "salmonn.resumed", "audio_bytes": 1504, "messages": 1})
-    assert sent[2:] == [b"more"]
+    has = 500 + KEPT_BYTES
+    await talk._take({"type": "salmonn.resumed", "audio_bytes": has, "messages": 1})
+    assert talk.out[-2:] == [b"more", b"more"]
+    await talk._take({"type": "salmonn.resumed", "audio_bytes": has + 4, "messages": 1})
+    assert talk.out[-3:] == [second, b"more", b"more"]
 
 
 @run
