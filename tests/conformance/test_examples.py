@@ -50,7 +50,8 @@ def test_an_example_prints_an_answer(name: str, tmp_path: Path, tiny: Salmonn) -
 def test_the_example_for_browsers_shows_an_answer(tmp_path: Path, tiny: Salmonn) -> None:
     html = (EXAMPLES / "browser.html").read_text()
 
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")  # closed with this unread, the connection is reset
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
         writer.write((head + html).encode())
         await writer.drain()
