@@ -311,7 +311,9 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
     if config.quantisation == "8bit" and not fast_int8():
         raise ConfigError("llm.quantisation: 8bit on a CPU needs x86 with AVX2; auto does without")
     half = config.dtype == "bfloat16" and fast_half()
-    if config.quantisation == "8bit" or (config.quantisation == "auto" and fast_int8() and not half):
+    if config.quantisation == "8bit" or (
+        config.quantisation == "auto" and fast_int8() and not half
+    ):
         return LeanEngine(model, torch.int8)
     return LeanEngine(model, torch.bfloat16 if half else torch.float32)
 
