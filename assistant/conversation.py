@@ -54,6 +54,12 @@ class _Turn:
     said: list[int] = field(default_factory=list)
     """Tokens of the reply."""
 
+    most: int = 0
+    """Tokens that the reply may have."""
+
+    cut_short: bool = False
+    """The reply had as many tokens as it may."""
+
     text: Detokenizer | None = None
     random: torch.Generator | None = None
     done: bool = False
@@ -188,7 +194,7 @@ class Conversation:
         self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
         while self.tidy():
             pass
-        self._turn = _Turn(self._cache.length, after)
+        self._turn = _Turn(self._cache.length, after, most=self._generation.max_new_tokens)
         if self._captions is not None and spoken_from is not None:
             self._turn.captioner = Captioner(self._captions)
             self._turn.spoken_from = spoken_from - length
@@ -196,6 +202,12 @@ class Conversation:
         self._extend([self._llm.embed(before)])
         self._turn.settled = self._cache.length, 0
         return len(recent)
+
+    def limit(self, max_new_tokens: int) -> None:
+        """Tokens of the open turn's reply, in place of the session's; before `ask`."""
+        turn = self._open_turn()
+        assert turn.asked is None, "limit() comes before ask()"
+        turn.most = max_new_tokens
 
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache.
@@ -263,15 +275,15 @@ class Conversation:
         length, turn.windows = turn.settled
         self._truncate(turn, length)
         turn.take(turn.later)
-        turn.ahead, turn.later, turn.asked, turn.said, turn.done = None, [], None, [], False
-        turn.transcript = ""
+        turn.ahead, turn.later, turn.asked, turn.said = None, [], None, []
+        turn.done, turn.cut_short, turn.transcript = False, False, ""
         return len(turn.waiting)
 
     def token(self) -> str | None:
         """The next token of the reply.
 
         Returns:
-            Its text, empty while a character is incomplete; None when the reply is complete.
+            Its text, empty while a character is incomplete; None when there are no more.
         """
         turn = self._open_turn()
         assert turn.text is not None, "token() needs ask() before it"
@@ -279,8 +291,8 @@ class Conversation:
             return None
         limit = self._llm.context
         full = limit is not None and self._cache.length >= limit
-        if full or len(turn.said) >= self._generation.max_new_tokens:
-            turn.done = True
+        if full or len(turn.said) >= turn.most:
+            turn.done = turn.cut_short = True
             return turn.text.flush() or None
         token = self._cache.next_token(self._generation, turn.random)
         if token in self._llm.stop_ids:
@@ -288,6 +300,10 @@ class Conversation:
             return turn.text.flush() or None
         turn.said.append(token)
         return turn.text.push(token)
+
+    def cut_short(self) -> bool:
+        """Whether the reply ended at its limit, or at that of the LLM's context."""
+        return self._open_turn().cut_short
 
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
         """Read what is said in this turn.

@@ -13,6 +13,9 @@ class Ask:
     ref: str | None = None
     """Told back when it is refused."""
 
+    max_new_tokens: int | None = None
+    """Of this reply; None: as many as the session's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
@@ -31,6 +34,9 @@ class Commit:
     ref: str | None = None
     or_ring: bool = False
     """Where nothing was said: about everything in the ring."""
+
+    max_new_tokens: int | None = None
+    """Of this reply; None: as many as the session's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+EndOfReply = Literal["complete", "limit", "interrupted", "cancelled"]
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
@@ -59,7 +61,8 @@ class ReplyStarted:
     """LLM tokens of the prompt around them."""
 
     prefilled_before_end: int
-    """How many of the windows were in the KV cache when the last sample of speech came in."""
+    """How many of the windows were in the KV cache when the last sample of speech came in, or when
+    the reply was asked for."""
 
     ref: str | None = None
     """Of the control that asked for it; None: an endpoint did."""
@@ -79,8 +82,9 @@ class ReplyEnded:
     tokens: int
     """LLM tokens given out."""
 
-    reason: Literal["complete", "interrupted", "cancelled"]
-    """interrupted: the user spoke. cancelled: the client asked for it."""
+    reason: EndOfReply
+    """limit: it has as many tokens as it may, or the LLM's context is full. interrupted: the user
+    spoke. cancelled: the client asked for it."""
 
 
 @dataclass(frozen=True, slots=True)

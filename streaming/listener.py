@@ -27,6 +27,9 @@ class Listener(Protocol):
     ) -> int:
         """Begin a turn about what was heard from sample `since` on; windows that wait."""
 
+    def limit(self, max_new_tokens: int) -> None:
+        """Of the open turn's reply, in place of the session's; before `ask`."""
+
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache; windows of the turn in it now."""
 
@@ -43,7 +46,10 @@ class Listener(Protocol):
         """LLM tokens of the turn's prompt, audio apart, once `ask` was called."""
 
     def token(self) -> str | None:
-        """Text of the reply's next token, maybe empty; None when it is complete."""
+        """Text of the reply's next token, maybe empty; None when there are no more."""
+
+    def cut_short(self) -> bool:
+        """Whether there are no more because of a limit."""
 
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
         """Text of the turn that came to be settled, and what follows it for now."""

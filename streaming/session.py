@@ -21,6 +21,7 @@ from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, H
 from streaming.events import (
     AudioPrefilled,
     Caption,
+    EndOfReply,
     Event,
     Refused,
     ReplyDelta,
@@ -240,7 +241,7 @@ class Session:
             return [Refused(why, question.ref)]
         events = self._drop_turn()
         self._begin_about_ring(question.text)
-        self._reply_at_once(question.ref)
+        self._reply_at_once(question.ref, question.max_new_tokens)
         return events
 
     def _begin_about_ring(self, instruction: str | None) -> None:
@@ -262,7 +263,7 @@ class Session:
             if not commit.or_ring:
                 return [*events, Refused(NOTHING_SAID, commit.ref)]
             self._begin_about_ring(commit.instruction)
-        elif commit.instruction is not None:
+        elif commit.instruction is not None or self._guessed_otherwise(commit):
             since, spoken_from = self._begun, self._spoken_from
             self._leave(said=None)
             self._begin(since, commit.instruction, spoken_from)
@@ -270,9 +271,18 @@ class Session:
                 self._guess()
         if self._started is not None:
             self._committed, self._reply_ref = True, commit.ref
+            self._limit(commit.max_new_tokens)
             return events + self._end_utterance()
-        self._reply_at_once(commit.ref)
+        self._reply_at_once(commit.ref, commit.max_new_tokens)
         return events
+
+    def _guessed_otherwise(self, commit: Commit) -> bool:
+        """A reply was begun in secret, and not with the limit that is wished now."""
+        return commit.max_new_tokens is not None and self._windows is not None
+
+    def _limit(self, max_new_tokens: int | None) -> None:
+        if max_new_tokens is not None:
+            self._listener.limit(max_new_tokens)
 
     def _hold(self, ref: str | None) -> list[Event]:
         if self._public:
@@ -324,13 +334,14 @@ class Session:
             self._leave(said=None)
         return []
 
-    def _reply_at_once(self, ref: str | None) -> None:
+    def _reply_at_once(self, ref: str | None, max_new_tokens: int | None) -> None:
         self._reply_ref = ref
+        self._limit(max_new_tokens)
         if not self._waits:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
         self._jobs += [
             (Work.ASK, self._ask),
-            (Work.DECODE, partial(self._publish, self.heard)),
+            (Work.DECODE, partial(self._publish, self._windows_prefilled(self.heard))),
         ]
         self._ending, self._waits = True, False
 
@@ -381,7 +392,8 @@ class Session:
         if self._committed or (self._turns.auto_reply and not self._held):
             self._ending = True
             self._jobs.append((Work.ASK, self._ask))
-            self._jobs.append((Work.DECODE, partial(self._publish, speech_end)))
+            cached = self._windows_prefilled(speech_end)
+            self._jobs.append((Work.DECODE, partial(self._publish, cached)))
         else:
             self._wait()
         self._committed = self._held = False
@@ -453,15 +465,18 @@ class Session:
             self._windows = self._listener.ask()
         return []
 
-    def _publish(self, speech_end: int) -> list[Event]:
+    def _windows_prefilled(self, until: int) -> int:
+        """Of the open turn, when so much had been heard."""
+        return max((p.windows for p in self._prefilled if p.at <= until), default=0)
+
+    def _publish(self, cached: int) -> list[Event]:
         """The endpoint is certain: give out the reply, and what of it is there already."""
         assert self._windows is not None
         self._public, self._ending, self._answered = True, False, self._paused_at
         self._caption_due = self._turns.captions and not self._last_given
-        before = [p.windows for p in self._prefilled if p.at <= speech_end]
         text_tokens = self._listener.text_tokens()
         ref, self._reply_ref = self._reply_ref, None
-        return [ReplyStarted(self._windows, text_tokens, max(before, default=0), ref)]
+        return [ReplyStarted(self._windows, text_tokens, cached, ref)]
 
     def _can_speak(self) -> bool:
         if self._public:
@@ -479,15 +494,15 @@ class Session:
     def _say(self, text: str | None) -> list[Event]:
         self.released += 1
         if text is None:
-            return self._stop("complete")
+            return self._stop("limit" if self._listener.cut_short() else "complete")
         self._said += 1
         if self._caption_due and text and not self._jobs:  # never before the first text
             self._jobs.append((Work.CAPTION, self._last_caption))
         return [ReplyDelta(text)] if text else []
 
-    def _stop(self, reason: Literal["complete", "interrupted", "cancelled"]) -> list[Event]:
+    def _stop(self, reason: EndOfReply) -> list[Event]:
         events = self._last_caption()
-        self._leave(None if reason == "complete" else self._said)
+        self._leave(None if reason in ("complete", "limit") else self._said)
         return [*events, ReplyEnded(self._said, reason)]
 
     def _leave(self, said: int | None) -> None:

@@ -3,7 +3,8 @@ of the names of sounds.
 
 The logits of an audio token are its cosines with the LLM's token embeddings (and with a learned
 blank), times a learned scale; CTC (Graves et al. 2006) compares them with the transcript's tokens.
-No LLM pass is needed.
+A recording of one sound has no order that CTC could teach: there every audio token is to lie near
+the middle of its name's embeddings, nearer than to those of other sounds. No LLM pass is needed.
 """
 
 from collections import Counter
@@ -18,6 +19,7 @@ from assistant.evaluation.score import word_error_rate
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
+from assistant.training.tag import SPEECH, classes_in
 
 START_SCALE = 10.0
 
@@ -47,6 +49,16 @@ class CtcHead(nn.Module):
         self.register_buffer("table", table, persistent=False)
         self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+        self.sounds = sorted({s for text in texts if (s := lone_sound(text)) is not None})
+        middles = [
+            F.normalize(embeddings[tokenizer.encode(name).ids], dim=-1).mean(0)
+            for name in self.sounds
+        ]
+        self.names: Tensor
+        width = embeddings.shape[1]
+        names = F.normalize(torch.stack(middles), dim=-1) if middles else torch.zeros(0, width)
+        self.register_buffer("names", names, persistent=False)
+        self.log_name_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 
     def forward(self, tokens: list[Tensor], among: Tensor | None = None) -> list[Tensor]:
         """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first.
@@ -62,6 +74,32 @@ class CtcHead(nn.Module):
         return list(outputs.split([len(t) for t in tokens]))
 
     def loss(self, tokens: list[Tensor], texts: list[str]) -> Tensor:
+        """Mean over recordings: of one sound, its name's cross-entropy among all; of others, the
+        CTC loss per target token.
+        """
+        sounds = [lone_sound(text) for text in texts]
+        heard = [i for i, sound in enumerate(sounds) if sound is None]
+        named = [(i, sound) for i, sound in enumerate(sounds) if sound is not None]
+        total = self.blank.new_zeros(())
+        if heard:
+            ctc = self._ctc_loss([tokens[i] for i in heard], [texts[i] for i in heard])
+            total = total + ctc * len(heard)
+        if named:
+            logits = torch.stack([self._name_logits(tokens[i]) for i, _ in named])
+            wanted = torch.tensor([self.sounds.index(sound) for _, sound in named])
+            total = total + F.cross_entropy(logits, wanted, reduction="sum")
+        return total / len(texts)
+
+    def _name_logits(self, tokens: Tensor) -> Tensor:
+        """Of one recording's audio tokens (n, LLM width): (sounds,)."""
+        cosines = F.normalize(tokens.float(), dim=-1) @ self.names.T
+        return self.log_name_scale.exp() * cosines.mean(0)
+
+    def name(self, tokens: Tensor) -> str:
+        """The sound whose name a recording's audio tokens (n, LLM width) are nearest to."""
+        return self.sounds[int(self._name_logits(tokens).argmax())]
+
+    def _ctc_loss(self, tokens: list[Tensor], texts: list[str]) -> Tensor:
         """Mean over utterances of the CTC loss per target token."""
         encodings = self._tokenizer.encode_batch(texts)
         wanted = [[self._row[i] for i in e.ids] for e in encodings]
@@ -97,6 +135,12 @@ class CtcHead(nn.Module):
         return texts
 
 
+def lone_sound(text: str) -> str | None:
+    """The sound that a row's text names, if there is one and nothing else."""
+    classes = classes_in(text)
+    return classes.pop() if len(classes) == 1 and SPEECH not in classes else None
+
+
 class CtcModule(nn.Module):
     """What this stage trains."""
 
@@ -114,22 +158,30 @@ class CtcStage:
         self.module: nn.Module = CtcModule(aligner, head)
 
     def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
-        """Mean over utterances of the CTC loss per target token."""
+        """See `CtcHead.loss`."""
         return self._head.loss(audio_tokens(self._aligner, features), [row.text for row in rows])
 
     def transcribe(self, features: list[Tensor]) -> list[str]:
         """Greedy CTC: best token per step, repeats and blanks removed."""
         return self._head.transcribe(audio_tokens(self._aligner, features))
 
+    def name(self, features: Tensor) -> str:
+        """The sound heard, of a recording's features (n, width)."""
+        return self._head.name(audio_tokens(self._aligner, [features])[0])
+
     def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
-        """Word error rate per store."""
-        return {
-            name: word_error_rate(
-                [store.rows[i].text for i in range(min(counts[name], len(store)))],
-                [
-                    self.transcribe([store.features(i)])[0]
-                    for i in range(min(counts[name], len(store)))
-                ],
-            )
-            for name, store in stores.items()
-        }
+        """Per store: word error rate; `NAME named`: share of its single sounds that are."""
+        found: dict[str, float] = {}
+        for name, store in stores.items():
+            chosen = range(min(counts[name], len(store)))
+            sounds = {i: s for i in chosen if (s := lone_sound(store.rows[i].text)) is not None}
+            if sounds:
+                hits = [self.name(store.features(i)) == sound for i, sound in sounds.items()]
+                found[f"{name} named"] = sum(hits) / len(hits)
+            spoken = [i for i in chosen if i not in sounds]
+            if spoken:
+                found[name] = word_error_rate(
+                    [store.rows[i].text for i in spoken],
+                    [self.transcribe([store.features(i)])[0] for i in spoken],
+                )
+        return found

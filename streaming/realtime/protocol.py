@@ -20,6 +20,7 @@ from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, H
 from streaming.events import (
     AudioPrefilled,
     Caption,
+    EndOfReply,
     Event,
     Refused,
     ReplyDelta,
@@ -59,7 +60,7 @@ MOST_CREATED = 1_000
 
 
 REASONS = {
-    "complete": "max_output_tokens",
+    "limit": "max_output_tokens",
     "interrupted": "turn_detected",
     "cancelled": "client_cancelled",
 }
@@ -88,9 +89,6 @@ class _Response:
 
     asked_by: str | None = None
     """The client event that asked for it."""
-
-    anew: bool = False
-    """Nothing of its prompt was in the KV cache when it was asked for."""
 
     text: str = ""
     windows: int = 0
@@ -132,7 +130,6 @@ class Realtime:
         self._made: set[str] = set()  # those of them that the client created
         self._asked: set[str] = set()  # items with a text that was not answered yet
         self._spoken: set[str] = set()  # items of what was said and not answered yet
-        self._limited = False  # the core has the limit of one response, not of the session
         self._appended = 0  # samples since the last message was made of them
         self._utterance: str | None = None  # item of the utterance that goes on
         self._uncaptioned: deque[str] = deque()  # items whose captions come, the next one first
@@ -153,12 +150,6 @@ class Realtime:
 
     def receive(self, message: str | bytes) -> Output:
         """Take a message; what is wrong with it is told the client, and nothing else is lost."""
-        before = self._limit_again()
-        output = self._received(message)
-        output.inputs[:0] = before
-        return output
-
-    def _received(self, message: str | bytes) -> Output:
         event_id = None
         try:
             event = CLIENT_EVENT.validate_json(message)
@@ -227,7 +218,7 @@ class Realtime:
         return [
             Configure(
                 self.config.instructions,
-                None if self._limited else self._most(self.config.max_output_tokens),
+                self._most(self.config.max_output_tokens),
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
             )
@@ -236,13 +227,6 @@ class Realtime:
     def _most(self, limit: int | Literal["inf"]) -> int:
         """Tokens of an answer with this limit."""
         return self._longest if limit == "inf" else limit
-
-    def _limit_again(self) -> list[bytes | Control]:
-        """The session's limit of tokens for the core, after a response that had its own."""
-        if not self._limited or self.answering:
-            return []
-        self._limited = False
-        return [Configure(max_new_tokens=self._most(self.config.max_output_tokens))]
 
     def _append(self, encoded: str) -> Output:
         try:
@@ -261,7 +245,7 @@ class Realtime:
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
             self._expect_caption(self._utterance)
-        return [*self._limit_again(), pcm] if pcm else []
+        return [pcm] if pcm else []
 
     def _expect_caption(self, item_id: str) -> None:
         if self.config.audio.input.transcription is not None:
@@ -313,18 +297,14 @@ class Realtime:
         )
         response.asked_by = event.event_id
         question = self._question(wanted)
-        nothing_said = not self._spoken and self._utterance is None
-        response.anew = bool(question or wanted.instructions or nothing_said)
-        inputs: list[bytes | Control] = []
-        if wanted.max_output_tokens is not None:
-            inputs.append(Configure(max_new_tokens=self._most(response.limit)))
-            self._limited = True
+        limit = None if wanted.max_output_tokens is None else self._most(response.limit)
+        asked: Control
         if question is None:
-            inputs.append(Commit(wanted.instructions, response.id, or_ring=True))
+            asked = Commit(wanted.instructions, response.id, or_ring=True, max_new_tokens=limit)
         else:
-            inputs.append(Ask(question, response.id))
+            asked = Ask(question, response.id, limit)
         self._requested = response
-        return Output([self._created(response)], inputs)
+        return Output([self._created(response)], [asked])
 
     def _question(self, wanted: wire.ResponseConfig) -> str | None:
         """What is asked in text; None where the answer is about what was said."""
@@ -490,7 +470,7 @@ class Realtime:
         self._spoken.clear()
         response.windows = event.windows
         response.text_tokens = event.text_tokens
-        response.cached = 0 if response.anew else event.prefilled_before_end
+        response.cached = event.prefilled_before_end
         item = said(response.item_id, "in_progress", None)
         events.append(self._of_response("output_item.added", output_index=0, item=item))
         if response.in_conversation:
@@ -505,12 +485,9 @@ class Realtime:
         self._active().text += text
         return self._of_part("output_text.delta", delta=text)
 
-    def _reply_ended(
-        self, tokens: int, reason: Literal["complete", "interrupted", "cancelled"]
-    ) -> list[Json]:
+    def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
         response = self._active()
-        full = reason == "complete" and tokens >= self._most(response.limit)
-        complete = reason == "complete" and not full
+        complete = reason == "complete"
         item = said(response.item_id, "completed" if complete else "incomplete", response.text)
         part = {"type": "text", "text": response.text}
         events = [
@@ -522,7 +499,7 @@ class Realtime:
             if response.item_id in self._items:
                 self._items.get(response.item_id).update(item)
             events.append(self._event("conversation.item.done", item=item))
-        status = "incomplete" if full else "completed" if complete else "cancelled"
+        status = {"complete": "completed", "limit": "incomplete"}.get(reason, "cancelled")
         details = None if complete else {"type": status, "reason": REASONS[reason]}
         shown = self._resource(response, status, details, [item], self._usage(tokens))
         events.append(self._event("response.done", response=shown))

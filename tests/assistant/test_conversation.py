@@ -40,6 +40,23 @@ def test_an_answer_is_that_of_the_offline_path(tiny: Salmonn) -> None:
     assert talk.token() is None
 
 
+def test_a_limit_is_of_one_reply(tiny: Salmonn) -> None:
+    audio = samples(2 * BLOCK)
+    whole = "".join(tiny.ask(audio, PROMPT))
+    talk = Conversation(tiny, PROMPT)
+    for limit in (3, None):
+        talk.open(since=0)
+        if limit is not None:
+            talk.limit(limit)
+        if not talk.heard:
+            heard(talk, audio)
+        talk.pause()
+        said = answer(talk)
+        assert talk.cut_short()  # the toy never ends by itself
+        assert whole.startswith(said) and (said == whole) == (limit is None)
+        talk.close()
+
+
 def check_guesses_leave_no_trace(
     straight: Conversation, guessing: Conversation, audio: Samples
 ) -> None:

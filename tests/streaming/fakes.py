@@ -50,6 +50,7 @@ class Echo:
         self.is_open = False
         self.reply: list[str] | None = None
         self.made = 0
+        self.most = self.usual = 99  # tokens of a reply
         self.diary: list[str] = []
         self.untidy = 0  # pieces of work that a closed turn leaves
         self.knocks = False  # a knock is in the first window
@@ -77,9 +78,14 @@ class Echo:
     ) -> int:
         assert not self.is_open
         self.is_open, self.reply, self.ahead, self.cached = True, None, None, 0
+        self.most = self.usual
         self.first = min(since // WINDOW, self.whole)
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
+
+    def limit(self, max_new_tokens: int) -> None:
+        assert self.reply is None
+        self.most = max_new_tokens
 
     def prefill(self) -> int:
         assert self.reply is None
@@ -113,7 +119,10 @@ class Echo:
     def token(self) -> str | None:
         assert self.reply is not None
         self.made += 1
-        return self.reply[self.made - 1] if self.made <= len(self.reply) else None
+        return self.reply[self.made - 1] if self.made <= min(self.most, len(self.reply)) else None
+
+    def cut_short(self) -> bool:
+        return self.made > self.most
 
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
         assert self.is_open
@@ -123,6 +132,8 @@ class Echo:
         self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
     ) -> None:
         self.diary.append(f"configured {instruction}")
+        if max_new_tokens is not None:
+            self.usual = max_new_tokens
 
     def tidy(self) -> bool:
         assert not self.is_open

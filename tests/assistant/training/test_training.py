@@ -270,7 +270,7 @@ def test_transcriptions_can_be_left_to_ctc(runs: Path, tiny_config: ModelConfig)
     assert not all(torch.equal(both[name], before[name]) for name in adapters)
     assert not torch.equal(alone["aligner.projection.weight"], before["aligner.projection.weight"])
     weights = fit(read_trained(runs / "both" / "state.pt"), tiny_config, "both")
-    assert weights.leftover == ["ctc.blank", "ctc.log_scale"]
+    assert weights.leftover == ["ctc.blank", "ctc.log_name_scale", "ctc.log_scale"]
 
 
 def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:

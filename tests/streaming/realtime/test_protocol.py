@@ -463,30 +463,6 @@ def typed(role: str, text: str, **more: Any) -> Json:
     return {"type": "message", "role": role, "content": [part], **more}
 
 
-def limits(client: Client) -> list[int]:
-    return [int(line.split()[-1]) for line in client.listener.diary if line.startswith("limit")]
-
-
-@pytest.fixture
-def limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listener that keeps to the limit it is told, as the model does."""
-
-    def configure(
-        self: Echo, instruction: str | None, max_new_tokens: int | None, captions: bool | None
-    ) -> None:
-        if max_new_tokens is not None:
-            self.diary.append(f"limit {max_new_tokens}")
-
-    def token(self: Echo) -> str | None:
-        (*_, limit) = [line for line in self.diary if line.startswith("limit")]
-        return None if self.made >= int(limit.split()[-1]) else told(self)
-
-    told = Echo.token
-    monkeypatch.setattr(Echo, "configure", configure)
-    monkeypatch.setattr(Echo, "token", token)
-
-
-@pytest.mark.usefixtures("limited")
 def test_an_answer_has_a_limit_of_its_own_and_the_next_one_the_sessions() -> None:
     client = Client(max_output_tokens=3)
     client.speak("." * 30)
@@ -505,25 +481,25 @@ def test_an_answer_has_a_limit_of_its_own_and_the_next_one_the_sessions() -> Non
     assert done["usage"]["output_tokens"] == 3
 
 
-@pytest.mark.usefixtures("limited")
-def test_a_limit_is_over_with_its_answer_whatever_comes_next() -> None:
-    for what_comes_next in (
-        lambda client: client.protocol.hear(pcm("..")),
-        lambda client: client.protocol.receive('{"type": "sing"}').inputs,
-        lambda client: client.protocol.receive('{"type": "response.create"}').inputs,
-    ):
-        client = Client(max_output_tokens=30)
-        client.speak("." * 30)
-        client.send("response.create", response={"max_output_tokens": "inf"})
-        for _ in range(12):  # silence that is not sent with `hear`
-            client.session.receive(pcm("."))
-            for event in drain(client.session):
-                client.sent += client.protocol.translate(event)
-        assert client.last("response.done")["response"]["max_output_tokens"] == "inf"
-        first = what_comes_next(client)[0]
-        assert isinstance(first, Configure)
-        assert first.max_new_tokens == 30
-        assert limits(client)[-1] == 50
+def test_an_answer_may_be_longer_than_the_sessions() -> None:
+    client = Client(max_output_tokens=2)
+    client.speak("." * 30)
+    for limit, ends in (("inf", "completed"), (3, "incomplete"), (None, "incomplete")):
+        client.send("response.create", response={"max_output_tokens": limit})
+        client.speak("." * 9)
+        done = client.last("response.done")["response"]
+        assert (done["status"], done["max_output_tokens"]) == (ends, limit or 2)
+        assert done["usage"]["output_tokens"] == {"inf": 4, 3: 3, None: 2}[limit]
+
+
+def test_a_limit_takes_the_place_of_a_reply_begun_in_secret() -> None:
+    client = Client()
+    client.speak("...SSSS" + "." * 5)  # paused, not ended
+    assert client.listener.reply is not None
+    client.update(MANUAL)  # ends the utterance
+    client.send("response.create", response={"max_output_tokens": 1})
+    client.speak("." * 9)
+    assert client.last("response.done")["response"]["usage"]["output_tokens"] == 1
 
 
 def test_only_what_was_said_aloud_can_be_truncated() -> None:
@@ -675,6 +651,6 @@ def test_null_is_as_if_it_were_not_there() -> None:
 
 def test_the_limit_of_the_model_is_told_as_one() -> None:
     client = Client()
-    client.protocol._longest = 4  # so many tokens the answer has
+    client.listener.usual = 4  # so many tokens the answer has
     client.speak(TURN)
     assert client.last("response.done")["response"]["status"] == "incomplete"
