@@ -53,7 +53,8 @@ def test_a_limit_is_of_one_reply(tiny: Salmonn) -> None:
         talk.pause()
         said = answer(talk)
         assert talk.cut_short()  # the toy never ends by itself
-        assert whole.startswith(said) and (said == whole) == (limit is None)
+        assert whole.startswith(said)
+        assert (said == whole) == (limit is None)
         talk.close()
 
 

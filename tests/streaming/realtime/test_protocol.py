@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Configure
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
