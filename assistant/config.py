@@ -138,9 +138,8 @@ class LlmConfig(PartConfig):
     """What runs the layers. lean: a lean forward for Llamas on a CPU. auto: it where it can."""
 
     quantisation: Literal["none", "auto", "8bit", "4bit"] = "none"
-    """8bit: on an x86 CPU with AVX2 in the lean engine, on a GPU with bitsandbytes. 4bit: on a GPU
-    with bitsandbytes. auto: 8bit in the lean engine where it runs and the processor does not
-    multiply bfloat16, none elsewhere."""
+    """8bit: on a CPU in ONNX Runtime (Llamas), on a GPU with bitsandbytes. 4bit: on a GPU with
+    bitsandbytes. auto: 8bit on CPUs that do not multiply bfloat16, none elsewhere."""
 
     placement: Literal["single", "auto"] = "single"
     """auto spreads the layers over all GPUs, with accelerate."""

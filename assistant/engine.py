@@ -2,8 +2,8 @@
 
 A small model on a CPU spends most of a token's time between its matrix products: modules, hooks,
 cache objects. `LeanEngine` is the same computation with the weights laid out for it: query, key and
-value in one product, gate and up in another, keys and values in one preallocated tensor; in fp32,
-bf16 or 8-bit integers.
+value in one product, gate and up in another, keys and values in one preallocated tensor; in fp32
+or bf16. In 8 bits a Llama runs in ONNX Runtime (`assistant.onnx_engine`).
 """
 
 import copy
@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 
-from assistant.int8 import Int8Linear
 from assistant.scripted import scripted
 
 GROWTH = 256
@@ -108,8 +107,8 @@ class LeanEngine:
     def __init__(self, model: LlamaForCausalLM, dtype: torch.dtype) -> None:
         """Args:
         model: without adapters beside its weights.
-        dtype: of the matrix products: float32, bfloat16, or int8 (`Int8Linear`), which keeps all
-            around them in fp32. Sums of squares and softmax are always fp32.
+        dtype: of the matrix products: float32 or bfloat16. Sums of squares and softmax are
+            always fp32.
 
         Raises:
             ValueError: `lean_enough` says no.
@@ -120,7 +119,7 @@ class LeanEngine:
         self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
         self._head = config.head_dim
         self._epsilon = config.rms_norm_eps
-        self._dtype = torch.float32 if dtype == torch.int8 else dtype
+        self._dtype = dtype
         state = {k: v.float() for k, v in model.state_dict().items()}
         self._layers = [
             _layer(state, f"model.layers.{i}.", self._head, dtype)
@@ -128,7 +127,7 @@ class LeanEngine:
         ]
         head = state.get("lm_head.weight", state["model.embed_tokens.weight"])
         self._last_norm = state["model.norm.weight"].to(self._dtype)
-        self._lm_head = _product(head, dtype)
+        self._lm_head = partial(F.linear, weight=head.to(dtype))
         self._rotations = _rotations(model)
 
     def start(self) -> LeanState:
@@ -239,25 +238,18 @@ def _layer(state: dict[str, Tensor], prefix: str, head: int, dtype: torch.dtype)
     def weight(name: str) -> Tensor:
         return state[f"{prefix}{name}.weight"]
 
+    def product(*weights: Tensor) -> Product:
+        return partial(F.linear, weight=torch.cat(weights).to(dtype))
+
     query, key, value = (weight(f"self_attn.{part}_proj") for part in "qkv")
-    qkv = torch.cat([_paired(query, head), _paired(key, head), value])
-    other = torch.float32 if dtype == torch.int8 else dtype
-    # In 8 bits the first would do a quarter of all the harm (docs/adr/0010-eight-bits.md).
     return _Layer(
-        weight("input_layernorm").to(other),
-        _product(qkv, dtype, digits=2),
-        _product(weight("self_attn.o_proj"), dtype),
-        weight("post_attention_layernorm").to(other),
-        _product(torch.cat([weight("mlp.gate_proj"), weight("mlp.up_proj")]), dtype),
-        _product(weight("mlp.down_proj"), dtype),
+        weight("input_layernorm").to(dtype),
+        product(_paired(query, head), _paired(key, head), value),
+        product(weight("self_attn.o_proj")),
+        weight("post_attention_layernorm").to(dtype),
+        product(weight("mlp.gate_proj"), weight("mlp.up_proj")),
+        product(weight("mlp.down_proj")),
     )
-
-
-def _product(weight: Tensor, dtype: torch.dtype, digits: int = 1) -> Product:
-    """`digits` is of int8 weights."""
-    if dtype == torch.int8:
-        return Int8Linear(weight, digits)
-    return partial(F.linear, weight=weight.to(dtype))
 
 
 def _paired(weight: Tensor, head: int) -> Tensor:

@@ -20,8 +20,10 @@ from assistant.detokenizer import Detokenizer, Pieces
 from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 from assistant.half import fast_half
-from assistant.int8 import fast_int8
 from assistant.weights import UNREADABLE
+
+HEAD_MULTIPLE = 8
+"""What the width of an attention head must be a multiple of in ONNX Runtime."""
 
 
 class Llm:
@@ -308,13 +310,15 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
         return TransformersEngine(model)
     if not lean_enough(model):
         raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
-    if config.quantisation == "8bit" and not fast_int8():
-        raise ConfigError("llm.quantisation: 8bit on a CPU needs x86 with AVX2; auto does without")
     half = config.dtype == "bfloat16" and fast_half()
-    if config.quantisation == "8bit" or (
-        config.quantisation == "auto" and fast_int8() and not half
-    ):
-        return LeanEngine(model, torch.int8)
+    fits = model.config.head_dim % HEAD_MULTIPLE == 0
+    if config.quantisation == "8bit" and not fits:
+        why = f"8bit on a CPU needs attention heads of a multiple of {HEAD_MULTIPLE} numbers"
+        raise ConfigError(f"llm.quantisation: {why}")
+    if config.quantisation == "8bit" or (config.quantisation == "auto" and fits and not half):
+        from assistant.onnx_engine import OnnxEngine  # a third of a second that others need not
+
+        return OnnxEngine(model, torch.get_num_threads())
     return LeanEngine(model, torch.bfloat16 if half else torch.float32)
 
 

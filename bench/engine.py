@@ -13,8 +13,8 @@ import torch
 
 from assistant.engine import Engine, LeanEngine, TransformersEngine
 from assistant.half import fast_half
-from assistant.int8 import fast_int8
 from assistant.model import load
+from assistant.onnx_engine import OnnxEngine
 from assistant.presets import load_preset, shipped_config
 from bench.baselines import LlamaCpp
 from bench.common import keep, parser, show
@@ -58,8 +58,7 @@ def main() -> None:
     }
     if fast_half():
         engines["lean, bf16"] = LeanEngine(model, torch.bfloat16)
-    if fast_int8():
-        engines["lean, int8"] = LeanEngine(model, torch.int8)
+    engines["ONNX Runtime, 8 bits"] = OnnxEngine(model, chosen.threads)
     server = LlamaCpp(chosen.threads)
     runs: dict[str, Callable[[], Figures]] = {
         name: lambda engine=engine: measure(engine, embedding, prompt, n)

@@ -2,23 +2,46 @@
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from assistant.config import LlmConfig
-from assistant.engine import GROWTH, LeanEngine, TransformersEngine, lean_enough
+from assistant.engine import GROWTH, Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ConfigError
-from assistant.int8 import fast_int8
 from assistant.llm import choose_engine
 from assistant.model import Salmonn
+from assistant.onnx_engine import OnnxEngine
 from assistant.tiny import toy_llm
 
-with_int8 = pytest.mark.skipif(not fast_int8(), reason="this processor has no 8-bit products")
-DTYPES = [torch.float32, torch.bfloat16, pytest.param(torch.int8, marks=with_int8)]
+SHORT = ("lean, bf16", "onnx, 8 bits")
+ENGINES = ("transformers", "lean, fp32", *SHORT)
 
 
 @pytest.fixture(scope="module")
 def llama() -> LlamaForCausalLM:
     return toy_llm(3)[0]
+
+
+@pytest.fixture(scope="module")
+def engines() -> dict[str, Engine]:
+    """All of them with one model, whose heads are as wide as ONNX Runtime wants them."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=300,
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        head_dim=16,
+        initializer_range=0.1,
+    )
+    model = LlamaForCausalLM(config).eval()
+    return {
+        "transformers": TransformersEngine(model),
+        "lean, fp32": LeanEngine(model, torch.float32),
+        "lean, bf16": LeanEngine(model, torch.bfloat16),
+        "onnx, 8 bits": OnnxEngine(model, threads=1),
+    }
 
 
 def embeds(n: int, seed: int = 0) -> torch.Tensor:
@@ -35,27 +58,23 @@ def test_logits_are_those_of_transformers(llama: LlamaForCausalLM) -> None:
         assert lean.length(ours) == eager.length(theirs)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float32, 2e-5), pytest.param(torch.int8, 2e-4, marks=with_int8)]
-)
+@pytest.mark.parametrize("name", ENGINES)
 @torch.inference_mode()
-def test_cut_differently_the_logits_are_the_same(
-    llama: LlamaForCausalLM, dtype: torch.dtype, tolerance: float
-) -> None:
-    lean = LeanEngine(llama, dtype)
-    whole, pieces = lean.start(), lean.start()
-    wanted = lean.extend(whole, embeds(9))
+def test_cut_differently_the_logits_are_the_same(engines: dict[str, Engine], name: str) -> None:
+    engine = engines[name]
+    whole, pieces = engine.start(), engine.start()
+    wanted = engine.extend(whole, embeds(9))
     for part in embeds(9).split([2, 1, 6]):
-        found = lean.extend(pieces, part)
-    torch.testing.assert_close(found, wanted, atol=tolerance, rtol=0)
+        found = engine.extend(pieces, part)
+    assert torch.cosine_similarity(found, wanted, dim=0) > (0.999 if name in SHORT else 0.999999)
 
 
-@pytest.mark.parametrize("dtype", [*DTYPES, None])
+@pytest.mark.parametrize("name", ENGINES)
 @torch.inference_mode()
 def test_forgetting_leaves_no_trace_and_forks_are_independent(
-    llama: LlamaForCausalLM, dtype: torch.dtype | None
+    engines: dict[str, Engine], name: str
 ) -> None:
-    engine = TransformersEngine(llama) if dtype is None else LeanEngine(llama, dtype)
+    engine = engines[name]
     fresh = engine.start()
     engine.extend(fresh, embeds(4))
     wanted = engine.extend(fresh, embeds(2, 1))
@@ -70,12 +89,15 @@ def test_forgetting_leaves_no_trace_and_forks_are_independent(
     assert torch.equal(engine.extend(twin, embeds(2, 1)), wanted)
 
 
-@pytest.mark.parametrize("dtype", DTYPES[1:])
+@pytest.mark.parametrize("name", SHORT)
 @torch.inference_mode()
-def test_short_numbers_stay_close(llama: LlamaForCausalLM, dtype: torch.dtype) -> None:
-    fast, exact = (LeanEngine(llama, d) for d in (dtype, torch.float32))
-    a, b = (e.extend(e.start(), embeds(20)) for e in (fast, exact))
-    assert torch.cosine_similarity(a, b, dim=0) > 0.999
+def test_short_numbers_stay_close(engines: dict[str, Engine], name: str) -> None:
+    fast, exact = engines[name], engines["transformers"]
+    ours, theirs = fast.start(), exact.start()
+    for i, n in enumerate([20, 1, 3, GROWTH + 5, 1]):  # past capacity, too
+        a, b = fast.extend(ours, embeds(n, i)), exact.extend(theirs, embeds(n, i))
+        assert fast.length(ours) == exact.length(theirs)
+        assert torch.cosine_similarity(a, b, dim=0) > 0.999
 
 
 PROMPTS = (
@@ -86,12 +108,11 @@ PROMPTS = (
 
 
 @pytest.mark.nano
-@with_int8
 @torch.inference_mode()
 def test_eight_bits_of_nano_choose_the_same_tokens(nano: Salmonn) -> None:
     llm = nano.llm
     assert isinstance(llm.model, LlamaForCausalLM)
-    exact, short = LeanEngine(llm.model, torch.float32), LeanEngine(llm.model, torch.int8)
+    exact, short = LeanEngine(llm.model, torch.float32), OnnxEngine(llm.model, 2)
     cosines, same = [], []
     for prompt in PROMPTS:
         ours, theirs = short.start(), exact.start()
@@ -105,8 +126,8 @@ def test_eight_bits_of_nano_choose_the_same_tokens(nano: Salmonn) -> None:
             cosines.append(torch.cosine_similarity(found, wanted, dim=0))
             ids = [int(wanted.argmax())]
             same.append(int(found.argmax()) == ids[0])
-    assert torch.stack(cosines).mean() > 0.999
-    assert min(cosines) > 0.995
+    assert torch.stack(cosines).mean() > 0.997
+    assert min(cosines) > 0.98
     assert sum(same) >= 0.95 * len(same)
 
 
@@ -114,32 +135,29 @@ def config(**settings: str) -> LlmConfig:
     return LlmConfig.model_validate({"weights": ["none"], "dtype": "float32", **settings})
 
 
-@with_int8
-@pytest.mark.parametrize("quantisation", ["auto", "8bit"])
-def test_eight_bits_on_a_cpu_run_lean(llama: LlamaForCausalLM, quantisation: str) -> None:
-    engine = choose_engine(llama, config(quantisation=quantisation))
-    exact = choose_engine(llama, config())
-    with torch.inference_mode():
-        a, b = (e.extend(e.start(), embeds(5)) for e in (engine, exact))
-    assert not torch.allclose(a, b, atol=1e-6)  # it did round
-    assert torch.cosine_similarity(a, b, dim=0) > 0.999
-
-
-def test_eight_bits_where_they_do_not_run(
-    llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+def test_eight_bits_on_a_cpu_are_onnx_runtimes(
+    engines: dict[str, Engine], llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    eager = engines["transformers"]
+    assert isinstance(eager, TransformersEngine)
+    wide = eager._model
+    monkeypatch.setattr("assistant.llm.fast_half", lambda: False)
+    for which in ("auto", "8bit"):
+        assert isinstance(choose_engine(wide, config(quantisation=which)), OnnxEngine)
+    assert isinstance(choose_engine(wide, config()), LeanEngine)
+    assert isinstance(choose_engine(llama, config(quantisation="auto")), LeanEngine)
+    monkeypatch.setattr("assistant.llm.fast_half", lambda: True)
+    half = config(quantisation="auto", dtype="bfloat16")
+    assert isinstance(choose_engine(wide, half), LeanEngine)
+
+
+def test_eight_bits_where_they_do_not_run(llama: LlamaForCausalLM) -> None:
     with pytest.raises(ConfigError, match=r"^llm\.quantisation: 8bit on a CPU is for plain Llamas"):
         choose_engine(llama, config(quantisation="8bit", engine="transformers"))
     auto = config(quantisation="auto", engine="transformers")
     assert isinstance(choose_engine(llama, auto), TransformersEngine)
-    monkeypatch.setattr("assistant.llm.fast_int8", lambda: False)
-    with pytest.raises(ConfigError, match=r"^llm\.quantisation: 8bit on a CPU needs x86"):
+    with pytest.raises(ConfigError, match=r"^llm\.quantisation: .* heads of a multiple of 8"):
         choose_engine(llama, config(quantisation="8bit"))
-    plain, fallback = (
-        choose_engine(llama, config(quantisation=which)) for which in ("none", "auto")
-    )
-    with torch.inference_mode():
-        assert torch.equal(*(e.extend(e.start(), embeds(5)) for e in (plain, fallback)))
 
 
 def test_another_llm_is_not_run_lean() -> None:
