@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
+import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 from transformers import LlamaForCausalLM
@@ -34,8 +34,6 @@ EIGHT_BIT_INPUTS = 4
 
 GROWTH = 256
 """Positions by which a cache grows."""
-
-Array = NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -142,7 +140,7 @@ class _Graph:
             state = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
             before, added = self._layer(i, state, before, added)
         normed, _ = self._norm("last", weights["model.norm.weight"], before, added)
-        self._constant("end", np.array([-1], np.int64))
+        self._constant("end", torch.tensor([-1]))
         self._node("Gather", [normed, "end"], ["last_row"], axis=1)
         head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
         self._product("logits", head, "last_row")
@@ -204,7 +202,7 @@ class _Graph:
 
     def _norm(self, name: str, weight: Tensor, before: str, added: str) -> tuple[str, str]:
         """Names of the normalised sum of both, and of the sum."""
-        self._constant(f"{name}.weight", weight.numpy())
+        self._constant(f"{name}.weight", weight)
         epsilon = self._config.rms_norm_eps
         normed, total = f"{name}.normed", f"{name}.sum"
         if not added:
@@ -217,7 +215,7 @@ class _Graph:
 
     def _product(self, name: str, weight: Tensor, x: str) -> str:
         """Name of x W^T, for W (out, in)."""
-        rounded, scale = rounded_blocks(weight.numpy())
+        rounded, scale = rounded_blocks(weight)
         self._constant(f"{name}.weight", rounded)
         self._constant(f"{name}.scale", scale)
         self._own_node("MatMulNBits", [x, f"{name}.weight", f"{name}.scale"], [name],
@@ -225,8 +223,8 @@ class _Graph:
                        accuracy_level=EIGHT_BIT_INPUTS)  # fmt: skip
         return name
 
-    def _constant(self, name: str, value: NDArray[np.generic]) -> None:
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    def _constant(self, name: str, value: Tensor) -> None:
+        self._weights.append(numpy_helper.from_array(value.contiguous().numpy(), name))
 
     def _node(self, kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> None:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **settings))
@@ -236,23 +234,22 @@ class _Graph:
         self._node(kind, inputs, outputs, domain="com.microsoft", **more)
 
 
-def rounded_blocks(weight: Array) -> tuple[NDArray[np.uint8], Array]:
-    """Weights (out, in) as `MatMulNBits` takes them.
+def rounded_blocks(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (out, in), fp32, as `MatMulNBits` takes them.
 
     Returns:
         (out, blocks, 32), of which w is (rounded - 128) * scale, and the scales, (out, blocks).
     """
-    wide = -(-weight.shape[1] // BLOCK) * BLOCK
-    padded = np.pad(weight, ((0, 0), (0, wide - weight.shape[1])))
-    blocks = padded.reshape(len(weight), -1, BLOCK)
-    scale = np.maximum(np.abs(blocks).max(2), 1e-30).astype(np.float32) / WEIGHT
-    rounded = np.rint(blocks / scale[:, :, None]) + ZERO
-    return rounded.astype(np.uint8), scale
+    blocks = F.pad(weight, (0, -weight.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK))
+    low, high = blocks.aminmax(dim=2)
+    scale = torch.maximum(high, -low).clamp_(min=1e-30) / WEIGHT
+    rounded = (blocks / scale[:, :, None]).round_().add_(ZERO)
+    return rounded.to(torch.uint8), scale
 
 
-def _rotations(model: LlamaForCausalLM) -> tuple[Array, Array]:
+def _rotations(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
     places = torch.arange(model.config.max_position_embeddings)[None]
     cos, sin = model.model.rotary_emb(torch.zeros(1, dtype=torch.float32), places)
     half = sin.shape[-1] // 2
-    return cos[0, :, :half].numpy(), sin[0, :, :half].numpy()
+    return cos[0, :, :half], sin[0, :, :half]
