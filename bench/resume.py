@@ -20,8 +20,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.abuse import server, speech
+from bench.abuses import speech
 from bench.common import keep, parser, show
+from bench.target import server
 from clients.realtime import SETTINGS, Session
 
 Json = dict[str, Any]

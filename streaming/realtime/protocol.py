@@ -8,7 +8,6 @@ docs/protocol.md lists what is supported. Order is as in the specification's exa
 
 import base64
 import binascii
-import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,8 +32,9 @@ from streaming.events import (
 from streaming.frames import SAMPLE_RATE
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
+from streaming.realtime.mistakes import what_is_wrong
+from streaming.realtime.response import REASONS, Response
 from streaming.realtime.session_config import (
-    ALTERNATIVES,
     Settings,
     input_format,
     merge,
@@ -52,19 +52,8 @@ from streaming.wire_audio import InputDecoder
 
 Json = dict[str, Any]
 
-LONGEST_TOLD = 512
-"""Characters of what is told back of a message that could not be understood."""
-
 MOST_CREATED = 1_000
 """Items that a client may put into the conversation, those apart that it deleted."""
-
-
-REASONS = {
-    "limit": "max_output_tokens",
-    "interrupted": "turn_detected",
-    "cancelled": "client_cancelled",
-}
-"""Why an answer was not completed, by how it ended."""
 
 
 @dataclass(slots=True)
@@ -76,24 +65,6 @@ class Output:
 
     inputs: list[bytes | Control] = field(default_factory=list)
     """For the session, in order: audio as 16 kHz PCM16, and controls."""
-
-
-@dataclass(slots=True)
-class _Response:
-    id: str
-    item_id: str
-    in_conversation: bool
-    metadata: dict[str, str] | None
-    limit: int | Literal["inf"]
-    """Of its tokens, as the client has it."""
-
-    asked_by: str | None = None
-    """The client event that asked for it."""
-
-    text: str = ""
-    windows: int = 0
-    text_tokens: int = 0
-    cached: int = 0
 
 
 class Realtime:
@@ -136,8 +107,8 @@ class Realtime:
         self._caption = ""
         self._begun_at = 0  # sample
         self._seconds: dict[str, float] = {}  # of messages whose transcript is not complete
-        self._requested: _Response | None = None  # asked for, not begun
-        self._response: _Response | None = None  # being given
+        self._requested: Response | None = None  # asked for, not begun
+        self._response: Response | None = None  # being given
         self._told: Settings | None = None  # what the core was told last
         self.bytes_heard = 0
         """Of audio, as it came in."""
@@ -156,7 +127,7 @@ class Realtime:
             event_id = event.event_id
             return self._follow(event)
         except ValidationError as error:
-            return Output([self._wrong(message, error)])
+            return Output([self._error(*what_is_wrong(message, error))])
         except WireError as error:
             return self.refuse(error, event_id)
 
@@ -451,13 +422,15 @@ class Realtime:
         in_conversation: bool = True,
         metadata: dict[str, str] | None = None,
         limit: int | Literal["inf"] | None = None,
-    ) -> _Response:
+    ) -> Response:
         new = self._new_id
         limit = self.config.max_output_tokens if limit is None else limit
-        return _Response(new("resp"), new("item"), in_conversation, metadata, limit)
+        return Response(new("resp"), new("item"), in_conversation, metadata, limit)
 
-    def _created(self, response: _Response) -> Json:
-        return self._event("response.created", response=self._resource(response, "in_progress"))
+    def _created(self, response: Response) -> Json:
+        return self._event(
+            "response.created", response=response.resource("in_progress", self._conversation)
+        )
 
     def _reply_started(self, event: ReplyStarted) -> list[Json]:
         events = []
@@ -501,7 +474,8 @@ class Realtime:
             events.append(self._event("conversation.item.done", item=item))
         status = {"complete": "completed", "limit": "incomplete"}.get(reason, "cancelled")
         details = None if complete else {"type": status, "reason": REASONS[reason]}
-        shown = self._resource(response, status, details, [item], self._usage(tokens))
+        usage = response.usage(tokens, self._per_window)
+        shown = response.resource(status, self._conversation, details, [item], usage)
         events.append(self._event("response.done", response=shown))
         self._response = None
         if self._utterance is not None and self._utterance not in self._uncaptioned:
@@ -515,56 +489,13 @@ class Realtime:
         self._requested = None
         error = {"type": "invalid_request_error", "code": "nothing_to_answer"}
         details = {"type": "failed", "error": error}
-        shown = self._resource(refused, "failed", details)
+        shown = refused.resource("failed", self._conversation, details)
         done = self._event("response.done", response=shown)
         return [done, self._error("nothing_to_do", why, None, refused.asked_by)]
 
     # --- shapes
 
-    def _usage(self, output_tokens: int) -> Json:
-        response = self._active()
-        audio, text = response.windows * self._per_window, response.text_tokens
-        cached = response.cached * self._per_window
-        return {
-            "total_tokens": audio + text + output_tokens,
-            "input_tokens": audio + text,
-            "output_tokens": output_tokens,
-            "input_token_details": {
-                "text_tokens": text,
-                "audio_tokens": audio,
-                "image_tokens": 0,
-                "cached_tokens": cached,
-                "cached_tokens_details": {
-                    "text_tokens": 0,
-                    "audio_tokens": cached,
-                    "image_tokens": 0,
-                },
-            },
-            "output_token_details": {"text_tokens": output_tokens, "audio_tokens": 0},
-        }
-
-    def _resource(
-        self,
-        response: _Response,
-        status: str,
-        details: Json | None = None,
-        output: list[Json] | None = None,
-        usage: Json | None = None,
-    ) -> Json:
-        return {
-            "id": response.id,
-            "object": "realtime.response",
-            "status": status,
-            "status_details": details,
-            "output": output or [],
-            "output_modalities": ["text"],
-            "conversation_id": self._conversation if response.in_conversation else None,
-            "max_output_tokens": response.limit,
-            "metadata": response.metadata,
-            "usage": usage,
-        }
-
-    def _active(self) -> _Response:
+    def _active(self) -> Response:
         assert self._response is not None, "no response is being made"
         return self._response
 
@@ -581,15 +512,6 @@ class Realtime:
     def _shown(self) -> Json:
         return self.config.model_dump()
 
-    def _wrong(self, message: str | bytes, error: ValidationError) -> Json:
-        """What is wrong with a message that is no client event."""
-        first = error.errors(include_input=False)[0]
-        names = [str(part) for part in first["loc"] if part not in ALTERNATIVES]
-        path = [name[:LONGEST_TOLD] for name in names if "." not in name]
-        code = "invalid_value" if path else "unknown_or_invalid_event"
-        why = first["msg"][:LONGEST_TOLD]  # it may repeat what was sent
-        return self._error(code, why, ".".join(path) or None, _event_id(message))
-
     def _error(self, code: str, message: str, param: str | None, event_id: str | None) -> Json:
         error = {"type": "invalid_request_error", "code": code, "message": message}
         return self._event("error", error={**error, "param": param, "event_id": event_id})
@@ -597,16 +519,6 @@ class Realtime:
 
 def _lines(texts: list[str]) -> str:
     return "\n".join(text for text in texts if text)
-
-
-def _event_id(message: str | bytes) -> str | None:
-    """Of a message that could not be understood as a whole."""
-    try:
-        values = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    found = values.get("event_id") if isinstance(values, dict) else None
-    return found[:LONGEST_TOLD] if isinstance(found, str) else None
 
 
 def _ms(sample: int) -> int:

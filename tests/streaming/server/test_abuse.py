@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bench.abuse import BINARY, PING, TEXT, Raw, mutated, raw
+from bench.abuses import BINARY, PING, TEXT, Raw, mutated, raw
 from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
