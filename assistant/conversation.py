@@ -6,7 +6,8 @@ as if nothing had happened.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,6 +22,18 @@ from assistant.model import Salmonn
 
 TIDY_POSITIONS = 64
 """Positions put into the cache at a time when it is filled anew: some 50 ms on two cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Embeddings of a turn that was answered, (n, LLM width)."""
+
+    number: int
+    question: Tensor
+    answer: Tensor
+
+    def __len__(self) -> int:
+        return len(self.question) + len(self.answer)
 
 
 @dataclass(slots=True)
@@ -116,7 +129,9 @@ class Conversation:
         tagger = model.tagger if sound_events else None
         self._hearing = Hearing(model.ear, ring_s, silence_db, tagger)
         self._cache = model.llm.cache()
-        self._past: deque[Tensor] = deque()  # embeddings of the turns kept
+        self._past: deque[_Past] = deque()  # the turns kept
+        self._answered = 0  # turns
+        self._unwanted: set[tuple[int, Literal["question", "answer"]]] = set()
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
         self._behind = self._now  # of the turns kept, what is not in the cache yet
         self._turn: _Turn | None = None
@@ -277,6 +292,7 @@ class Conversation:
         turn.take(turn.later)
         turn.ahead, turn.later, turn.asked, turn.said = None, [], None, []
         turn.done, turn.cut_short, turn.transcript = False, False, ""
+        self._forget_unwanted()
         return len(turn.waiting)
 
     def token(self) -> str | None:
@@ -321,25 +337,84 @@ class Conversation:
         return caption.settled, caption.tentative
 
     def close(self, said: int | None = None) -> None:
-        """The turn is over, answered or not.
+        """The turn was answered.
 
         Args:
             said: how many tokens of the reply were given out, when it was interrupted; the others
                 are forgotten.
         """
         turn = self._open_turn()
-        self._turn = None
-        if turn.asked is None or not self._turns_kept:
-            self._truncate(turn, turn.begun)
+        assert turn.asked is not None, "close() needs ask() before it"
+        if not self._turns_kept:
+            self.drop()
         else:
+            self._turn = None
             self._truncate(turn, turn.asked)
             end = [*turn.said[:said], self._llm.end_id, *self._llm.ids("\n")]
             self._extend([self._llm.embed(end)])
-            self._past.append(self._now)
+            question = turn.asked - turn.begun
+            self._past.append(_Past(self._answered, self._now[:question], self._now[question:]))
             before, after = self._model.prompt.ids(self._llm, self._instruction)
             ring = self._hearing.most_windows * self._model.config.aligner.queries
             self._make_room(len(before) + len(after) + ring)
-        self._now = self._now[:0]
+            self._now = self._now[:0]
+        self._answered += 1
+        self._forget_unwanted()
+
+    def drop(self) -> None:
+        """The turn is over without an answer, and was never there."""
+        turn = self._open_turn()
+        self._truncate(turn, turn.begun)
+        self._turn = None
+        self._forget_unwanted()
+
+    def forget(self, turn: int, part: Literal["question", "answer"]) -> None:
+        """Take a part of a turn out of the LLM's context, and of the KV cache.
+
+        While a reply is made, it is done when that is over.
+
+        Args:
+            turn: which of those that were answered, counted from 0; the one that is being answered
+                counts.
+            part: of it.
+        """
+        self._unwanted.add((turn, part))
+        self._forget_unwanted()
+
+    def unhear(self, since: int, until: int) -> None:
+        """Stream samples that no turn from now on is about."""
+        self._hearing.forget(since, until)
+
+    def _forget_unwanted(self) -> None:
+        turn = self._turn
+        if turn is not None and turn.asked is not None:
+            return  # its prompt is what it is
+        none = self._now[:0]
+        kept = [
+            replace(
+                past, **{part: none for number, part in self._unwanted if number == past.number}
+            )
+            for past in self._past
+        ]
+        changed = sum(map(len, kept)) < sum(map(len, self._past))
+        self._unwanted = {w for w in self._unwanted if w[0] >= self._answered}
+        if not changed:
+            return
+        self._past = deque(past for past in kept if len(past))
+        self._fill_anew()
+        if turn is not None:
+            while self.tidy():
+                pass
+            moved = self._cache.length - turn.begun
+            turn.begun += moved
+            turn.settled = turn.settled[0] + moved, turn.settled[1]
+            self._cache.extend(self._now)
+
+    def _fill_anew(self) -> None:
+        """The cache is to hold the turns kept, and no more."""
+        self._cache.truncate(0)
+        parts = [part for past in self._past for part in (past.question, past.answer)]
+        self._behind = torch.cat([self._now[:0], *parts])
 
     def tidy(self) -> bool:
         """Go on filling the cache with the turns that are kept, after the oldest were dropped.
@@ -384,5 +459,4 @@ class Conversation:
         ):
             self._past.popleft()
         if len(self._past) < before:
-            self._cache.truncate(0)
-            self._behind = torch.cat([self._now[:0], *self._past])
+            self._fill_anew()

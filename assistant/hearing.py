@@ -133,6 +133,13 @@ class Hearing:
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
 
+    def forget(self, since: int, until: int) -> None:
+        """Drop the windows that hold any of the samples [since, until)."""
+        length = self._ear.spans.window
+        self.windows = deque(
+            w for w in self.windows if not (w.at < until and w.at + length > since)
+        )
+
     def _tell(self, blocks: list[Tensor]) -> None:
         """Name the sounds that begin in the open block, which has just been encoded."""
         if self._tagger is None:

@@ -1,6 +1,7 @@
 """What a client may ask of a session, apart from hearing. In order with the audio."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from streaming.config import EndpointingConfig, TurnsConfig
 
@@ -69,4 +70,21 @@ class Configure:
     """An utterance that goes on is ended by it."""
 
 
-Control = Ask | Cancel | Commit | Hold | Clear | Configure
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """What was said is not to be looked at any more."""
+
+    turn: int | None = None
+    """Which of the turns that were answered, counted from 0; it leaves the LLM's context."""
+
+    part: Literal["question", "answer"] = "question"
+    """Of that turn."""
+
+    since: int = 0
+    """First sample of what was heard that is forgotten, too."""
+
+    until: int = 0
+    """One past the last sample of it."""
+
+
+Control = Ask | Cancel | Commit | Hold | Clear | Configure | Forget

@@ -1,6 +1,6 @@
 """The two that a session asks: the model, and what finds utterances."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,16 @@ class Listener(Protocol):
         """A piece of the work that a closed turn left for later; whether there is more."""
 
     def close(self, said: int | None = None) -> None:
-        """The turn is over; of an interrupted reply `said` tokens were given out."""
+        """The turn was answered; of an interrupted reply `said` tokens were given out."""
+
+    def drop(self) -> None:
+        """The turn is over without an answer."""
+
+    def forget(self, turn: int, part: Literal["question", "answer"]) -> None:
+        """Take a part of an answered turn, counted from 0, out of the LLM's context."""
+
+    def unhear(self, since: int, until: int) -> None:
+        """Samples that no turn from now on is about."""
 
 
 class SpeechFinder(Stage[Frame, Change], Protocol):

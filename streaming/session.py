@@ -17,7 +17,7 @@ from functools import partial
 from typing import Literal
 
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -209,6 +209,8 @@ class Session:
                 return self._clear()
             case Configure():
                 return self._configure(control)
+            case Forget():
+                return self._forget(control)
 
     def _look(self, frame: Frame) -> list[Event]:
         self.heard = frame.at + FRAME_SAMPLES
@@ -219,14 +221,14 @@ class Session:
             self._hold_turn(frame.at)
             return events
         if self._waits and self._is_too_old():
-            self._leave(said=None)
+            self._leave()
         events += self._change(self._endpointer.push(frame))
         return events + self._barge_in(self._endpointer)
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""
         if self._open and not self._public and self._is_too_old():
-            self._leave(said=None)
+            self._leave()
         if not self._open:
             ring = round(self._turns.ring_s * SAMPLE_RATE)
             self._begin(max(self._answered, at - ring), spoken_from=self._answered)
@@ -265,7 +267,7 @@ class Session:
             self._begin_about_ring(commit.instruction)
         elif commit.instruction is not None or self._guessed_otherwise(commit):
             since, spoken_from = self._begun, self._spoken_from
-            self._leave(said=None)
+            self._leave()
             self._begin(since, commit.instruction, spoken_from)
             if self._started is not None and self._silent:
                 self._guess()
@@ -308,7 +310,7 @@ class Session:
     def _clear(self) -> list[Event]:
         self._answered = self.heard
         if self._open and not self._public:
-            self._leave(said=None)
+            self._leave()
             self._turn_to_speaker()
         return []
 
@@ -322,16 +324,24 @@ class Session:
             if self._started is not None:
                 events = self._end_utterance()
             if self._endpointer is None and self._open and not (self._public or self._waits):
-                self._leave(said=None)  # nobody would end it
+                self._leave()  # nobody would end it
             self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
+
+    def _forget(self, wanted: Forget) -> list[Event]:
+        if wanted.turn is not None:
+            self._listener.forget(wanted.turn, wanted.part)
+            self._untidy = self._untidy or not self._open
+        if wanted.until > wanted.since:
+            self._listener.unhear(wanted.since, wanted.until)
+        return []
 
     def _drop_turn(self) -> list[Event]:
         """Close the open turn, answered or not."""
         if self._public:
             return self._stop("cancelled")
         if self._open:
-            self._leave(said=None)
+            self._leave()
         return []
 
     def _reply_at_once(self, ref: str | None, max_new_tokens: int | None) -> None:
@@ -380,7 +390,7 @@ class Session:
     def _go_on(self, at: int) -> None:
         """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
         if at - self._begun >= self._turns.ring_s * SAMPLE_RATE:
-            self._leave(said=None)
+            self._leave()
             self._begin(self._since(at), spoken_from=at)
         else:
             self._waits = False
@@ -502,12 +512,17 @@ class Session:
 
     def _stop(self, reason: EndOfReply) -> list[Event]:
         events = self._last_caption()
-        self._leave(None if reason in ("complete", "limit") else self._said)
+        self._listener.close(None if reason in ("complete", "limit") else self._said)
+        self._over()
         return [*events, ReplyEnded(self._said, reason)]
 
-    def _leave(self, said: int | None) -> None:
-        """Close the turn, with what was still to be done for it."""
-        self._listener.close(said)
+    def _leave(self) -> None:
+        """Close a turn that was not answered."""
+        self._listener.drop()
+        self._over()
+
+    def _over(self) -> None:
+        """The turn is closed, with what was still to be done for it."""
         self._untidy = True
         self._open = self._public = self._ending = self._waits = False
         self._windows = None

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
 from streaming.event_json import to_json
 from streaming.events import Event
 from streaming.session import Session
@@ -37,6 +37,7 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "hold": TypeAdapter(Hold),
     "clear": TypeAdapter(Clear),
     "configure": TypeAdapter(Configure),
+    "forget": TypeAdapter(Forget),
 }
 
 

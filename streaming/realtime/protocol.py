@@ -10,12 +10,12 @@ import base64
 import binascii
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -101,6 +101,10 @@ class Realtime:
         self._made: set[str] = set()  # those of them that the client created
         self._asked: set[str] = set()  # items with a text that was not answered yet
         self._spoken: set[str] = set()  # items of what was said and not answered yet
+        self._spans: dict[str, tuple[int, int]] = {}  # samples of what was said
+        self._turns: dict[str, Forget] = {}  # how the core forgets items of answered turns
+        self._answers = 0  # begun
+        self._taken = 0  # samples
         self._appended = 0  # samples since the last message was made of them
         self._utterance: str | None = None  # item of the utterance that goes on
         self._uncaptioned: deque[str] = deque()  # items whose captions come, the next one first
@@ -213,6 +217,7 @@ class Realtime:
         self.bytes_heard += len(audio)
         pcm = b"".join(frame.pcm for frame in self._decoder.push(audio))
         self._appended += len(pcm) // 2
+        self._taken += len(pcm) // 2
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
             self._expect_caption(self._utterance)
@@ -236,7 +241,8 @@ class Realtime:
             return Output(inputs=[Hold(event_id)])  # the utterance's end makes the message
         if not self._appended:
             raise WireError("input_audio_buffer_commit_empty", "no audio was appended")
-        return Output(self._message(self._appended), [Hold(event_id)])
+        said = self._taken - self._appended, self._taken
+        return Output(self._message(*said), [Hold(event_id)])
 
     def _create_item(self, event: wire.CreateItem) -> Output:
         if len(self._made) >= MOST_CREATED:
@@ -267,6 +273,8 @@ class Realtime:
             wanted.conversation != "none", wanted.metadata, wanted.max_output_tokens
         )
         response.asked_by = event.event_id
+        if wanted.input is None:
+            response.about = [item["id"] for item in self._items if item["id"] in self._asked]
         question = self._question(wanted)
         limit = None if wanted.max_output_tokens is None else self._most(response.limit)
         asked: Control
@@ -299,7 +307,7 @@ class Realtime:
         return Output([self._event("conversation.item.truncated", **place)])
 
     def _delete(self, item_id: str) -> Output:
-        """What was not answered yet will not be."""
+        """What was not answered yet will not be, and what was is not looked at again."""
         self._items.delete(item_id)
         self._made.discard(item_id)
         self._asked.discard(item_id)
@@ -308,6 +316,10 @@ class Realtime:
             self._spoken.remove(item_id)
             if not self._spoken and self._utterance is None:
                 inputs.append(Clear())
+        begin, end = self._spans.pop(item_id, (0, 0))
+        forget = replace(self._turns.pop(item_id, Forget()), since=begin, until=end)
+        if forget != Forget():
+            inputs.append(forget)
         return Output([self._event("conversation.item.deleted", item_id=item_id)], inputs)
 
     def _text(self, item: wire.Item | wire.ItemReference) -> str:
@@ -381,17 +393,18 @@ class Realtime:
         if self._response is not None:  # too short to interrupt: no message
             self._utterance = None
             return [stopped]
-        return [stopped, *self._message(at - self._begun_at)]
+        return [stopped, *self._message(self._begun_at, at)]
 
-    def _message(self, samples: int) -> list[Json]:
-        """What was said, so many samples of it, is a message now."""
+    def _message(self, begin: int, end: int) -> list[Json]:
+        """What was said, samples [begin, end), is a message now."""
         item_id = self._utterance or self._new_id("item")
         if self.config.audio.input.transcription is not None:
-            self._seconds[item_id] = round(samples / SAMPLE_RATE, 3)
+            self._seconds[item_id] = round((end - begin) / SAMPLE_RATE, 3)
         self._utterance, self._appended = None, 0
         item = spoken(item_id)
         before = self._items.add(item)
         self._spoken.add(item_id)
+        self._spans[item_id] = begin, end
         about = {"item": item, "previous_item_id": before}
         return [
             self._event("input_audio_buffer.committed", item_id=item_id, previous_item_id=before),
@@ -440,6 +453,10 @@ class Realtime:
             response = self._new_response()
             events = [self._created(response)]
         self._response = response
+        for name in (*self._spoken, *response.about):
+            self._turns[name] = Forget(self._answers, "question")
+        self._turns[response.item_id] = Forget(self._answers, "answer")
+        self._answers += 1
         self._spoken.clear()
         response.windows = event.windows
         response.text_tokens = event.text_tokens

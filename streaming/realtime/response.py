@@ -1,6 +1,6 @@
 """One answer, as clients see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Json = dict[str, Any]
@@ -26,6 +26,9 @@ class Response:
 
     asked_by: str | None = None
     """The client event that asked for it."""
+
+    about: list[str] = field(default_factory=list)
+    """Items whose text it answers."""
 
     text: str = ""
     windows: int = 0

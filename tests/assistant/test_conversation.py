@@ -1,6 +1,7 @@
 """Turns in a KV cache: what was taken back leaves no trace, history stays, room is made."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -98,9 +99,9 @@ def test_a_turn_holds_what_was_heard_since(tiny: Salmonn) -> None:
     talk = Conversation(tiny, PROMPT)
     talk.hear(samples(4 * BLOCK + 240))
     assert talk.open(since=3 * BLOCK) == 2
-    talk.close()
+    talk.drop()
     assert talk.open(since=3 * BLOCK - 1) == 3
-    talk.close()
+    talk.drop()
     assert talk.open(since=0, instruction="Another?") == 8
 
 
@@ -142,6 +143,97 @@ def test_history_is_what_was_said(tiny: Salmonn) -> None:
     expected.extend(probe)
     torch.testing.assert_close(talk._cache._logits, expected._logits, atol=1e-4, rtol=0)
     assert ids
+
+
+def held(talk: Conversation) -> torch.Tensor:
+    """What is in the LLM's context."""
+    while talk.tidy():
+        pass
+    return torch.cat([part for past in talk._past for part in (past.question, past.answer)])
+
+
+def two_turns(tiny: Salmonn) -> Conversation:
+    talk = Conversation(tiny, PROMPT, turns_kept=3)
+    for i in range(2):
+        talk.open(since=talk.heard)
+        heard(talk, samples(BLOCK + 100, i))
+        talk.pause()
+        answer(talk)
+        talk.close()
+    return talk
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("what", ["question", "answer"])
+def test_a_part_of_a_turn_leaves_the_context(
+    tiny: Salmonn, turn: int, what: Literal["question", "answer"]
+) -> None:
+    talk = two_turns(tiny)
+    parts = {(p.number, w): getattr(p, w) for p in talk._past for w in ("question", "answer")}
+    del parts[turn, what]
+    talk.forget(turn, what)
+    wanted = torch.cat(list(parts.values()))
+    assert torch.equal(held(talk), wanted)
+    assert talk._cache.length == len(wanted)
+    fresh = Conversation(tiny, PROMPT)
+    fresh._cache.extend(wanted)
+    ours, theirs = (c._cache.extend(tiny.llm.embed([3])) for c in (talk, fresh))
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_what_is_forgotten_while_a_turn_is_heard_is_not_in_its_answer(tiny: Salmonn) -> None:
+    early, late = two_turns(tiny), two_turns(tiny)
+    early.forget(0, "question")
+    for talk in (early, late):
+        talk.open(since=talk.heard)
+        heard(talk, samples(BLOCK + 50, 7))
+        if talk is late:
+            talk.forget(0, "question")
+        talk.pause()
+    assert answer(early) == answer(late)
+    early.close()
+    late.close()
+    assert torch.equal(held(early), held(late))
+
+
+def test_what_is_forgotten_under_its_answer_goes_when_that_is_over(tiny: Salmonn) -> None:
+    talk = two_turns(tiny)
+    talk.open(since=talk.heard)
+    heard(talk, samples(BLOCK))
+    talk.pause()
+    talk.ask()
+    before = talk._cache.length
+    talk.forget(2, "question")
+    talk.forget(0, "answer")
+    assert talk._cache.length == before
+    talk.token()
+    talk.close(1)
+    assert [(p.number, bool(len(p.question)), bool(len(p.answer))) for p in talk._past] == [
+        (0, True, False), (1, True, True), (2, False, True),
+    ]  # fmt: skip
+
+
+def test_a_turn_without_an_answer_was_never_there(tiny: Salmonn) -> None:
+    talk = two_turns(tiny)
+    before = talk._cache.length
+    talk.open(since=talk.heard)
+    heard(talk, samples(BLOCK))
+    talk.pause()
+    talk.ask()  # in secret
+    talk.token()
+    talk.drop()
+    assert talk._cache.length == before
+    assert len(talk._past) == 2
+
+
+def test_what_is_unheard_is_in_no_turn(tiny: Salmonn) -> None:
+    talk, other = Conversation(tiny, PROMPT), Conversation(tiny, PROMPT)
+    for c in (talk, other):
+        heard(c, samples(3 * BLOCK + 800))
+    window = tiny.ear.spans.window
+    talk.unhear(window, BLOCK - 1)
+    left = other.open(since=0) - talk.open(since=0)
+    assert left == BLOCK // window - 1
 
 
 def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:

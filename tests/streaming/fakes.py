@@ -140,6 +140,15 @@ class Echo:
         self.untidy = max(0, self.untidy - 1)
         return self.untidy > 0
 
+    def drop(self) -> None:
+        self.close()  # the diary does not tell them apart
+
+    def forget(self, turn: int, what: str) -> None:
+        self.diary.append(f"forgot {what} {turn}")
+
+    def unhear(self, since: int, until: int) -> None:
+        self.diary.append(f"unheard {since} {until}")
+
     def close(self, said: int | None = None) -> None:
         assert self.is_open
         self.is_open = False

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
 from streaming.event_json import to_json
 from streaming.events import Event, ReplyEnded
 from streaming.session import Pace, Session
@@ -28,6 +28,7 @@ controls = st.sampled_from(
         Clear(),
         Configure(turns=WAITING),
         Configure(instruction="Else.", turns=TURNS, max_new_tokens=9),
+        Forget(3, "answer", 0, 16_000),
     ]
 )
 runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))

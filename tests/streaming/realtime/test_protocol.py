@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.frames import FRAME_SAMPLES
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
@@ -499,6 +500,36 @@ def test_a_limit_takes_the_place_of_a_reply_begun_in_secret() -> None:
     client.send("response.create", response={"max_output_tokens": 1})
     client.speak("." * 9)
     assert client.last("response.done")["response"]["usage"]["output_tokens"] == 1
+
+
+def test_what_is_deleted_is_forgotten() -> None:
+    client = Client()
+    client.speak(TURN)
+    answer = client.last("conversation.item.done")["item"]["id"]
+    question = client.last("input_audio_buffer.committed")["item_id"]
+    client.send("conversation.item.create", item=typed("user", "Why?", id="why"))
+    client.send("response.create")
+    client.speak("." * 9)
+    for item_id, told in (
+        (question, ["forgot question 0", f"unheard {3 * FRAME_SAMPLES} {7 * FRAME_SAMPLES}"]),
+        (answer, ["forgot answer 0"]),
+        ("why", ["forgot question 1"]),
+    ):
+        before = len(client.listener.diary)
+        client.send("conversation.item.delete", item_id=item_id)
+        assert client.listener.diary[before:] == told
+
+
+def test_what_is_deleted_before_it_was_answered_is_not_heard_later() -> None:
+    client = Client()
+    client.update(MANUAL)
+    client.speak("." * 4)
+    client.send("input_audio_buffer.commit")
+    client.speak("." * 6)
+    client.send("input_audio_buffer.commit")
+    item_id = client.last("input_audio_buffer.committed")["item_id"]
+    client.send("conversation.item.delete", item_id=item_id)
+    assert client.listener.diary[-1] == f"unheard {4 * FRAME_SAMPLES} {10 * FRAME_SAMPLES}"
 
 
 def test_only_what_was_said_aloud_can_be_truncated() -> None:
