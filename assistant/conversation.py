@@ -6,7 +6,7 @@ as if nothing had happened.
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -391,8 +391,10 @@ class Conversation:
             return  # its prompt is what it is
         none = self._now[:0]
         kept = [
-            replace(
-                past, **{part: none for number, part in self._unwanted if number == past.number}
+            _Past(
+                past.number,
+                none if (past.number, "question") in self._unwanted else past.question,
+                none if (past.number, "answer") in self._unwanted else past.answer,
             )
             for past in self._past
         ]
