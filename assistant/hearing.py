@@ -68,7 +68,8 @@ class Hearing:
         self._silence = 10 ** (silence_db / 20)
         self._block = ear.spans.block
         self._ahead = ear.ahead
-        self._samples = torch.zeros(0)  # from the start of the open block on
+        self._parts: list[Tensor] = []  # samples from the start of the open block on
+        self._held = 0  # of them
         self._begun = 0  # stream index of that
         self._run: EarStream | None = None  # encoders since the last silence
         self._given = 0  # stream index up to which the run was given samples
@@ -86,7 +87,7 @@ class Hearing:
     @property
     def heard(self) -> int:
         """Stream samples so far."""
-        return self._begun + len(self._samples)
+        return self._begun + self._held
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> list[Window]:
@@ -98,20 +99,22 @@ class Hearing:
         Returns:
             Windows that became final.
         """
-        self._samples = torch.cat([self._samples, samples])
+        self._parts.append(samples)
+        self._held += len(samples)
         self.sounds = []
         found: list[Window] = []
-        while len(self._samples) >= self._block + self._ahead:
-            if self._is_silent(self._samples[: self._block]):
+        while self._held >= self._block + self._ahead:
+            held = self._samples()
+            if self._is_silent(held[: self._block]):
                 self._run = None
                 self._onsets.push({})
             else:
                 run, given = self._current()
-                ready = self._samples[given - self._begun : self._block + self._ahead]
+                ready = held[given - self._begun : self._block + self._ahead]
                 found += self._cut(run.push(ready), run.speech)
                 self._tell(run.blocks)
                 self._run, self._given = run, self._begun + self._block + self._ahead
-            self._samples = self._samples[self._block :]
+            self._parts, self._held = [held[self._block :]], self._held - self._block
             self._begun += self._block
         self.windows.extend(found)
         while self.windows and self.windows[0].at < self.heard - self._keep:
@@ -124,14 +127,20 @@ class Hearing:
 
         They are provisional: when the block is complete, `push` gives others in their place.
         """
-        if self._is_silent(self._samples):
+        held = self._samples()
+        if self._is_silent(held):
             return []
         run, given = self._current()
         twin = run.fork()
-        pushed = twin.push(self._samples[given - self._begun :]), twin.speech
+        pushed = twin.push(held[given - self._begun :]), twin.speech
         rest = twin.flush(), twin.speech
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
+
+    def _samples(self) -> Tensor:
+        """From the start of the open block on; joined when looked at, not whenever some come."""
+        self._parts = [torch.cat([torch.zeros(0), *self._parts])]
+        return self._parts[0]
 
     def forget(self, since: int, until: int) -> None:
         """Drop the windows that hold any of the samples [since, until)."""

@@ -24,6 +24,10 @@ CONTEXT = 64
 
 STATE = (2, 1, 128)
 
+RESTS_AFTER = 16
+"""Windows of digital silence, half a second, after which the model is as at the start of a stream
+and is not asked before something sounds."""
+
 
 @cache
 def _model() -> Any:
@@ -50,25 +54,38 @@ class SileroDetector:
         self._model = _model()
         self._threshold = threshold
         self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._silent = 0  # windows of digital silence that came last
+        self.probability = 0.0
+        """Of the last whole window."""
+
+        self._start()
+
+    def _start(self) -> None:
         self._context: NDArray[np.float32] = np.zeros(CONTEXT, np.float32)
         self._state: NDArray[np.float32] = np.zeros(STATE, np.float32)
         self.probability = 0.0
-        """Of the last whole window."""
 
     def __call__(self, frame: Frame) -> bool:
         """Take the next frame."""
         self._pending = np.concatenate([self._pending, frame.samples()])
         while len(self._pending) >= WINDOW:
             window, self._pending = self._pending[:WINDOW], self._pending[WINDOW:]
-            given = {
-                "input": np.concatenate([self._context, window])[None],
-                "state": self._state,
-                "sr": np.array(SAMPLE_RATE, np.int64),
-            }
-            output, self._state = self._model.run(None, given)
-            self._context = window[-CONTEXT:]
-            self.probability = float(output[0, 0])
+            self._silent = 0 if window.any() else self._silent + 1
+            if self._silent > RESTS_AFTER:
+                self._start()
+            else:
+                self._listen(window)
         return self.probability >= self._threshold
+
+    def _listen(self, window: NDArray[np.float32]) -> None:
+        given = {
+            "input": np.concatenate([self._context, window])[None],
+            "state": self._state,
+            "sr": np.array(SAMPLE_RATE, np.int64),
+        }
+        output, self._state = self._model.run(None, given)
+        self._context = window[-CONTEXT:]
+        self.probability = float(output[0, 0])
 
 
 def silero(threshold: float) -> Callable[[], SileroDetector]:

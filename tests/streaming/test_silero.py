@@ -12,7 +12,7 @@ from assistant.errors import ComponentError
 from streaming import silero
 from streaming.config import EndpointingConfig
 from streaming.frames import Frame
-from streaming.silero import CONTEXT, WINDOW, SileroDetector
+from streaming.silero import CONTEXT, RESTS_AFTER, WINDOW, SileroDetector
 from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import run
@@ -51,6 +51,20 @@ def test_speech_is_found_and_noise_is_not() -> None:
     assert len(changes) == 9  # three utterances: started, paused, ended
     noise = np.random.default_rng(0).standard_normal(5 * 16_000).astype(np.float32) * 0.1
     assert run(endpointer, frames(noise)) == []
+
+
+def test_after_digital_silence_it_is_as_at_the_start() -> None:
+    speech = audio.load(DEMO)[: 18 * 5 * WINDOW]  # whole windows and whole frames
+    fresh, rested = SileroDetector(0.5), SileroDetector(0.5)
+    for frame in frames(speech):
+        rested(frame)
+    for i, frame in enumerate(frames(np.zeros(20 * WINDOW, np.float32)), 1):
+        rested(frame)
+        assert np.any(rested._state) == (i * len(frame.pcm) // 2 // WINDOW <= RESTS_AFTER)
+    assert rested.probability == 0.0
+    for frame in frames(speech):
+        assert fresh(frame) == rested(frame)
+        assert fresh.probability == rested.probability
 
 
 def test_the_state_is_the_detectors_own() -> None:
