@@ -25,6 +25,9 @@ from assistant.weights import UNREADABLE
 HEAD_MULTIPLE = 8
 """What the width of an attention head must be a multiple of in ONNX Runtime."""
 
+LARGEST_GRAPH = 1_800_000_000
+"""Parameters in 8 bits, scales beside them, that a graph of 2 GiB holds."""
+
 
 class Llm:
     """A causal LM with its tokenizer, and LoRA merged or beside it."""
@@ -311,10 +314,12 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
     if not lean_enough(model):
         raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
     half = config.dtype == "bfloat16" and fast_half()
-    fits = model.config.head_dim % HEAD_MULTIPLE == 0
+    fits = model.config.head_dim % HEAD_MULTIPLE == 0 and model.num_parameters() <= LARGEST_GRAPH
     if config.quantisation == "8bit" and not fits:
-        why = f"8bit on a CPU needs attention heads of a multiple of {HEAD_MULTIPLE} numbers"
-        raise ConfigError(f"llm.quantisation: {why}")
+        raise ConfigError(
+            f"llm.quantisation: 8bit on a CPU needs attention heads of a multiple of {HEAD_MULTIPLE} "
+            f"numbers and at most {LARGEST_GRAPH:,} parameters"
+        )
     if config.quantisation == "8bit" or (config.quantisation == "auto" and fits and not half):
         from assistant.onnx_engine import OnnxEngine  # a third of a second that others need not
 
