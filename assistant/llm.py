@@ -317,7 +317,7 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
     fits = model.config.head_dim % HEAD_MULTIPLE == 0 and model.num_parameters() <= LARGEST_GRAPH
     if config.quantisation == "8bit" and not fits:
         raise ConfigError(
-            f"llm.quantisation: 8bit on a CPU needs attention heads of a multiple of {HEAD_MULTIPLE} "
+            f"llm.quantisation: 8bit on a CPU needs heads of a multiple of {HEAD_MULTIPLE} "
             f"numbers and at most {LARGEST_GRAPH:,} parameters"
         )
     if config.quantisation == "8bit" or (config.quantisation == "auto" and fits and not half):

@@ -156,7 +156,7 @@ def test_eight_bits_where_they_do_not_run(llama: LlamaForCausalLM) -> None:
         choose_engine(llama, config(quantisation="8bit", engine="transformers"))
     auto = config(quantisation="auto", engine="transformers")
     assert isinstance(choose_engine(llama, auto), TransformersEngine)
-    with pytest.raises(ConfigError, match=r"^llm\.quantisation: .* heads of a multiple of 8"):
+    with pytest.raises(ConfigError, match=r"^llm\.quantisation: .* needs heads of a multiple of 8"):
         choose_engine(llama, config(quantisation="8bit"))
 
 
