@@ -1,4 +1,4 @@
-"""The commands of those who train and judge models: data, train, convert, eval."""
+"""The commands of those who train and judge models: data, train, average, convert, eval."""
 
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -81,6 +81,25 @@ def train(
     typer.echo(f"{folder}: state.pt, log.csv, figures.csv")
 
 
+def average(
+    states: Annotated[list[str], typer.Argument(help="RUN/state.pt:SHARE of each, 1 if not told.")],
+    to: Annotated[Path, typer.Option("--to", help="File to write, another state.pt.")],
+) -> None:
+    """The mean of the weights of several runs that began from the same ones."""
+    from assistant.training.average import average as mean
+
+    mean([_with_share(state) for state in states], to)
+    typer.echo(f"{to}: the mean of {len(states)} runs")
+
+
+def _with_share(state: str) -> tuple[Path, float]:
+    path, colon, share = state.rpartition(":")
+    try:
+        return (Path(path), float(share)) if colon else (Path(state), 1.0)
+    except ValueError as error:
+        raise ConfigError(f"{state}: a share is a number") from error
+
+
 def evaluate(
     sets: Annotated[
         str | None, typer.Option(help="Names with commas between them.", show_default="all")
@@ -144,6 +163,6 @@ def _chosen(known: dict[str, Thing], names: str, option: str) -> list[Thing]:
 
 def training_commands(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (convert, data, train):
+    for command in (convert, data, train, average):
         app.command()(command)
     app.command("eval")(evaluate)

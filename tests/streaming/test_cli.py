@@ -87,6 +87,18 @@ def test_convert(call, tmp_path, tiny) -> None:
     assert (card.preset, card.components["llm"]) == ("tiny", "toy:3")
 
 
+def test_average(call, tmp_path) -> None:
+    for value in (1.0, 4.0):
+        torch.save({"parameters": {"a": torch.tensor(value)}}, tmp_path / f"{value:.0f}.pt")
+    shares = (f"{tmp_path}/1.pt:2", f"{tmp_path}/4.pt")
+    assert call("average", *shares, "--to", tmp_path / "mean.pt")[0] == 0
+    mean = torch.load(tmp_path / "mean.pt", weights_only=True)["parameters"]
+    assert float(mean["a"]) == 2.0
+    code, _, err = call("average", f"{tmp_path}/1.pt:much", "--to", tmp_path / "mean.pt")
+    assert code != 0
+    assert "a share is a number" in err
+
+
 def test_tasks_lists_all_25(call) -> None:
     code, out, _ = call("tasks")
     assert code == 0

@@ -173,6 +173,7 @@ def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
         "nano-3-activate",
         "nano-4-events",
         "nano-5-again",
+        "nano-6-balance",
     ],
 )
 def test_shipped_stages_are_valid(name: str) -> None:

@@ -1,0 +1,29 @@
+"""The mean of runs: of what all have, by their shares."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from assistant.errors import ConfigError
+from assistant.training.average import average
+from assistant.weights import read_state
+
+
+def state(path: Path, **values: float) -> Path:
+    torch.save({"parameters": {k: torch.full((2,), v) for k, v in values.items()}}, path)
+    return path
+
+
+def test_each_counts_as_much_as_its_share(tmp_path: Path) -> None:
+    one = state(tmp_path / "1.pt", a=1.0, b=0.0, head=9.0)
+    two = state(tmp_path / "2.pt", a=5.0, b=4.0)
+    average([(one, 1), (two, 3)], tmp_path / "mean" / "state.pt")
+    found = read_state(tmp_path / "mean" / "state.pt")["parameters"]
+    assert {k: v.tolist() for k, v in found.items()} == {"a": [4.0, 4.0], "b": [3.0, 3.0]}
+
+
+def test_a_share_is_positive(tmp_path: Path) -> None:
+    one = state(tmp_path / "1.pt", a=1.0)
+    with pytest.raises(ConfigError, match=r"1\.pt: its share is 0"):
+        average([(one, 0)], tmp_path / "mean.pt")
