@@ -128,7 +128,7 @@ class LeanEngine:
         head = state.get("lm_head.weight", state["model.embed_tokens.weight"])
         self._last_norm = state["model.norm.weight"].to(self._dtype)
         self._lm_head = partial(F.linear, weight=head.to(dtype))
-        self._rotations = _rotations(model)
+        self._rotations = torch.complex(*rotations(model))
 
     def start(self) -> LeanState:
         """See `Engine`."""
@@ -260,9 +260,9 @@ def _paired(weight: Tensor, head: int) -> Tensor:
     return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
 
 
-def _rotations(model: LlamaForCausalLM) -> Tensor:
-    """Rotary positions (Su et al. 2021) as complex numbers, (context, head width / 2)."""
+def rotations(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
     places = torch.arange(model.config.max_position_embeddings)[None]
     cos, sin = model.model.rotary_emb(torch.zeros(1, dtype=torch.float32), places)
     half = sin.shape[-1] // 2
-    return torch.complex(cos[0, :, :half], sin[0, :, :half])
+    return cos[0, :, :half], sin[0, :, :half]

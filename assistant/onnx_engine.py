@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
+from assistant.engine import GROWTH, rotations
+
 BLOCK = 32
 """Weights that share a scale."""
 
@@ -31,9 +33,6 @@ ZERO = 128
 
 EIGHT_BIT_INPUTS = 4
 """`accuracy_level` of products of 8-bit integers."""
-
-GROWTH = 256
-"""Positions by which a cache grows."""
 
 
 @dataclass(slots=True)
@@ -58,6 +57,7 @@ class OnnxEngine:
         config = model.config
         self._layers, self._heads = config.num_hidden_layers, config.num_key_value_heads
         self._head = config.head_dim
+        self._names = [(f"past.{n}", f"present.{n}") for n in _cache_names(self._layers)]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that wait by spinning would take the cores from PyTorch's, which run the ear.
@@ -97,9 +97,9 @@ class OnnxEngine:
         binding = self._session.io_binding()
         for name, value in given.items():
             binding.bind_cpu_input(name, value)
-        for name, held in zip(_cache_names(self._layers), state.held, strict=True):
-            binding.bind_ortvalue_input(f"past.{name}", held)
-            binding.bind_ortvalue_output(f"present.{name}", held)
+        for (past, present), held in zip(self._names, state.held, strict=True):
+            binding.bind_ortvalue_input(past, held)
+            binding.bind_ortvalue_output(present, held)
         binding.bind_output("logits")
         self._session.run_with_iobinding(binding)
         state.length = end
@@ -130,7 +130,7 @@ class _Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         weights = {key: tensor.float() for key, tensor in model.state_dict().items()}
-        cos, sin = _rotations(model)
+        cos, sin = rotations(model)
         self._constant("cos", cos)
         self._constant("sin", sin)
         layers = self._config.num_hidden_layers
@@ -245,11 +245,3 @@ def rounded_blocks(weight: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.maximum(high, -low).clamp_(min=1e-30) / WEIGHT
     rounded = (blocks / scale[:, :, None]).round_().add_(ZERO)
     return rounded.to(torch.uint8), scale
-
-
-def _rotations(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
-    places = torch.arange(model.config.max_position_embeddings)[None]
-    cos, sin = model.model.rotary_emb(torch.zeros(1, dtype=torch.float32), places)
-    half = sin.shape[-1] // 2
-    return cos[0, :, :half], sin[0, :, :half]
