@@ -58,6 +58,9 @@ class _Turn:
     ahead: list[Window] | None = None
     """While paused: provisional windows of the block that was open."""
 
+    ahead_held: bool = False
+    """They are in the cache."""
+
     later: list[Window] = field(default_factory=list)
     """Windows that became final while paused."""
 
@@ -225,7 +228,7 @@ class Conversation:
         turn.most = max_new_tokens
 
     def prefill(self) -> int:
-        """Put the waiting windows into the KV cache.
+        """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
 
         Returns:
             Windows of this turn in it now.
@@ -234,11 +237,20 @@ class Conversation:
             ContextFullError: the LLM's context is full.
         """
         turn = self._open_turn()
-        self._extend([w.tokens for w in turn.waiting])
-        turn.windows += len(turn.waiting)
-        turn.waiting = []
-        turn.settled = self._cache.length, turn.windows
+        self._settle(turn)
+        if turn.ahead and not turn.ahead_held:
+            self._extend([w.tokens for w in turn.ahead])
+            turn.windows += len(turn.ahead)
+            turn.ahead_held = True
         return turn.windows
+
+    def _settle(self, turn: _Turn) -> None:
+        """Apart from what is provisional: the keys are the same whether there is any or not."""
+        if turn.waiting:
+            self._extend([w.tokens for w in turn.waiting])
+            turn.windows += len(turn.waiting)
+            turn.waiting = []
+            turn.settled = self._cache.length, turn.windows
 
     def pause(self) -> int:
         """The turn may be over: encode the open block as it is. What is heard next is not in it.
@@ -247,6 +259,7 @@ class Conversation:
             Provisional windows.
         """
         turn = self._open_turn()
+        assert turn.ahead is None, "pause() twice without resume()"
         turn.ahead = self._hearing.peek()
         if turn.captioner is not None and self._two_ears:
             turn.transcript = turn.captioner.peek(self._spoken(turn.ahead))
@@ -262,9 +275,8 @@ class Conversation:
             ContextFullError: the LLM's context is full.
         """
         turn = self._open_turn()
-        if turn.waiting:  # apart from what is provisional: so its keys are those of `prefill`
-            self.prefill()
-        ahead = turn.ahead or []
+        self._settle(turn)
+        ahead = [] if turn.ahead_held else turn.ahead or []
         second = self._model.transcript(turn.transcript)
         self._extend([*(w.tokens for w in ahead), second, self._llm.embed(turn.tail)])
         turn.windows += len(ahead)
@@ -290,7 +302,8 @@ class Conversation:
         length, turn.windows = turn.settled
         self._truncate(turn, length)
         turn.take(turn.later)
-        turn.ahead, turn.later, turn.asked, turn.said = None, [], None, []
+        turn.ahead, turn.ahead_held, turn.later = None, False, []
+        turn.asked, turn.said = None, []
         turn.done, turn.cut_short, turn.transcript = False, False, ""
         self._forget_unwanted()
         return len(turn.waiting)

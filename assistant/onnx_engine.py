@@ -62,9 +62,10 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         # Threads that wait by spinning would take the cores from PyTorch's, which run the ear.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        graph = _Graph(model).serialised()
+        graph = _Graph(model)
+        options.add_external_initializers(list(graph.large), list(graph.large.values()))
         self._session = onnxruntime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
+            graph.serialised(), options, providers=["CPUExecutionProvider"]
         )
 
     def start(self) -> OnnxState:
@@ -123,12 +124,15 @@ def _cache_names(layers: int) -> list[str]:
 
 
 class _Graph:
-    """The model as an ONNX graph, with its weights inside."""
+    """The model as an ONNX graph; its large weights are beside it, not copied into messages."""
 
     def __init__(self, model: LlamaForCausalLM) -> None:
         self._config = model.config
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
+        self.large: dict[str, onnxruntime.OrtValue] = {}
+        """Weights by name."""
+
         weights = {key: tensor.float() for key, tensor in model.state_dict().items()}
         cos, sin = rotations(model)
         self._constant("cos", cos)
@@ -216,8 +220,8 @@ class _Graph:
     def _product(self, name: str, weight: Tensor, x: str) -> str:
         """Name of x W^T, for W (out, in)."""
         rounded, scale = rounded_blocks(weight)
-        self._constant(f"{name}.weight", rounded)
-        self._constant(f"{name}.scale", scale)
+        self._large(f"{name}.weight", rounded, TensorProto.UINT8)
+        self._large(f"{name}.scale", scale, TensorProto.FLOAT)
         self._own_node("MatMulNBits", [x, f"{name}.weight", f"{name}.scale"], [name],
                        K=weight.shape[1], N=weight.shape[0], bits=8, block_size=BLOCK,
                        accuracy_level=EIGHT_BIT_INPUTS)  # fmt: skip
@@ -225,6 +229,14 @@ class _Graph:
 
     def _constant(self, name: str, value: Tensor) -> None:
         self._weights.append(numpy_helper.from_array(value.contiguous().numpy(), name))
+
+    def _large(self, name: str, value: Tensor, kind: TensorProto.DataType) -> None:
+        elsewhere = onnx.StringStringEntryProto(key="location", value="memory")
+        self._weights.append(
+            TensorProto(name=name, dims=value.shape, data_type=kind, external_data=[elsewhere],
+                        data_location=TensorProto.EXTERNAL)
+        )  # fmt: skip
+        self.large[name] = onnxruntime.OrtValue.ortvalue_from_numpy(value.numpy())
 
     def _node(self, kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> None:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **settings))

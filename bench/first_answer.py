@@ -71,6 +71,7 @@ async def ask(port: int, recording: Path) -> tuple[float, int, str]:
         await page.click("#start")
         await page.wait_for_selector(".ledger")
         seconds = time.monotonic() - begin
+        await page.wait_for_selector(".they:not(.live)")  # it is over
         answer = await page.locator(".they").first.inner_text()
         clicks = await page.evaluate("clicks")
         await browser.close()

@@ -2,17 +2,18 @@
 
     python -m bench.latency [--runs 20] [--json FILE]
 
-Streamed, everything up to the last block is encoded and in the KV cache when the endpoint is
-decided; what is timed is the rest: the open block ("encode"), its prefill and the prompt's tail
-("prefill"), one token. By default the open block is encoded at the soft endpoint, while it is
-waited for the certain one: "from the endpoint" is what is left then, without a reply begun in
-secret. "Nothing hidden" is all of it, as when a client commits. How much of the block is open
-depends on where speech ends: utterances end at `--runs` places spread over one block, and p50 and
-p95 are over these. Encode-at-the-end times the whole utterance. Both in turn, one run.
+Streamed, everything up to the last block is encoded and in the KV cache when speech is over. The
+open block is encoded ("encode") and prefilled at the soft endpoint, while it is waited for the
+certain one: "from the endpoint" is what is left then, without a reply begun in secret: the
+prompt's tail ("tail") and one token. "Nothing hidden" is all of it, as when a client commits. How
+much of the block is open depends on where speech ends: utterances end at `--runs` places spread
+over one block, and p50 and p95 are over these. Encode-at-the-end times the whole utterance. All in
+turn, one run.
 """
 
 import statistics
 import time
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -29,20 +30,35 @@ SECONDS = (2.0, 5.0, 10.0, 20.0)
 FRAME = 320
 
 
-def streamed(model: Salmonn, samples: Samples) -> tuple[float, float, float]:
-    """Seconds from the endpoint on, everything before heard frame by frame: of encoding the open
-    block, of the prefill, of the first token."""
+def listening(model: Salmonn, samples: Samples) -> Conversation:
+    """A turn of which everything was heard, frame by frame."""
     talk = Conversation(model, INSTRUCTION)
     talk.open(since=0)
     for at in range(0, len(samples), FRAME):
         if talk.hear(samples[at : at + FRAME]):
             talk.prefill()
+    return talk
+
+
+def seconds_of(*works: Callable[[], object]) -> list[float]:
+    """Of each of them, in turn."""
     times = [time.perf_counter()]
-    for work in (talk.pause, talk.ask, talk.token):
+    for work in works:
         work()
         times.append(time.perf_counter())
-    encode, prefill, token = (later - now for now, later in pairwise(times))
-    return encode, prefill, token
+    return [later - now for now, later in pairwise(times)]
+
+
+def streamed(model: Salmonn, samples: Samples) -> list[float]:
+    """Seconds of encoding the open block, of its prefill, of the tail's, of the first token."""
+    talk = listening(model, samples)
+    return seconds_of(talk.pause, talk.prefill, talk.ask, talk.token)
+
+
+def committed(model: Salmonn, samples: Samples) -> float:
+    """Seconds to the first token when nothing was done at a pause."""
+    talk = listening(model, samples)
+    return sum(seconds_of(talk.pause, talk.ask, talk.token))
 
 
 def at_the_end(model: Salmonn, samples: Samples) -> float:
@@ -62,17 +78,20 @@ def main() -> None:
     block_s = model.ear.spans.block / SAMPLE_RATE
     rows = []
     for seconds in SECONDS:
-        parts, late = [], []
+        parts, bare, late = [], [], []
         for run in range(chosen.runs + 1):
             place = block_s * ((run % chosen.runs) / chosen.runs - 0.5)
             samples = lengthened(clips, seconds + place)
-            now = streamed(model, samples), at_the_end(model, samples)
+            now = (
+                streamed(model, samples), committed(model, samples), at_the_end(model, samples)
+            )  # fmt: skip
             if run:  # the first warms up
                 parts.append(now[0])
-                late.append(now[1])
-        whole = [1000 * sum(part) for part in parts]
-        left = [1000 * sum(part[1:]) for part in parts]
-        encode, prefill, token = (
+                bare.append(now[1])
+                late.append(now[2])
+        whole = [1000 * seconds for seconds in bare]
+        left = [1000 * sum(part[2:]) for part in parts]
+        encode, prefill, tail, token = (
             1000 * statistics.median(values) for values in zip(*parts, strict=True)
         )
         rows.append(
@@ -80,7 +99,7 @@ def main() -> None:
              "p95, ms": float(np.percentile(left, 95)),
              "nothing hidden, p50, ms": float(np.percentile(whole, 50)),
              "p95, ms ": float(np.percentile(whole, 95)), "encode, ms": encode,
-             "prefill, ms": prefill, "token, ms": token,
+             "prefill, ms": prefill, "tail, ms": tail, "token, ms": token,
              "at the end, ms": 1000 * statistics.median(late),
              "times faster": 1000 * statistics.median(late) / statistics.median(left),
              "nothing hidden": 1000 * statistics.median(late) / statistics.median(whole)}

@@ -31,7 +31,8 @@ class Listener(Protocol):
         """Of the open turn's reply, in place of the session's; before `ask`."""
 
     def prefill(self) -> int:
-        """Put the waiting windows into the KV cache; windows of the turn in it now."""
+        """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
+        the turn in it."""
 
     def pause(self) -> int:
         """The turn may be over: encode the block that is open, for now; its windows."""

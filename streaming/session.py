@@ -416,8 +416,8 @@ class Session:
             self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
     def _guess(self) -> None:
-        """The utterance may be over."""
-        self._jobs.append((Work.ENCODE, self._pause))
+        """The utterance may be over: all but the prompt's end is computed while that is unsure."""
+        self._jobs += [(Work.ENCODE, self._pause), (Work.PREFILL, self._prefill_ahead)]
         if self._turns.speculate and self._turns.auto_reply:
             self._jobs.append((Work.ASK, self._ask))
 
@@ -444,6 +444,10 @@ class Session:
         if self._turns.captions and not self._ending:
             self._jobs.append((Work.CAPTION, self._caption))
         return [done]
+
+    def _prefill_ahead(self) -> list[Event]:
+        self._listener.prefill()
+        return []
 
     def _caption(self, *, last: bool = False) -> list[Event]:
         found = self._listener.caption(last=last)

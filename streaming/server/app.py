@@ -29,7 +29,7 @@ from streaming.frames import SAMPLE_RATE
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.wire import WireError
 from streaming.server.connection import STRANGERS, Strangers, limited
-from streaming.server.large import LARGE, in_pieces, long_audio
+from streaming.server.large import LARGE, give_back, in_pieces, long_audio
 from streaming.server.metrics import Metrics
 from streaming.server.seat import Seat
 from streaming.server.worker import Done, Worker
@@ -247,6 +247,8 @@ class App:
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
         audio: bytes | None = message if binary else None  # type: ignore[assignment]
         refused: WireError | None = None
+        if len(message) > LARGE:
+            seat.took_long = True
         if not binary and len(message) > LARGE:
             try:
                 audio = await asyncio.to_thread(long_audio, message)
@@ -314,7 +316,7 @@ class App:
     def _free(self, seat: Seat, left_at: float) -> None:
         """Forget a session that nobody came back to since it was left."""
         if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
-            self._worker.remove(seat.name)
+            self._worker.remove(seat.name, give_back if seat.took_long else None)
             self.metrics.sessions.set(len(self._seats))
             log.info("session.ends session=%s", seat.name[:10])
 

@@ -35,6 +35,9 @@ class Seat:
         self.messages = 0
         """Text messages that came in."""
 
+        self.took_long = False
+        """Some message was long."""
+
         self.given = 0
         """Samples that came in, at 16 kHz."""
 

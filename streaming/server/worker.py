@@ -77,9 +77,15 @@ class Worker:
 
         self._wishes.put(lambda: self._guard(name, wish))
 
-    def remove(self, name: Hashable) -> None:
-        """Forget a session."""
-        self._wishes.put(lambda: self._forget(name))
+    def remove(self, name: Hashable, then: Callable[[], None] | None = None) -> None:
+        """Forget a session, and call `then` on the worker's thread when it is gone."""
+
+        def wish() -> None:
+            self._forget(name)
+            if then is not None:
+                then()
+
+        self._wishes.put(wish)
 
     def stop(self) -> None:
         """End the thread, after the step it is in."""

@@ -62,12 +62,14 @@ def test_a_limit_is_of_one_reply(tiny: Salmonn) -> None:
 def check_guesses_leave_no_trace(
     straight: Conversation, guessing: Conversation, audio: Samples
 ) -> None:
-    """Both hear `audio`; one of them pauses every half block, and every other time replies."""
+    """Both hear `audio`; one pauses every half block, and sometimes prefills or replies, too."""
     heard(straight, audio)
-    for start in range(0, len(audio), BLOCK // 2):
+    for turn, start in enumerate(range(0, len(audio), BLOCK // 2)):
         heard(guessing, audio[start : start + BLOCK // 2])
         guessing.pause()
-        if start % BLOCK:
+        if turn % 4 > 1:
+            guessing.prefill()
+        if turn % 2:
             guessing.ask()
             guessing.token()
         if guessing.resume():

@@ -80,7 +80,7 @@ def test_a_tape_gives_the_same_events_again(
 
 def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None:
     script: list[bytes | Control] = [pcm("SSSS" + "." * 8), pcm("S" * 8 + "." * 8)]
-    interrupted, tape = live(script, [21, 1000], by_hand=False)
+    interrupted, tape = live(script, [22, 1000], by_hand=False)
     ends = [json.loads(line) for line in interrupted if "reply.ended" in line]
     assert (ends[0]["tokens"], ends[0]["reason"]) == (1, "interrupted")
     again = list(play(tape, made(tape.pace, by_hand=False)))

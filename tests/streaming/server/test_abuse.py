@@ -4,10 +4,13 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
+import platform
 import random
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +23,7 @@ from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
 from streaming.server.app import App
-from streaming.server.large import LONGEST
+from streaming.server.large import LARGE, LONGEST, give_back
 from streaming.session import one_each
 from tests.streaming.fakes import Echo, pcm, session
 from tests.streaming.server.test_app import (
@@ -156,6 +159,41 @@ async def test_a_long_message_is_audio_or_an_error() -> None:
         assert (await take(socket))["error"]["param"] == "audio"
         await say(socket, "input_audio_buffer.append", audio=long)
         assert answer(await until(socket, "response.done")) == REPLY
+
+
+def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(app_module, "give_back", lambda: calls.append(1))
+
+    @run
+    async def scenario() -> None:
+        async with serving(resume_s=0.01) as (app, host):
+            for length in (LARGE // 4, LARGE):  # bytes: base64 makes a third more of them
+                async with client(host) as socket:
+                    await configure(socket)
+                    audio = base64.b64encode(bytes(length)).decode()
+                    await say(socket, "input_audio_buffer.append", audio=audio)
+                    await say(socket, "input_audio_buffer.clear")
+                    await until(socket, "input_audio_buffer.cleared")
+                    assert not calls
+                await eventually(lambda: not app._seats)
+        assert calls == [1]
+
+    scenario()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc keeps what was freed")
+def test_freed_memory_is_returned() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    blocks = [b"x" * 100_000 for _ in range(2000)]
+    kept = blocks[::20]  # holes between them
+    blocks.clear()
+    before = resident()
+    give_back()
+    assert before - resident() > 100 * 2**20
+    assert len(kept) == 100
 
 
 @run
