@@ -26,7 +26,7 @@ HEAD_MULTIPLE = 8
 """What the width of an attention head must be a multiple of in ONNX Runtime."""
 
 LARGEST_GRAPH = 1_800_000_000
-"""Parameters in 8 bits, scales beside them, that a graph of 2 GiB holds."""
+"""Parameters of a model in 8 bits on a CPU; larger ones have not been tried."""
 
 
 class Llm:
