@@ -72,18 +72,18 @@ CURVES = {
 class PassThrough(nn.Module):
     """Stands in for the aligner: the "audio tokens" are the encoders' features themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.config = AlignerConfig(window_features=WINDOW, stride_features=WINDOW)
         self.queries = nn.Parameter(torch.zeros(0))
-        self.projection = nn.Linear(1, 1)
+        self.projection = nn.Linear(1, width)
 
     def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
         return speech if audio is None else join([speech, audio])
 
     def windows(self, features: Tensor) -> Tensor:
         whole = len(features) // WINDOW
-        return features[: whole * WINDOW].view(whole, WINDOW, -1)
+        return features[: whole * WINDOW].view(whole, WINDOW, features.shape[1])
 
     def forward(self, windows: Tensor) -> Tensor:
         return windows
@@ -160,7 +160,7 @@ def main() -> None:
     for curve, schedules in CURVES.items():
         for value, schedule in schedules.items():
             ear = build_ear(model.model_copy(update={"encoding": schedule}))
-            ear.aligner = PassThrough()  # type: ignore[assignment]
+            ear.aligner = PassThrough(ear.feature_width)  # type: ignore[assignment]
             begin = time.perf_counter()
             heard = [
                 hear(ear, torch.from_numpy(c.samples)) for c in track(clips, f"{value:g} {curve}")

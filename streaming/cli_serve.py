@@ -1,6 +1,7 @@
 """`salmonn-live serve`."""
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import os
@@ -52,6 +53,7 @@ def serve(
     assistant = build_assistant(load(settings.model), settings, words)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("websockets").setLevel(logging.WARNING)
+    gc.freeze()  # what is there now stays: the garbage collector need not look at it again
     asyncio.run(_run(assistant, server, console))
 
 

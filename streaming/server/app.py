@@ -50,6 +50,9 @@ UNREAD_S = 10.0
 PATIENCE_S = 0.3
 """Seconds without an answer after which none is to be expected, when the server goes."""
 
+UNREAD_FRAMES = 2
+"""That wait for us to take them; each may be as long as a message."""
+
 TOO_SLOW, TRY_LATER, GOING_AWAY, BROKEN = 1008, 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
 
@@ -455,6 +458,7 @@ async def running(assistant: Assistant, config: ServerConfig) -> AsyncIterator[t
             process_request=app.answer,
             select_subprotocol=_subprotocol,
             max_size=round(config.message_mb * 2**20),
+            max_queue=UNREAD_FRAMES,
             compression=None,  # a small message must not become a large one
             create_connection=app.connection,
             ssl=tls,

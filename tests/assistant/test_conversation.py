@@ -87,6 +87,27 @@ def test_a_guess_taken_back_leaves_no_trace(tiny: Salmonn) -> None:
     check_guesses_leave_no_trace(straight, guessing, audio)
 
 
+def test_a_pause_leaves_the_prompts_end(tiny: Salmonn) -> None:
+    audio = samples(3 * BLOCK + BLOCK // 2)
+    answers = []
+    for ahead in (False, True):
+        talk = Conversation(tiny, PROMPT)
+        talk.open(since=0)
+        heard(talk, audio)
+        windows = talk.pause()
+        before = talk._cache.length
+        if ahead:
+            assert talk.prefill() == 6 + windows
+            assert talk._cache.length == before + windows * tiny.config.aligner.queries
+            before = talk._cache.length
+        talk.ask()
+        tail = talk._cache.length - before
+        assert (tail == len(tiny.prompt.ids(tiny.llm, PROMPT)[1])) == ahead
+        assert talk.text_tokens() > tail - windows
+        answers.append([talk.token() for _ in range(6)])
+    assert answers[0] == answers[1]
+
+
 def test_what_is_heard_while_paused_waits_until_the_turn_goes_on(tiny: Salmonn) -> None:
     talk = Conversation(tiny, PROMPT)
     talk.open(since=0)

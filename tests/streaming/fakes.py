@@ -46,6 +46,7 @@ class Echo:
         self.cached = 0  # windows of the turn in the cache
         self.settled = 0
         self.ahead: int | None = None  # provisional windows while paused
+        self.ahead_cached = 0
         self.paused_windows = 0
         self.is_open = False
         self.reply: list[str] | None = None
@@ -91,11 +92,13 @@ class Echo:
         assert self.reply is None
         self.cached += self.waiting
         self.settled = self.cached
-        return self.cached
+        self.ahead_cached = self.ahead or 0
+        return self.cached + self.ahead_cached
 
     def pause(self) -> int:
         assert self.is_open
-        self.paused_windows = self.whole
+        assert self.ahead is None
+        self.paused_windows, self.ahead_cached = self.whole, 0
         self.ahead = -(-(self.samples % WINDOW) // WINDOW)
         return self.ahead
 

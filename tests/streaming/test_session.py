@@ -434,6 +434,18 @@ def test_a_step_is_one_piece_of_work() -> None:
     assert done == [Work.LISTEN, Work.LISTEN, Work.LISTEN, Work.LISTEN, Work.PREFILL]
 
 
+def test_the_prompts_end_is_what_is_left_at_the_endpoint() -> None:
+    talk = session(turns=OPENLY)
+    talk.receive(pcm("SSSSS" + "." * 8))
+    done = []
+    while talk.step() is not NEED_DATA:
+        done.append(talk.work)
+    paused = done.index(Work.ENCODE)
+    silence = CONFIG.min_silence_frames - CONFIG.pause_frames
+    assert done[paused : paused + 2] == [Work.ENCODE, Work.PREFILL]
+    assert done[paused + 2 :][: silence + 2] == [Work.LISTEN] * silence + [Work.ASK, Work.DECODE]
+
+
 def test_input_after_its_end_is_refused() -> None:
     talk = session()
     talk.receive_eof()

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import random
+import weakref
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -194,6 +195,15 @@ def test_freed_memory_is_returned() -> None:
     give_back()
     assert before - resident() > 100 * 2**20
     assert len(kept) == 100
+
+
+def test_what_is_in_a_cycle_is_freed() -> None:
+    held = SimpleNamespace(message="x")
+    held.itself = held
+    gone = weakref.ref(held)
+    del held
+    give_back()
+    assert gone() is None
 
 
 @run
