@@ -39,6 +39,8 @@ SETTINGS = {
     "silero 0.3": EndpointingConfig(detector="silero", threshold=0.3),
     "silero 0.5": EndpointingConfig(detector="silero", threshold=0.5),
     "silero 0.7": EndpointingConfig(detector="silero", threshold=0.7),
+    "silero 0.5, 300 ms": EndpointingConfig(detector="silero", min_silence_frames=15),
+    "silero 0.5, 400 ms": EndpointingConfig(detector="silero", min_silence_frames=20),
 }
 
 
