@@ -188,13 +188,13 @@ def draw(rows: list[dict[str, Any]], offline: float, path: Path) -> None:
     figure, panels = pyplot.subplots(1, len(CURVES), figsize=(13, 3.8), sharey=True, layout="tight")
     for panel, curve in zip(panels, CURVES, strict=True):
         ours = [row for row in rows if row["curve"] == curve]
-        x = [row["value"] for row in ours]
+        x = list(range(len(ours)))
         panel.plot(x, [row["WER, %"] for row in ours], "o-", label="word error rate, %")
         panel.plot(x, [row["sounds right, %"] for row in ours], "s-", label="sounds right, %")
         panel.plot(x, [100 * row["cosine"] for row in ours], "^:", label="cosine x 100")
         panel.axhline(offline, linestyle="--", color="grey", label="word error rate, 30 s at once")
         panel.set_xlabel(curve)
-        panel.set_xticks(x, [f"{v:g}" for v in x])
+        panel.set_xticks(x, [f"{row['value']:g}" for row in ours])
         panel.grid(alpha=0.3)
     panels[0].set_ylim(0, 105)
     panels[-1].legend(fontsize=8)
