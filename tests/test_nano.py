@@ -12,13 +12,16 @@ from assistant.presets import shipped_config
 from assistant.prompt import tasks
 from streaming.build import build_session
 from streaming.config import load_config
+from streaming.controls import Ask
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
 from streaming.replay import Latency, replay
 from streaming.session import one_each
+from streaming.work import NEED_DATA
 
 pytestmark = pytest.mark.nano
 
 DEMO = Path(__file__).parents[1] / "demo" / "kitchen.flac"
+WAVES = DEMO.with_name("waves.flac")
 SAID = (Path(__file__).parents[1] / "demo" / "kitchen.txt").read_text().splitlines()
 
 
@@ -56,6 +59,19 @@ def test_what_was_said_is_recognisable(events: list[Event]) -> None:
 
 def test_a_spoken_command_is_answered(nano: Salmonn) -> None:
     assert "light" in replies(converse(nano, 640, tasks()["listen"]))[0]
+
+
+def test_what_was_that(nano: Salmonn) -> None:
+    session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
+    session.receive(audio.to_pcm16(audio.load(WAVES)))
+    session.control(Ask("What was that sound?"))
+    session.receive(bytes(2 * audio.SAMPLE_RATE))
+    session.receive_eof()
+    events: list[Event] = []
+    while (new := session.step()) is not NEED_DATA:
+        assert isinstance(new, list)
+        events += new
+    assert "waves" in replies(events)[0]
 
 
 def test_most_windows_were_prefilled_while_speech_went_on(events: list[Event]) -> None:

@@ -5,16 +5,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import soundfile
+import soxr
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
+from assistant.audio import SAMPLE_RATE, load
+from assistant.model import Salmonn
+from assistant.presets import shipped_config
+from assistant.prompt import tasks
+from streaming.config import load_config
+from streaming.server.build import build_assistant
 from streaming.session import Session
-from tests.clients.browser import DENIED, browsing, opened, page, run, state, tones
+from tests.clients.browser import DENIED, browsing, hearing, opened, page, run, state, tones
 from tests.streaming.fakes import Echo, session
 from tests.streaming.server.test_app import fake, serving
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "has_touch": True}
 BOTH_THEMES = ("light", "dark")
+WAVES = Path(__file__).parents[2] / "demo" / "waves.flac"
 
 
 def knocking() -> Session:
@@ -188,6 +198,29 @@ async def test_typed_questions_wait_for_their_turn(folder: Path) -> None:
             await it.wait_for_selector(f".turn:has(.you:text-is('{question}')) .they")
         assert await it.is_hidden("#problem")
         await accessible(it)
+
+
+@pytest.mark.nano
+def test_a_sound_is_asked_about(nano: Salmonn, tmp_path: Path) -> None:
+    config = load_config(shipped_config(), "nano")
+    assistant = build_assistant(nano, config, tasks()["listen"])
+    waves = soxr.resample(load(WAVES), SAMPLE_RATE, 48_000)
+    quiet = np.zeros(48_000 * 30, np.float32)
+    soundfile.write(
+        tmp_path / "waves.wav", np.concatenate([waves, quiet]), 48_000, subtype="PCM_16"
+    )
+
+    @run
+    async def scenario(folder: Path) -> None:
+        flags = hearing(folder / "waves.wav")
+        async with serving(assistant) as (_, host), page(host, *flags) as it:
+            await it.click("#start")
+            await it.wait_for_timeout(5000)
+            await ask(it, "What was that sound?")
+            answer = ".turn:has(.you:text-is('What was that sound?')) .they"
+            assert "waves" in await it.inner_text(answer)
+
+    scenario(tmp_path)
 
 
 @run
