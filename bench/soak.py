@@ -5,6 +5,7 @@
 Speech, pauses and noise in turn. Per minute of audio: CPU seconds per second, and resident memory.
 """
 
+import statistics
 import time
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from streaming.config import load_config
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 
+MANY = 10
+"""Minutes that are compared."""
+
 
 def minute(clips: list[Clip], seed: int) -> Samples:
     """A minute of utterances with pauses and noise between them."""
@@ -37,6 +41,11 @@ def resident_mb() -> float:
     """Memory of this process now (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Of each column."""
+    return {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
 
 
 def draw(rows: list[dict[str, float]], path: Path) -> None:
@@ -75,10 +84,12 @@ def main() -> None:
         rows.append(
             {"minute": number, "CPU seconds per second": spent, "resident, MB": resident_mb()}
         )
-    first, last = rows[1], rows[-1]  # the first minute warms up
-    names = ("CPU seconds per second", "resident, MB")
-    ratios = {f"last / second, {name}": last[name] / first[name] for name in names}
-    show(f"{chosen.minutes} minutes of one stream", [first, last])
+    # the first minute warms up, and no minute has as much speech as another
+    early, late = mean(rows[1 : 1 + MANY]), mean(rows[-MANY:])
+    ratios = {
+        f"late / early, {name}": late[name] / early[name] for name in early if name != "minute"
+    }
+    show(f"{chosen.minutes} minutes of one stream: its first and its last {MANY}", [early, late])
     show("ratios", [ratios])
     if chosen.plot is not None:
         draw(rows, chosen.plot)

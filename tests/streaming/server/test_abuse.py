@@ -198,7 +198,7 @@ def test_freed_memory_is_returned() -> None:
 
 
 def test_what_is_in_a_cycle_is_freed() -> None:
-    held = SimpleNamespace(message="x")
+    held: Any = Echo()
     held.itself = held
     gone = weakref.ref(held)
     del held
