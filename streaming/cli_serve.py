@@ -54,7 +54,10 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("websockets").setLevel(logging.WARNING)
     gc.freeze()  # what is there now stays: the garbage collector need not look at it again
-    asyncio.run(_run(assistant, server, console))
+    try:
+        asyncio.run(_run(assistant, server, console))
+    finally:
+        gc.unfreeze()  # some libraries complain about what is not collected at the end
 
 
 def server_config(
