@@ -58,9 +58,6 @@ class _Turn:
     ahead: list[Window] | None = None
     """While paused: provisional windows of the block that was open."""
 
-    ahead_held: bool = False
-    """They are in the cache."""
-
     later: list[Window] = field(default_factory=list)
     """Windows that became final while paused."""
 
@@ -87,6 +84,11 @@ class _Turn:
     captioner: Captioner | None = None
     spoken_from: int = 0
     """Windows before this sample are not read."""
+
+    @property
+    def missing(self) -> list[Window]:
+        """Provisional windows that are not in the cache."""
+        return (self.ahead or []) if self.windows == self.settled[1] else []
 
     def take(self, windows: list[Window]) -> None:
         """Windows of this turn that became final."""
@@ -238,10 +240,9 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
-        if turn.ahead and not turn.ahead_held:
-            self._extend([w.tokens for w in turn.ahead])
-            turn.windows += len(turn.ahead)
-            turn.ahead_held = True
+        ahead = turn.missing
+        self._extend([w.tokens for w in ahead])
+        turn.windows += len(ahead)
         return turn.windows
 
     def _settle(self, turn: _Turn) -> None:
@@ -276,7 +277,7 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
-        ahead = [] if turn.ahead_held else turn.ahead or []
+        ahead = turn.missing
         second = self._model.transcript(turn.transcript)
         self._extend([*(w.tokens for w in ahead), second, self._llm.embed(turn.tail)])
         turn.windows += len(ahead)
@@ -302,8 +303,7 @@ class Conversation:
         length, turn.windows = turn.settled
         self._truncate(turn, length)
         turn.take(turn.later)
-        turn.ahead, turn.ahead_held, turn.later = None, False, []
-        turn.asked, turn.said = None, []
+        turn.ahead, turn.later, turn.asked, turn.said = None, [], None, []
         turn.done, turn.cut_short, turn.transcript = False, False, ""
         self._forget_unwanted()
         return len(turn.waiting)

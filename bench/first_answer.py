@@ -26,8 +26,10 @@ import soundfile
 from playwright.async_api import async_playwright
 
 ROOT = Path(__file__).parents[1]
+
 FIRST_S = 3.3
 """Seconds of the recording until its first sentence is over; the next one would interrupt."""
+
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

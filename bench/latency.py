@@ -79,16 +79,13 @@ def main() -> None:
     rows = []
     for seconds in SECONDS:
         parts, bare, late = [], [], []
-        for run in range(chosen.runs + 1):
+        for run in range(chosen.runs + 1):  # the first warms up
             place = block_s * ((run % chosen.runs) / chosen.runs - 0.5)
             samples = lengthened(clips, seconds + place)
-            now = (
-                streamed(model, samples), committed(model, samples), at_the_end(model, samples)
-            )  # fmt: skip
-            if run:  # the first warms up
-                parts.append(now[0])
-                bare.append(now[1])
-                late.append(now[2])
+            parts.append(streamed(model, samples))
+            bare.append(committed(model, samples))
+            late.append(at_the_end(model, samples))
+        del parts[0], bare[0], late[0]
         whole = [1000 * seconds for seconds in bare]
         left = [1000 * sum(part[2:]) for part in parts]
         encode, prefill, tail, token = (

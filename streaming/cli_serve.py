@@ -53,7 +53,7 @@ def serve(
     assistant = build_assistant(load(settings.model), settings, words)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     logging.getLogger("websockets").setLevel(logging.WARNING)
-    gc.freeze()  # what is there now stays: the garbage collector need not look at it again
+    gc.freeze()  # what is there now stays: `large.give_back` need not look at it
     try:
         asyncio.run(_run(assistant, server, console))
     finally:

@@ -250,9 +250,9 @@ class App:
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
         audio: bytes | None = message if binary else None  # type: ignore[assignment]
         refused: WireError | None = None
-        if len(message) > LARGE:
-            seat.took_long = True
-        if not binary and len(message) > LARGE:
+        long = len(message) > LARGE
+        seat.took_long = seat.took_long or long
+        if long and not binary:
             try:
                 audio = await asyncio.to_thread(long_audio, message)
             except WireError as error:

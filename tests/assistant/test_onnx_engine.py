@@ -1,9 +1,12 @@
-"""Weights in blocks of 8 bits stand for what was rounded."""
+"""Weights in blocks of 8 bits stand for what was rounded, and are the engine's own."""
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from assistant.onnx_engine import BLOCK, WEIGHT, ZERO, rounded_blocks
+from assistant import onnx_engine
+from assistant.onnx_engine import BLOCK, WEIGHT, ZERO, OnnxEngine, rounded_blocks
 
 
 @pytest.mark.parametrize("width", [BLOCK, 3 * BLOCK, BLOCK + 1, 5])
@@ -18,3 +21,25 @@ def test_no_weight_is_off_by_more_than_half_a_step(width: int) -> None:
     step = scale.repeat_interleave(BLOCK, 1)[:, :width]
     assert ((meant - weight).abs() <= step * 0.5001).all()
     assert int((rounded.int() - ZERO).abs().max()) == WEIGHT
+
+
+def test_the_engine_keeps_nothing_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Tensor] = []
+
+    def recorded(weight: Tensor) -> tuple[Tensor, Tensor]:
+        made = rounded_blocks(weight)
+        given.extend(made)
+        return made
+
+    monkeypatch.setattr(onnx_engine, "rounded_blocks", recorded)
+    config = LlamaConfig(
+        vocab_size=90, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+    )  # fmt: skip
+    engine = OnnxEngine(LlamaForCausalLM(config).eval(), threads=1)
+    embeds = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    before = engine.extend(engine.start(), embeds).clone()
+    assert before.any()
+    for tensor in given:
+        tensor.zero_()
+    assert torch.equal(engine.extend(engine.start(), embeds), before)
