@@ -212,7 +212,11 @@ class Beats(nn.Module):
         out = []
         for piece in x.split(block):
             stretch = F.pad(torch.cat([tail, piece]), (0, 0, 0, self.config.conv_pos - reach - 1))
-            out.append(F.gelu(self.pos_conv(stretch.T[None]))[0].T)
+            # Never in autocast's bf16: oneDNN of torch 2.13 multiplies small groups wrongly there
+            # where the CPU has AMX (cosine 0 with the right result).
+            with torch.autocast(x.device.type, enabled=False):
+                positions = self.pos_conv(stretch.to(self.pos_conv.weight.dtype).T[None])
+            out.append(F.gelu(positions)[0].T)
             tail = torch.cat([tail, piece])[-reach:]
         state.tail = tail
         return torch.cat(out)

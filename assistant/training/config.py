@@ -1,9 +1,9 @@
 """The configuration of a training stage: a YAML file, checked like every other."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from assistant.beats import BeatsConfig
 from assistant.config import Section
@@ -84,6 +84,10 @@ class StageConfig(Section):
     mask_share: float = Field(default=0.0, ge=0, lt=1)
     """Part of the features silenced at random, in spans of 120 ms."""
 
+    audio_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """ctc, read: part of the rows that bring the speech encoder's features alone. A small audio encoder knows
+    the sounds it was trained on too well: left to itself, the aligner would listen to nothing else."""
+
     transcript_share: float = Field(default=0.0, ge=0, le=1)
     """read: part of the rows that bring what Whisper's decoder reads, after the audio tokens."""
 
@@ -97,6 +101,12 @@ class StageConfig(Section):
 
     ctc_alone: AloneConfig = AloneConfig()
     """read: what only CTC learns from: a tenth of the LLM's work."""
+
+    @model_validator(mode="after")
+    def _two_encoders(self) -> Self:
+        if self.audio_dropout and self.stage not in ("ctc", "read"):
+            raise ValueError(f"audio_dropout: stage {self.stage} does not hear with two encoders")
+        return self
 
 
 def load_stage(path: Path) -> StageConfig:

@@ -77,6 +77,19 @@ def mask(features: Tensor, share: float) -> Tensor:
     return features.masked_fill(covered[:, None], 0.0)
 
 
+def drop_audio(features: Tensor, speech_width: int, share: float) -> Tensor:
+    """With probability `share`, the features with those of the audio encoder silenced.
+
+    Args:
+        features: shape (n, speech width + audio width).
+        speech_width: of the speech encoder's.
+        share: 0 to 1.
+    """
+    if float(torch.rand(())) >= share:
+        return features
+    return F.pad(features[:, :speech_width], (0, features.shape[1] - speech_width))
+
+
 class Lead:
     """Backgrounds to be put before recordings; see `LeadConfig`."""
 
@@ -119,8 +132,18 @@ def train(
     config: StageConfig,
     run: Path,
     lead: Lead | None = None,
+    speech_width: int = 0,
 ) -> None:
     """Train, or go on training, in folder `run`.
+
+    Args:
+        stage: what is trained.
+        corpus: what it is trained on.
+        watch: what its figures are of.
+        config: of the stage.
+        run: folder of its state.
+        lead: what is put before recordings.
+        speech_width: of the speech encoder's features, which `audio_dropout` leaves.
 
     `run` receives `state.pt` (everything needed to go on), `log.csv` (mean loss every 20 steps)
     and `figures.csv` (one line per epoch).
@@ -153,6 +176,8 @@ def train(
                 features = [mask(f, config.mask_share) for f in features]
                 if lead is not None:
                     features = [lead.before(f) for f in features]
+                if config.audio_dropout:
+                    features = [drop_audio(f, speech_width, config.audio_dropout) for f in features]
                 with torch.autocast("cpu", torch.bfloat16, enabled=halved(config)):
                     loss = stage.loss(features, rows)
                 loss.backward()

@@ -57,7 +57,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     corpus = Corpus(stores, [c.times for c in config.train])
     stage = _build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
     stage.module.train()
-    train(stage, corpus, watch, config, runs / name, _lead(model, config, kept))
+    speech = build_ear(model).speech_encoder.width if config.audio_dropout else 0
+    train(stage, corpus, watch, config, runs / name, _lead(model, config, kept), speech)
     if isinstance(stage, TagStage):
         save_beats(stage.beats, runs / name / "beats.safetensors")
     if isinstance(stage, EventStage):

@@ -109,3 +109,16 @@ def test_block_by_block_equals_one_masked_pass(blocks: int, tail: int, seed: int
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-5, rtol=0)
     cut = model.attend(x[: 32 * (blocks - 1)], model.start(), block=32)
     torch.testing.assert_close(whole[: len(cut)], cut, atol=1e-5, rtol=0)
+
+
+def test_autocast_leaves_the_positions_right() -> None:
+    """Twelve channels a group, as in nano: where CPUs have AMX, oneDNN's bf16 got those wrong."""
+    torch.manual_seed(0)
+    sizes = {"encoder_embed_dim": 192, "embed_dim": 192, "encoder_layers": 1}
+    model = Beats(BeatsConfig.model_validate({**CFG, **sizes})).eval()
+    x = torch.randn(96, 192)
+    with torch.no_grad():
+        right = model.attend(x, model.start(), block=32)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = model.attend(x, model.start(), block=32)
+    assert torch.cosine_similarity(right.flatten(), found.float().flatten(), 0) > 0.999

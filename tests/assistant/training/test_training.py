@@ -17,7 +17,7 @@ from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.features import FeatureStore, extract
 from assistant.training.hear import audio_tokens
-from assistant.training.loop import Lead, mask
+from assistant.training.loop import Lead, drop_audio, mask
 from assistant.training.manifest import Row
 from assistant.training.run import run_stage
 from assistant.weights import read_state
@@ -143,6 +143,31 @@ def test_masks_cover_about_their_share_in_spans() -> None:
     starts = (masked[1:, 0] & ~masked[:-1, 0]).sum()
     assert masked[:, 0].sum() / starts >= 6
     assert torch.equal(mask(features, 0.0), features)
+
+
+def test_the_audio_encoder_is_silenced_in_its_share_of_the_rows() -> None:
+    torch.manual_seed(0)
+    features = torch.ones(4, 5)
+    drawn = [drop_audio(features, 3, 0.4) for _ in range(500)]
+    silent = [f for f in drawn if not f[:, 3:].any()]
+    assert 0.35 < len(silent) / len(drawn) < 0.45
+    assert all(f.shape == (4, 5) and f[:, :3].all() for f in drawn)
+    assert all(torch.equal(f, features) for f in drawn if f[:, 3:].any())
+    assert torch.equal(drop_audio(features, 3, 0.0), features)
+
+
+def test_only_stages_with_two_encoders_silence_one() -> None:
+    with pytest.raises(ValueError, match="audio_dropout: stage events"):
+        stage("events", 1, audio_dropout=0.5)
+
+
+def test_silencing_an_encoder_changes_what_is_learned(runs: Path, tiny_config: ModelConfig) -> None:
+    both, one = (
+        losses(run_stage(tiny_config, stage("ctc", 8, audio_dropout=share), runs, f"drop-{share}"))
+        for share in (0.0, 0.9)
+    )
+    assert len(both) == len(one) == 1
+    assert both != one
 
 
 def test_a_lead_is_whole_windows_before_all_of_the_recording(runs: Path) -> None:
