@@ -4,12 +4,14 @@
 
 Held-out utterances are put 1.5 to 5 s apart over kitchen noise, typing, music and a crowd, at 20,
 10 and 0 dB, and over nothing; so their boundaries are known. Per detector and setting: F1 of 20 ms
-frames, utterances missed, starts where nobody spoke, utterances cut in two, and the median time
-from the end of speech to the decision.
+frames, utterances missed, starts where nobody spoke, utterances cut in two, those of them whose
+parts are too far apart for one turn (`turns.rejoin_s`), and the median time from the end of speech
+to the decision.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from assistant.audio import SAMPLE_RATE, Samples
 from assistant.training.rough import excerpt, gain_for_snr
 from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
-from streaming.config import EndpointingConfig
+from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
 from streaming.vad import choose_endpointer
@@ -39,8 +41,8 @@ SETTINGS = {
     "silero 0.3": EndpointingConfig(detector="silero", threshold=0.3),
     "silero 0.5": EndpointingConfig(detector="silero", threshold=0.5),
     "silero 0.7": EndpointingConfig(detector="silero", threshold=0.7),
-    "silero 0.5, 300 ms": EndpointingConfig(detector="silero", min_silence_frames=15),
     "silero 0.5, 400 ms": EndpointingConfig(detector="silero", min_silence_frames=20),
+    "silero 0.5, 500 ms": EndpointingConfig(detector="silero", min_silence_frames=25),
 }
 
 
@@ -106,6 +108,12 @@ def marked(spans: list[tuple[int, ...]], length: int) -> NDArray[np.bool_]:
     return frames
 
 
+def answered_in_two(parts: list[tuple[int, int, int]]) -> bool:
+    """Whether an utterance's parts are so far apart that each is a turn of its own."""
+    rejoined = TurnsConfig().rejoin_s * SAMPLE_RATE / FRAME_SAMPLES
+    return any(later[0] - part[1] > rejoined for part, later in pairwise(parts))
+
+
 def judge(scene: Scene, spans: list[tuple[int, int, int]]) -> dict[str, float]:
     length = len(scene.samples) // FRAME_SAMPLES + 1
     truth, guess = marked(list(scene.spoken), length), marked(list(spans), length)
@@ -122,6 +130,7 @@ def judge(scene: Scene, spans: list[tuple[int, int, int]]) -> dict[str, float]:
         "missed, %": 100 * sum(not mine for mine in of) / len(of),
         "false starts per hour": len(alone) / hours,
         "cut in two, %": 100 * sum(len(mine) > 1 for mine in of) / len(of),
+        "and answered in two, %": 100 * sum(map(answered_in_two, of)) / len(of),
         "end to decision, ms": float(np.median(waits)) if waits else float("nan"),
     }
 

@@ -17,6 +17,10 @@ class TurnsConfig(Section):
     context_s: float = Field(default=5.0, ge=0)
     """Seconds heard before an utterance that belong to its turn: what the question may be about."""
 
+    rejoin_s: float = Field(default=0.8, ge=0)
+    """Seconds of silence between two utterances after which the second still goes on with the turn of
+    the first, answered or not: a pause for breath that was taken for an end. Its reply is about both."""
+
     ring_s: PositiveFloat = 30.0
     """Seconds of what was heard that are kept; typed questions are about all of them."""
 
@@ -61,7 +65,7 @@ class EndpointingConfig(Section):
     pause_frames: PositiveInt = 10
     """Silent frames in a row after which the reply is begun in secret: the soft endpoint."""
 
-    min_silence_frames: PositiveInt = 25
+    min_silence_frames: PositiveInt = 16
     """Silent frames in a row that end it (hangover)."""
 
     max_utterance_s: PositiveFloat = 30.0

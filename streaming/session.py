@@ -86,6 +86,7 @@ class Session:
         self._started: int | None = None  # first sample of the utterance that goes on
         self._silent = False  # it is paused
         self._answered = 0  # samples before this belong to turns that were answered
+        self._last: tuple[int, int] | None = None  # begin and end of the last turn ended by silence
         self._prefilled: list[AudioPrefilled] = []  # of the open turn
         self._windows: int | None = None  # of the turn, once the reply was asked for
         self._paused_at = 0  # samples heard when the open turn was paused last
@@ -308,7 +309,7 @@ class Session:
         return self._open
 
     def _clear(self) -> list[Event]:
-        self._answered = self.heard
+        self._answered, self._last = self.heard, None
         if self._open and not self._public:
             self._leave()
             self._turn_to_speaker()
@@ -389,7 +390,7 @@ class Session:
 
     def _go_on(self, at: int) -> None:
         """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
-        if at - self._begun >= self._turns.ring_s * SAMPLE_RATE:
+        if self._too_far(self._begun, at):
             self._leave()
             self._begin(self._since(at), spoken_from=at)
         else:
@@ -397,10 +398,15 @@ class Session:
             self._jobs.clear()  # a pause that was not made yet must not be
             self._resume()
 
+    def _too_far(self, begun: int, at: int) -> bool:
+        """A turn with both would be about more than the ring holds."""
+        return at - begun >= self._turns.ring_s * SAMPLE_RATE
+
     def _end_turn(self, speech_end: int) -> None:
         """The utterance is over: answer, or wait until that is asked for."""
         if self._committed or (self._turns.auto_reply and not self._held):
             self._ending = True
+            self._last = None if self._committed else (self._begun, speech_end)
             self._jobs.append((Work.ASK, self._ask))
             cached = self._windows_prefilled(speech_end)
             self._jobs.append((Work.DECODE, partial(self._publish, cached)))
@@ -426,6 +432,11 @@ class Session:
         return self._open and not self._public and not self._ending
 
     def _since(self, at: int) -> int:
+        """First sample of what the turn of an utterance is about."""
+        if self._last is not None:
+            begun, end = self._last
+            if 0 < at - end <= self._turns.rejoin_s * SAMPLE_RATE and not self._too_far(begun, at):
+                return begun  # what was taken for an end was a pause
         context = round(self._turns.context_s * SAMPLE_RATE)
         return max(self._answered, at - context, 0)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from assistant.conversation import Conversation
 from assistant.model import Salmonn
 from streaming.config import TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Hold
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -168,7 +168,8 @@ def test_tokens_made_in_secret_are_given_out_at_once() -> None:
 def test_speech_interrupts_a_reply_when_it_is_long_enough(speech: int, reasons: list[str]) -> None:
     listener = Echo()
     script = "...SSSS" + "." * 9 + "S" * speech + "." * 30
-    events = converse(session(listener), [pcm(script)])
+    turns = TURNS.model_copy(update={"rejoin_s": 0.0})
+    events = converse(session(listener, turns), [pcm(script)])
     assert [e.reason for e in events if isinstance(e, ReplyEnded)] == reasons
     if reasons == ["complete"]:
         assert text(events) == "I heard 3 windows"
@@ -192,12 +193,44 @@ def test_a_reply_is_held_while_someone_speaks() -> None:
 
 
 def test_what_was_answered_is_not_in_the_next_turn() -> None:
-    turns = TURNS.model_copy(update={"context_s": 10.0})
+    turns = TURNS.model_copy(update={"context_s": 10.0, "rejoin_s": 0.0})
     listener = Echo()
     script = "..........SSSS" + "." * 12 + "SSSSSSSS" + "." * 20
     converse(session(listener, turns, pace=paced(50)), [pcm(script)])
     paused = 10 + 4 + CONFIG.pause_frames
     assert listener.diary == ["open 0", "answered", f"open {paused // 4}", "answered"]
+
+
+@pytest.mark.parametrize("pace", [0, 50])  # the first reply is interrupted, or long over
+@pytest.mark.parametrize(("silence", "opened"), [(12, 1), (13, 5)])
+def test_speech_after_a_short_silence_goes_on_with_the_turn(
+    pace: int, silence: int, opened: int
+) -> None:
+    turns = TURNS.model_copy(update={"rejoin_s": 12 * 0.02})
+    listener = Echo()
+    script = "..........SSSS" + "." * silence + "SSSSSSSS" + "." * 40
+    converse(session(listener, turns, pace=paced(pace)), [pcm(script)])
+    first = "answered" if pace else "said 0"
+    assert listener.diary == ["open 1", first, f"open {opened}", "answered"]
+
+
+def test_a_turn_is_not_gone_on_with_for_longer_than_the_ring() -> None:
+    turns = TURNS.model_copy(update={"ring_s": 0.5})
+    listener = Echo()
+    script = ("SSSS" + "." * 10) * 3 + "." * 40
+    converse(session(listener, turns, pace=paced(50)), [pcm(script)])
+    assert [entry for entry in listener.diary if "open" in entry] == ["open 0", "open 0", "open 5"]
+
+
+@pytest.mark.parametrize(("silence", "control"), [(9, Clear()), (3, Commit())])
+def test_what_was_cleared_or_committed_is_not_gone_on_with(silence: int, control: Control) -> None:
+    listener = Echo()
+    script: list[bytes | Control] = [
+        pcm("SSSS" + "." * silence), control, pcm("." * 6 + "SSSSSSSS" + "." * 40)
+    ]  # fmt: skip
+    converse(session(listener, pace=paced(50)), script)
+    first = "open 2" if silence == 3 else "open 3"
+    assert listener.diary == ["open 0", "answered", first, "answered"]
 
 
 def test_the_context_before_an_utterance_is_in_its_turn() -> None:
