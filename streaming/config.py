@@ -18,8 +18,8 @@ class TurnsConfig(Section):
     """Seconds heard before an utterance that belong to its turn: what the question may be about."""
 
     rejoin_s: float = Field(default=0.8, ge=0)
-    """Seconds of silence between two utterances after which the second still goes on with the turn of
-    the first, answered or not: a pause for breath that was taken for an end. Its reply is about both."""
+    """Seconds of silence after which an utterance still goes on with the turn before it, answered
+    or not: what was taken for its end was a pause, and the next reply is about all of it."""
 
     ring_s: PositiveFloat = 30.0
     """Seconds of what was heard that are kept; typed questions are about all of them."""

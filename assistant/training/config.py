@@ -85,8 +85,8 @@ class StageConfig(Section):
     """Part of the features silenced at random, in spans of 120 ms."""
 
     audio_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """ctc, read: part of the rows that bring the speech encoder's features alone. A small audio encoder knows
-    the sounds it was trained on too well: left to itself, the aligner would listen to nothing else."""
+    """ctc, read: part of the rows that bring the speech encoder's features alone, so that the
+    aligner does not rely on a small audio encoder, which knows its training's sounds too well."""
 
     transcript_share: float = Field(default=0.0, ge=0, le=1)
     """read: part of the rows that bring what Whisper's decoder reads, after the audio tokens."""
