@@ -139,7 +139,7 @@ class LlmConfig(PartConfig):
 
     quantisation: Literal["none", "auto", "8bit", "4bit"] = "none"
     """8bit: on a CPU in ONNX Runtime (Llamas), on a GPU with bitsandbytes. 4bit: on a GPU with
-    bitsandbytes. auto: 8bit on CPUs that do not multiply bfloat16, none elsewhere."""
+    bitsandbytes. auto: 8bit on CPUs, where it can, none elsewhere."""
 
     placement: Literal["single", "auto"] = "single"
     """auto spreads the layers over all GPUs, with accelerate."""

@@ -320,7 +320,7 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
             f"llm.quantisation: 8bit on a CPU needs heads of a multiple of {HEAD_MULTIPLE} "
             f"numbers and at most {LARGEST_GRAPH:,} parameters"
         )
-    if config.quantisation == "8bit" or (config.quantisation == "auto" and fits and not half):
+    if fits and config.quantisation in ("8bit", "auto"):
         from assistant.onnx_engine import OnnxEngine  # a third of a second that others need not
 
         return OnnxEngine(model, torch.get_num_threads())

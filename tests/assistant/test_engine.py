@@ -136,19 +136,15 @@ def config(**settings: str) -> LlmConfig:
 
 
 def test_eight_bits_on_a_cpu_are_onnx_runtimes(
-    engines: dict[str, Engine], llama: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+    engines: dict[str, Engine], llama: LlamaForCausalLM
 ) -> None:
     eager = engines["transformers"]
     assert isinstance(eager, TransformersEngine)
     wide = eager._model
-    monkeypatch.setattr("assistant.llm.fast_half", lambda: False)
     for which in ("auto", "8bit"):
         assert isinstance(choose_engine(wide, config(quantisation=which)), OnnxEngine)
     assert isinstance(choose_engine(wide, config()), LeanEngine)
     assert isinstance(choose_engine(llama, config(quantisation="auto")), LeanEngine)
-    monkeypatch.setattr("assistant.llm.fast_half", lambda: True)
-    half = config(quantisation="auto", dtype="bfloat16")
-    assert isinstance(choose_engine(wide, half), LeanEngine)
 
 
 def test_eight_bits_where_they_do_not_run(llama: LlamaForCausalLM) -> None:
