@@ -59,7 +59,8 @@ async def test_a_connection_that_drops_is_not_noticed() -> None:
                     assert talk._socket is not None
                     talk._socket.transport.abort()
                     await asyncio.sleep(0.02)
-            assert await reading == ["I heard 3 windows", "I heard 4 windows"], drop_at
+            # The second follows so soon that it goes on with the first.
+            assert await reading == ["I heard 3 windows", "I heard 10 windows"], drop_at
 
 
 class Forgetful(Session):

@@ -267,21 +267,26 @@ async def test_who_never_reads_events_is_cut_off() -> None:
             await eventually(lambda: len(app._seats) == 1)
 
 
+async def _create_items(bad: Raw, count: int) -> None:
+    text = [{"type": "input_text", "text": "x" * 7000}] * 4
+    for _ in range(count):
+        item = {"type": "message", "role": "user", "content": text}
+        await bad.say("conversation.item.create", item=item)
+
+
 @run
 async def test_who_reads_late_is_told_why_it_was_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_module, "UNREAD_S", 0.2)
         patch.setattr(app_module, "FAREWELL_S", 20.0)
         async with beside(resume_s=0.0) as (app, host), raw(port(host), deaf=True) as bad:
-            for _ in range(400):
-                text = [{"type": "input_text", "text": "x" * 7000}] * 4
-                item = {"type": "message", "role": "user", "content": text}
-                await bad.say("conversation.item.create", item=item)
-                if b'connections_cut_total{why="unread"}' in app.metrics.text():
-                    break
+            talking = asyncio.create_task(_create_items(bad, 400))  # may be made to wait for ever
             await eventually(lambda: b'cut_total{why="unread"}' in app.metrics.text())
             bad.writer.transport.resume_reading()  # type: ignore[attr-defined]
             assert await bad.close_code(20) == 1008
+            talking.cancel()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await talking
 
 
 @run
