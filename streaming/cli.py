@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from assistant.config import LoraConfig
@@ -123,7 +124,10 @@ def replay(
     task: TaskOption = None,
     question: QuestionOption = None,
     realtime: Annotated[bool, typer.Option(help="Keep to the pace of the audio.")] = False,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Draw what was computed when.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Draw under each reply what was computed when.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", help="The same as a picture.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
@@ -139,32 +143,41 @@ def replay(
     from assistant.prompt import instruction as choose
     from streaming import timeline
     from streaming.build import build_session
+    from streaming.explain import chart
+    from streaming.ledger import Latency
     from streaming.replay import Step
     from streaming.replay import replay as run
     from streaming.session import one_each
-    from streaming.show import Screen, line
+    from streaming.show import INDENT, Screen, line
 
     if file.suffix == TAPE:
-        settled = instruction, task, question, preset, lora_scale, svg
+        settled = instruction, task, question, preset, lora_scale, svg, explain or None
         if any(given is not None for given in settled):
             raise ConfigError(f"{file}: a tape says itself how its session was made")
         replay_tape(file, config, recut, as_json, realtime)
         return
     if recut is not None:
         raise ConfigError("--recut: only a tape (jsonl) can be cut at other places")
+    if explain and as_json:
+        raise ConfigError("--explain: not with --json, which prints nothing but events")
     settings = _configure(config, preset, lora_scale)
     pcm = audio.to_pcm16(audio.load(file))
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = _load(settings)
     session = build_session(model, settings, words, pace=one_each)
-    screen = Screen(Console())
+    console = Console()
+    screen = Screen(console)
     trace: list[Step] = []
+    drawn = 0  # steps that were
     for event in run(session, pcm, realtime=realtime, trace=trace):
         if as_json:
             typer.echo(line(event))
             sys.stdout.flush()
         else:
             screen.show(event)
+        if explain and isinstance(event, Latency):
+            console.print(Padding(chart(trace[drawn:], console.width - INDENT), (0, 0, 0, INDENT)))
+            drawn = len(trace)
     if not as_json:
         screen.close()
     if svg is not None:

@@ -62,7 +62,7 @@ class EndpointingConfig(Section):
     min_speech_frames: PositiveInt = 6
     """Speech frames in a row that start an utterance."""
 
-    pause_frames: PositiveInt = 10
+    pause_frames: PositiveInt = 8
     """Silent frames in a row after which the reply is begun in secret: the soft endpoint."""
 
     min_silence_frames: PositiveInt = 16

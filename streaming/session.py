@@ -183,8 +183,11 @@ class Session:
 
     def _may_speak(self) -> bool:
         """Tokens come before more input: those of the pace or, live, those that are there."""
-        ready = self._allowance > 0 or (self._pace is None and self._public and bool(self._secret))
-        return ready and self._can_speak()
+        if self._pace is None:
+            return self._public and bool(self._secret) and self._can_speak()
+        # In secret one is enough: it is given out no faster, and more would keep frames waiting.
+        wanted = self._public or not self._secret
+        return wanted and self._allowance > 0 and self._can_speak()
 
     # --- taking input
 

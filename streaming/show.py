@@ -22,6 +22,11 @@ from streaming.events import (
 from streaming.frames import SAMPLE_RATE
 from streaming.ledger import Latency
 
+INDENT = 11
+"""Columns before what is not a moment of the stream."""
+
+MARGIN = " " * INDENT
+
 
 def line(event: Event | Latency) -> str:
     """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
@@ -55,14 +60,12 @@ class Screen:
                 out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    {windows} windows in the KV cache[/]")
             case Caption(settled, tentative):
                 if settled or tentative:
-                    out.print(
-                        f"           [italic]{escape(settled)}[/] [dim]{escape(tentative)}[/]"
-                    )
+                    out.print(f"{MARGIN}[italic]{escape(settled)}[/] [dim]{escape(tentative)}[/]")
             case ReplyStarted():
                 self._replying = False
             case ReplyDelta(text):
                 if not self._replying:
-                    out.print("           [bold]→[/] ", end="")
+                    out.print(f"{MARGIN}[bold]→[/] ", end="")
                     self._replying = True
                 out.print(text, end="", style="bold", markup=False, highlight=False)
                 out.file.flush()
@@ -75,7 +78,7 @@ class Screen:
                     f" [dim](heard until {until / SAMPLE_RATE:.2f} s)[/]"
                 )
             case Refused(why):
-                out.print(f"           refused: {why}", style="yellow", markup=False)
+                out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
             case Latency():
                 self._show_latency(event)
 
@@ -94,7 +97,7 @@ class Screen:
             f"{100 * latency.ear_rtf:.0f} % of real time",
         ]
         for row in rows:
-            self._console.print(f"           {row}", style="dim", highlight=False)
+            self._console.print(f"{MARGIN}{row}", style="dim", highlight=False)
 
     def close(self) -> None:
         """Say so when there was nothing to answer."""

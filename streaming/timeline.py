@@ -107,19 +107,25 @@ def _sound(pcm: bytes) -> list[str]:
     return [f'<path d="{path}" stroke="#999" stroke-width="1"/>']
 
 
-def _speech(placed: list[Placed]) -> list[str]:
+def utterances(placed: list[Placed]) -> list[tuple[float, float, float]]:
+    """Of each utterance that ended: begin, end, and when the end was certain, in seconds."""
     found, begun = [], 0
-    y = LANES["speech"] + 6
     for event in (e for p in placed for e in p.step.events):
         if isinstance(event, SpeechStarted):
             begun = event.at
         elif isinstance(event, SpeechEnded):
-            spans = (begun, event.at, "#ddaa33"), (event.at, event.decided_at, "#f3e0b0")
-            for first, last, colour in spans:
-                x, end = _x(first / SAMPLE_RATE), _x(last / SAMPLE_RATE)
-                found.append(
-                    f'<rect x="{x}" y="{y}" width="{end - x:.1f}" height="18" fill="{colour}"/>'
-                )
+            begin, end, decided = (t / SAMPLE_RATE for t in (begun, event.at, event.decided_at))
+            found.append((begin, end, decided))
+    return found
+
+
+def _speech(placed: list[Placed]) -> list[str]:
+    found = []
+    y = LANES["speech"] + 6
+    for begun, end, decided in utterances(placed):
+        for first, last, colour in ((begun, end, "#ddaa33"), (end, decided, "#f3e0b0")):
+            x, width = _x(first), _x(last) - _x(first)
+            found.append(f'<rect x="{x}" y="{y}" width="{width:.1f}" height="18" fill="{colour}"/>')
     return found
 
 

@@ -23,8 +23,10 @@ export class Microphone {
     if (!navigator.mediaDevices) {
       throw new MicrophoneError("Browsers give the microphone only to https pages and to localhost. You can type.");
     }
+    // The page plays nothing that could come back, and Chromium's echo canceller makes steady sounds, a clock,
+    // a fire, up to 14 dB quieter.
     const audio = {
-      echoCancellation: true, noiseSuppression: false, autoGainControl: true, channelCount: 1,
+      echoCancellation: false, noiseSuppression: false, autoGainControl: true, channelCount: 1,
       ...(deviceId && { deviceId: { exact: deviceId } }),
     };
     try {

@@ -171,6 +171,20 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str | None]]:
     }  # fmt: skip
 
 
+def test_replay_explains_each_reply(call, recording) -> None:
+    code, out, _ = call("replay", recording, "--preset", "tiny", "--explain")
+    assert code == 0
+    drawn = [line.split()[0] for line in out.splitlines() if "━" in line]
+    assert drawn == ["speech"]
+    assert "listen " in out
+
+
+def test_replay_explains_nothing_between_lines_of_json(call, recording) -> None:
+    code, _, err = call("replay", recording, "--preset", "tiny", "--explain", "--json")
+    assert code == 1
+    assert "--explain" in err
+
+
 @pytest.mark.parametrize("command", ["ask", "replay"])
 def test_bad_input_gets_a_clear_message_or_a_sensible_answer(call, tmp_path, command) -> None:
     for name, (path, expected) in bad_inputs(tmp_path).items():

@@ -162,6 +162,19 @@ def test_tokens_made_in_secret_are_given_out_at_once() -> None:
     assert [work for work, _ in steps[-4:]] == [Work.LISTEN] * 4, "before what came meanwhile"
 
 
+def test_where_the_input_paces_the_reply_one_token_is_made_in_secret() -> None:
+    talk = session(pace=paced(50))
+    made = []
+    for piece in [*"...SSSS", *"." * 8]:
+        talk.receive(pcm(piece))
+        works = []
+        while isinstance(talk.step(), list):
+            works.append(talk.work)
+        made.append(works.count(Work.DECODE))
+    assert made[-5:-1] == [1, 0, 0, 0], "from the pause until the endpoint"
+    assert made[-1] > 1
+
+
 @pytest.mark.parametrize(
     ("speech", "reasons"), [(5, ["complete"]), (6, ["interrupted", "complete"])]
 )
