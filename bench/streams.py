@@ -15,12 +15,11 @@ import numpy as np
 import torch
 
 from assistant import audio
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE, Samples
-from assistant.ear import Ear
+from assistant.audio import SAMPLE_RATE, Samples
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
-from bench.common import Clip, keep, median_ms, parser, read_clips, show
+from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import Config, load_config
 from streaming.events import AudioPrefilled, Event, ReplyDelta, ReplyStarted
@@ -111,25 +110,6 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
         now = max(now, min(coming))
 
 
-def gain_of_batching(ear: Ear, sessions: int = 4, times: int = 9) -> float:
-    """How much faster all matrix products of the ear's encoders are for one block of several
-    sessions at once than for each alone: what batching could bring at most."""
-    rows = ear.spans.block // FEATURE_SAMPLES
-    encoders = [ear.speech_encoder, *([] if ear.audio_encoder is None else [ear.audio_encoder])]
-    products = [m for encoder in encoders for m in encoder.modules() if hasattr(m, "out_features")]
-
-    def seconds(batch: int) -> float:
-        begin = time.perf_counter()
-        for product in products:
-            width = product.weight.shape[1]
-            product(torch.ones(batch * rows, width))
-        return time.perf_counter() - begin
-
-    with torch.inference_mode():
-        alone, together = (median_ms(lambda b=b: seconds(b), times) for b in (1, sessions))
-    return sessions * alone / together
-
-
 def main() -> None:
     options = parser(__doc__, clips=40)
     options.add_argument("--seconds", type=float, default=30.0, help="of audio per stream")
@@ -158,11 +138,9 @@ def main() -> None:
         if max(late) >= block_s:
             break
         largest = n
-    gain = gain_of_batching(model.ear)
     show(f"Live streams, {chosen.seconds:.0f} s each, blocks of {block_s:.2f} s", rows)
-    show("", [{"streams with every window on time": largest,
-               "products of 4 sessions' blocks at once, times faster": gain}])  # fmt: skip
-    keep(chosen, {"rows": rows, "largest": largest, "batching 4": gain})
+    show("", [{"streams with every window on time": largest}])
+    keep(chosen, {"rows": rows, "largest": largest})
 
 
 if __name__ == "__main__":
