@@ -212,14 +212,25 @@ class Beats(nn.Module):
         out = []
         for piece in x.split(block):
             stretch = F.pad(torch.cat([tail, piece]), (0, 0, 0, self.config.conv_pos - reach - 1))
-            # Never in autocast's bf16: oneDNN of torch 2.13 multiplies small groups wrongly there
-            # where the CPU has AMX (cosine 0 with the right result).
-            with torch.autocast(x.device.type, enabled=False):
-                positions = self.pos_conv(stretch.to(self.pos_conv.weight.dtype).T[None])
-            out.append(F.gelu(positions)[0].T)
+            out.append(self.positions(stretch[None])[0])
             tail = torch.cat([tail, piece])[-reach:]
         state.tail = tail
         return torch.cat(out)
+
+    def positions(self, stretch: Tensor) -> Tensor:
+        """The positional convolution of patch tokens with those around them.
+
+        Args:
+            stretch: shape (batch, n, width), with what is before and after.
+
+        Returns:
+            Shape (batch, n - conv_pos + 1, width), in the format of the weights.
+        """
+        # Never in autocast's bf16: oneDNN of torch 2.13 multiplies small groups wrongly there
+        # where the CPU has AMX (cosine 0 with the right result).
+        with torch.autocast(stretch.device.type, enabled=False):
+            found = self.pos_conv(stretch.to(self.pos_conv.weight.dtype).transpose(1, 2))
+        return F.gelu(found).transpose(1, 2)
 
     def _bias(self, new: int, held: int, device: torch.device) -> Tensor:
         """Relative position bias, (1, heads, new, held + new)."""

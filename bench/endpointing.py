@@ -35,9 +35,9 @@ EDGE_DB = -35
 """Frames of a clip this far under its loudest one are not speech at its edges."""
 
 SETTINGS = {
-    "webrtc 1": EndpointingConfig(aggressiveness=1),
-    "webrtc 2": EndpointingConfig(aggressiveness=2),
-    "webrtc 3": EndpointingConfig(aggressiveness=3),
+    "webrtc 1": EndpointingConfig(detector="webrtc", aggressiveness=1),
+    "webrtc 2": EndpointingConfig(detector="webrtc", aggressiveness=2),
+    "webrtc 3": EndpointingConfig(detector="webrtc", aggressiveness=3),
     "silero 0.3": EndpointingConfig(detector="silero", threshold=0.3),
     "silero 0.5": EndpointingConfig(detector="silero", threshold=0.5),
     "silero 0.7": EndpointingConfig(detector="silero", threshold=0.7),

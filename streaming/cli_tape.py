@@ -79,7 +79,7 @@ def replay_tape(
 
     try:
         tape = read_tape(file.read_text(encoding="utf-8").splitlines())
-    except (OSError, TapeError) as error:
+    except (OSError, UnicodeDecodeError, TapeError) as error:
         raise AssistantError(f"{file}: {error}") from error
     settings = load_config(config or shipped_config(), tape.head.get("preset"))
     session = session_of_tape(load(settings.model), settings, tape)

@@ -88,8 +88,10 @@ def average(
     """The mean of the weights of several runs that began from the same ones."""
     from assistant.training.average import average as mean
 
-    mean([_with_share(state) for state in states], to)
+    left_out = mean([_with_share(state) for state in states], to)
     typer.echo(f"{to}: the mean of {len(states)} runs")
+    for name in left_out:
+        typer.echo(f"left out, as not all have it: {name}")
 
 
 def _with_share(state: str) -> tuple[Path, float]:
@@ -130,6 +132,7 @@ def evaluate(
     from assistant.evaluation.sets import own_set
     from assistant.model import load
 
+    report.check_files(json_file, plot_file)
     model = load_config(config or shipped_config(), preset).model
     found = [own_set(manifest, clips)] if manifest else made_sets(source, runs / "data", clips)
     if sets is not None:
@@ -144,9 +147,9 @@ def evaluate(
         for one in found:
             progress.update(bar, description=one.name)
             results += judge(one, built, lambda: progress.advance(bar))
+            if json_file is not None:  # after each set: a later one may fail
+                report.write_json(results, json_file)
     Console().print(report.table(results))
-    if json_file is not None:
-        report.write_json(results, json_file)
     if plot_file is not None:
         report.plot(results, plot_file)
 

@@ -6,9 +6,15 @@ from typing import Generic, TypeVar
 from assistant.errors import AssistantError
 from streaming.events import Event
 from streaming.session import Session
-from streaming.work import NEED_DATA
+from streaming.work import NEED_DATA, Urgency
 
 Name = TypeVar("Name", bound=Hashable)
+
+
+PATIENCE = {Urgency.FIRST: 16, Urgency.SPEAK: 16, Urgency.AHEAD: 128}
+"""Steps after which work of an urgency, passed over so often in a row, goes first. A frame takes a
+millisecond, so a client that sends faster than it speaks leaves others a few dozen tokens a second.
+"""
 
 
 class BusyError(AssistantError):
@@ -18,14 +24,15 @@ class BusyError(AssistantError):
 class Scheduler(Generic[Name]):
     """Picks the most urgent step of all sessions; among equals who waited longest.
 
-    One step is one bounded piece of work, so no session holds the worker for long, and none is
-    passed over twice by one of the same urgency.
+    One step is one bounded piece of work, so no session holds the worker for long. None is passed
+    over twice by one of the same urgency, and none for ever: see `PATIENCE`.
     """
 
     def __init__(self, most: int) -> None:
         """`most`: sessions at once."""
         self._most = most
         self._sessions: dict[Name, Session] = {}  # who waited longest comes first
+        self._passed: dict[Urgency, int] = {}  # steps of others since work of an urgency waits
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -56,10 +63,17 @@ class Scheduler(Generic[Name]):
         ]
         if not waiting:
             return None
-        name = min(waiting, key=lambda pair: pair[0])[1]
+        overdue = [pair for pair in waiting if self._is_overdue(pair[0])]
+        urgency, name = min(overdue or waiting, key=lambda pair: pair[0])
+        self._passed = {
+            other: self._passed.get(other, 0) + 1 for other, _ in waiting if other != urgency
+        }
         session = self._sessions.pop(name)
         self._sessions[name] = session
         return name, session
+
+    def _is_overdue(self, urgency: Urgency) -> bool:
+        return urgency in PATIENCE and self._passed.get(urgency, 0) >= PATIENCE[urgency]
 
     def step(self) -> tuple[Name, list[Event]] | None:
         """Do the most urgent step.

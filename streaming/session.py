@@ -1,6 +1,6 @@
 """One conversation, without I/O: bytes in, events out.
 
-    session.receive(pcm)                             # whenever bytes arrive; only buffers
+    session.receive(pcm)                             # whenever bytes arrive; cuts them into frames
     session.control(Ask("What was that?"))           # buffers too: in order with the audio
     while (events := session.step()) is not NEED_DATA:
         ...                                          # one bounded piece of work was done
@@ -143,7 +143,10 @@ class Session:
         if self._jobs:
             if self._ending or (self._public and not self._said):
                 return Urgency.FIRST
-            return Urgency.AHEAD if self._jobs[0][0] is Work.CAPTION else Urgency.LISTEN
+            # A caption is no hurry, but what comes after it is: in one session all goes in order.
+            behind = len(self._jobs) > 1 or self._inbox
+            alone = self._jobs[0][0] is Work.CAPTION and not behind
+            return Urgency.AHEAD if alone else Urgency.LISTEN
         if self._may_speak():
             return self._how_soon()
         if self._inbox or (self._eof and self._started is not None):

@@ -147,15 +147,17 @@ class Tape:
 
     def _joined(self) -> Iterator[tuple[float, bytes | Control]]:
         """Audio between two controls in one piece."""
-        audio, when = b"", 0.0
+        audio: list[bytes] = []
+        when = 0.0
         for milliseconds, piece in self.inputs:
             if isinstance(piece, bytes):
-                audio, when = audio + piece, milliseconds
+                audio.append(piece)
+                when = milliseconds
             else:
-                yield when, audio
+                yield when, b"".join(audio)
                 yield milliseconds, piece
-                audio = b""
-        yield when, audio
+                audio.clear()
+        yield when, b"".join(audio)
 
 
 def read_tape(lines: Iterable[str]) -> Tape:
@@ -190,13 +192,19 @@ def _read(tape: Tape, values: dict[str, Any]) -> None:
         case {"tokens": int(tokens), "after": int(after)}:
             tape.tokens[after] = tokens
         case {"in": "audio", "ms": ms, "data": data}:
-            tape.inputs.append((ms, base64.b64decode(data, validate=True)))
+            tape.inputs.append((_milliseconds(ms), base64.b64decode(data, validate=True)))
         case {"in": "end"}:
             tape.ended = True
         case {"in": name, "ms": ms, **rest}:
-            tape.inputs.append((ms, _CONTROLS[name].validate_python(rest)))
+            tape.inputs.append((_milliseconds(ms), _CONTROLS[name].validate_python(rest)))
         case _:
             raise TapeError(f"unknown line with {', '.join(values)}")
+
+
+def _milliseconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TapeError(f"ms: {value!r} is no number")
+    return float(value)
 
 
 def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:

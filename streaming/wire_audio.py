@@ -1,7 +1,7 @@
 """Input audio as clients send it: PCM16 at five rates, mu-law and A-law, to frames at 16 kHz."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import soxr
@@ -30,7 +30,10 @@ class InputFormat:
     """Hz."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a rate that is not one of `RATES`."""
+        """Raises ValueError for an encoding that is none of `Encoding`, a rate not in `RATES`."""
+        if self.encoding not in get_args(Encoding):
+            known = ", ".join(get_args(Encoding))
+            raise ValueError(f"encoding: {self.encoding!r} is not one of {known}")
         if self.rate not in RATES:
             raise ValueError(f"rate: {self.rate} Hz is not one of {', '.join(map(str, RATES))}")
 

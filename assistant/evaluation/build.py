@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from assistant.components import find_whisper
+from assistant.errors import ConfigError
 from assistant.evaluation.sets import MADE, EvalSet, named_sets
 from assistant.evaluation.systems import (
     Cascade,
@@ -40,9 +41,12 @@ def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         clips: rows of a set at most.
 
     Raises:
-        ConfigError: there is no `data`.
+        ConfigError: there is no `data`, or something is missing in it.
     """
     for corpus in load_data_config(RECIPE).corpora:
         if corpus.name in MADE:
-            make(corpus, data, made, WORKERS)
+            try:
+                make(corpus, data, made, WORKERS)
+            except FileNotFoundError as error:
+                raise ConfigError(f"making {corpus.name}: {error}") from error
     return named_sets(data, made, clips)

@@ -7,10 +7,12 @@ from assistant.audio import Samples, load
 from assistant.evaluation.score import SYNONYMS, right, spoken, word_error_rate
 from assistant.evaluation.sets import EvalSet
 from assistant.evaluation.systems import System
-from assistant.prompt import tasks
+from assistant.prompt import instruction
 from assistant.training.manifest import Row
-from assistant.training.sounds import NAMES
 from assistant.training.synth import NOTHING_SAID
+
+CLAIMS = ("someone says", "you said", "person speaking", "person talking")
+"""Phrases by which an answer says that there is speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Result:
 
     answers: list[Answered]
 
+    @property
+    def recordings(self) -> int:
+        """How many the answers are about."""
+        return len({a.row.stretch for a in self.answers})
+
 
 def evaluate(chosen: EvalSet, systems: dict[str, System], step: Callable[[], None]) -> list[Result]:
     """Ask all systems that can be asked about `chosen`.
@@ -39,15 +46,18 @@ def evaluate(chosen: EvalSet, systems: dict[str, System], step: Callable[[], Non
     Args:
         chosen: what to measure on.
         systems: by name.
-        step: called after each recording.
+        step: called after each row.
+
+    Raises:
+        ConfigError: a row's task is unknown, or needs an instruction.
     """
     asked = [systems[name] for name in chosen.systems if name in systems]
     answers: dict[str, list[Answered]] = {system.name: [] for system in asked}
-    for row in chosen.rows:
+    for row in chosen.rows if asked else ():
+        wanted = row.instruction or instruction(None, row.task, None)
         samples = _samples(chosen, row)
-        instruction = row.instruction or tasks()[row.task]
         for system in asked:
-            text = system.answer(row, samples, instruction)
+            text = system.answer(row, samples, wanted)
             answers[system.name].append(Answered(row, text))
         step()
     return [
@@ -68,18 +78,20 @@ def figure(chosen: EvalSet, answers: list[Answered]) -> float:
     if chosen.measure == "parts":
         parts = [(a.text, part) for a in answers for part in a.row.key.split(";")]
         return 100 * sum(right(text, part) for text, part in parts) / max(1, len(parts))
-    judge = invents if chosen.measure == "silent" else _is_right
-    return 100 * sum(judge(a) for a in answers) / max(1, len(answers))
-
-
-def _is_right(answered: Answered) -> bool:
-    return right(answered.text, answered.row.key)
+    if chosen.measure == "silent":
+        of_recording: dict[object, bool] = {}
+        for a in answers:
+            of_recording[a.row.stretch] = of_recording.get(a.row.stretch, False) or invents(a)
+        return 100 * sum(of_recording.values()) / max(1, len(of_recording))
+    return 100 * sum(right(a.text, a.row.key) for a in answers) / max(1, len(answers))
 
 
 def invents(answered: Answered) -> bool:
-    """Whether the answer claims speech, or names a sound, where there is none."""
+    """Whether the answer claims speech, or names a sound, where there is none.
+
+    Any words of a transcription are speech, but those that say there is none.
+    """
     if answered.row.task == "asr":
         said = spoken(answered.text)
         return bool(said) and said != spoken(NOTHING_SAID)
-    names = {word for name in NAMES.values() for word in (name, *SYNONYMS.get(name, ()))}
-    return any(right(answered.text, name) for name in names)
+    return any(right(answered.text, name) for name in (*SYNONYMS, *CLAIMS))

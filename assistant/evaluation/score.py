@@ -1,38 +1,70 @@
 """Scoring answers: word error rate, and whether an answer holds what it should. No model judges."""
 
 import re
+from functools import cache
 
 import jiwer
 from num2words import num2words
 
-SYNONYMS = {
-    "sea waves": ("waves", "ocean", "the sea"),
-    "person sneezing": ("sneezing", "sneeze"),
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "airplane": (),
+    "alarm": ("alarm clock", "fire alarm"),
+    "baby crying": ("baby", "crying baby"),
+    "birds singing": ("birds", "bird", "bird song"),
+    "boat engine": ("boat",),
+    "boiling water": (),
+    "cat purring": ("cat",),
+    "chainsaw": (),
+    "clock ticking": ("clock",),
+    "construction work": (),
+    "cow mooing": ("cow",),
+    "crickets": (),
+    "crowd talking": ("crowd", "people talking"),
+    "dishes clattering": ("dishes",),
+    "dog barking": ("dog",),
+    "door opening": (),
+    "door slam": ("door slamming",),
+    "electric shaver": (),
+    "fan": (),
+    "fire crackling": ("fire", "campfire"),
+    "fireworks exploding": ("fireworks",),
+    "footsteps": (),
+    "glass breaking": ("glass",),
+    "hair dryer": (),
+    "hands clapping": ("clapping", "applause"),
+    "helicopter": (),
+    "horse galloping": ("horse",),
+    "keyboard typing": ("typing", "keyboard"),
+    "keys jangling": ("keys",),
+    "music": ("melody", "song"),
+    "paper rustling": ("paper",),
+    "person breathing": ("breathing",),
     "person coughing": ("coughing", "cough"),
     "person crying": ("woman crying", "crying"),
     "person laughing": ("laughing", "laughter"),
     "person screaming": ("screaming", "scream"),
+    "person sneezing": ("sneezing", "sneeze"),
     "person yawning": ("yawning", "yawn"),
-    "person breathing": ("breathing",),
-    "fire crackling": ("fire", "campfire"),
-    "rooster crowing": ("rooster",),
-    "dog barking": ("dog",),
-    "baby crying": ("baby",),
-    "crowd talking": ("crowd", "people talking"),
-    "hands clapping": ("clapping", "applause"),
-    "keys jangling": ("keys",),
-    "paper rustling": ("paper",),
-    "glass breaking": ("glass",),
     "phone ringing": ("phone",),
-    "birds singing": ("birds", "bird"),
-    "wind blowing": ("wind",),
+    "rain": (),
+    "river": (),
+    "rooster crowing": ("rooster",),
+    "running water": (),
+    "sea waves": ("waves", "ocean", "the sea"),
+    "sheep bleating": ("sheep",),
+    "siren": (),
+    "thunder": (),
+    "traffic": (),
     "train passing": ("train",),
-    "dishes clattering": ("dishes",),
-    "keyboard typing": ("typing", "keyboard"),
-    "clock ticking": ("clock",),
-    "music": ("melody", "song"),
+    "washing machine": (),
+    "wind blowing": ("wind",),
+    "wind chimes": (),
+    "wolf howling": ("wolf",),
 }
-"""Other words for a class of sound that are right too."""
+"""Every class of sound that recordings are of, with other words for it that are right too."""
+
+Span = tuple[int, int]
+"""Where words stand in a text: first character and the one after the last."""
 
 
 def plain(text: str) -> str:
@@ -54,15 +86,56 @@ def word_error_rate(references: list[str], hypotheses: list[str]) -> float:
 
 
 def right(answer: str, key: str) -> bool:
-    """Whether every part of `key` stands in `answer`, as whole words in this order.
+    """Whether every part of `key` stands in `answer`, as whole words, each in a place of its own.
 
     Args:
         answer: of a model.
-        key: parts with `;` between them; numbers may be digits or words in both. For a class of
-            sound its synonyms will do.
+        key: parts in any order with `;` between them, or `>` before one that must come after the
+            part before it; numbers may be digits or words in both. For a class of sound its
+            synonyms will do, but not inside a longer name of another class: "wind chimes" is no
+            wind.
     """
-    said = f" {spoken(answer)} "
-    return all(
-        any(f" {spoken(word)} " in said for word in (part, *SYNONYMS.get(part, ())))
-        for part in key.split(";")
+    said = spoken(answer)
+    parts = [
+        (_places(said, part.strip()), place > 0)
+        for chain in key.split(";")
+        for place, part in enumerate(chain.split(">"))
+    ]
+    return _fit(parts, [])
+
+
+def _fit(parts: list[tuple[list[Span], bool]], taken: list[Span]) -> bool:
+    """Whether all parts find a place: (where it stands, whether after the last one taken)."""
+    if not parts:
+        return True
+    (places, later), *rest = parts
+    return any(
+        _fit(rest, [*taken, (start, end)])
+        for start, end in places
+        if all(end <= first or last <= start for first, last in taken)
+        and not (later and start < taken[-1][1])
     )
+
+
+def _places(said: str, part: str) -> list[Span]:
+    if part not in SYNONYMS:
+        return _found(said, part)
+    others = [place for name in SYNONYMS if name != part for place in _named(said, name)]
+    return [
+        (start, end)
+        for start, end in _named(said, part)
+        if not any(a <= start and end <= b and b - a > end - start for a, b in others)
+    ]
+
+
+def _named(said: str, name: str) -> list[Span]:
+    return [place for words in (name, *SYNONYMS[name]) for place in _found(said, words)]
+
+
+def _found(said: str, words: str) -> list[Span]:
+    return [found.span() for found in _pattern(words).finditer(said)]
+
+
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\S){re.escape(spoken(words))}(?!\S)")

@@ -1,17 +1,23 @@
 """What is measured on: held-out recordings, each set with the measure that fits it."""
 
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+import soundfile
+
+from assistant.audio import SAMPLE_RATE
 from assistant.errors import ConfigError
+from assistant.evaluation.score import plain
+from assistant.prompt import instruction
 from assistant.training import manifest
 from assistant.training.manifest import Row, entries, from_speechocean
 
 Measure = Literal["wer", "right", "parts", "silent"]
 """wer: word error rate. right: share of answers that hold their key. parts: share of the keys'
-parts that answers hold. silent: share of answers that claim speech or an event where there is
-none."""
+parts that answers hold. silent: share of recordings about which any answer claims speech or an
+event where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         data: the folder `data` of recordings.
         made: folder with the corpora `MADE`.
         clips: rows of a set at most, taken evenly.
+
+    Raises:
+        ConfigError: a corpus' list of recordings is missing or wrong.
     """
     speech = from_speechocean(data / "speech" / "speechocean762", "dev")
     sounds = _read(made, "sounds-dev")
@@ -52,12 +61,15 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
     others = [r for r in mixtures if r.key and r.speaker != "ask"]
     nobody = _read(made, "nobody-dev")
     still = [r for r in sounds if r.key in ("keyboard typing", "hair dryer", "electric shaver")]
-    quiet = nobody + [_transcribe(r) for r in still]
+    silent = nobody + [_transcribe(r) for r in still]
+    recordings = [list(rows) for _, rows in groupby(silent, key=lambda row: row.stretch)]
     folder = made / "mixtures-dev"
 
     def every(rows: list[Row]) -> list[Row]:
-        step = max(1, -(-len(rows) // clips))
-        return rows[::step]
+        return rows[:: _step(rows, clips)]
+
+    # Whole recordings: both the transcript and the answer may be invented.
+    quiet = [row for rows in recordings[:: _step(silent, clips)] for row in rows]
 
     return [
         EvalSet("speech", "real accented speech, unseen speakers: WER", "wer", every(speech),
@@ -75,13 +87,13 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         EvalSet("sounds", "39 classes of sound, what is this sound: right", "right",
                 every(sounds), Path(), HEARS),
         EvalSet("asked", "a sound, then a spoken question about it: right", "right",
-                every(asked), folder, (*HEARS, "cascade")),
+                every(asked), folder, READS),
         EvalSet("typed", "the same recordings, the question typed: right", "right",
-                every(direct), folder, HEARS),
+                every(direct), folder, (*HEARS, "text oracle")),
         EvalSet("mixtures", "order, count, speech over sound, what was said: right", "right",
-                every(others), folder, (*HEARS, "cascade")),
-        EvalSet("silence", "silence, noise, typing, dryers: invents something", "silent",
-                every(quiet), made / "nobody-dev", (*HEARS, "Whisper")),
+                every(others), folder, READS),
+        EvalSet("silence", "silence, noise, typing, dryers: invents speech or an event", "silent",
+                quiet, made / "nobody-dev", (*HEARS, "Whisper")),
     ]  # fmt: skip
 
 
@@ -98,21 +110,47 @@ def coffee_orders(folder: Path) -> list[Row]:
 
 
 def own_set(path: Path, clips: int) -> EvalSet:
-    """Anyone's manifest: judged by key where every row has one, by word error rate otherwise.
+    """Anyone's manifest: judged by key where its rows have one, by word error rate otherwise.
 
     Raises:
-        ConfigError: it is empty.
+        ConfigError: it is empty, or a row cannot be asked about or judged; file, line and field are
+            named.
     """
     rows = manifest.read(path)
     if not rows:
         raise ConfigError(f"{path}: no rows")
-    keyed = all(row.key for row in rows)
+    keyed = bool(rows[0].key)
+    for number, row in enumerate(rows, 1):
+        _check(row, f"{path}:{number}", path.parent / row.audio, keyed)
     systems = (*READS, "Whisper") if all(row.text for row in rows) else HEARS
-    step = max(1, -(-len(rows) // clips))
     return EvalSet(
         path.stem, f"{path.name}: {'right' if keyed else 'WER'}", "right" if keyed else "wer",
-        rows[::step], path.parent, systems,
+        rows[:: _step(rows, clips)], path.parent, systems,
     )  # fmt: skip
+
+
+def _check(row: Row, where: str, file: Path, keyed: bool) -> None:
+    if bool(row.key) != keyed:
+        raise ConfigError(f"{where}: key: rows with a key and rows without are judged apart")
+    if not keyed and not plain(row.answer):
+        raise ConfigError(f"{where}: answer: needs words where there is no key")
+    if not row.instruction:
+        try:
+            instruction(None, row.task, None)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: task: {error}") from error
+    if not file.is_file():
+        raise ConfigError(f"{where}: audio: {file}: no such file")
+    try:
+        duration_s = soundfile.info(file).duration
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw samples, no header
+        raise ConfigError(f"{where}: audio: {file}: not readable as audio") from error
+    if row.offset >= duration_s * SAMPLE_RATE:
+        raise ConfigError(f"{where}: offset: {row.offset} is past the end of {file}")
+
+
+def _step(rows: list[Row], clips: int) -> int:
+    return max(1, -(-len(rows) // clips))
 
 
 def _read(made: Path, name: str) -> list[Row]:

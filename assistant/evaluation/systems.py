@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import numpy as np
 import torch
 import whisper
 
@@ -70,14 +71,17 @@ class Transcriber:
         state = {k: v.float() for k, v in weights.state.items()}
         self._model.load_state_dict(state, strict=False)
         self._options = whisper.DecodingOptions(language="en", without_timestamps=True, fp16=False)
-        self._last: tuple[str, str] = "", ""  # several rows ask about one recording
+        self._heard: Samples | None = None
+        self._text = ""
 
     def answer(self, row: Row, samples: Samples, instruction: str) -> str:
         """What is said in it."""
-        if self._last[0] != row.audio:
+        # Several rows ask about one recording, and several recordings may have one name.
+        if self._heard is None or not np.array_equal(self._heard, samples):
             mel = clip_mel(torch.from_numpy(samples), self._n_mels)
-            self._last = row.audio, str(whisper.decode(self._model, mel, self._options).text)
-        return self._last[1].strip()
+            self._text = str(whisper.decode(self._model, mel, self._options).text).strip()
+            self._heard = samples
+        return self._text
 
 
 class TextOracle:

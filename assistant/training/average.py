@@ -14,12 +14,15 @@ from assistant.errors import ConfigError
 from assistant.weights import read_state
 
 
-def average(states: Iterable[tuple[Path, float]], to: Path) -> None:
+def average(states: Iterable[tuple[Path, float]], to: Path) -> list[str]:
     """Write `to`, a `state.pt` of the parameters that all have.
 
     Args:
         states: files of training runs and their shares, any positive numbers.
         to: file to be written.
+
+    Returns:
+        Names of the parameters that some have and others do not, which are left out.
 
     Raises:
         ConfigError: a share is not positive.
@@ -31,8 +34,10 @@ def average(states: Iterable[tuple[Path, float]], to: Path) -> None:
             raise ConfigError(f"{path}: its share is {share}, and must be positive")
     whole = sum(share for _, share in given)
     mean: dict[str, Tensor] = {}
+    names: set[str] = set()
     for number, (path, share) in enumerate(given):
         parameters: dict[str, Tensor] = read_state(path)["parameters"]
+        names |= parameters.keys()
         if number == 0:
             mean = {
                 name: torch.zeros_like(t, dtype=torch.float32) for name, t in parameters.items()
@@ -42,3 +47,4 @@ def average(states: Iterable[tuple[Path, float]], to: Path) -> None:
             total.add_(parameters[name].float() * share / whole)
     to.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"parameters": mean}, to)
+    return sorted(names - mean.keys())

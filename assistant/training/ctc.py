@@ -144,9 +144,9 @@ def lone_sound(text: str) -> str | None:
 class CtcModule(nn.Module):
     """What this stage trains."""
 
-    def __init__(self, aligner: Aligner, head: CtcHead) -> None:
+    def __init__(self, aligner: Aligner, ctc: CtcHead) -> None:
         super().__init__()
-        self.aligner, self.head = aligner, head
+        self.aligner, self.ctc = aligner, ctc  # named as in `ReadModule`, which goes on with both
 
 
 class CtcStage:

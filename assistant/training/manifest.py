@@ -5,10 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt, TypeAdapter, ValidationError
+
+from assistant.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One stretch of a recording and what should be said about it."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
 
     audio: str
     """File, relative to the manifest."""
@@ -23,14 +29,15 @@ class Row:
     """What Whisper's decoder reads from it; filled in when features are, for a second ear."""
 
     key: str = ""
-    """Words that a right answer holds, `;` between them; empty: judged by the whole answer."""
+    """Words that a right answer holds: `;` between them, or `>` where they must come in this order;
+    empty: judged by the whole answer."""
 
     task: str = "asr"
     instruction: str = ""
-    offset: int = 0
+    offset: NonNegativeInt = 0
     """Samples, at 16 kHz, from the start of the file."""
 
-    length: int | None = None
+    length: PositiveInt | None = None
     """Samples; None: to the end."""
 
     speaker: str = ""
@@ -39,19 +46,29 @@ class Row:
     licence: str = ""
     split: str = "train"
 
+    @property
+    def stretch(self) -> tuple[str, int, int | None]:
+        """The samples it is about: file, offset, length."""
+        return self.audio, self.offset, self.length
+
+
+_ROW = TypeAdapter(Row)
+
 
 def read(path: Path) -> list[Row]:
     """Read a manifest.
 
     Raises:
-        ValueError: a line is not a row; the message names file and line.
+        ConfigError: no such file, or a line is not a row; the message names file, line and field.
     """
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         try:
-            rows.append(Row(**json.loads(line)))
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path}:{number}: {error}") from error
+            rows.append(_ROW.validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = [f"{path}:{number}", *map(str, first["loc"])]
+            raise ConfigError(": ".join([*where, first["msg"]])) from error
     return rows
 
 
@@ -77,9 +94,28 @@ def from_folder(folder: Path, licence: str) -> list[Row]:
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
-    """What is known about the recordings of a folder, from the JSON lines beside it."""
-    lines = folder.with_suffix(".jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+    """What is known about the recordings of a folder, from the JSON lines beside it.
+
+    Raises:
+        ConfigError: there are none, or one is not JSON; the message names file and line.
+    """
+    path, found = folder.with_suffix(".jsonl"), []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{path}:{number}: {error}") from error
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return list(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text") from error
 
 
 def _row(folder: Path, entry: dict[str, Any], licence: str, split: str, text: str) -> Row:

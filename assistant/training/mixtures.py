@@ -159,7 +159,7 @@ class MixtureMaker:
         answers = {
             "first": (sentence(phrase(first.label)) + ".", first.label),
             "last": (sentence(phrase(last.label)) + ".", last.label),
-            "both": (both, f"{first.label};{last.label}"),
+            "both": (both, f"{first.label}>{last.label}"),
         }
         rows = [_typed(ask, *answers[ask], rng) for ask in answers]
         parts: tuple[Part, ...] = Part(first), Part(last)
@@ -187,7 +187,7 @@ class MixtureMaker:
         both = f'Someone says "{line.text}". In the background: {phrase(sound.label)}.'
         rows = [
             ("asr", "", line.text, ""),
-            ("audio_speech_description", "", both, sound.label),
+            ("audio_speech_description", "", both, f"{line.text};{sound.label}"),
             ("QA", "What is the sound in the background?", sentence(phrase(sound.label)) + ".",
              sound.label),
         ]  # fmt: skip

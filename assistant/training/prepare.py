@@ -1,9 +1,10 @@
 """Making what training reads: recordings with manifests, then encoder features."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 from rich.progress import track
@@ -12,7 +13,9 @@ from assistant import components
 from assistant.build import build_llm
 from assistant.config import ModelConfig, Section
 from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_yaml, shipped_config, validate
+from assistant.half import fast_half
+from assistant.llm import Llm
+from assistant.presets import read_yaml, validate
 from assistant.training import manifest, questions, scenes, synth, texts
 from assistant.training.derive import adults, genders, keywords, replies, stories
 from assistant.training.features import TRANSCRIPTS, extract, refer, unique
@@ -64,7 +67,8 @@ class Corpus(Section):
 
     split: Literal["train", "dev"] = "train"
     """synthetic: which texts; speechocean: which speakers; sounds: which source recordings, those
-    of dev as they are."""
+    of dev as they are; mixtures: which texts and sounds. Rows say it, and those of dev are not
+    trained on."""
 
     transcribe: int = Field(default=0, ge=0)
     """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
@@ -75,8 +79,8 @@ class Corpus(Section):
     seed: int = Field(default=0, ge=0)
 
 
-DERIVED = ("replies", "details", "stories")
-"""Kinds of corpora that are rows alone."""
+SETTINGS = "corpus.json"
+"""File beside a manifest: what its corpus was made with."""
 
 
 class DataConfig(Section):
@@ -109,17 +113,19 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         workers: processes.
 
     Raises:
-        ConfigError: the preset's encoders are not block-causal, or there is no `data`.
+        ConfigError: the preset's encoders are not block-causal, there is no `data`, or a corpus
+            is there that was made with other settings.
     """
     encoded = config.features == "encoders"
     folder = runs / ("features" if encoded else "fbank")
     if encoded and model.encoding.mode != "cached":
         raise ConfigError(f"preset {config.preset}: training needs encoding.mode cached")
     for corpus in config.corpora:
-        source = make(corpus, data, runs / "data", workers)
-        if corpus.kind in DERIVED:
+        if corpus.kind in _DERIVERS:
+            source = derive(corpus, model, data, runs / "data")
             refer(source, folder / corpus.name, corpus.of[0])
             continue
+        source = make(corpus, data, runs / "data", workers)
         total = len(unique(manifest.read(source))[0])
         steps = extract(model, source, folder / corpus.name, workers, encoded)
         _show(steps, f"hearing {corpus.name}", total)
@@ -135,22 +141,65 @@ def make(corpus: Corpus, data: Path, folder: Path, workers: int) -> Path:
         Its manifest.
 
     Raises:
-        ConfigError: there is no `data`.
+        ConfigError: there is no `data`, or the corpus there was made with other settings.
     """
-    if not data.is_dir():
-        raise ConfigError(f"--data: {data}: no such folder")
     source = folder / corpus.name / "manifest.jsonl"
-    if corpus.kind in DERIVED:  # beside the recordings that its rows are about
-        source = folder / corpus.of[0] / f"{corpus.name}.jsonl"
+    _claim(corpus, data, source.with_name(SETTINGS))
     if not source.exists():
         _MAKERS[corpus.kind](corpus, data, source, workers)
     return source
 
 
+def derive(corpus: Corpus, model: ModelConfig, data: Path, folder: Path) -> Path:
+    """Make a corpus that is rows alone, if it is not there yet, beside what they are about.
+
+    Args:
+        corpus: of a kind that is about another.
+        model: the preset whose LLM replies and tells stories.
+        data: folder of the training material.
+        folder: holds the corpora.
+
+    Returns:
+        Its manifest, `folder/BASE/NAME.jsonl`.
+
+    Raises:
+        ConfigError: there is no `data`, or the corpus there was made with other settings.
+    """
+    source = folder / corpus.of[0] / f"{corpus.name}.jsonl"
+    _claim(corpus, data, source.with_suffix(".json"))
+    if not source.exists():
+        manifest.write(source, _DERIVERS[corpus.kind](corpus, model, data, source))
+    return source
+
+
+def _claim(corpus: Corpus, data: Path, path: Path) -> None:
+    """Say in file `path` what the corpus is made with; one without that file is taken as it is."""
+    if not data.is_dir():
+        raise ConfigError(f"--data: {data}: no such folder")
+    wanted = _settings(corpus)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted) + "\n")
+    made = _settings(validate(Corpus, read_yaml(path), str(path)))
+    for key, value in wanted.items():
+        if made[key] != value:
+            raise ConfigError(
+                f"corpora: {corpus.name}: {key} is {value!r}, but {path} says it was made with "
+                f"{made[key]!r}; delete that corpus or use another --runs folder"
+            )
+
+
+def _settings(corpus: Corpus) -> dict[str, Any]:
+    """All that decides what the recordings and rows are; transcripts are only added to them."""
+    return corpus.model_dump(exclude={"transcribe"})
+
+
 def _synthetic(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     voices = synth.TRAIN_VOICES if corpus.voices == "train" else synth.UNSEEN_VOICES
     noises = data / "sound" if corpus.noisy else None
-    script = synth.Script(_lines(corpus, data), voices, corpus.count, corpus.seed, noises)
+    script = synth.Script(
+        _lines(corpus, data), voices, corpus.count, corpus.seed, noises, corpus.split
+    )
     _write(script, corpus, source, workers)
 
 
@@ -167,7 +216,7 @@ def _lines(corpus: Corpus, data: Path) -> list[synth.Line]:
 
 
 def _nobody(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
-    _write(synth.Nobody(corpus.seed), corpus, source, workers)
+    _write(synth.Nobody(corpus.seed, corpus.split), corpus, source, workers)
 
 
 def _sounds(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
@@ -216,29 +265,31 @@ def _keywords(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     manifest.write(source, rows)
 
 
-def _replies(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+def _replies(corpus: Corpus, model: ModelConfig, data: Path, source: Path) -> list[Row]:
     """To open questions the LLM's own; where nobody can know, that."""
     intent, facts = texts.intents(data / "text"), questions.facts()
     rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
     asked = _some([r for r in rows if intent.get(r.text) in facts["open_intents"]], corpus.count)
-    llm = build_llm(load_preset(shipped_config(), "nano")[1])
-    llm.model.bfloat16()
-    found = list(track(replies(llm, asked), f"answering {corpus.name}", len(asked)))
+    found = list(track(replies(_llm(model), asked), f"answering {corpus.name}", len(asked)))
     unknown = facts["unknown_answer"]
     found += [
         replace(row, answer=unknown, key="don't know", task="listen")
         for row in [row for row in rows if intent.get(row.text) in facts["unknowable_intents"]][::3]
     ]
-    manifest.write(source, found)
+    return found
 
 
-def _stories(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+def _stories(corpus: Corpus, model: ModelConfig, data: Path, source: Path) -> list[Row]:
     rows = [r for r in manifest.read(_sources(corpus, source)[0]) if r.task == "audiocaption"]
     some = _some(rows, corpus.count)
-    llm = build_llm(load_preset(shipped_config(), "nano")[1])
-    llm.model.bfloat16()
-    told = list(track(stories(llm, some), f"telling {corpus.name}", len(some)))
-    manifest.write(source, told)
+    return list(track(stories(_llm(model), some), f"telling {corpus.name}", len(some)))
+
+
+def _llm(model: ModelConfig) -> Llm:
+    llm = build_llm(model)
+    if fast_half():
+        llm.model.bfloat16()
+    return llm
 
 
 def _some(rows: list[Row], count: int) -> list[Row]:
@@ -246,10 +297,10 @@ def _some(rows: list[Row], count: int) -> list[Row]:
     return rows[:: max(1, len(rows) // count)][:count]
 
 
-def _details(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+def _details(corpus: Corpus, model: ModelConfig, data: Path, source: Path) -> list[Row]:
     rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
     known = adults(data / "speech" / "speechocean762") | synth.GENDERS
-    manifest.write(source, [*keywords(rows), *genders(rows, known)])
+    return [*keywords(rows), *genders(rows, known)]
 
 
 _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
@@ -262,6 +313,9 @@ _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
     "rough": _rough,
     "joined": _joined,
     "mixtures": _mixtures,
+}
+
+_DERIVERS: dict[str, Callable[[Corpus, ModelConfig, Path, Path], list[Row]]] = {
     "replies": _replies,
     "details": _details,
     "stories": _stories,

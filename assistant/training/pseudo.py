@@ -9,6 +9,7 @@ import whisper
 
 from assistant.audio import clip_mel, load
 from assistant.evaluation.score import plain
+from assistant.half import fast_half
 from assistant.training.manifest import Row
 from assistant.whisper import WhisperWeights
 
@@ -32,7 +33,7 @@ def pseudo_label(weights: WhisperWeights, rows: list[Row]) -> Iterator[Row]:
     )
     for row in rows:
         mel = clip_mel(torch.from_numpy(load(Path(row.audio))), weights.dims.n_mels)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=fast_half()):
             encoded = model.encoder(mel[None])
         (found,) = whisper.decode(model, encoded.float(), options)
         text = plain(found.text)

@@ -40,7 +40,8 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
         `beats.safetensors` the encoder alone, after `events` `tagger.safetensors` the tagger.
 
     Raises:
-        ConfigError: features are missing.
+        ConfigError: features are missing, held-out rows would be trained on, or the run was begun
+            with other settings.
     """
     # Probabilities far under fp32's normal range slow CPUs down fourfold.
     torch.set_flush_denormal(True)
@@ -52,7 +53,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
                if not (kept / n / STORE).is_file()]  # fmt: skip
     if missing:
         raise ConfigError(f"{kept}: no {', '.join(missing)}; make them with `salmonn-live data`")
-    stores = [FeatureStore(kept / c.store) for c in config.train]
+    stores = [_taught(kept / c.store, "train") for c in config.train]
     watch = {name: FeatureStore(kept / name) for name in config.watch}
     corpus = Corpus(stores, [c.times for c in config.train])
     stage = _build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
@@ -66,11 +67,19 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     return runs / name
 
 
+def _taught(folder: Path, key: str) -> FeatureStore:
+    """A store that the stage's `key` names: to be trained on."""
+    store = FeatureStore(folder)
+    if any(row.split == "dev" for row in store.rows):
+        raise ConfigError(f"{key}: {folder.name} has rows of split dev, which are only watched")
+    return store
+
+
 def _lead(model: ModelConfig, config: StageConfig, kept: Path) -> Lead | None:
     if config.lead is None:
         return None
     window = model.aligner.window_features
-    store = FeatureStore(kept / config.lead.store)
+    store = _taught(kept / config.lead.store, "lead")
     return Lead(store, config.lead.share, config.lead.windows * window, window)
 
 
@@ -92,7 +101,7 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         ours = {k.removeprefix(ALIGNER): v for k, v in earlier.items() if k.startswith(ALIGNER)}
         require(aligner, ours, f"aligner of {config.start_from}")
     if config.stage == "ctc":
-        return CtcStage(aligner, _ctc_head(llm, texts))
+        return _go_on(CtcStage(aligner, _ctc_head(llm, texts)), earlier)
     if halved(config):
         halve_layers(llm)
     head = _ctc_head(llm, texts) if config.ctc_weight else None
@@ -100,7 +109,12 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
     stage = ReadStage(
         aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone
     )
-    with torch.no_grad():  # the adapters too, where the stage before had them
+    return _go_on(stage, earlier)
+
+
+def _go_on(stage: Stage, earlier: dict[str, Tensor]) -> Stage:
+    """The stage with what the one before trained: adapters and CTC's head, too, if it had them."""
+    with torch.no_grad():
         for name, tensor in trainable(stage.module).items():
             if name in earlier:
                 tensor.copy_(earlier[name])

@@ -169,6 +169,7 @@ class Script:
         count: int,
         seed: int,
         noises: Path | None,
+        split: str,
     ) -> None:
         """Args:
         lines: read in random order; reused only when there are fewer than `count`.
@@ -176,6 +177,7 @@ class Script:
         count: utterances.
         seed: of everything drawn.
         noises: `data/sound`, and utterances are put into rooms and noise; None: a quiet place.
+        split: train or dev, of all rows.
         """
         rng = np.random.default_rng(seed)
         rounds = -(-count // len(lines))
@@ -183,6 +185,7 @@ class Script:
         weights = np.array([v.weight for v in voices])
         self._choice = rng.choice(len(voices), size=count, p=weights / weights.sum())
         self._lines, self._voices, self._seed, self._noises = lines, voices, seed, noises
+        self._split = split
         self._around: Surroundings | None = None
 
     def start(self) -> None:
@@ -195,7 +198,7 @@ class Script:
         line, voice = self._line(index), self._voices[self._choice[index]]
         row = Row(
             "", answer=line.answer, text=line.text, task=line.task, key=line.key,
-            speaker=f"{voice.engine}/{voice.name}", licence="synthetic",
+            speaker=f"{voice.engine}/{voice.name}", licence="synthetic", split=self._split,
         )  # fmt: skip
         return [row]
 
@@ -252,13 +255,19 @@ class Nobody:
 
     seed: int
 
+    split: str
+    """train or dev, of all rows."""
+
     def start(self) -> None:
         """Nothing is needed."""
 
     def rows(self, index: int) -> list[Row]:
         """No speech in any; some are noise, some are silent."""
         answer = NOISE_ONLY if nobody(index, self.seed).any() else facts()["no_sound"]
-        row = Row("", NOTHING_SAID, key=NOTHING_SAID, licence="synthetic", speaker="nobody")
+        row = Row(
+            "", NOTHING_SAID, key=NOTHING_SAID, licence="synthetic", speaker="nobody",
+            split=self.split,
+        )  # fmt: skip
         return [row, replace(row, task="QA", instruction=WHAT, answer=answer, key=answer)]
 
     def make(self, index: int) -> Samples:

@@ -72,7 +72,7 @@ def encode_batch(beats: Beats, frames: Tensor, block: int) -> Tensor:
     for start in range(0, new, block):  # a block's convolution ends with the block
         stretch = padded[:, start : min(start + block, new) + reach]
         stretch = F.pad(stretch, (0, 0, 0, config.conv_pos - reach - 1))
-        convolved.append(F.gelu(beats.pos_conv(stretch.transpose(1, 2))).transpose(1, 2))
+        convolved.append(beats.positions(stretch))
     x = beats.input_layer_norm(x + torch.cat(convolved, 1))
     seen = block_mask(new, 0, block, x.device)
     bias = beats._bias(new, 0, x.device) if hasattr(beats, "position_bias") else None

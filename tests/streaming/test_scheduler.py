@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.events import Event, ReplyDelta, SpeechEnded
-from streaming.scheduler import BusyError, Scheduler
+from streaming.scheduler import PATIENCE, BusyError, Scheduler
 from streaming.session import Pace, Session, one_each
 from streaming.work import NEED_DATA, Urgency
 from tests.laws import cuts
@@ -56,6 +56,21 @@ def test_there_is_work_exactly_when_a_step_can_be_done(script: str, live: bool) 
         talk.receive_eof()
 
 
+class Waiting:
+    """A session with two steps of an urgency to do."""
+
+    def __init__(self, urgency: Urgency) -> None:
+        self._urgency, self._left = urgency, 2
+
+    @property
+    def urgency(self) -> Urgency | None:
+        return self._urgency if self._left else None
+
+    def step(self) -> list[Event]:
+        self._left -= 1
+        return []
+
+
 def replying(pace: Pace | None = None) -> Session:
     """A session whose reply is to be given out: the endpoint was just heard."""
     talk = session(turns=TURNS.model_copy(update={"speculate": False}), pace=pace)
@@ -95,6 +110,31 @@ def test_among_equals_nobody_is_passed_over() -> None:
         order.append(step[0])
     assert order[:30] == [0, 1, 2] * 10
     assert order[30:] == [0] * 40
+
+
+@pytest.mark.parametrize("urgency", list(PATIENCE))
+def test_who_sends_faster_than_real_time_keeps_no_one_waiting_for_ever(urgency: Urgency) -> None:
+    flood, patient = session(), Waiting(urgency)
+    scheduler: Scheduler[str] = Scheduler(most=2)
+    scheduler.add("flood", flood)
+    scheduler.add("patient", patient)  # type: ignore[arg-type]
+    flood.receive(pcm("." * (2 * PATIENCE[urgency] + 2)))
+    order = [step[0] for step in iter(scheduler.step, None)]
+    assert order.index("patient") == PATIENCE[urgency]
+    assert order[PATIENCE[urgency] + 1 :].index("patient") == PATIENCE[urgency]
+
+
+def test_a_caption_is_no_hurry_but_what_comes_after_it_is() -> None:
+    talk = session(turns=CAPTIONED, pace=None)
+    talk.receive(pcm("...SSSSS"))  # its last frame completes a window
+    urgencies = []
+    while (urgency := talk.urgency) is not None:
+        urgencies.append(urgency)
+        if urgency is Urgency.AHEAD:
+            talk.receive(pcm("S"))
+            assert talk.urgency is Urgency.LISTEN
+        talk.step()
+    assert urgencies.count(Urgency.AHEAD) == 1
 
 
 def test_secret_work_waits_for_all_else() -> None:

@@ -98,6 +98,7 @@ def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None
         (['{"tape": 1}', '{"in": "audio", "ms": 1, "data": "*"}'], "line 2"),
         (['{"tape": 1}', '{"in": "ask", "ms": 1}'], "line 2: .*Ask\ntext"),
         (['{"tape": 1}', '{"in": "sing", "ms": 1}'], "line 2: 'sing'"),
+        (['{"tape": 1}', '{"in": "cancel", "ms": "soon"}'], "line 2: ms: 'soon' is no number"),
         (['{"tape": 1}', '{"in": "end"}', '{"wrong": 1}'], "line 3: unknown line with wrong"),
     ],
 )

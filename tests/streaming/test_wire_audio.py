@@ -68,3 +68,8 @@ def test_every_g711_code_is_what_libsndfile_reads(encoding: str, subtype: str) -
 def test_other_rates_are_refused_by_name(rate: int) -> None:
     with pytest.raises(ValueError, match=f"rate: {rate} Hz"):
         InputFormat("pcm16", rate)
+
+
+def test_other_encodings_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="encoding: 'pcm24'"):
+        InputFormat("pcm24")  # type: ignore[arg-type]

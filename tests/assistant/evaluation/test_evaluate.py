@@ -1,21 +1,29 @@
 """`eval` on the tiny model: every system answers, figures are counted, reports are written."""
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import whisper
 
 from assistant.config import ModelConfig
 from assistant.errors import ConfigError
-from assistant.evaluation.report import plot, table, write_json
+from assistant.evaluation.report import check_files, plot, table, write_json
 from assistant.evaluation.run import Answered, Result, evaluate, figure, invents
-from assistant.evaluation.sets import HEARS, EvalSet, coffee_orders, own_set
-from assistant.evaluation.systems import Offline, Streamed, TextOracle
+from assistant.evaluation.score import right
+from assistant.evaluation.sets import HEARS, MADE, EvalSet, coffee_orders, named_sets, own_set
+from assistant.evaluation.systems import Offline, Streamed, TextOracle, Transcriber
 from assistant.model import load
-from assistant.training import manifest
+from assistant.training import manifest, mixtures
 from assistant.training.manifest import Row
+from assistant.training.mixtures import MixtureMaker
+from assistant.training.sounds import Sound
+from assistant.training.synth import Line, Voice
 
 
 @pytest.fixture
@@ -67,6 +75,16 @@ def test_figures() -> None:
     assert judged("wer", (Row("", "turn on the light"), "turn on the lights")) == 25
 
 
+def test_a_recording_with_anything_invented_counts_once() -> None:
+    spoken, asked = Row("a", ""), Row("a", "", task="QA", instruction="What is this sound?")
+    other, quiet = replace(asked, audio="b"), "There is no speech."
+    assert judged("silent", (spoken, "Thank you."), (asked, "A dog."), (other, "Noise.")) == 50
+    assert judged("silent", (spoken, quiet), (asked, "Thunder."), (other, "Noise.")) == 50
+    assert judged("silent", (spoken, "Thank you."), (asked, "Noise."), (other, "Noise.")) == 50
+    assert judged("silent", (spoken, quiet), (replace(asked, offset=9), "Rain.")) == 50
+    assert judged("silent", (spoken, quiet), (asked, "Noise."), (other, "Noise.")) == 0
+
+
 @pytest.mark.parametrize(
     ("task", "answer", "is_false"),
     [
@@ -76,6 +94,15 @@ def test_figures() -> None:
         ("QA", "Just noise.", False),
         ("QA", "I heard no sound.", False),
         ("QA", "A dog barking.", True),
+        ("QA", "Rain.", True),
+        ("QA", "That was thunder.", True),
+        ("QA", "I hear music.", True),
+        ("QA", "A helicopter.", True),
+        ("QA", "Waves.", True),
+        ("QA", "Footsteps.", True),
+        ("QA", "A cat.", True),
+        ("QA", 'Someone says "hello".', True),
+        ("QA", "There is no speech.", False),
     ],
 )
 def test_what_counts_as_invented(task: str, answer: str, is_false: bool) -> None:
@@ -91,6 +118,156 @@ def test_orders_keep_every_slot(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "sing"}, r"own\.jsonl:2: task: unknown task 'sing'"),
+        ({"task": "QA"}, r"own\.jsonl:2: task: .*needs a question"),
+        ({"key": ""}, r"own\.jsonl:2: key: "),
+        ({"audio": "no.wav"}, r"own\.jsonl:2: audio: .*no such file"),
+        ({"audio": "own.jsonl"}, r"own\.jsonl:2: audio: .*not readable"),
+        ({"offset": 19_000}, r"own\.jsonl:2: offset: 19000 is past the end"),
+        ({"length": "all"}, r"own\.jsonl:2: length: "),
+    ],
+)
+def test_a_row_that_cannot_be_judged_is_named(
+    own: Path, change: dict[str, object], message: str
+) -> None:
+    first, second, *others = [asdict(row) for row in manifest.read(own)]
+    lines = [json.dumps(line) for line in (first, {**second, **change}, *others)]
+    own.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ConfigError, match=message):
+        own_set(own, 1)  # rows that will not be asked are checked, too
+
+
+def test_a_manifest_that_cannot_be_judged_is_named(own: Path) -> None:
+    manifest.write(own, [replace(row, key="", answer="!") for row in manifest.read(own)])
+    with pytest.raises(ConfigError, match=r"own\.jsonl:1: answer: "):
+        own_set(own, 1)
+    with pytest.raises(ConfigError, match=r"none\.jsonl: No such file"):
+        own_set(own.with_name("none.jsonl"), 1)
+
+
+def test_an_instruction_of_its_own_needs_no_known_task(own: Path) -> None:
+    manifest.write(own, [replace(r, task="x", instruction="Sing.") for r in manifest.read(own)])
+    assert len(own_set(own, 10).rows) == 3
+
+
+def test_mixtures_are_keyed_by_order_and_by_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = [Sound(tmp_path, label, "r", "dev", "CC0") for label in ("rain", "siren")]
+    monkeypatch.setattr(mixtures, "read_sounds", lambda folder: heard)
+    lines = [Line("is there rain", "is there rain")]
+    maker = MixtureMaker(tmp_path, "dev", lines, (Voice("none", "none"),), seed=1)
+    rows = [row for index in range(200) for row in maker.rows(index)]
+    both = {row.key for row in rows if row.answer.startswith("First ")}
+    described = {row.key for row in rows if row.task == "audio_speech_description"}
+    assert both == {"rain>siren", "siren>rain"}
+    assert described == {"is there rain;rain", "is there rain;siren"}
+    assert all(right(row.answer, row.key) for row in rows if row.key)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """Manifests of all corpora, and an empty list of real speech and of orders."""
+    nobody = [Row(f"{i}.flac", "", task=task) for i in range(5) for task in ("asr", "QA")]
+    mixed = [
+        Row("0", "A dog.", text="(dog barking) what was that", key="dog barking", task=task,
+            instruction=ask, speaker=kind)
+        for task, ask, kind in (("listen", "", "ask"), ("QA", "What?", "ask"), ("QA", "?", "two"))
+    ]  # fmt: skip
+    rows = {"nobody-dev": nobody, "mixtures-dev": mixed}
+    for name in MADE:
+        manifest.write(tmp_path / name / "manifest.jsonl", rows.get(name, []))
+    (tmp_path / "speech").mkdir()
+    for name in ("speechocean762", "coffee-orders"):
+        (tmp_path / "speech" / f"{name}.jsonl").write_text("")
+    return tmp_path
+
+
+def test_where_the_text_is_known_the_oracle_reads_it(made: Path) -> None:
+    sets = {s.name: s for s in named_sets(made, made, 100)}
+    read = {name for name, chosen in sets.items() if "text oracle" in chosen.systems}
+    assert read == {"questions", "asked", "typed", "mixtures"}
+    assert all(sets[name].rows[0].text.startswith("(dog") for name in ("asked", "mixtures"))
+
+
+def test_silent_recordings_are_asked_about_whole(made: Path) -> None:
+    (silence,) = [s for s in named_sets(made, made, 5) if s.name == "silence"]
+    assert [(r.audio, r.task) for r in silence.rows] == [
+        (audio, task) for audio in ("0.flac", "2.flac", "4.flac") for task in ("asr", "QA")
+    ]  # fmt: skip
+
+
+def test_a_corpus_that_is_missing_is_named(made: Path) -> None:
+    (made / "sounds-dev" / "manifest.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"sounds-dev/manifest\.jsonl: No such file"):
+        named_sets(made, made, 5)
+
+
+def test_the_transcript_of_one_recording_is_not_that_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[float] = []
+
+    def decode(model: object, mel: object, options: object) -> SimpleNamespace:
+        read.append(0.0)
+        return SimpleNamespace(text=f" {len(read)}")
+
+    monkeypatch.setattr(whisper, "Whisper", lambda dims: whisper_model)
+    monkeypatch.setattr(whisper, "decode", decode)
+    whisper_model = SimpleNamespace(eval=lambda: whisper_model, load_state_dict=lambda *a, **k: 0)
+    transcriber = Transcriber(SimpleNamespace(dims=SimpleNamespace(n_mels=80), state={}))  # type: ignore[arg-type]
+    one, other = np.zeros(1600, np.float32), np.ones(1600, np.float32)
+    row = Row("a.wav", "")  # the same name and stretch, of another set
+    answers = [transcriber.answer(row, samples, "") for samples in (one, one.copy(), other, one)]
+    assert answers == ["1", "1", "2", "3"]
+
+
+def test_a_set_that_nobody_can_be_asked_about_has_no_results(own: Path) -> None:
+    assert evaluate(replace(own_set(own, 10), rows=[Row("no.wav", "")]), {}, lambda: None) == []
+    report: Callable[[], object]
+    for report in (lambda: table([]), lambda: plot([], own.with_name("r.png"))):
+        with pytest.raises(ConfigError, match="--systems"):
+            report()
+
+
+@pytest.mark.parametrize(
+    ("json_name", "plot_name", "message"),
+    [
+        ("no/r.json", None, r"--json: .*no: no such folder"),
+        (".", None, r"--json: .*is a folder"),
+        (None, "no/r.png", r"--plot: .*no such folder"),
+        (None, "r.txt", r"--plot: .*needs to end in \.png"),
+    ],
+)
+def test_files_that_cannot_be_written_are_named(
+    tmp_path: Path, json_name: str | None, plot_name: str | None, message: str
+) -> None:
+    check_files(tmp_path / "r.json", tmp_path / "r.svg")
+    check_files(None, None)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match=message):
+        check_files(json_name and tmp_path / json_name, plot_name and tmp_path / plot_name)
+
+
+def test_the_table_tells_recordings_and_the_share_of_the_oracle() -> None:
+    rows = [Row("a", "", key="dog"), Row("a", "", key="cat")]
+    answers = [Answered(row, "") for row in rows]
+    asked = EvalSet("asked", "asked: right", "right", rows, Path(), ())
+    read = EvalSet("read", "read: WER", "wer", rows, Path(), ())
+    results = [
+        Result(chosen, name, figure, answers)
+        for chosen in (asked, read)
+        for name, figure in (("offline", 40.0), ("streamed", 60.0), ("text oracle", 80.0))
+    ]
+    shown = {str(c.header): list(c.cells) for c in table(results).columns}
+    assert (shown["recordings"], shown["of oracle"]) == (["1", "1"], ["75", ""])
+    unheard = [r for r in results if r.system != "streamed"]
+    assert [next(iter(c.cells)) for c in table(unheard).columns][-1] == "50"
+
+
 def test_reports(tmp_path: Path) -> None:
     rows = [Row("a.wav", "", key="rain"), Row("b.wav", "", key="music")]
     sounds = EvalSet("sounds", "sounds: right", "right", rows, Path(), HEARS)
@@ -100,6 +277,7 @@ def test_reports(tmp_path: Path) -> None:
     write_json(results, tmp_path / "r.json")
     kept = json.loads((tmp_path / "r.json").read_text())
     assert [(r["system"], r["percent"]) for r in kept] == [("offline", 50.0), ("streamed", 50.0)]
+    assert (kept[0]["rows"], kept[0]["recordings"]) == (2, 2)
     assert kept[0]["answers"][1] == {
         "audio": "b.wav", "task": "asr", "expected": "music", "answer": "Rain.",
     }  # fmt: skip

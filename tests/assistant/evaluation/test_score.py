@@ -1,8 +1,13 @@
 """Scoring: what counts as right, and what does not."""
 
+from pathlib import Path
+
 import pytest
 
-from assistant.evaluation.score import plain, right, spoken, word_error_rate
+from assistant.evaluation.score import SYNONYMS, plain, right, spoken, word_error_rate
+from assistant.training.sounds import NAMES, read_sounds
+
+SOUNDS = Path("../shared/data/sound")
 
 
 def test_word_error_rate_ignores_case_and_punctuation() -> None:
@@ -25,6 +30,14 @@ def test_numbers_are_compared_as_words() -> None:
         ("Those were waves.", "sea waves"),
         ("I don't know that.", "don't know"),
         ("First a dog barking, then rain.", "dog barking;rain"),
+        ("First a dog barking, then rain.", "rain;dog barking"),
+        ("First a dog barking, then rain.", "dog barking>rain"),
+        ("A dog, rain, and the dog.", "rain > dog barking"),
+        ("Turning the heater on in the hallway.", "on;heater;hallway"),
+        ("A crying baby, and a woman crying.", "baby crying;person crying"),
+        ("Wind chimes in the wind.", "wind blowing"),
+        ('Someone says "play rain". In the background: rain.', "play rain;rain"),
+        ('Rain, and someone says "play rain".', "play rain;rain"),
     ],
 )
 def test_right(answer: str, key: str) -> None:
@@ -39,8 +52,24 @@ def test_right(answer: str, key: str) -> None:
         ("It is 75.", "7"),
         ("minutes 10", "10 minutes"),
         ("First a dog barking.", "dog barking;rain"),
+        ("First rain, then a dog barking.", "dog barking>rain"),
+        ("Rain.", "rain>rain"),
+        ("That was a baby crying.", "person crying"),
+        ("A crying baby.", "person crying"),
+        ("Wind chimes.", "wind blowing"),
+        ('Someone says "play rain". In the background: a dog.', "play rain;rain"),
+        ('Someone says "play train". In the background: rain.', "play rain;rain"),
         ("", "paris"),
     ],
 )
 def test_wrong(answer: str, key: str) -> None:
     assert not right(answer, key)
+
+
+def test_every_class_of_sound_is_known() -> None:
+    assert set(NAMES.values()) <= set(SYNONYMS)
+    for name in SYNONYMS:
+        assert [other for other in SYNONYMS if right(f"That was {name}.", other)] == [name]
+    if not SOUNDS.is_dir():
+        pytest.skip("needs ../shared/data")
+    assert {sound.label for sound in read_sounds(SOUNDS)} == set(SYNONYMS)

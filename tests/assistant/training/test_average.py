@@ -18,7 +18,7 @@ def state(path: Path, **values: float) -> Path:
 def test_each_counts_as_much_as_its_share(tmp_path: Path) -> None:
     one = state(tmp_path / "1.pt", a=1.0, b=0.0, head=9.0)
     two = state(tmp_path / "2.pt", a=5.0, b=4.0)
-    average([(one, 1), (two, 3)], tmp_path / "mean" / "state.pt")
+    assert average([(one, 1), (two, 3)], tmp_path / "mean" / "state.pt") == ["head"]
     found = read_state(tmp_path / "mean" / "state.pt")["parameters"]
     assert {k: v.tolist() for k, v in found.items()} == {"a": [4.0, 4.0], "b": [3.0, 3.0]}
 

@@ -26,7 +26,15 @@ from assistant.training.rough import (
 )
 from assistant.training.scenes import JoinMaker, RoughMaker, SoundMaker, fade, loudest
 from assistant.training.sounds import Sound, phrase, read_sounds
-from assistant.training.synth import NOISE_ONLY, Line, Nobody, Voice
+from assistant.training.synth import (
+    NOISE_ONLY,
+    TRAIN_VOICES,
+    UNSEEN_VOICES,
+    Line,
+    Nobody,
+    Script,
+    Voice,
+)
 from assistant.training.texts import general_texts, split_texts
 
 DATA = Path("../shared/data")
@@ -158,11 +166,11 @@ def test_rough_copies_keep_what_is_said(spoken: Path, monkeypatch: pytest.Monkey
 
 def test_a_corpus_resumes_and_does_not_depend_on_how_many_write_it(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert list(write_corpus(Nobody(3), 6, whole, 1)) == [1, 2, 3, 4, 5, 6]
-    steps = write_corpus(Nobody(3), 6, cut, 2)
+    assert list(write_corpus(Nobody(3, "train"), 6, whole, 1)) == [1, 2, 3, 4, 5, 6]
+    steps = write_corpus(Nobody(3, "train"), 6, cut, 2)
     next(steps)
     steps.close()
-    list(write_corpus(Nobody(3), 6, cut, 2))
+    list(write_corpus(Nobody(3, "train"), 6, cut, 2))
     assert manifest.read(cut / "manifest.jsonl") == manifest.read(whole / "manifest.jsonl")
     assert len(manifest.read(whole / "manifest.jsonl")) == 12  # two rows a recording
     for path in whole.glob("*.flac"):
@@ -170,11 +178,25 @@ def test_a_corpus_resumes_and_does_not_depend_on_how_many_write_it(tmp_path: Pat
 
 
 def test_silence_and_noise_are_told_apart() -> None:
-    maker = Nobody(5)
+    maker = Nobody(5, "train")
     for index in range(20):
         answers = [row.answer for row in maker.rows(index)]
         silent = not maker.make(index).any()
         assert answers == ["There is no speech.", "I heard no sound." if silent else NOISE_ONLY]
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_made_rows_say_their_split(split: str) -> None:
+    line, voice = Line("go on", "go on"), Voice("none", "none")
+    script = Script([line], (voice,), count=1, seed=1, noises=None, split=split)
+    assert [row.split for row in script.rows(0) + Nobody(5, split).rows(0)] == [split] * 3
+
+
+def test_no_voice_is_in_both_splits() -> None:
+    train, unseen = ({(v.engine, v.name) for v in vs} for vs in (TRAIN_VOICES, UNSEEN_VOICES))
+    assert train
+    assert unseen
+    assert not train & unseen
 
 
 # --- mixtures

@@ -31,6 +31,15 @@ def test_a_batch_is_encoded_as_single_streams_are() -> None:
             torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
 
 
+def test_positions_stay_out_of_bf16() -> None:
+    """oneDNN multiplies small groups wrongly there where the CPU has AMX."""
+    beats, formats = toy_beats(1), []
+    beats.pos_conv.register_forward_hook(lambda *found: formats.append(found[-1].dtype))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        encode_batch(beats, torch.randn(2, 16 * 8, 128), BLOCK)
+    assert formats == [torch.float32] * 2
+
+
 def test_classes_are_read_from_the_text() -> None:
     assert classes_in("(rain) (dog barking) what was that") == {"rain", "dog barking", SPEECH}
     assert classes_in("(rain)") == {"rain"}

@@ -1,5 +1,7 @@
 """Both stages on the tiny preset: they learn, and resume to the same numbers."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -185,25 +187,48 @@ def test_a_lead_is_whole_windows_before_all_of_the_recording(runs: Path) -> None
 def test_a_broken_manifest_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"audio": "a.wav", "answer": "x"}\n{"audio": "b.wav"}\n')
-    with pytest.raises(ValueError, match=r"m\.jsonl:2"):
+    with pytest.raises(ConfigError, match=r"m\.jsonl:2: answer: "):
         manifest.read(path)
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("more", "field"),
     [
-        "nano-0-beats",
-        "nano-1-ctc",
-        "nano-2-read",
-        "nano-3-activate",
-        "nano-4-events",
-        "nano-5-again",
-        "nano-6-balance",
+        ('"offset": -1', "offset: "),
+        ('"offset": "7"', "offset: "),
+        ('"length": 0', "length: "),
+        ('"length": 1.5', "length: "),
+        ('"key": null', "key: "),
+        ('"text": 3', "text: "),
+        ('"colour": "red"', "colour: "),
+        ('"text"', ".*JSON"),
     ],
 )
-def test_shipped_stages_are_valid(name: str) -> None:
-    folder = Path(__file__).parents[3] / "assistant" / "training"
-    assert load_stage(folder / f"{name}.yaml").preset == "nano"
+def test_fields_of_a_row_are_checked(tmp_path: Path, more: str, field: str) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"audio": "a.wav", "answer": "x", {more}}}\n')
+    with pytest.raises(ConfigError, match=rf"m\.jsonl:1: {field}"):
+        manifest.read(path)
+
+
+def test_a_list_of_recordings_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    for read in (manifest.read, lambda path: manifest.entries(path.with_suffix(""))):
+        path.unlink(missing_ok=True)
+        with pytest.raises(ConfigError, match=r"m\.jsonl: No such file"):
+            read(path)
+        path.write_bytes(b"\xff\n")
+        with pytest.raises(ConfigError, match=r"m\.jsonl: not UTF-8"):
+            read(path)
+        path.write_text("{\n")
+        with pytest.raises(ConfigError, match=r"m\.jsonl:1: "):
+            read(path)
+
+
+def test_a_row_with_every_field_comes_back(tmp_path: Path) -> None:
+    rows = [Row("a.wav", "x", "t\u2028u", "h", "k", "QA", "i", 1, 2, "s", "l", "dev"), Row("b", "")]
+    manifest.write(tmp_path / "m.jsonl", rows)
+    assert manifest.read(tmp_path / "m.jsonl") == rows
 
 
 def test_an_unknown_key_of_a_stage_is_named(tmp_path: Path) -> None:
@@ -297,6 +322,45 @@ def test_transcriptions_can_be_left_to_ctc(runs: Path, tiny_config: ModelConfig)
     assert not torch.equal(alone["aligner.projection.weight"], before["aligner.projection.weight"])
     weights = fit(read_trained(runs / "both" / "state.pt"), tiny_config, "both")
     assert weights.leftover == ["ctc.blank", "ctc.log_name_scale", "ctc.log_scale"]
+
+
+def test_the_next_stage_goes_on_with_the_head_of_ctc(runs: Path, tiny_config: ModelConfig) -> None:
+    run_stage(tiny_config, stage("ctc", 3), runs, "head")
+    slowly = {"start_from": "head", "learning_rate": 1e-9, "seed": 3, "ctc_weight": 1.0}
+    before = read_state(runs / "head" / "state.pt")["parameters"]
+    for kind in ("ctc", "read"):
+        run_stage(tiny_config, stage(kind, 1, **slowly), runs, f"head-{kind}")
+        after = read_state(runs / f"head-{kind}" / "state.pt")["parameters"]
+        for name in ("ctc.blank", "ctc.log_scale", "ctc.log_name_scale"):
+            torch.testing.assert_close(after[name], before[name], atol=1e-5, rtol=0)
+
+
+def test_a_run_does_not_go_on_with_other_settings(runs: Path, tiny_config: ModelConfig) -> None:
+    run_stage(tiny_config, stage("ctc", 1), runs, "begun")
+    other = {"threads": 2, "checkpoint_minutes": 9.0, "watch": {"all": 3}}
+    run_stage(tiny_config, stage("ctc", 1, **other), runs, "begun")
+    with pytest.raises(ConfigError, match=r"learning_rate: .*state\.pt was begun with 0\.01"):
+        run_stage(tiny_config, stage("ctc", 1, learning_rate=0.02, seed=2), runs, "begun")
+    twice = [{"store": "all", "times": 2.0}]
+    with pytest.raises(ConfigError, match=r"train: .*'times': 1\.0"):
+        run_stage(tiny_config, stage("ctc", 1, train=twice), runs, "begun")
+    state = read_state(runs / "begun" / "state.pt")
+    del state["config"]  # as earlier versions saved it
+    (runs / "earlier").mkdir()
+    torch.save(state, runs / "earlier" / "state.pt")
+    run_stage(tiny_config, stage("ctc", 1, learning_rate=0.02), runs, "earlier")
+
+
+def test_held_out_rows_are_not_trained_on(runs: Path, tiny_config: ModelConfig) -> None:
+    whole, held_out = runs / "features" / "all", runs / "features" / "held-out"
+    shutil.copytree(whole, held_out, dirs_exist_ok=True)
+    rows = manifest.read(whole / "manifest.jsonl")
+    manifest.write(held_out / "manifest.jsonl", [*rows[:-1], replace(rows[-1], split="dev")])
+    run_stage(tiny_config, stage("ctc", 1, watch={"held-out": 2}), runs, "watching")
+    lead = {"store": "held-out", "share": 0.5, "windows": 2}
+    for changes in ({"train": [{"store": "held-out"}]}, {"lead": lead}):
+        with pytest.raises(ConfigError, match=f"{next(iter(changes))}: held-out has rows of split"):
+            run_stage(tiny_config, stage("ctc", 1, **changes), runs, "peeping")
 
 
 def test_missing_features_are_named(runs: Path, tiny_config: ModelConfig) -> None:
