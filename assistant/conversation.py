@@ -140,6 +140,7 @@ class Conversation:
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
         self._behind = self._now  # of the turns kept, what is not in the cache yet
         self._turn: _Turn | None = None
+        self._end = [model.llm.end_id, *model.llm.ids("\n")]  # of a reply in the context
         self._two_ears = model.config.aligner.transcript
         self._captions = model.captions if captions or self._two_ears else None
         self._shown = captions
@@ -318,8 +319,9 @@ class Conversation:
         assert turn.text is not None, "token() needs ask() before it"
         if turn.done:
             return None
-        limit = self._llm.context
-        full = limit is not None and self._cache.length >= limit
+        # What ends a reply that is kept has to fit, too.
+        needed = self._cache.length + (len(self._end) if self._turns_kept else 0)
+        full = self._llm.context is not None and needed >= self._llm.context
         if full or len(turn.said) >= turn.most:
             turn.done = turn.cut_short = True
             return turn.text.flush() or None
@@ -358,13 +360,13 @@ class Conversation:
         """
         turn = self._open_turn()
         assert turn.asked is not None, "close() needs ask() before it"
-        if not self._turns_kept:
-            self.drop()
+        limit = self._llm.context
+        if not self._turns_kept or (limit is not None and turn.asked + len(self._end) > limit):
+            self.drop()  # or there is no room to keep it
         else:
             self._turn = None
             self._truncate(turn, turn.asked)
-            end = [*turn.said[:said], self._llm.end_id, *self._llm.ids("\n")]
-            self._extend([self._llm.embed(end)])
+            self._extend([self._llm.embed([*turn.said[:said], *self._end])])
             question = turn.asked - turn.begun
             self._past.append(_Past(self._answered, self._now[:question], self._now[question:]))
             before, after = self._model.prompt.ids(self._llm, self._instruction)

@@ -87,6 +87,7 @@ class Session:
         self._silent = False  # it is paused
         self._answered = 0  # samples before this belong to turns that were answered
         self._last: tuple[int, int] | None = None  # begin and end of the last turn ended by silence
+        self._closed = 0  # turns that were answered
         self._prefilled: list[AudioPrefilled] = []  # of the open turn
         self._windows: int | None = None  # of the turn, once the reply was asked for
         self._paused_at = 0  # samples heard when the open turn was paused last
@@ -352,7 +353,7 @@ class Session:
         return []
 
     def _reply_at_once(self, ref: str | None, max_new_tokens: int | None) -> None:
-        self._reply_ref = ref
+        self._reply_ref, self._last = ref, None
         self._limit(max_new_tokens)
         if not self._waits:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
@@ -376,7 +377,7 @@ class Session:
                     events.append(change)
                     self._started, self._silent = at, False
                     if not self._open:
-                        self._begin(self._since(at), spoken_from=at)
+                        self._begin_at(at)
                     elif self._waits:
                         self._go_on(at)
                 case SpeechPaused():
@@ -398,7 +399,7 @@ class Session:
         """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
         if self._too_far(self._begun, at):
             self._leave()
-            self._begin(self._since(at), spoken_from=at)
+            self._begin_at(at)
         else:
             self._waits = False
             self._jobs.clear()  # a pause that was not made yet must not be
@@ -437,14 +438,18 @@ class Session:
         """The utterance has a turn: it is no noise under a reply."""
         return self._open and not self._public and not self._ending
 
-    def _since(self, at: int) -> int:
-        """First sample of what the turn of an utterance is about."""
+    def _begin_at(self, at: int) -> None:
+        """Begin the turn of an utterance: a new one, or the last one again."""
         if self._last is not None:
             begun, end = self._last
             if 0 < at - end <= self._turns.rejoin_s * SAMPLE_RATE and not self._too_far(begun, at):
-                return begun  # what was taken for an end was a pause
+                # What was taken for an end was a pause: there has been no turn yet.
+                self._listener.forget(self._closed - 1, "question")
+                self._listener.forget(self._closed - 1, "answer")
+                self._begin(begun, spoken_from=at)
+                return
         context = round(self._turns.context_s * SAMPLE_RATE)
-        return max(self._answered, at - context, 0)
+        self._begin(max(self._answered, at - context, 0), spoken_from=at)
 
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
@@ -534,6 +539,7 @@ class Session:
     def _stop(self, reason: EndOfReply) -> list[Event]:
         events = self._last_caption()
         self._listener.close(None if reason in ("complete", "limit") else self._said)
+        self._closed += 1
         self._over()
         return [*events, ReplyEnded(self._said, reason)]
 
@@ -564,6 +570,6 @@ class Session:
     def _turn_to_speaker(self) -> None:
         """What someone says under a reply that is stopped is a turn from here on."""
         if self._started is not None and not self._open:
-            self._begin(self._since(self._started), spoken_from=self._started)
+            self._begin_at(self._started)
             if self._silent:
                 self._guess()

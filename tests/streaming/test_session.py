@@ -224,7 +224,20 @@ def test_speech_after_a_short_silence_goes_on_with_the_turn(
     script = "..........SSSS" + "." * silence + "SSSSSSSS" + "." * 40
     converse(session(listener, turns, pace=paced(pace)), [pcm(script)])
     first = "answered" if pace else "said 0"
-    assert listener.diary == ["open 1", first, f"open {opened}", "answered"]
+    forgotten = ["forgot question 0", "forgot answer 0"] if opened == 1 else []
+    assert listener.diary == ["open 1", first, *forgotten, f"open {opened}", "answered"]
+
+
+def test_speech_after_a_typed_question_does_not_go_on_with_the_turn_before() -> None:
+    turns = TURNS.model_copy(update={"rejoin_s": 1.0})
+    listener = Echo()
+    talk = session(listener, turns, pace=paced(50))
+    talk.receive(pcm("..........SSSS" + "." * 9))
+    drain(talk)
+    talk.control(Ask("What was that?"))
+    talk.receive(pcm("..SSSSSSSS" + "." * 40))
+    drain(talk)
+    assert not [line for line in listener.diary if line.startswith("forgot")]
 
 
 def test_a_turn_is_not_gone_on_with_for_longer_than_the_ring() -> None:
