@@ -17,6 +17,15 @@ class Latency:
     decided_at: int = 0
     """Sample at which the endpoint was certain."""
 
+    encoded_at: int = 0
+    """Sample of the stream at which the last of its windows was encoded."""
+
+    kv_ready_at: int = 0
+    """Sample at which the whole prompt was in the KV cache; before `decided_at` in secret."""
+
+    first_token_at: int = 0
+    """Sample at which the reply's first token was there."""
+
     windows: int = 0
     """Windows the reply is about."""
 
@@ -99,6 +108,7 @@ class Stopwatch:
             self.latency.encode_ms = self.latency.prefill_ms = 0.0
         elif work is Work.LISTEN and self._state == "asked":
             self._state = "speaking"
+        self._mark(work, events)
         self._add(work, 1000 * seconds)
         if work is Work.DECODE:
             self._decode_s += seconds
@@ -129,6 +139,19 @@ class Stopwatch:
                 case _:
                     pass
         return None
+
+    def _mark(self, work: Work, events: list[Event]) -> None:
+        """When what led to the reply was done; what a resumed utterance made void comes again."""
+        if self._state == "replying" or any(isinstance(e, ReplyStarted) for e in events):
+            return
+        now = round(self._now * SAMPLE_RATE)
+        match work:
+            case Work.ENCODE:
+                self.latency.encoded_at = now
+            case Work.ASK:
+                self.latency.kv_ready_at, self.latency.first_token_at = now, 0
+            case Work.DECODE if not self.latency.first_token_at:
+                self.latency.first_token_at = now
 
     def _add(self, work: Work, milliseconds: float) -> None:
         match work, self._state:

@@ -414,7 +414,8 @@ class Session:
         if self._committed or (self._turns.auto_reply and not self._held):
             self._ending = True
             self._last = None if self._committed else (self._begun, speech_end)
-            self._jobs.append((Work.ASK, self._ask))
+            if self._windows is None:  # otherwise that was done in secret
+                self._jobs.append((Work.ASK, self._ask))
             cached = self._windows_prefilled(speech_end)
             self._jobs.append((Work.DECODE, partial(self._publish, cached)))
         else:

@@ -91,6 +91,10 @@ class Screen:
             f"token {latency.first_token_ms:.0f}"
             + (f", backlog {latency.backlog_ms:.0f}" if latency.backlog_ms else ""),
             f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
+            "reached       "
+            f"last window encoded at {latency.encoded_at / SAMPLE_RATE:.2f} s, "
+            f"KV cache ready at {latency.kv_ready_at / SAMPLE_RATE:.2f} s, "
+            f"first token at {latency.first_token_at / SAMPLE_RATE:.2f} s",
             f"hidden        {latency.listening_ms:.0f} ms of listening behind the speech, "
             f"{latency.secret_ms:.0f} ms of work on the reply behind the wait",
             f"speed         {latency.tokens_per_s:.0f} tokens/s; the ear takes "

@@ -39,6 +39,19 @@ class Metrics:
             registry=registry,
             buckets=SECONDS,
         )
+        self._wait = Histogram(
+            "salmonn_endpoint_wait_seconds",
+            "Silence waited for before an utterance counted as over",
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._stages = Histogram(
+            "salmonn_reply_seconds",
+            "Work on a reply before its first text: in secret during the wait, or after it",
+            ["stage"],
+            registry=registry,
+            buckets=SECONDS,
+        )
         self._tokens = Histogram(
             "salmonn_tokens_per_second", "Of replies", registry=registry,
             buckets=(5, 10, 20, 30, 40, 50, 60, 80, 100, 150),
@@ -60,6 +73,16 @@ class Metrics:
     def reply(self, latency: Latency) -> None:
         """Count a reply."""
         self._first_text.observe(latency.compute_ms / 1000)
+        self._wait.observe(latency.endpoint_wait_ms / 1000)
+        stages = {
+            "secret": latency.secret_ms,
+            "backlog": latency.backlog_ms,
+            "encode": latency.encode_ms,
+            "prefill": latency.prefill_ms,
+            "first_token": latency.first_token_ms,
+        }
+        for stage, milliseconds in stages.items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
         self._ear.observe(latency.ear_rtf)
         if latency.tokens_per_s:
             self._tokens.observe(latency.tokens_per_s)

@@ -10,7 +10,7 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.frames import FRAME_SAMPLES
+from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
 from streaming.ledger import Latency, Stopwatch
 from streaming.replay import replay
 from streaming.work import Work
@@ -69,6 +69,30 @@ def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     assert (latency.windows, latency.prefilled_before_end) == (3, 2)
     assert (latency.speech_end, latency.decided_at) == (5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)
     assert latency.ear_rtf == pytest.approx(0.012 / 0.3)
+
+
+def test_the_stopwatch_says_when_each_stage_was_reached() -> None:
+    frame, watch = FRAME_SAMPLES / SAMPLE_RATE, Stopwatch()
+    steps: Steps = [
+        (5, Work.ENCODE, 0.003, []),
+        (5, Work.ASK, 0.004, []),
+        (6, Work.DECODE, 0.005, []),  # in secret, and taken back
+        (7, Work.LISTEN, 0.001, []),
+        (10, Work.ENCODE, 0.003, []),
+        (10, Work.ASK, 0.004, []),
+        (11, Work.DECODE, 0.005, []),
+        (12, Work.DECODE, 0.005, []),
+        (15, Work.LISTEN, 0.001, [SpeechEnded(5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)]),
+        (15, Work.DECODE, 0.000, [ReplyStarted(3, 5, 2)]),
+        (15, Work.DECODE, 0.000, [ReplyDelta("a")]),
+        (16, Work.DECODE, 0.005, [ReplyDelta("b")]),
+    ]
+    for frames, work, seconds, events in steps:
+        watch.count(frames * FRAME_SAMPLES, work, seconds, events)
+    found = watch.latency
+    assert found.encoded_at == round(SAMPLE_RATE * (10 * frame + 0.003))
+    assert found.kv_ready_at == round(SAMPLE_RATE * (10 * frame + 0.007))
+    assert found.first_token_at == round(SAMPLE_RATE * (11 * frame + 0.005))
 
 
 def test_a_question_that_was_typed_waits_for_all_of_its_work() -> None:

@@ -154,8 +154,8 @@ def test_tokens_made_in_secret_are_given_out_at_once() -> None:
     while isinstance(events := talk.step(), list):
         if talk.work is not Work.TIDY:
             steps.append((talk.work, events))
-    assert [work for work, _ in steps[:2]] == [Work.LISTEN, Work.ASK]
-    given = [event for _, events in steps[2:-4] for event in events]
+    assert steps[0][0] is Work.LISTEN
+    given = [event for _, events in steps[1:-4] for event in events]
     assert isinstance(given[0], ReplyStarted)
     assert text(given) == "I heard 3 windows"
     assert isinstance(given[-1], ReplyEnded)

@@ -114,6 +114,20 @@ def test_a_tape_that_broke_off_does_not_end_the_session() -> None:
     assert not any(isinstance(e, ReplyEnded) for e in play(broken, made(broken.pace, False)))
 
 
+def test_what_the_golden_tapes_are_about() -> None:
+    folder = Path(__file__).parents[1] / "golden"
+    ends = {
+        path.stem: [json.loads(e)["reason"] for e in events if '"reply.ended"' in e]
+        for path in folder.glob("*.jsonl")
+        for events in [read_tape(path.read_text().splitlines()).events]
+    }
+    assert ends == {
+        "typed": ["cancelled"],
+        "interrupted": ["interrupted", "complete"],
+        "by-hand": ["limit", "complete"],
+    }
+
+
 @pytest.mark.parametrize("name", golden.SCENES)
 def test_golden(name: str) -> None:
     path = Path(__file__).parents[1] / "golden" / f"{name}.jsonl"

@@ -149,6 +149,8 @@ async def test_pages() -> None:
     assert json.loads(found[2][2])["data"][0]["id"] == "fake"
     assert "salmonn_sessions 1.0" in found[3][2]
     assert "salmonn_first_text_seconds_count 1.0" in found[3][2]
+    assert "salmonn_endpoint_wait_seconds_count 1.0" in found[3][2]
+    assert 'salmonn_reply_seconds_count{stage="secret"} 1.0' in found[3][2]
     assert found[4][1] == "text/html"
     assert "javascript" in found[5][1]
 
