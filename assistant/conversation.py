@@ -175,18 +175,28 @@ class Conversation:
         instruction: str | None = None,
         max_new_tokens: int | None = None,
         captions: bool | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
     ) -> None:
         """Other settings for the turns to come; None leaves one as it is.
+
+        Args:
+            instruction: what is asked about every turn.
+            max_new_tokens: of a reply.
+            captions: read what is said, too.
+            temperature: of sampling; 0 takes the likeliest token, always.
+            top_p: probability mass sampled from, over 0 and at most 1.
 
         Raises:
             ComponentError: captions are wished, and the preset's Whisper has no decoder.
         """
         if instruction is not None:
             self._instruction = instruction
-        if max_new_tokens is not None:
-            self._generation = self._generation.model_copy(
-                update={"max_new_tokens": max_new_tokens}
-            )
+        wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
+        if temperature is not None:
+            wanted |= {"sample": temperature > 0, "temperature": temperature or None}
+        changes = {name: value for name, value in wanted.items() if value is not None}
+        self._generation = self._generation.model_copy(update=changes)
         if captions is not None:
             self._shown = captions
             self._captions = self._model.captions if captions or self._two_ears else None

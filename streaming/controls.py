@@ -62,6 +62,12 @@ class Configure:
     max_new_tokens: int | None = None
     """Of a reply."""
 
+    temperature: float | None = None
+    """Of sampling; 0: always the likeliest token."""
+
+    top_p: float | None = None
+    """Probability mass sampled from, over 0 and at most 1."""
+
     turns: TurnsConfig | None = None
     """Its `ring_s`, `silence_db`, `sound_events` and `turns_kept` are settled when a session is
     made."""

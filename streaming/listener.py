@@ -56,9 +56,15 @@ class Listener(Protocol):
         """Text of the turn that came to be settled, and what follows it for now."""
 
     def configure(
-        self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
+        self,
+        instruction: str | None,
+        max_new_tokens: int | None,
+        captions: bool | None,
+        temperature: float | None,
+        top_p: float | None,
     ) -> None:
-        """Other settings for the turns to come; None leaves one as it is."""
+        """Other settings for the turns to come; None leaves one as it is. Temperature 0 takes the
+        likeliest token, always."""
 
     def tidy(self) -> bool:
         """A piece of the work that a closed turn left for later; whether there is more."""

@@ -325,7 +325,9 @@ class Session:
     def _configure(self, wanted: Configure) -> list[Event]:
         events: list[Event] = []
         captions = None if wanted.turns is None else wanted.turns.captions
-        self._listener.configure(wanted.instruction, wanted.max_new_tokens, captions)
+        self._listener.configure(
+            wanted.instruction, wanted.max_new_tokens, captions, wanted.temperature, wanted.top_p
+        )
         if wanted.turns is not None:
             self._turns = wanted.turns
         if wanted.endpointing is not None:

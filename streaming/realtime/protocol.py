@@ -194,6 +194,8 @@ class Realtime:
             Configure(
                 self.config.instructions,
                 self._most(self.config.max_output_tokens),
+                self.config.salmonn.temperature,
+                self.config.salmonn.top_p,
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
             )

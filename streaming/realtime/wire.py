@@ -104,6 +104,12 @@ class Extensions(Wire):
 
     sound_events: bool = False
     latency: bool = False
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """Of sampling; 0 takes the likeliest token, always; null: as it was."""
+
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Probability mass sampled from; null: as it was."""
+
     prefill: bool = False
     binary_audio: bool = False
     """Binary messages are audio in the input format, instead of JSON."""

@@ -318,6 +318,24 @@ def test_room_is_made_for_a_turn_that_would_not_fit(
     assert talk._cache.length < held + 5
 
 
+def test_how_tokens_are_drawn_can_be_changed(tiny: Salmonn) -> None:
+    answers = []
+    for temperature in (0.0, 2.0, 2.0, 0.0):
+        talk = Conversation(tiny, PROMPT)
+        talk.configure(temperature=2.0, top_p=1.0)
+        talk.configure(temperature=temperature)
+        talk.open(since=0)
+        heard(talk, samples(BLOCK))
+        talk.pause()
+        answers.append(answer(talk))
+    greedy = Conversation(tiny, PROMPT)
+    greedy.open(since=0)
+    heard(greedy, samples(BLOCK))
+    greedy.pause()
+    assert answers[0] == answers[3] == answer(greedy)
+    assert answers[1] == answers[2] != answers[0]
+
+
 def test_a_reply_leaves_room_for_its_end(tiny: Salmonn, monkeypatch: pytest.MonkeyPatch) -> None:
     talk = Conversation(tiny, PROMPT, turns_kept=1)
     talk.open(since=0)

@@ -132,9 +132,15 @@ class Echo:
         return ("all", "") if last else (f"{self.cached} ", "?")
 
     def configure(
-        self, instruction: str | None, max_new_tokens: int | None, captions: bool | None
+        self,
+        instruction: str | None,
+        max_new_tokens: int | None,
+        captions: bool | None,
+        temperature: float | None,
+        top_p: float | None,
     ) -> None:
         self.diary.append(f"configured {instruction}")
+        self.sampling = temperature, top_p
         if max_new_tokens is not None:
             self.usual = max_new_tokens
 

@@ -137,6 +137,12 @@ def test_only_what_is_there_changes() -> None:
     assert "configured Be brief." in client.listener.diary
 
 
+def test_how_tokens_are_drawn_is_a_setting() -> None:
+    client = Client()
+    client.update({"salmonn": {"temperature": 0.7, "top_p": 0.8}})
+    assert client.listener.sampling == (0.7, 0.8)
+
+
 def test_whoever_wants_audio_is_told_that_there_is_text() -> None:
     (told,) = Client().update({"output_modalities": ["audio"]})
     assert told["session"]["output_modalities"] == ["text"]
@@ -325,6 +331,10 @@ def test_a_tool_round_trip_on_the_wire() -> None:
          "session.audio.input.format.rate"),
         ('{"type": "session.update", "event_id": "e", "session": {"max_output_tokens": 0}}',
          "invalid_value", "session.max_output_tokens"),
+        ('{"type": "session.update", "event_id": "e", "session": {"salmonn": {"temperature": 3}}}',
+         "invalid_value", "session.salmonn.temperature"),
+        ('{"type": "session.update", "event_id": "e", "session": {"salmonn": {"top_p": 0}}}',
+         "invalid_value", "session.salmonn.top_p"),
         ('{"type": "conversation.item.create", "event_id": "e", "item": {"type": "message", '
          '"role": "user", "content": [{"type": "input_image"}]}}', "invalid_value",
          "item.content"),
