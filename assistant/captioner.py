@@ -11,6 +11,9 @@ from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.captions import CaptionDecoder, Slots, believable, unlooped
 from assistant.hearing import Window
 
+AHEAD = 200
+"""Positions kept for provisional windows: 4 s, more than the block that is open holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caption:
@@ -33,17 +36,18 @@ class Captioner:
         self._features = 0
         self._settled: tuple[int, ...] = ()
         self._last: tuple[int, ...] = ()
+        self._before = ""  # what was read of earlier parts
         self._text = ""
         self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
 
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """The settled text, as Whisper's tokens."""
-        return self._settled
-
     def hear(self, windows: list[Window]) -> None:
-        """Windows that became final."""
+        """Windows that became final. Where they are more than Whisper reads at once, what was read
+        of them counts, and what follows is read by itself."""
         for window in windows:
+            if self._features + len(window.speech) > self._decoder.positions - AHEAD:
+                self._before += self._decoder.text(self._read([]))
+                self._slots, self._features, self._reading = None, 0, None
+                self._settled = self._last = ()
             self._put(self._now(), window, self._features)
             self._features += len(window.speech)
 
@@ -59,12 +63,12 @@ class Captioner:
         if len(agreed) > len(self._settled):
             self._settled = agreed
         self._last = tokens
-        before, self._text = self._text, self._decoder.text(self._settled)
+        before, self._text = self._text, self._before + self._decoder.text(self._settled)
         return Caption(self._text[len(before) :], self._decoder.text(tokens[len(self._settled) :]))
 
     def peek(self, ahead: list[Window]) -> str:
         """The whole text as it is now read; settles nothing."""
-        return self._decoder.text(self._read(ahead))
+        return self._before + self._decoder.text(self._read(ahead))
 
     def _read(self, ahead: list[Window]) -> tuple[int, ...]:
         """Tokens of a reading, the settled ones first; the same reading is not done twice."""

@@ -114,6 +114,9 @@ class CaptionDecoder:
         self.width = silence.shape[1]
         """Of the features it reads."""
 
+        self.positions = len(silence)
+        """Features that it reads at once."""
+
         self._dtype = dtype
         state = {k: v.to(dtype) for k, v in weights.state.items() if k.startswith("decoder.")}
         self._embedding = state["decoder.token_embedding.weight"]

@@ -1,8 +1,9 @@
 """Captions settle by agreement, never change what is settled, and end with all of it."""
 
+import pytest
 import torch
 
-from assistant.captioner import Caption, Captioner
+from assistant.captioner import AHEAD, Caption, Captioner
 from assistant.captions import Slots, Transcript, believable
 from assistant.hearing import Window
 
@@ -15,6 +16,7 @@ class Reader:
         self.heard: list[tuple[int, int]] = []
         self.seconds: list[float] = []
         self.sure = -0.1
+        self.positions = 1500
 
     def start(self) -> Slots:
         return Slots(torch.zeros(1), torch.zeros(1))
@@ -39,6 +41,19 @@ def window() -> Window:
 
 def captioner(reader: Reader) -> Captioner:
     return Captioner(reader)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("windows", "whole"), [(5, "one"), (6, "one two")])
+def test_more_than_whisper_reads_at_once_is_read_in_parts(windows: int, whole: str) -> None:
+    reader = Reader("on", "one", " two")
+    reader.positions = AHEAD + 5 * len(window().speech)
+    captions = captioner(reader)
+    captions.hear([window()] * 4)
+    found = captions.read([]).settled
+    captions.hear([window()] * (windows - 4))
+    found += captions.read([], last=True).settled
+    assert found == whole
+    assert max(at for at, _ in reader.heard) < reader.positions - AHEAD
 
 
 def test_what_two_readings_agree_on_is_settled() -> None:
@@ -80,7 +95,6 @@ def test_text_on_noise_is_dropped_until_it_is_sure() -> None:
     for expected in (Caption("", "yes"), Caption("yes", "")):
         captions.hear([window()])
         assert captions.read([]) == expected
-    assert captions.tokens == tuple(map(ord, "yes"))
 
 
 def test_whispers_rule_on_either_side() -> None:
