@@ -43,6 +43,10 @@ bench: .venv/installed-dev  ## measure; each script takes --json FILE
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.long_audio
 	$(BIN)/python -m bench.encoder_streaming
+	$(BIN)/python -m bench.listening
+	$(BIN)/python -m bench.endpointing
+	$(BIN)/python -m bench.streams
+	$(BIN)/python -m bench.batching
 
 clean:
 	rm -rf .venv
