@@ -1,0 +1,5 @@
+"""Measurements. Threads wait as they do under the command (`streaming.cli.prepare`)."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before anything loads torch

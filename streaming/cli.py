@@ -1,5 +1,6 @@
 """The `salmonn-live` command: where everything is put together."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 errors = Console(stderr=True)
+
+ALONE = ("data", "train", "average")
+"""Commands that work through the night, with the machine to themselves."""
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Where others are busy on the same cores, threads that spin while they wait for each other
+    make every step hundreds of milliseconds late; asleep they cost an idle machine some
+    milliseconds a block. Read by libgomp when torch is loaded, which is later.
+    """
+    if context.invoked_subcommand not in ALONE:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")

@@ -1,6 +1,7 @@
 """The command line, on the tiny preset: every command, and every bad input a user may bring."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -73,6 +74,22 @@ def test_ask(call, recording) -> None:
     again = call("ask", recording, "What is it?", "--preset", "tiny", "--beams", "1")[1]
     assert again == out
     assert call("ask", recording, "--task", "keywords", "--preset", "tiny")[0] == 0
+
+
+@pytest.mark.parametrize(("command", "policy"), [("tasks", "PASSIVE"), ("train", None)])
+def test_threads_that_wait_sleep_but_for_training(
+    call, monkeypatch: pytest.MonkeyPatch, command: str, policy: str | None
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is as it was afterwards
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    call(command)
+    assert os.environ.get("OMP_WAIT_POLICY") == policy
+
+
+def test_who_chose_how_threads_wait_is_left_alone(call, monkeypatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    call("tasks")
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_convert(call, tmp_path, tiny) -> None:
