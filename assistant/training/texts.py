@@ -18,6 +18,12 @@ WORDNET = Path("/usr/share/wordnet")
 FORTUNES = Path("/usr/share/games/fortunes")
 
 
+TRIVIA = ("animals", "for-kids", "general", "geography", "science-technology", "world")
+ASKING = ("what ", "who ", "which ", "where ", "when ", "how ", "in what ", "in which ")
+CHOICE = r"\b(these|following|not|true|false)\b"
+"""Words of questions that need their printed choices."""
+
+
 def assistant_texts(folder: Path) -> list[str]:
     """What people say to an assistant, from `data/text`.
 
@@ -29,6 +35,24 @@ def assistant_texts(folder: Path) -> list[str]:
     texts = [text for split in queries.values() for text, _ in split]
     lines = (folder / "home_commands.jsonl").read_text().splitlines()
     return _readable(texts + [json.loads(line)["text"] for line in lines])
+
+
+def trivia(folder: Path) -> dict[str, str]:
+    """Question as it is spoken -> answer, of OpenTriviaQA's plainer categories in `data/text`.
+
+    Kept is what works without the choices that stand below it in print: a question of up to 14
+    words, answered in one to three.
+    """
+    found: dict[str, str] = {}
+    for category in TRIVIA:
+        content = (folder / "trivia" / category).read_text(encoding="utf-8", errors="ignore")
+        for question, answer in re.findall(r"^#Q (.+)\n\^ (.+)$", content, re.MULTILINE):
+            text = _clean(question.replace("\u2019", "'"))
+            asks = text.startswith(ASKING) and question.rstrip().endswith("?")
+            plain = re.fullmatch(r"[A-Za-z' ]{2,}", answer) and len(answer.split()) <= 3
+            if asks and plain and not re.search(CHOICE, text):
+                found[text] = answer.strip()
+    return found
 
 
 def intents(folder: Path) -> dict[str, str]:

@@ -98,9 +98,14 @@ def test_text_on_noise_is_dropped_until_it_is_sure() -> None:
 
 
 def test_whispers_rule_on_either_side() -> None:
-    assert believable(Transcript((), -0.99, 0.99))
-    assert believable(Transcript((), -5.0, 0.59))
-    assert not believable(Transcript((), -1.01, 0.61))
+    assert believable(Transcript((1, 2), -0.99, 0.99))
+    assert believable(Transcript((1, 2), -5.0, 0.59))
+    assert not believable(Transcript((1, 2), -1.01, 0.61))
+
+
+def test_a_single_token_is_believed_only_where_somebody_speaks() -> None:
+    assert believable(Transcript((1,), -0.1, 0.59))
+    assert not believable(Transcript((1,), -0.1, 0.61))
 
 
 def test_looking_settles_nothing_and_is_not_done_twice() -> None:

@@ -23,7 +23,8 @@ from assistant.training import manifest, mixtures
 from assistant.training.manifest import Row
 from assistant.training.mixtures import MixtureMaker
 from assistant.training.sounds import Sound
-from assistant.training.synth import Line, Voice
+from assistant.training.synth import Line
+from assistant.training.voices import Voice
 
 
 @pytest.fixture

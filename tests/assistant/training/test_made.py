@@ -10,13 +10,17 @@ import soundfile
 
 from assistant.audio import SAMPLE_RATE, Samples
 from assistant.evaluation.score import right
-from assistant.training import manifest, mixtures, scenes, sounds, synth
+from assistant.training import kokoro, manifest, mixtures, scenes, sounds
+from assistant.training.disguise import disguise
+from assistant.training.instruments import PROGRAMS, InstrumentMaker
 from assistant.training.manifest import Row
 from assistant.training.mixtures import KINDS, MixtureMaker
 from assistant.training.questions import all_asked
 from assistant.training.recordings import write_corpus
 from assistant.training.rough import (
+    CUT_S,
     Surroundings,
+    cut_off,
     excerpt,
     gain_for_snr,
     in_quiet,
@@ -26,16 +30,9 @@ from assistant.training.rough import (
 )
 from assistant.training.scenes import JoinMaker, RoughMaker, SoundMaker, fade, loudest
 from assistant.training.sounds import Sound, phrase, read_sounds
-from assistant.training.synth import (
-    NOISE_ONLY,
-    TRAIN_VOICES,
-    UNSEEN_VOICES,
-    Line,
-    Nobody,
-    Script,
-    Voice,
-)
-from assistant.training.texts import general_texts, split_texts
+from assistant.training.synth import NOISE_ONLY, Line, Nobody, Script
+from assistant.training.texts import TRIVIA, general_texts, split_texts, trivia
+from assistant.training.voices import NEURAL_VOICES, TRAIN_VOICES, UNSEEN_VOICES, Voice
 
 DATA = Path("../shared/data")
 shared = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
@@ -47,6 +44,20 @@ def tone(hz: float, seconds: float) -> Samples:
 
 
 # --- texts and questions
+
+
+def test_trivia_without_their_choices(tmp_path: Path) -> None:
+    for name in TRIVIA:
+        (tmp_path / "trivia").mkdir(exist_ok=True)
+        (tmp_path / "trivia" / name).write_text("")
+    (tmp_path / "trivia" / "general").write_text(
+        "#Q Who wrote Hamlet?\n^ Shakespeare\nA Shakespeare\nB Bacon\n\n"
+        "#Q Which of these is a fruit?\n^ Apple\nA Apple\n\n"
+        "#Q This drink contains caffeine.\n^ Coffee\nA Coffee\n\n"
+        "#Q What is the year of the fire of London?\n^ 1666\nA 1666\n\n"
+        "#Q What is the capital of Mongolia?\n^ A city that has a very long name\nA No\n"
+    )
+    assert trivia(tmp_path) == {"who wrote hamlet": "Shakespeare"}
 
 
 def test_general_texts_come_out_as_transcripts(tmp_path: Path) -> None:
@@ -101,7 +112,7 @@ def test_rough_speech_is_a_function_of_its_seed_and_never_clips_over() -> None:
         first, again = (roughen(tone(200, 1.0), around, np.random.default_rng(seed)) for _ in "ab")
         assert np.array_equal(first, again)
         assert np.abs(first).max() <= 1.0
-        assert SAMPLE_RATE * 1.1 <= len(first) <= SAMPLE_RATE * 2.5 + 1
+        assert SAMPLE_RATE * 0.97 <= len(first) <= SAMPLE_RATE * 4.5 + 1
         quiet = in_quiet(tone(200, 1.0), np.random.default_rng(seed))
         assert np.abs(quiet).max() <= 1.0
 
@@ -192,11 +203,125 @@ def test_made_rows_say_their_split(split: str) -> None:
     assert [row.split for row in script.rows(0) + Nobody(5, split).rows(0)] == [split] * 3
 
 
+def test_a_disguised_speaker_is_not_the_voice() -> None:
+    voice = Voice("flite", "slt")
+    for share, speaker in ((0.0, "flite/slt"), (1.0, "flite/slt disguised")):
+        script = Script([Line("go on", "go on")], (voice,), 3, 1, None, "train", share)
+        assert {row.speaker for i in range(3) for row in script.rows(i)} == {speaker}
+
+
 def test_no_voice_is_in_both_splits() -> None:
-    train, unseen = ({(v.engine, v.name) for v in vs} for vs in (TRAIN_VOICES, UNSEEN_VOICES))
+    held_out = UNSEEN_VOICES + NEURAL_VOICES
+    train, unseen = ({(v.engine, v.name) for v in vs} for vs in (TRAIN_VOICES, held_out))
     assert train
     assert unseen
     assert not train & unseen
+
+
+def test_a_kind_of_speakers_holds_none_that_only_evaluation_hears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*kokoro.UNSEEN, "af_heart", "am_puck", "bf_emma", "jf_alpha"):
+        np.zeros(510 * kokoro.STYLE, np.float32).tofile(tmp_path / f"{name}.bin")
+    monkeypatch.setenv(kokoro.FOLDER, str(tmp_path))
+    kinds = {kind: kokoro.speakers(kind) for kind in ("af", "am", "bf", "bm", "other")}
+    assert kinds == {
+        "af": ["af_heart"], "am": ["am_puck"], "bf": ["bf_emma"], "bm": [], "other": ["jf_alpha"],
+    }  # fmt: skip
+
+
+def test_a_missing_folder_of_speakers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(kokoro.FOLDER, raising=False)
+    with pytest.raises(FileNotFoundError, match="KOKORO_VOICES"):
+        kokoro.speakers("af")
+
+
+# --- other speakers
+
+
+def voiced(hz: float, seconds: float = 1.0) -> Samples:
+    """A buzz of so many pulses per second, with a vowel's resonances."""
+    pulses = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
+    pulses[:: round(SAMPLE_RATE / hz)] = 1.0
+    time = np.arange(400) / SAMPLE_RATE
+    vowel = sum(np.exp(-300 * time) * np.sin(2 * np.pi * f * time) for f in (700, 1200, 2500))
+    return np.convolve(pulses, vowel)[: len(pulses)].astype(np.float32)
+
+
+def pitch_of(samples: Samples) -> float:
+    """Of the middle of a recording, by autocorrelation."""
+    middle = samples[len(samples) // 2 - 2000 : len(samples) // 2 + 2000].astype(np.float64)
+    related = np.correlate(middle, middle, "full")[len(middle) - 1 :]
+    lags = np.arange(SAMPLE_RATE // 500, SAMPLE_RATE // 60)
+    return float(SAMPLE_RATE / lags[related[lags].argmax()])
+
+
+def test_another_speaker_has_another_pitch_and_pace() -> None:
+    source = voiced(120)
+    made = [disguise(source, np.random.default_rng(seed)) for seed in range(6)]
+    assert all(np.abs(m).max() == pytest.approx(1.0) for m in made)
+    assert all(0.7 < len(m) / len(source) < 1.45 for m in made)
+    pitches = [pitch_of(m) for m in made]
+    assert max(pitches) > 1.5 * min(pitches)
+    assert all(60 < p < 400 for p in pitches)
+    assert np.array_equal(made[0], disguise(source, np.random.default_rng(0)))
+
+
+def test_what_has_no_pitch_stays_as_it_is() -> None:
+    silent = np.zeros(SAMPLE_RATE, np.float32)
+    assert disguise(silent, np.random.default_rng(0)) is silent
+
+
+def test_a_word_is_cut_off_at_one_end() -> None:
+    quiet, speech = np.zeros(4000, np.float32), tone(200, 2.0) + 2.0
+    least, most = (int(s * SAMPLE_RATE) for s in CUT_S)
+    for seed in range(8):
+        cut = cut_off(np.concatenate([quiet, speech, quiet]), np.random.default_rng(seed))
+        kept = cut[cut > 0]
+        assert least <= len(speech) - len(kept) <= most
+        assert np.array_equal(kept, speech[: len(kept)]) or np.array_equal(
+            kept, speech[-len(kept) :]
+        )
+        assert len(cut) == len(kept) + len(quiet)
+
+
+def test_a_short_word_is_not_cut() -> None:
+    word = tone(200, 0.3) + 2.0
+    assert all(cut_off(word, np.random.default_rng(seed)) is word for seed in range(8))
+
+
+# --- instruments
+
+
+def test_every_instrument_is_played_in_turn_and_the_same_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    played: list[list[dict[str, object]]] = []
+
+    def play(track: list[object], font: str) -> Samples:
+        played.append([vars(message) for message in track])
+        return tone(200, 7.0)
+
+    monkeypatch.setattr("assistant.training.instruments.play", play)
+    maker = InstrumentMaker("train", 5)
+    for index, label in enumerate(PROGRAMS):
+        (first, *_) = maker.rows(index)
+        assert (first.key, first.text) == (label, f"({label})")
+        samples = maker.make(index)
+        assert SAMPLE_RATE < len(samples) < 7 * SAMPLE_RATE
+        assert np.array_equal(samples, maker.make(index))
+        score, again = played[-2:]
+        assert score == again
+        notes = [m for m in score if m["type"] == "note_on"]
+        programs = {m["program"] for m in score if m["type"] == "program_change"}
+        assert notes
+        assert programs <= set(PROGRAMS[label])
+        assert bool(programs) == (label != "drum music")
+
+
+def test_held_out_instruments_are_asked_about_once() -> None:
+    (row,) = InstrumentMaker("dev", 5).rows(0)
+    assert (row.task, row.split, row.key) == ("QA", "dev", "piano music")
 
 
 # --- mixtures
@@ -211,7 +336,9 @@ def mixing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MixtureMaker:
         soundfile.write(path, tone(400 + 300 * i, 0.8), SAMPLE_RATE)
         made.append(Sound(path, label, f"r{i}", "train", "CC0"))
     monkeypatch.setattr(mixtures, "read_sounds", lambda folder: made)
-    monkeypatch.setattr(synth, "speak", lambda voice, text, rng: tone(150, 0.1 * len(text.split())))
+    monkeypatch.setattr(
+        mixtures, "speak", lambda voice, text, rng, other: tone(150, 0.1 * len(text.split()))
+    )
     lines = [Line("what is two plus two", "4.", task="listen", key="4"), Line("go on", "go on")]
     return MixtureMaker(tmp_path, "train", lines, (Voice("none", "none"),), seed=1)
 
