@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from assistant.config import ModelConfig
+from assistant.evaluation.score import right
 from assistant.llm import Llm
 from assistant.tiny import toy_llm
 from assistant.training import derive, manifest
-from assistant.training.derive import first_sentences, genders, keywords, replies
+from assistant.training.derive import first_sentences, genders, keywords, kinds, replies
 from assistant.training.features import STORE, FeatureStore, refer
 from assistant.training.manifest import Row
+from assistant.training.scenes import sound_rows
 
 
 def test_a_reply_ends_with_a_sentence() -> None:
@@ -68,6 +70,13 @@ def test_only_known_speakers_have_a_gender() -> None:
     rows = [Row("a", "", speaker="x"), Row("b", "", speaker="y")]
     (found,) = genders(rows, {"y": "f"})
     assert (found.audio, found.answer, found.key) == ("b", "A woman.", "woman")
+
+
+def test_who_speaks_is_speech() -> None:
+    (found,) = kinds([Row("a", "go on", text="go on")])
+    assert (found.answer, found.key, found.task) == ("Speech.", "speech", "QA")
+    assert right(found.answer, found.key)
+    assert found.instruction == sound_rows("rain", "CC0", "r", "train")[-1].instruction
 
 
 def test_rows_alone_share_the_features_of_another_store(

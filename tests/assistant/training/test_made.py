@@ -11,6 +11,7 @@ import soundfile
 from assistant.audio import SAMPLE_RATE, Samples
 from assistant.evaluation.score import right
 from assistant.training import kokoro, manifest, mixtures, scenes, sounds
+from assistant.training.credits import credits
 from assistant.training.disguise import disguise
 from assistant.training.instruments import PROGRAMS, InstrumentMaker
 from assistant.training.manifest import Row
@@ -288,6 +289,24 @@ def test_a_word_is_cut_off_at_one_end() -> None:
 def test_a_short_word_is_not_cut() -> None:
     word = tone(200, 0.3) + 2.0
     assert all(cut_off(word, np.random.default_rng(seed)) is word for seed in range(8))
+
+
+# --- credits
+
+
+def test_credits_name_what_training_hears_once() -> None:
+    place = Path("x.opus")
+    page = credits([
+        Sound(place, "rain", "esc10/fold1:7", "train", "CC BY"),
+        Sound(place, "rain", "esc10/fold1:7", "train", "CC BY"),
+        Sound(place, "rain", "esc10/fold4:9", "dev", "CC BY"),
+        Sound(place, "bird", "blanket/birds", "train", "CC0"),
+    ])  # fmt: skip
+    assert page.count("fold1:7") == 1
+    assert "fold4:9" not in page
+    assert (
+        page.index("Blanket") < page.index("birds") < page.index("ESC-10") < page.index("fold1:7")
+    )
 
 
 # --- instruments
