@@ -4,7 +4,8 @@
 
 A linear classifier is fitted to the mean features of at most `--clips` training recordings per
 class, and asked about all held-out ones. The audio tokens are not fitted: a recording gets the
-name whose embeddings its tokens are nearest to. Share of held-out recordings named, ESC-10 fold 4 and all.
+name whose embeddings its tokens are nearest to. Share of held-out recordings named, of ESC-10's
+fold 4 and of all.
 """
 
 from collections import defaultdict

@@ -4,8 +4,6 @@ speech apart into pitch, spectral envelope and aperiodicity, and puts it togethe
 A handful of synthetic voices becomes as many speakers as there are utterances.
 """
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,9 +28,7 @@ def disguise(samples: Samples, rng: np.random.Generator) -> Samples:
     Returns:
         Shape (m,), 16 kHz, peak 1; the recording itself where it has no pitch.
     """
-    with warnings.catch_warnings():  # it imports pkg_resources, which announces its own end
-        warnings.simplefilter("ignore", UserWarning)
-        import pyworld
+    import pyworld
 
     wave = samples.astype(np.float64)
     rough, times = pyworld.dio(wave, SAMPLE_RATE)
