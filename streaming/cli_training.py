@@ -111,7 +111,10 @@ def evaluate(
     ] = None,
     systems: Annotated[
         str | None,
-        typer.Option(help="offline, streamed, Whisper, cascade, text oracle.", show_default="all"),
+        typer.Option(
+            help="offline, streamed, Whisper, cascade, bare cascade, text oracle.",
+            show_default="all",
+        ),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Rows of a set at most.")] = 200,
     source: Annotated[

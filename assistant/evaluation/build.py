@@ -13,7 +13,7 @@ from assistant.evaluation.systems import (
     TextOracle,
     Transcriber,
 )
-from assistant.model import Salmonn
+from assistant.model import Salmonn, load
 from assistant.training.prepare import load_data_config, make
 
 RECIPE = Path(__file__).parents[1] / "training" / "nano-0-data.yaml"
@@ -23,12 +23,18 @@ WORKERS = 2
 def build_systems(model: Salmonn) -> dict[str, System]:
     """`model` offline and streamed, greedy, and the baselines, by name."""
     greedy = model.config.generation.model_copy(update={"beams": 1, "sample": False})
-    oracle = TextOracle(model, greedy)
+    oracle = TextOracle(model.llm, model.prompt, greedy)
     weights = find_whisper(model.config.speech_encoder.weights)
     systems: list[System] = [Offline(model, greedy), Streamed(model, greedy), oracle]
     if any(key.startswith("decoder.") for key in weights.state):
         transcriber = Transcriber(weights)
-        systems += [transcriber, Cascade(transcriber, oracle)]
+        # The LLM as it was published, without the adapters that the cascade shares otherwise.
+        bare = load(model.config.model_copy(update={"checkpoint": None})).llm
+        systems += [
+            transcriber,
+            Cascade("cascade", transcriber, oracle),
+            Cascade("bare cascade", transcriber, TextOracle(bare, model.prompt, greedy)),
+        ]
     return {system.name: system for system in systems}
 
 

@@ -38,7 +38,7 @@ class EvalSet:
 
 
 HEARS = ("offline", "streamed")
-READS = (*HEARS, "cascade", "text oracle")
+READS = (*HEARS, "cascade", "bare cascade", "text oracle")
 
 MADE = ("synthetic-unseen", "questions-dev", "nobody-dev", "mixtures-dev", "sounds-dev")
 """Corpora of the recipe that have to be made."""
@@ -84,7 +84,7 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
                 every(_read(made, "questions-dev")), made / "questions-dev", READS),
         EvalSet("orders", "real coffee orders: slots right", "parts",
                 every(coffee_orders(data / "speech" / "coffee-orders")), Path(),
-                (*HEARS, "cascade")),
+                (*HEARS, "cascade", "bare cascade")),
         EvalSet("esc10", "ESC-10 fold 4, what is this sound: right", "right",
                 every([r for r in sounds if r.speaker.startswith("esc10/")]), Path(), HEARS),
         EvalSet("sounds", "39 classes of sound, what is this sound: right", "right",

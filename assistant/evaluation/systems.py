@@ -9,7 +9,9 @@ import whisper
 from assistant.audio import SAMPLE_RATE, Samples, clip_mel
 from assistant.config import GenerationConfig
 from assistant.conversation import Conversation
+from assistant.llm import Llm
 from assistant.model import Salmonn
+from assistant.prompt import Prompt
 from assistant.training.manifest import Row
 from assistant.whisper import WhisperWeights
 
@@ -85,12 +87,13 @@ class Transcriber:
 
 
 class TextOracle:
-    """The same LLM and adapters, given what is said as text: what hearing perfectly would bring."""
+    """The LLM given what is said as text: what hearing perfectly would bring."""
 
     name = "text oracle"
 
-    def __init__(self, model: Salmonn, generation: GenerationConfig) -> None:
-        self._model, self._generation = model, generation
+    def __init__(self, llm: Llm, prompt: Prompt, generation: GenerationConfig) -> None:
+        """`llm` with the adapters or without."""
+        self._llm, self._prompt, self._generation = llm, prompt, generation
 
     def answer(self, row: Row, samples: Samples, instruction: str) -> str:
         """Answer the manifest's text."""
@@ -98,8 +101,8 @@ class TextOracle:
 
     def reply(self, text: str, instruction: str) -> str:
         """The LLM's answer where `text` stands in the place of the audio tokens."""
-        llm = self._model.llm
-        before, after = self._model.prompt.ids(llm, instruction)
+        llm = self._llm
+        before, after = self._prompt.ids(llm, instruction)
         cache = llm.cache()
         cache.extend(llm.embed(before + llm.ids(text) + after))
         return str(llm.tokenizer.decode(list(cache.tokens(self._generation))))
@@ -108,10 +111,9 @@ class TextOracle:
 class Cascade:
     """Whisper's transcript, then the same LLM."""
 
-    name = "cascade"
-
-    def __init__(self, transcriber: Transcriber, oracle: TextOracle) -> None:
+    def __init__(self, name: str, transcriber: Transcriber, oracle: TextOracle) -> None:
         """`oracle` answers texts: with the adapters or without."""
+        self.name = name
         self._transcriber, self._oracle = transcriber, oracle
 
     def answer(self, row: Row, samples: Samples, instruction: str) -> str:

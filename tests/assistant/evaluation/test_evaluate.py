@@ -17,7 +17,7 @@ from assistant.evaluation.report import check_files, plot, table, write_json
 from assistant.evaluation.run import Answered, Result, evaluate, figure, invents
 from assistant.evaluation.score import right
 from assistant.evaluation.sets import HEARS, MADE, EvalSet, coffee_orders, named_sets, own_set
-from assistant.evaluation.systems import Offline, Streamed, TextOracle, Transcriber
+from assistant.evaluation.systems import Cascade, Offline, Streamed, TextOracle, Transcriber
 from assistant.model import load
 from assistant.training import manifest, mixtures
 from assistant.training.manifest import Row
@@ -42,13 +42,27 @@ def own(tmp_path: Path) -> Path:
 def test_streamed_and_offline_give_the_same_answers(own: Path, tiny_config: ModelConfig) -> None:
     model = load(tiny_config)
     greedy = tiny_config.generation
-    systems = [Offline(model, greedy), Streamed(model, greedy), TextOracle(model, greedy)]
+    oracle = TextOracle(model.llm, model.prompt, greedy)
+    systems = [Offline(model, greedy), Streamed(model, greedy), oracle]
     steps: list[int] = []
     results = evaluate(own_set(own, 10), {s.name: s for s in systems}, lambda: steps.append(1))
     assert [r.system for r in results] == ["offline", "streamed", "text oracle"]
     assert len(steps) == 3
     assert [a.text for a in results[0].answers] == [a.text for a in results[1].answers]
     assert any(a.text for a in results[0].answers)
+
+
+def test_both_cascades_answer_the_same_transcript(tiny_config: ModelConfig) -> None:
+    weights = {"weights": ["toy:7"]}
+    other = tiny_config.model_copy(update={"llm": tiny_config.llm.model_copy(update=weights)})
+    reader = SimpleNamespace(answer=lambda row, samples, instruction: "go on")
+    answers = {}
+    for name, model in (("cascade", load(tiny_config)), ("bare cascade", load(other))):
+        oracle = TextOracle(model.llm, model.prompt, tiny_config.generation)
+        cascade = Cascade(name, reader, oracle)  # type: ignore[arg-type]
+        answers[cascade.name] = cascade.answer(Row("a", ""), np.zeros(1, np.float32), "")
+        assert answers[name] == oracle.reply("go on", "")
+    assert answers["cascade"] != answers["bare cascade"]
 
 
 def test_a_manifest_without_keys_is_judged_by_word_error_rate(own: Path) -> None:
