@@ -148,7 +148,9 @@ class MixtureMaker:
 
     def _says(self, rng: np.random.Generator, line: str) -> Part:
         voice = self._voices[rng.choice(len(self._voices), p=self._weights)]
-        return Part(line=line, voice=voice, disguised=bool(rng.random() < self._disguised))
+        return Part(
+            line=line, voice=voice, disguised=self._disguised > 0 and rng.random() < self._disguised
+        )
 
     def _ask(self, rng: np.random.Generator) -> Mixture:
         sound = self._sound(rng)

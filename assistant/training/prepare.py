@@ -27,9 +27,9 @@ from assistant.training.transcribe import transcribe
 from assistant.training.voices import (
     GENDERS,
     NEURAL_VOICES,
-    QUICK_ENGINES,
     TRAIN_VOICES,
     UNSEEN_VOICES,
+    WIDE_VOICES,
 )
 
 
@@ -64,8 +64,8 @@ class Corpus(Section):
     of: list[str] = Field(default=[])
     """rough, joined, replies, details, stories: the corpora taken from, made before."""
 
-    voices: Literal["train", "quick", "unseen", "neural"] = "train"
-    """synthetic, mixtures: which voices read. quick: those of training that need no neural network.
+    voices: Literal["train", "wide", "unseen", "neural"] = "train"
+    """synthetic, mixtures: which voices read. train: those that training heard first. wide: more.
     unseen, neural: those that only evaluation hears."""
 
     texts: Literal["assistant", "general", "questions", "trivia"] = "assistant"
@@ -74,6 +74,9 @@ class Corpus(Section):
 
     disguised: float = Field(default=0.0, ge=0, le=1)
     """synthetic, mixtures, rough: part of the utterances said by another speaker (`disguise`)."""
+
+    live: bool = False
+    """synthetic where noisy, rough: as turns are cut out of a stream (`roughen`)."""
 
     noisy: bool = False
     """synthetic: in rooms and noise instead of a quiet place."""
@@ -94,7 +97,7 @@ class Corpus(Section):
 
 VOICES = {
     "train": TRAIN_VOICES,
-    "quick": tuple(v for v in TRAIN_VOICES if v.engine in QUICK_ENGINES),
+    "wide": WIDE_VOICES,
     "unseen": UNSEEN_VOICES,
     "neural": NEURAL_VOICES,
 }
@@ -218,7 +221,7 @@ def _synthetic(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     noises = data / "sound" if corpus.noisy else None
     script = synth.Script(
         _lines(corpus, data), VOICES[corpus.voices], corpus.count, corpus.seed, noises,
-        corpus.split, corpus.disguised,
+        corpus.split, corpus.disguised, corpus.live,
     )  # fmt: skip
     _write(script, corpus, source, workers)
 

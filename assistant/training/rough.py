@@ -60,22 +60,26 @@ def make_rooms(count: int = ROOMS, seed: int = 11) -> list[Samples]:
     return rooms
 
 
-def roughen(samples: Samples, around: Surroundings, rng: np.random.Generator) -> Samples:
+def roughen(
+    samples: Samples, around: Surroundings, rng: np.random.Generator, live: bool = False
+) -> Samples:
     """Put clean speech somewhere.
 
-    One in twelve begins or ends within a word; silence is added at both ends; a third is in a room;
-    60 % have noise at 0 to 30 dB; one in ten comes by telephone; one in twenty clips; the level is
-    anything from -26 to -1 dB.
+    Silence is added at both ends; a third is in a room; 60 % have noise at 0 to 30 dB; one in ten
+    comes by telephone; one in twenty clips; the level is anything from -26 to -1 dB.
 
     Args:
         samples: shape (n,), 16 kHz, peak 1.
         around: rooms and noises to draw from.
         rng: of this recording.
+        live: as turns are cut out of a stream: one in twelve begins or ends within a word, and a
+            third begins at any place of a block, up to a block before the speech.
     """
-    if rng.random() < CUT_SHARE:
-        samples = cut_off(samples, rng)
-    # Live, a turn begins at any place of a block, up to a block before its speech.
-    lead, tail = rng.uniform(0.0, 0.6 if rng.random() < 0.7 else 2.6), rng.uniform(0.1, 0.9)
+    longest = 0.6
+    if live:
+        samples = cut_off(samples, rng) if rng.random() < CUT_SHARE else samples
+        longest = 0.6 if rng.random() < 0.7 else 2.6
+    lead, tail = rng.uniform(0.0, longest), rng.uniform(0.1, 0.9)
     samples = np.pad(samples, (int(lead * SAMPLE_RATE), int(tail * SAMPLE_RATE)))
     if around.rooms and rng.random() < 0.35:
         room = around.rooms[int(rng.integers(len(around.rooms)))]

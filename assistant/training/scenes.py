@@ -118,14 +118,17 @@ def held_out_sounds(folder: Path) -> list[Row]:
 class RoughMaker:
     """The `Maker` of roughened copies of recorded speech."""
 
-    def __init__(self, source: Path, noises: Path, seed: int, disguised: float = 0.0) -> None:
+    def __init__(
+        self, source: Path, noises: Path, seed: int, disguised: float = 0.0, live: bool = False
+    ) -> None:
         """Args:
         source: a manifest.
         noises: `data/sound`.
         seed: of everything drawn.
         disguised: part of the recordings that are said by another speaker.
+        live: see `roughen`.
         """
-        self._disguised = disguised
+        self._disguised, self._live = disguised, live
         self._folder, self._rows = source.parent, manifest.read(source)
         self._noises, self._seed = noises, seed
         self._around = Surroundings([], [])
@@ -144,10 +147,10 @@ class RoughMaker:
         rng = np.random.default_rng([self._seed, index])
         samples = _read(self._folder, self._rows[index % self.count])
         samples = soxr.resample(samples, SAMPLE_RATE * rng.uniform(0.87, 1.15), SAMPLE_RATE)
-        if rng.random() < self._disguised:
+        if self._disguised and rng.random() < self._disguised:
             samples = disguise(samples, rng)
         peak = max(float(np.abs(samples).max()), 1e-9)
-        return roughen(np.asarray(samples / peak, np.float32), self._around, rng)
+        return roughen(np.asarray(samples / peak, np.float32), self._around, rng, self._live)
 
 
 class JoinMaker:

@@ -49,6 +49,7 @@ class Script:
         noises: Path | None,
         split: str,
         disguised: float = 0.0,
+        live: bool = False,
     ) -> None:
         """Args:
         lines: read in random order; reused only when there are fewer than `count`.
@@ -58,7 +59,9 @@ class Script:
         noises: `data/sound`, and utterances are put into rooms and noise; None: a quiet place.
         split: train or dev, of all rows.
         disguised: part of the utterances that are said by another speaker.
+        live: see `roughen`.
         """
+        self._live = live
         rng = np.random.default_rng(seed)
         rounds = -(-count // len(lines))
         self._order = np.concatenate([rng.permutation(len(lines)) for _ in range(rounds)])
@@ -92,7 +95,9 @@ class Script:
         rng = np.random.default_rng([self._seed, index])
         voice, disguised = self._voices[self._choice[index]], bool(self._disguised[index])
         clean = speak(voice, self._line(index).text, rng, disguised)
-        return in_quiet(clean, rng) if self._around is None else roughen(clean, self._around, rng)
+        if self._around is None:
+            return in_quiet(clean, rng)
+        return roughen(clean, self._around, rng, self._live)
 
 
 def read_noises(folder: Path) -> list[Samples]:

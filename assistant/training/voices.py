@@ -37,6 +37,21 @@ class Voice:
 
 
 TRAIN_VOICES = (
+    Voice("piper", "joe", 6.0),
+    Voice("flite", "slt", 3.0),
+    Voice("flite", "awb", 2.5),
+    Voice("flite", "kal16", 1.5),
+    Voice("festival", "cmu_us_slt_arctic_hts", 1.5),
+    Voice("festival", "kal_diphone", 1.0),
+    Voice("espeak", "en-us", 0.8),
+    Voice("espeak", "en-us+f2", 0.8),
+    Voice("espeak", "en-gb+m3", 0.5),
+    Voice("espeak", "en-gb-x-rp+f4", 0.5),
+    Voice("espeak", "en-gb-scotland+m7", 0.4),
+)
+"""Voices of the recordings that what ships was trained on."""
+
+WIDE_VOICES = (
     Voice("kokoro", "af", 0.3),
     Voice("kokoro", "am", 0.3),
     Voice("kokoro", "bf", 0.1),
@@ -56,7 +71,7 @@ TRAIN_VOICES = (
     Voice("espeak", "en-gb-x-rp+f4", 0.5),
     Voice("espeak", "en-gb-scotland+m7", 0.4),
 )
-"""Voices that training hears; the slow ones are rarer than they deserve."""
+"""Those and more; the slow ones are rarer than they deserve."""
 
 GENDERS = {
     "kokoro/af": "f", "kokoro/am": "m", "kokoro/bf": "f", "kokoro/bm": "m",
@@ -68,9 +83,6 @@ GENDERS = {
 
 UNSEEN_VOICES = (Voice("flite", "rms"), Voice("festival", "ked_diphone"))
 """Voices that only evaluation hears, of the old kind; those of the new are `kokoro.UNSEEN`."""
-
-QUICK_ENGINES = ("espeak", "flite", "pico")
-"""They read a hundred times faster than one speaks."""
 
 NEURAL_VOICES = tuple(Voice("kokoro", name) for name in kokoro.UNSEEN)
 
