@@ -36,6 +36,14 @@ class Voice:
     """Share of the training utterances, relative to the other voices."""
 
 
+_ESPEAK = (
+    Voice("espeak", "en-us", 0.8),
+    Voice("espeak", "en-us+f2", 0.8),
+    Voice("espeak", "en-gb+m3", 0.5),
+    Voice("espeak", "en-gb-x-rp+f4", 0.5),
+    Voice("espeak", "en-gb-scotland+m7", 0.4),
+)
+
 TRAIN_VOICES = (
     Voice("piper", "joe", 6.0),
     Voice("flite", "slt", 3.0),
@@ -43,11 +51,7 @@ TRAIN_VOICES = (
     Voice("flite", "kal16", 1.5),
     Voice("festival", "cmu_us_slt_arctic_hts", 1.5),
     Voice("festival", "kal_diphone", 1.0),
-    Voice("espeak", "en-us", 0.8),
-    Voice("espeak", "en-us+f2", 0.8),
-    Voice("espeak", "en-gb+m3", 0.5),
-    Voice("espeak", "en-gb-x-rp+f4", 0.5),
-    Voice("espeak", "en-gb-scotland+m7", 0.4),
+    *_ESPEAK,
 )
 """Voices of the recordings that what ships was trained on."""
 
@@ -65,11 +69,7 @@ WIDE_VOICES = (
     Voice("flite", "kal16", 2.0),
     Voice("festival", "cmu_us_slt_arctic_hts", 0.5),
     Voice("festival", "kal_diphone", 0.5),
-    Voice("espeak", "en-us", 0.8),
-    Voice("espeak", "en-us+f2", 0.8),
-    Voice("espeak", "en-gb+m3", 0.5),
-    Voice("espeak", "en-gb-x-rp+f4", 0.5),
-    Voice("espeak", "en-gb-scotland+m7", 0.4),
+    *_ESPEAK,
 )
 """Those and more; the slow ones are rarer than they deserve."""
 
