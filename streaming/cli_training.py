@@ -130,7 +130,7 @@ def evaluate(
 ) -> None:
     """Measure a model on held-out recordings beside baselines made of the same parts."""
     from assistant.evaluation import report
-    from assistant.evaluation.build import build_systems, made_sets
+    from assistant.evaluation.build import made_sets, system_makers
     from assistant.evaluation.run import evaluate as judge
     from assistant.evaluation.sets import own_set
     from assistant.model import load
@@ -138,11 +138,9 @@ def evaluate(
     report.check_files(json_file, plot_file)
     model = load_config(config or shipped_config(), preset).model
     found = [own_set(manifest, clips)] if manifest else made_sets(source, runs / "data", clips)
-    if sets is not None:
-        found = _chosen({s.name: s for s in found}, sets, "--sets")
-    built = build_systems(load(model))
-    if systems is not None:
-        built = {s.name: s for s in _chosen(built, systems, "--systems")}
+    found = list(_chosen({s.name: s for s in found}, sets, "--sets").values())
+    makers = system_makers(load(model))
+    built = {name: make() for name, make in _chosen(makers, systems, "--systems").items()}
     results = []
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
@@ -160,11 +158,14 @@ def evaluate(
 Thing = TypeVar("Thing")
 
 
-def _chosen(known: dict[str, Thing], names: str, option: str) -> list[Thing]:
+def _chosen(known: dict[str, Thing], names: str | None, option: str) -> dict[str, Thing]:
+    """Those of `known` that an option names; all, if it was not given."""
+    if names is None:
+        return known
     wanted = [name.strip() for name in names.split(",")]
     if strange := [name for name in wanted if name not in known]:
         raise ConfigError(f"{option}: no {', '.join(strange)}; there are {', '.join(known)}")
-    return [known[name] for name in wanted]
+    return {name: known[name] for name in wanted}
 
 
 def training_commands(app: typer.Typer) -> None:

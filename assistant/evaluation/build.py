@@ -1,5 +1,7 @@
 """Putting together what `salmonn-live eval` compares, and making the recordings it needs."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from assistant.components import find_whisper
@@ -20,22 +22,31 @@ RECIPE = Path(__file__).parents[1] / "training" / "nano-0-data.yaml"
 WORKERS = 2
 
 
-def build_systems(model: Salmonn) -> dict[str, System]:
-    """`model` offline and streamed, greedy, and the baselines, by name."""
+def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
+    """What makes `model` offline and streamed, greedy, and the baselines, by their names."""
     greedy = model.config.generation.model_copy(update={"beams": 1, "sample": False})
     oracle = TextOracle(model.llm, model.prompt, greedy)
+    makers: dict[str, Callable[[], System]] = {
+        "offline": lambda: Offline(model, greedy),
+        "streamed": lambda: Streamed(model, greedy),
+        "text oracle": lambda: oracle,
+    }
     weights = find_whisper(model.config.speech_encoder.weights)
-    systems: list[System] = [Offline(model, greedy), Streamed(model, greedy), oracle]
     if any(key.startswith("decoder.") for key in weights.state):
-        transcriber = Transcriber(weights)
-        # The LLM as it was published, without the adapters that the cascade shares otherwise.
-        bare = load(model.config.model_copy(update={"checkpoint": None})).llm
-        systems += [
-            transcriber,
-            Cascade("cascade", transcriber, oracle),
-            Cascade("bare cascade", transcriber, TextOracle(bare, model.prompt, greedy)),
-        ]
-    return {system.name: system for system in systems}
+        transcriber = cache(lambda: Transcriber(weights))
+
+        def bare() -> System:
+            """With the LLM as it was published, without the adapters that the cascade shares."""
+            llm = load(model.config.model_copy(update={"checkpoint": None})).llm
+            published = TextOracle(llm, model.prompt, greedy)
+            return Cascade("bare cascade", transcriber(), published)
+
+        makers |= {
+            "Whisper": transcriber,
+            "cascade": lambda: Cascade("cascade", transcriber(), oracle),
+            "bare cascade": bare,
+        }
+    return makers
 
 
 def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:

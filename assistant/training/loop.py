@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -203,12 +204,18 @@ def train(
                 stage.module.eval()
                 with (
                     torch.no_grad(),
+                    _uncompiled(config),
                     torch.autocast("cpu", torch.bfloat16, enabled=halved(config)),
                 ):
                     figures = stage.figures(watch, config.watch)
                 stage.module.train()
                 _append(run / "figures.csv", {"epoch": epoch + 1, "step": step, **figures})
                 progress.console.print(f"epoch {epoch + 1}: {figures}")
+
+
+def _uncompiled(config: StageConfig) -> AbstractContextManager[Any]:
+    """Figures read token by token: other shapes than those that were compiled."""
+    return torch.compiler.set_stance("force_eager") if config.compile else nullcontext()
 
 
 def _progress() -> Progress:
@@ -218,7 +225,9 @@ def _progress() -> Progress:
 
 def _settings(config: StageConfig) -> dict[str, Any]:
     """What decides what is learned: this must stay as it is while a run goes on."""
-    return config.model_dump(mode="json", exclude={"threads", "checkpoint_minutes", "watch"})
+    return config.model_dump(
+        mode="json", exclude={"threads", "checkpoint_minutes", "watch", "compile"}
+    )
 
 
 def _save(

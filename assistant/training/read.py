@@ -107,7 +107,8 @@ class ReadStage:
         embeds = nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)
         targets = nn.utils.rnn.pad_sequence(list(labels), batch_first=True, padding_value=IGNORED)
         base = self._llm.model.get_base_model()
-        hidden = base.model(inputs_embeds=embeds.to(self._llm.dtype)).last_hidden_state
+        embeds = embeds.to(self._llm.dtype)
+        hidden = base.model(inputs_embeds=embeds, use_cache=False).last_hidden_state
         wanted = targets[:, 1:] != IGNORED
         logits = base.lm_head(hidden[:, :-1][wanted])  # the head is a third of the model: only here
         return F.cross_entropy(logits.float(), targets[:, 1:][wanted])

@@ -1,10 +1,11 @@
 """Running a stage of training: put together what its configuration names, and train."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from assistant.beats import Beats, save_beats
 from assistant.build import build_aligner, build_ear, build_llm
@@ -100,16 +101,26 @@ def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: lis
         earlier = read_state(runs / config.start_from / "state.pt")["parameters"]
         ours = {k.removeprefix(ALIGNER): v for k, v in earlier.items() if k.startswith(ALIGNER)}
         require(aligner, ours, f"aligner of {config.start_from}")
+    if config.compile:
+        _compile(aligner.qformer.layers)
     if config.stage == "ctc":
         return _go_on(CtcStage(aligner, _ctc_head(llm, texts)), earlier)
     if halved(config):
         halve_layers(llm)
+    llm.model.set_attn_implementation("eager")  # the fused kernel's gradient is slow on CPUs
+    if config.compile:
+        _compile(llm.model.get_base_model().model.layers)
     head = _ctc_head(llm, texts) if config.ctc_weight else None
     shares = config.text_share, config.transcript_share
     stage = ReadStage(
         aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone
     )
     return _go_on(stage, earlier)
+
+
+def _compile(layers: Iterable[nn.Module]) -> None:
+    for layer in layers:  # one program for all of them, for any length
+        layer.compile(dynamic=True)
 
 
 def _go_on(stage: Stage, earlier: dict[str, Tensor]) -> Stage:
