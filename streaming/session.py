@@ -34,6 +34,7 @@ from streaming.events import (
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
+from streaming.turn import Phase, Turn
 from streaming.vad import Change, SpeechPaused, SpeechResumed, choose_endpointer
 from streaming.work import NEED_DATA, NeedData, Urgency, Work
 
@@ -79,26 +80,14 @@ class Session:
         self._eof = False
         self._committed = False  # the utterance that ends now is answered in any case
         self._held = False  # it is not, before that is asked for
-        self._waits = False  # the open turn is over, and its answer not asked for
-        self._spoken_from: int | None = None  # first sample of the open turn's first utterance
-        self._begun = 0  # the open turn is about what was heard from this sample on
-        self._open = False  # the listener has an open turn
+        self._turn = Turn(0, phase=Phase.CLOSED)  # the listener has it open, too, unless closed
         self._started: int | None = None  # first sample of the utterance that goes on
         self._silent = False  # it is paused
         self._answered = 0  # samples before this belong to turns that were answered
         self._last: tuple[int, int] | None = None  # begin and end of the last turn ended by silence
         self._closed = 0  # turns that were answered
-        self._prefilled: list[AudioPrefilled] = []  # of the open turn
-        self._windows: int | None = None  # of the turn, once the reply was asked for
-        self._paused_at = 0  # samples heard when the open turn was paused last
-        self._ending = False  # the turn has come to its end, its reply follows
-        self._public = False  # the reply is being given out
-        self._last_given = False  # the last caption of the turn so far was
         self._reply_ref: str | None = None  # of the control that asked for the reply to come
-        self._caption_due = False  # the last caption of the turn was not given
-        self._secret: deque[str | None] = deque()  # of the reply, made but not given out
         self._untidy = False  # a closed turn may have left something to do
-        self._said = 0  # tokens given out
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
         """What the last step did."""
@@ -142,7 +131,7 @@ class Session:
     def urgency(self) -> Urgency | None:
         """Of the next step; None when there is nothing to do before more bytes arrive."""
         if self._jobs:
-            if self._ending or (self._public and not self._said):
+            if self._turn.ending or (self._turn.replying and not self._turn.said):
                 return Urgency.FIRST
             # A caption is no hurry, but what comes after it is: in one session all goes in order.
             behind = len(self._jobs) > 1 or self._inbox
@@ -157,9 +146,9 @@ class Session:
         return Urgency.AHEAD if self._untidy else None
 
     def _how_soon(self) -> Urgency:
-        if not self._public:
+        if not self._turn.replying:
             return Urgency.AHEAD
-        return Urgency.SPEAK if self._said else Urgency.FIRST
+        return Urgency.SPEAK if self._turn.said else Urgency.FIRST
 
     def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
         """Do one bounded piece of work: a frame, a block, a prefill or a token."""
@@ -188,9 +177,9 @@ class Session:
     def _may_speak(self) -> bool:
         """Tokens come before more input: those of the pace or, live, those that are there."""
         if self._pace is None:
-            return self._public and bool(self._secret) and self._can_speak()
+            return self._turn.replying and bool(self._turn.secret) and self._can_speak()
         # In secret one is enough: it is given out no faster, and more would keep frames waiting.
-        wanted = self._public or not self._secret
+        wanted = self._turn.replying or not self._turn.secret
         return wanted and self._allowance > 0 and self._can_speak()
 
     # --- taking input
@@ -228,22 +217,22 @@ class Session:
         if self._endpointer is None:
             self._hold_turn(frame.at)
             return events
-        if self._waits and self._is_too_old():
+        if self._turn.waiting and self._is_too_old():
             self._leave()
         events += self._change(self._endpointer.push(frame))
         return events + self._barge_in(self._endpointer)
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""
-        if self._open and not self._public and self._is_too_old():
+        if self._turn.is_open and not self._turn.replying and self._is_too_old():
             self._leave()
-        if not self._open:
+        if not self._turn.is_open:
             ring = round(self._turns.ring_s * SAMPLE_RATE)
             self._begin(max(self._answered, at - ring), spoken_from=self._answered)
 
     def _is_too_old(self) -> bool:
         """The open turn is about more than the ring holds twice over."""
-        return self.heard - self._begun > 2 * self._turns.ring_s * SAMPLE_RATE
+        return self.heard - self._turn.since > 2 * self._turns.ring_s * SAMPLE_RATE
 
     def _typed(self, question: Ask) -> list[Event]:
         if self._started is not None:
@@ -259,24 +248,24 @@ class Session:
         self._begin(max(0, self.heard - ring), instruction)
 
     def _cancel(self, ref: str | None) -> list[Event]:
-        if not self._public:
+        if not self._turn.replying:
             return [Refused("there is no reply to cancel", ref)]
         events = self._stop("cancelled")
         self._turn_to_speaker()
         return events
 
     def _commit(self, commit: Commit) -> list[Event]:
-        if self._public and self._started is None and self._endpointer is not None:
+        if self._turn.replying and self._started is None and self._endpointer is not None:
             return [Refused(NOTHING_SAID, commit.ref)]
-        events = self._stop("cancelled") if self._public else []
+        events = self._stop("cancelled") if self._turn.replying else []
         if not self._something_said():
             if not commit.or_ring:
                 return [*events, Refused(NOTHING_SAID, commit.ref)]
             self._begin_about_ring(commit.instruction)
         elif commit.instruction is not None or self._guessed_otherwise(commit):
-            since, spoken_from = self._begun, self._spoken_from
+            turn = self._turn
             self._leave()
-            self._begin(since, commit.instruction, spoken_from)
+            self._begin(turn.since, commit.instruction, turn.spoken_from)
             if self._started is not None and self._silent:
                 self._guess()
         if self._started is not None:
@@ -288,21 +277,21 @@ class Session:
 
     def _guessed_otherwise(self, commit: Commit) -> bool:
         """A reply was begun in secret, and not with the limit that is wished now."""
-        return commit.max_new_tokens is not None and self._windows is not None
+        return commit.max_new_tokens is not None and self._turn.windows is not None
 
     def _limit(self, max_new_tokens: int | None) -> None:
         if max_new_tokens is not None:
             self._listener.limit(max_new_tokens)
 
     def _hold(self, ref: str | None) -> list[Event]:
-        if self._public:
+        if self._turn.replying:
             return []  # what is said under a reply is a turn when the reply is over
         if not self._something_said():
             return [Refused(NOTHING_SAID, ref)]
         if self._started is not None:
             self._held = True
             return self._end_utterance()
-        if self._waits:
+        if self._turn.waiting:
             self._resume()
         self._jobs.append((Work.ENCODE, self._pause))
         self._wait()
@@ -311,13 +300,13 @@ class Session:
     def _something_said(self) -> bool:
         """Whether a turn is open, or can be, about what was not answered yet."""
         self._turn_to_speaker()
-        if not self._open and self._endpointer is None and self.heard > self._answered:
+        if not self._turn.is_open and self._endpointer is None and self.heard > self._answered:
             self._hold_turn(self.heard)
-        return self._open
+        return self._turn.is_open
 
     def _clear(self) -> list[Event]:
         self._answered, self._last = self.heard, None
-        if self._open and not self._public:
+        if self._turn.is_open and not self._turn.replying:
             self._leave()
             self._turn_to_speaker()
         return []
@@ -333,7 +322,7 @@ class Session:
         if wanted.endpointing is not None:
             if self._started is not None:
                 events = self._end_utterance()
-            if self._endpointer is None and self._open and not (self._public or self._waits):
+            if self._endpointer is None and self._turn.phase is Phase.OPEN:
                 self._leave()  # nobody would end it
             self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
@@ -341,29 +330,29 @@ class Session:
     def _forget(self, wanted: Forget) -> list[Event]:
         if wanted.turn is not None:
             self._listener.forget(wanted.turn, wanted.part)
-            self._untidy = self._untidy or not self._open
+            self._untidy = self._untidy or not self._turn.is_open
         if wanted.until > wanted.since:
             self._listener.unhear(wanted.since, wanted.until)
         return []
 
     def _drop_turn(self) -> list[Event]:
         """Close the open turn, answered or not."""
-        if self._public:
+        if self._turn.replying:
             return self._stop("cancelled")
-        if self._open:
+        if self._turn.is_open:
             self._leave()
         return []
 
     def _reply_at_once(self, ref: str | None, max_new_tokens: int | None) -> None:
         self._reply_ref, self._last = ref, None
         self._limit(max_new_tokens)
-        if not self._waits:  # otherwise it was paused at its endpoint
+        if not self._turn.waiting:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
         self._jobs += [
             (Work.ASK, self._ask),
-            (Work.DECODE, partial(self._publish, self._windows_prefilled(self.heard))),
+            (Work.DECODE, partial(self._publish, self._turn.windows_prefilled(self.heard))),
         ]
-        self._ending, self._waits = True, False
+        self._turn.phase = Phase.ENDING
 
     # --- hearing
 
@@ -378,32 +367,32 @@ class Session:
                 case SpeechStarted(at):
                     events.append(change)
                     self._started, self._silent = at, False
-                    if not self._open:
+                    if not self._turn.is_open:
                         self._begin_at(at)
-                    elif self._waits:
+                    elif self._turn.waiting:
                         self._go_on(at)
                 case SpeechPaused():
                     self._silent = True
-                    if self._turn_goes_on():
+                    if self._turn.may_go_on:
                         self._guess()
                 case SpeechResumed():
                     self._silent = False
-                    if self._turn_goes_on():
+                    if self._turn.may_go_on:
                         self._resume()
                 case SpeechEnded(at):
                     events.append(change)
-                    if self._turn_goes_on():
+                    if self._turn.may_go_on:
                         self._end_turn(at)
                     self._started = None
         return events
 
     def _go_on(self, at: int) -> None:
         """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
-        if self._too_far(self._begun, at):
+        if self._too_far(self._turn.since, at):
             self._leave()
             self._begin_at(at)
         else:
-            self._waits = False
+            self._turn.phase = Phase.OPEN
             self._jobs.clear()  # a pause that was not made yet must not be
             self._resume()
 
@@ -414,11 +403,11 @@ class Session:
     def _end_turn(self, speech_end: int) -> None:
         """The utterance is over: answer, or wait until that is asked for."""
         if self._committed or (self._turns.auto_reply and not self._held):
-            self._ending = True
-            self._last = None if self._committed else (self._begun, speech_end)
-            if self._windows is None:  # otherwise that was done in secret
+            self._turn.phase = Phase.ENDING
+            self._last = None if self._committed else (self._turn.since, speech_end)
+            if self._turn.windows is None:  # otherwise that was done in secret
                 self._jobs.append((Work.ASK, self._ask))
-            cached = self._windows_prefilled(speech_end)
+            cached = self._turn.windows_prefilled(speech_end)
             self._jobs.append((Work.DECODE, partial(self._publish, cached)))
         else:
             self._wait()
@@ -426,9 +415,9 @@ class Session:
 
     def _wait(self) -> None:
         """The turn is over; its answer will be asked for."""
-        self._waits = True
-        if self._turns.captions and not self._last_given:
-            self._last_given = True
+        self._turn.phase = Phase.WAITING
+        if self._turns.captions and not self._turn.last_caption_given:
+            self._turn.last_caption_given = True
             self._jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
     def _guess(self) -> None:
@@ -436,10 +425,6 @@ class Session:
         self._jobs += [(Work.ENCODE, self._pause), (Work.PREFILL, self._prefill_ahead)]
         if self._turns.speculate and self._turns.auto_reply:
             self._jobs.append((Work.ASK, self._ask))
-
-    def _turn_goes_on(self) -> bool:
-        """The utterance has a turn: it is no noise under a reply."""
-        return self._open and not self._public and not self._ending
 
     def _begin_at(self, at: int) -> None:
         """Begin the turn of an utterance: a new one, or the last one again."""
@@ -457,16 +442,14 @@ class Session:
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> None:
-        self._open, self._windows, self._said, self._untidy = True, None, 0, False
-        self._begun, self._spoken_from, self._last_given = since, spoken_from, False
-        self._prefilled.clear()
+        self._turn, self._untidy = Turn(since, spoken_from), False
         if self._listener.open(since, instruction, spoken_from):
             self._jobs.append((Work.PREFILL, self._prefill))
 
     def _prefill(self) -> list[Event]:
         done = AudioPrefilled(self.heard, self._listener.prefill())
-        self._prefilled.append(done)
-        if self._turns.captions and not self._ending:
+        self._turn.prefilled.append(done)
+        if self._turns.captions and not self._turn.ending:
             self._jobs.append((Work.CAPTION, self._caption))
         return [done]
 
@@ -482,69 +465,64 @@ class Session:
 
     def _pause(self) -> list[Event]:
         self._listener.pause()
-        self._paused_at = self.heard
+        self._turn.paused_at = self.heard
         return []
 
     def _last_caption(self) -> list[Event]:
-        if not self._caption_due:
+        if not self._turn.caption_due:
             return []
-        self._caption_due = False
+        self._turn.caption_due = False
         return self._caption(last=True)
 
     def _resume(self) -> None:
-        self._windows, self._last_given = None, False
-        self._secret.clear()
+        self._turn.take_back()
         if self._listener.resume():
             self._jobs.append((Work.PREFILL, self._prefill))
 
     # --- answering
 
     def _ask(self) -> list[Event]:
-        if self._windows is None:
-            self._windows = self._listener.ask()
+        if self._turn.windows is None:
+            self._turn.windows = self._listener.ask()
         return []
-
-    def _windows_prefilled(self, until: int) -> int:
-        """Of the open turn, when so much had been heard."""
-        return max((p.windows for p in self._prefilled if p.at <= until), default=0)
 
     def _publish(self, cached: int) -> list[Event]:
         """The endpoint is certain: give out the reply, and what of it is there already."""
-        assert self._windows is not None
-        self._public, self._ending, self._answered = True, False, self._paused_at
-        self._caption_due = self._turns.captions and not self._last_given
+        assert self._turn.windows is not None
+        self._turn.phase, self._answered = Phase.REPLYING, self._turn.paused_at
+        self._turn.caption_due = self._turns.captions and not self._turn.last_caption_given
         text_tokens = self._listener.text_tokens()
         ref, self._reply_ref = self._reply_ref, None
-        return [ReplyStarted(self._windows, text_tokens, cached, ref)]
+        return [ReplyStarted(self._turn.windows, text_tokens, cached, ref)]
 
     def _can_speak(self) -> bool:
-        if self._public:
+        if self._turn.replying:
             return self._started is None  # otherwise it is held: the user may be interrupting
-        finished = bool(self._secret) and self._secret[-1] is None
-        return self._windows is not None and not finished
+        return self._turn.windows is not None and not self._turn.finished
 
     def _speak(self) -> list[Event]:
         self.work = Work.DECODE
-        if not self._public:
-            self._secret.append(self._listener.token())
+        secret = self._turn.secret
+        if not self._turn.replying:
+            secret.append(self._listener.token())
             return []
-        return self._say(self._secret.popleft() if self._secret else self._listener.token())
+        return self._say(secret.popleft() if secret else self._listener.token())
 
     def _say(self, text: str | None) -> list[Event]:
         self.released += 1
         if text is None:
             return self._stop("limit" if self._listener.cut_short() else "complete")
-        self._said += 1
-        if self._caption_due and text and not self._jobs:  # never before the first text
+        self._turn.said += 1
+        if self._turn.caption_due and text and not self._jobs:  # never before the first text
             self._jobs.append((Work.CAPTION, self._last_caption))
         return [ReplyDelta(text)] if text else []
 
     def _stop(self, reason: EndOfReply) -> list[Event]:
         events = self._last_caption()
-        self._listener.close(None if reason in ("complete", "limit") else self._said)
+        self._listener.close(None if reason in ("complete", "limit") else self._turn.said)
         self._closed += 1
         self._over()
-        return [*events, ReplyEnded(self._said, reason)]
+        return [*events, ReplyEnded(self._turn.said, reason)]
 
     def _leave(self) -> None:
         """Close a turn that was not answered."""
@@ -554,14 +532,12 @@ class Session:
     def _over(self) -> None:
         """The turn is closed, with what was still to be done for it."""
         self._untidy = True
-        self._open = self._public = self._ending = self._waits = False
-        self._windows = None
+        self._turn.close()
         self._jobs.clear()
-        self._secret.clear()
 
     def _barge_in(self, endpointer: SpeechFinder) -> list[Event]:
         """Speech under a reply: long enough, it interrupts."""
-        if not self._public or self._started is None:
+        if not self._turn.replying or self._started is None:
             return []
         spoken = endpointer.speech_end - self._started
         if spoken < self._turns.barge_in_frames * FRAME_SAMPLES:
@@ -572,7 +548,7 @@ class Session:
 
     def _turn_to_speaker(self) -> None:
         """What someone says under a reply that is stopped is a turn from here on."""
-        if self._started is not None and not self._open:
+        if self._started is not None and not self._turn.is_open:
             self._begin_at(self._started)
             if self._silent:
                 self._guess()
