@@ -57,7 +57,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     stores = [_taught(kept / c.store, "train") for c in config.train]
     watch = {name: FeatureStore(kept / name) for name in config.watch}
     corpus = Corpus(stores, [c.times for c in config.train])
-    stage = _build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
+    stage = build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
     stage.module.train()
     speech = build_ear(model).speech_encoder.width if config.audio_dropout else 0
     train(stage, corpus, watch, config, runs / name, _lead(model, config, kept), speech)
@@ -84,7 +84,18 @@ def _lead(model: ModelConfig, config: StageConfig, kept: Path) -> Lead | None:
     return Lead(store, config.lead.share, config.lead.windows * window, window)
 
 
-def _build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list[str]) -> Stage:
+def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list[str]) -> Stage:
+    """The stage, going on with what `config.start_from` trained.
+
+    Args:
+        model: the preset being trained.
+        config: of the stage.
+        runs: folder of the runs.
+        texts: everything heard in training.
+
+    Raises:
+        ConfigError: the stage lacks something, or starts from another model.
+    """
     if config.stage == "tag":
         if config.beats is None:
             raise ConfigError("beats: the stage needs the size of the encoder")
