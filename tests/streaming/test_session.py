@@ -407,6 +407,15 @@ def test_who_goes_on_before_the_answer_goes_on_with_the_turn() -> None:
     assert listener.diary == ["open 0", "answered"]
 
 
+def test_who_goes_on_is_heard_out_however_old_the_turn_is() -> None:
+    """Twice the ring is the end of a turn that waits, not of one that is spoken in."""
+    listener = Echo()
+    turns = WAITING.model_copy(update={"ring_s": 0.32})  # 16 frames
+    script = [pcm("SSSS" + "." * 9 + "S" * 30), Commit(), pcm("." * 9)]
+    converse(session(listener, turns), script)
+    assert listener.diary == ["open 0", "answered"]
+
+
 def test_a_turn_that_waits_can_be_dropped() -> None:
     listener = Echo()
     script = [pcm("SSSS" + "." * 12), Clear(), Commit(), pcm("SSSS" + "." * 12), Commit()]
