@@ -81,9 +81,11 @@ class Salmonn:
 
     def _hear(self, samples: Tensor) -> list[Tensor]:
         """Audio tokens, and with a second ear the embeddings of a transcript."""
-        if not self.config.aligner.transcript:
+        if self.config.encoding.mode != "cached":
             return [self.llm.take(self.ear.hear(samples))]
-        tokens, speech = self.ear.hear_both(samples)
+        tokens, speech = self.ear.hear_in_blocks(samples)
+        if not self.config.aligner.transcript:
+            return [self.llm.take(tokens)]
         slots = self.captions.start()
         self.captions.hear(slots, speech, 0)
         found = self.captions.read(slots, len(speech) * FEATURE_SAMPLES / SAMPLE_RATE)

@@ -21,7 +21,9 @@ from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
 from assistant.training.tag import SPEECH, classes_in
 
-START_SCALE = 10.0
+START_SCALE = 40.0
+"""Of cosines, in logits. Training moves it little, and at 10 a token that competes with 3,000
+others could hardly have more than half of the probability, however near it lies."""
 
 FREQUENT = 1500
 """Tokens that compete in every step."""
@@ -69,7 +71,8 @@ class CtcHead(nn.Module):
         """
         rows = self.table if among is None else self.table[among]
         table = torch.cat([F.normalize(self.blank, dim=0)[None], rows])
-        cosines = F.normalize(torch.cat(tokens), dim=-1) @ table.T
+        with torch.autocast("cpu", enabled=False):  # bf16 would round a logit by a tenth
+            cosines = F.normalize(torch.cat(tokens).float(), dim=-1) @ table.T
         outputs = (self.log_scale.exp() * cosines).log_softmax(-1)
         return list(outputs.split([len(t) for t in tokens]))
 

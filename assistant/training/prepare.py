@@ -27,6 +27,7 @@ from assistant.training.transcribe import transcribe
 from assistant.training.voices import (
     GENDERS,
     NEURAL_VOICES,
+    QUICK_VOICES,
     TRAIN_VOICES,
     UNSEEN_VOICES,
     WIDE_VOICES,
@@ -64,9 +65,9 @@ class Corpus(Section):
     of: list[str] = Field(default=[])
     """rough, joined, replies, details, stories: the corpora taken from, made before."""
 
-    voices: Literal["train", "wide", "unseen", "neural"] = "train"
+    voices: Literal["train", "wide", "quick", "unseen", "neural"] = "train"
     """synthetic, mixtures: which voices read. train: those that training heard first. wide: more.
-    unseen, neural: those that only evaluation hears."""
+    quick: of those the quick ones. unseen, neural: those that only evaluation hears."""
 
     texts: Literal["assistant", "general", "questions", "trivia"] = "assistant"
     """synthetic: what they read. assistant: queries and home commands. general: WordNet's examples
@@ -98,6 +99,7 @@ class Corpus(Section):
 VOICES = {
     "train": TRAIN_VOICES,
     "wide": WIDE_VOICES,
+    "quick": QUICK_VOICES,
     "unseen": UNSEEN_VOICES,
     "neural": NEURAL_VOICES,
 }

@@ -73,6 +73,9 @@ WIDE_VOICES = (
 )
 """Those and more; the slow ones are rarer than they deserve."""
 
+QUICK_VOICES = tuple(voice for voice in WIDE_VOICES if voice.engine != "kokoro")
+"""For many utterances: Kokoro takes 2.5 s for one, the others 0.1."""
+
 GENDERS = {
     "kokoro/af": "f", "kokoro/am": "m", "kokoro/bf": "f", "kokoro/bm": "m",
     "piper/joe": "m", "pico/en-US": "f", "pico/en-GB": "f",
