@@ -13,16 +13,21 @@ from torch import Tensor
 from assistant.errors import ConfigError
 from assistant.weights import read_state
 
+LORA_A, LORA_B = ".lora_A.", ".lora_B."
+"""Within the names of an adapter's two matrices."""
+
 
 def average(states: Iterable[tuple[Path, float]], to: Path) -> list[str]:
-    """Write `to`, a `state.pt` of the parameters that all have.
+    """Write `to`, a `state.pt` of the parameters that all have, and of adapters that some have.
+
+    A run without an adapter is one whose B is zero: B counts as such, A is the mean of the others'.
 
     Args:
         states: files of training runs and their shares, any positive numbers.
         to: file to be written.
 
     Returns:
-        Names of the parameters that some have and others do not, which are left out.
+        Names of the other parameters, which are left out.
 
     Raises:
         ConfigError: a share is not positive.
@@ -32,19 +37,14 @@ def average(states: Iterable[tuple[Path, float]], to: Path) -> list[str]:
     for path, share in given:
         if not share > 0:
             raise ConfigError(f"{path}: its share is {share}, and must be positive")
-    whole = sum(share for _, share in given)
+    runs = [(read_state(path)["parameters"], share) for path, share in given]
+    names = {name for parameters, _ in runs for name in parameters}
     mean: dict[str, Tensor] = {}
-    names: set[str] = set()
-    for number, (path, share) in enumerate(given):
-        parameters: dict[str, Tensor] = read_state(path)["parameters"]
-        names |= parameters.keys()
-        if number == 0:
-            mean = {
-                name: torch.zeros_like(t, dtype=torch.float32) for name, t in parameters.items()
-            }
-        mean = {name: t for name, t in mean.items() if name in parameters}
-        for name, total in mean.items():
-            total.add_(parameters[name].float() * share / whole)
+    for name in names:
+        having = [(p[name].float(), share) for p, share in runs if name in p]
+        whole = sum(share for _, share in (runs if LORA_B in name else having))
+        if len(having) == len(runs) or LORA_A in name or LORA_B in name:
+            mean[name] = torch.stack([t * (share / whole) for t, share in having]).sum(0)
     to.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"parameters": mean}, to)
     return sorted(names - mean.keys())

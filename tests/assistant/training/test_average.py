@@ -27,3 +27,12 @@ def test_a_share_is_positive(tmp_path: Path) -> None:
     one = state(tmp_path / "1.pt", a=1.0)
     with pytest.raises(ConfigError, match=r"1\.pt: its share is 0"):
         average([(one, 0)], tmp_path / "mean.pt")
+
+
+def test_an_adapter_that_a_run_lacks_changes_nothing_there(tmp_path: Path) -> None:
+    old = state(tmp_path / "1.pt", a=1.0)
+    new = state(tmp_path / "2.pt", **{"a": 1.0, "up.lora_A.x": 6.0, "up.lora_B.x": 3.0})
+    assert average([(old, 1), (new, 2)], tmp_path / "mean.pt") == []
+    found = read_state(tmp_path / "mean.pt")["parameters"]
+    assert found["up.lora_A.x"].tolist() == [6.0, 6.0]
+    assert found["up.lora_B.x"].tolist() == [2.0, 2.0]
