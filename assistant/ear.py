@@ -116,24 +116,6 @@ class Ear(nn.Module):
         return self._tokens(self.features(samples))
 
     @torch.inference_mode()
-    def hear_in_blocks(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Hear a whole recording in cached mode as a stream does, block by block.
-
-        `hear` has products of other shapes, and in bf16 they round otherwise.
-
-        Args:
-            samples: shape (n,), n >= 1, any length.
-
-        Returns:
-            Audio tokens (windows * queries, LLM width), and Whisper's own features
-            (n, own width), for its decoder.
-        """
-        stream = self.stream()
-        tokens, speech = [stream.push(samples)], [stream.speech]
-        tokens.append(stream.flush())
-        speech.append(stream.speech)
-        return torch.cat(tokens), torch.cat(speech)
-
     def _tokens(self, features: Tensor) -> Tensor:
         tokens: Tensor = self.aligner(self.aligner.windows(features))
         return tokens.flatten(0, 1)

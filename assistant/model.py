@@ -8,14 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE, Samples, check
+from assistant.audio import Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
-from assistant.captions import CaptionDecoder, believable, unlooped
+from assistant.captioner import Captioner
+from assistant.captions import CaptionDecoder
 from assistant.checkpoint import read_trained
 from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.errors import CheckpointError
 from assistant.half import fast_half, halve_linears
+from assistant.hearing import Hearing
 from assistant.llm import Llm, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 from assistant.tagger import SoundTagger
@@ -80,17 +82,21 @@ class Salmonn:
             yield text
 
     def _hear(self, samples: Tensor) -> list[Tensor]:
-        """Audio tokens, and with a second ear the embeddings of a transcript."""
+        """Audio tokens, and with a second ear the embeddings of a transcript.
+
+        In cached mode as a stream is heard: block by block, since in bf16 products of other shapes
+        round otherwise, and without blocks of silence.
+        """
         if self.config.encoding.mode != "cached":
             return [self.llm.take(self.ear.hear(samples))]
-        tokens, speech = self.ear.hear_in_blocks(samples)
+        hearing = Hearing(self.ear)
+        windows = hearing.push(samples) + hearing.peek()
+        tokens = [self.llm.take(window.tokens) for window in windows]
         if not self.config.aligner.transcript:
-            return [self.llm.take(tokens)]
-        slots = self.captions.start()
-        self.captions.hear(slots, speech, 0)
-        found = self.captions.read(slots, len(speech) * FEATURE_SAMPLES / SAMPLE_RATE)
-        text = self.captions.text(unlooped(found.tokens)) if believable(found) else ""
-        return [self.llm.take(tokens), self.transcript(text)]
+            return tokens
+        captioner = Captioner(self.captions)
+        captioner.hear(windows)
+        return [*tokens, self.transcript(captioner.peek([]))]
 
     def transcript(self, text: str) -> Tensor:
         """Embeddings (n, width) of what Whisper's decoder reads, as they follow audio tokens."""

@@ -91,7 +91,6 @@ def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
     streamed = torch.cat([*pieces, stream.flush()])
     cosines = torch.cosine_similarity(streamed, nano.ear.hear(samples))
     assert cosines.min() > 0.995  # bf16 products round by the shape they come in
-    assert torch.equal(nano.ear.hear_in_blocks(samples)[0], streamed)  # `ask` hears so
 
 
 def test_nobody_spoke(nano: Salmonn) -> None:

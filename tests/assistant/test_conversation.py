@@ -31,12 +31,15 @@ def answer(talk: Conversation) -> str:
     return "".join(iter(talk.token, None))
 
 
-def test_an_answer_is_that_of_the_offline_path(tiny: Salmonn) -> None:
+@pytest.mark.parametrize("silent", [[], [1], [3]], ids=["sound", "a gap", "ends in silence"])
+def test_an_answer_is_that_of_the_offline_path(tiny: Salmonn, silent: list[int]) -> None:
     audio = samples(3 * BLOCK + 777)
+    for block in silent:
+        audio[block * BLOCK : (block + 1) * BLOCK] = 0.0
     talk = Conversation(tiny, PROMPT)
     talk.open(since=0)
     heard(talk, audio)
-    assert talk.pause() == 1
+    assert talk.pause() == (3 not in silent)  # windows of the open block
     assert answer(talk) == "".join(tiny.ask(audio, PROMPT)) != ""
     assert talk.token() is None
 
