@@ -115,7 +115,6 @@ class Ear(nn.Module):
         """
         return self._tokens(self.features(samples))
 
-    @torch.inference_mode()
     def _tokens(self, features: Tensor) -> Tensor:
         tokens: Tensor = self.aligner(self.aligner.windows(features))
         return tokens.flatten(0, 1)

@@ -7,6 +7,7 @@ import torch
 
 from assistant import audio
 from assistant.evaluation.score import word_error_rate
+from assistant.hearing import Hearing
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
@@ -91,6 +92,9 @@ def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
     streamed = torch.cat([*pieces, stream.flush()])
     cosines = torch.cosine_similarity(streamed, nano.ear.hear(samples))
     assert cosines.min() > 0.995  # bf16 products round by the shape they come in
+    hearing = Hearing(nano.ear, silence_db=-1000.0)  # as `ask` hears, silence too
+    windows = hearing.push(samples) + hearing.peek()
+    assert torch.equal(torch.cat([window.tokens for window in windows]), streamed)
 
 
 def test_nobody_spoke(nano: Salmonn) -> None:

@@ -40,7 +40,7 @@ def average(states: Iterable[tuple[Path, float]], to: Path) -> list[str]:
     runs = [(read_state(path)["parameters"], share) for path, share in given]
     names = {name for parameters, _ in runs for name in parameters}
     mean: dict[str, Tensor] = {}
-    for name in names:
+    for name in sorted(names):  # the same file every time
         having = [(p[name].float(), share) for p, share in runs if name in p]
         whole = sum(share for _, share in (runs if LORA_B in name else having))
         if len(having) == len(runs) or LORA_A in name or LORA_B in name:

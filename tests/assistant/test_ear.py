@@ -61,6 +61,13 @@ def test_cached_stream_equals_one_offline_pass(data: st.DataObject, n: int, seed
     streamed = stream(CACHED, pieces)
     torch.testing.assert_close(streamed, CACHED.hear(samples), atol=TOLERANCE, rtol=0)
     assert torch.equal(streamed, stream(CACHED, [samples])), "cutting changed a bit"
+    whole = CACHED.stream()
+    whole.push(samples)
+    speech = [whole.speech]
+    whole.flush()
+    speech.append(whole.speech)
+    features = CACHED.encode_blocks(samples)[0][:, : CACHED.speech_encoder.own_width]
+    torch.testing.assert_close(torch.cat(speech), features, atol=TOLERANCE, rtol=0)
 
 
 @settings(max_examples=15, deadline=None)
