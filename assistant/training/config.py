@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from assistant.beats import BeatsConfig
 from assistant.config import Section
@@ -99,6 +99,10 @@ class StageConfig(Section):
 
     text_share: float = Field(default=0.0, ge=0, lt=1)
     """read: part of the rows whose text is given instead of audio."""
+
+    text_sums: NonNegativeInt = 0
+    """read: sums, differences, products and quotients given as text in each step, beside its
+    recordings: adding can be learned without hearing."""
 
     ctc_weight: float = Field(default=0.0, ge=0)
     """read: weight of CTC's loss on all rows, beside the LLM's; 0: the LLM alone teaches."""

@@ -17,6 +17,8 @@ from assistant.training.ctc import CtcHead
 from assistant.training.features import FeatureStore
 from assistant.training.hear import audio_tokens
 from assistant.training.manifest import Row
+from assistant.training.questions import arithmetic
+from assistant.training.texts import split_texts
 
 GREEDY = GenerationConfig(max_new_tokens=60, beams=1)
 
@@ -32,6 +34,13 @@ def halve_layers(llm: Llm) -> None:
         for module in layer.modules():
             if isinstance(module, nn.Linear) and not module.weight.requires_grad:
                 module.weight.data = module.weight.data.bfloat16()
+
+
+def sums() -> list[Row]:
+    """All of arithmetic that is not held out, as text; there is no recording of it."""
+    asked = {a.text: a for a in arithmetic()}
+    train, _ = split_texts(list(asked))
+    return [Row("", asked[t].answer, t, key=asked[t].key, task="listen") for t in train]
 
 
 class ReadModule(nn.Module):
@@ -57,6 +66,7 @@ class ReadStage:
         ctc: CtcHead | None = None,
         ctc_weight: float = 0.0,
         ctc_alone: AloneConfig = NONE_ALONE,
+        text_sums: int = 0,
     ) -> None:
         """Args:
         aligner: trained.
@@ -69,10 +79,12 @@ class ReadStage:
         ctc: teaches the aligner, too, with all rows; None: the LLM alone teaches it.
         ctc_weight: of its loss.
         ctc_alone: which rows only `ctc` learns from.
+        text_sums: how many of `sums` each step reads as text, beside its rows.
         """
         self._llm, self._prompt, self._text_share = llm, prompt, text_share
         self._transcript_share = transcript_share
         self._ctc, self._ctc_weight, self._ctc_alone = ctc, ctc_weight, ctc_alone
+        self._sums, self._text_sums = sums(), text_sums
         self._aligner = aligner
         self.module: nn.Module = ReadModule(aligner, llm.model, ctc)
         self._embedding = llm.model.get_input_embeddings()
@@ -90,19 +102,19 @@ class ReadStage:
             for t, row, drawn in zip(tokens, rows, draws, strict=True)
             if drawn >= (alone.transcriptions if row.task == "asr" else alone.others)
         ]
-        if not read:
+        if not read and not self._text_sums:
             return aligned
         return aligned + self._reading([t for t, _ in read], [row for _, row in read])
 
     def _reading(self, tokens: list[Tensor], rows: list[Row]) -> Tensor:
-        """Mean cross-entropy per answer token."""
-        heard = [
-            self._given(t, row, *drawn)
+        """Mean cross-entropy per answer token, of `rows` and of sums."""
+        given = [
+            (self._given(t, row, *drawn), row)
             for t, row, drawn in zip(tokens, rows, torch.rand(len(rows), 2).tolist(), strict=True)
         ]
-        inputs, labels = zip(
-            *(self._example(t, row) for t, row in zip(heard, rows, strict=True)), strict=True
-        )
+        for i in torch.randint(len(self._sums), (self._text_sums,)).tolist():
+            given.append((self._embed(self._llm.ids(self._sums[i].text)), self._sums[i]))
+        inputs, labels = zip(*(self._example(t, row) for t, row in given), strict=True)
         # Right padding: causal attention keeps it from touching anything before it.
         embeds = nn.utils.rnn.pad_sequence(list(inputs), batch_first=True)
         targets = nn.utils.rnn.pad_sequence(list(labels), batch_first=True, padding_value=IGNORED)

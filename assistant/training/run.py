@@ -124,8 +124,9 @@ def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list
     head = _ctc_head(llm, texts) if config.ctc_weight else None
     shares = config.text_share, config.transcript_share
     stage = ReadStage(
-        aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone
-    )
+        aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone,
+        config.text_sums,
+    )  # fmt: skip
     return _go_on(stage, earlier)
 
 

@@ -21,7 +21,10 @@ from assistant.training.features import FeatureStore, extract
 from assistant.training.hear import audio_tokens
 from assistant.training.loop import Lead, drop_audio, mask
 from assistant.training.manifest import Row
+from assistant.training.questions import arithmetic
+from assistant.training.read import sums
 from assistant.training.run import run_stage
+from assistant.training.texts import split_texts
 from assistant.weights import read_state
 
 WORDS = ["on", "off", "up"]
@@ -287,6 +290,21 @@ def test_a_stage_with_a_lead_and_text_learns(runs: Path, tiny_config: ModelConfi
     assert found[-1] < found[0]
     with pytest.raises(ConfigError, match="no nothing"):
         run_stage(tiny_config, stage("ctc", 1, lead={**lead, "store": "nothing"}), runs, "x")
+
+
+def test_sums_are_learned_as_text_beside_recordings(runs: Path, tiny_config: ModelConfig) -> None:
+    known = {row.text: row.answer for row in sums()}
+    kept, held_out = split_texts(sorted({a.text for a in arithmetic()}))
+    assert sorted(known) == kept
+    assert held_out
+    run_stage(tiny_config, stage("read", 1), runs, "no-sums")
+    nothing_else = {"ctc_weight": 1.0, "ctc_alone": {"transcriptions": 1.0, "others": 1.0}}
+    changes = {"start_from": "no-sums", "learning_rate": 0.01, "text_sums": 4, **nothing_else}
+    run_stage(tiny_config, stage("read", 15, **changes), runs, "sums")
+    before, after = (read_state(runs / n / "state.pt")["parameters"] for n in ("no-sums", "sums"))
+    adapters = [name for name in before if ".lora_B." in name]
+    assert not any(torch.equal(after[name], before[name]) for name in adapters)
+    assert losses(runs / "sums")[-1] < losses(runs / "sums")[0]
 
 
 def test_a_later_stage_goes_on_with_aligner_and_adapters(
