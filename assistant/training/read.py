@@ -37,7 +37,7 @@ def halve_layers(llm: Llm) -> None:
 
 
 def sums() -> list[Row]:
-    """All of arithmetic that is not held out, as text; there is no recording of it."""
+    """All of arithmetic that is not held out; rows without a recording, to be given as text."""
     asked = {a.text: a for a in arithmetic()}
     train, _ = split_texts(list(asked))
     return [Row("", asked[t].answer, t, key=asked[t].key, task="listen") for t in train]
