@@ -94,6 +94,10 @@ class ServerConfig(Section):
     origins: list[str] = Field(default=[])
     """Web origins that may connect, besides the server's own page."""
 
+    hosts: list[str] = Field(default=[])
+    """Host names that the server answers to, besides loopback's, its own address and its machine's:
+    those of a proxy or a container. Addresses in digits are always answered."""
+
     certificate: str | None = None
     """TLS: PEM file of the certificate chain; with it, `key`."""
 

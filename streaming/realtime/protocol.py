@@ -340,9 +340,9 @@ class Realtime:
         """A response is being made."""
         return self._response is not None or self._requested is not None
 
-    def server_error(self, message: str) -> Json:
-        """The session cannot go on."""
-        error = {"type": "server_error", "code": "session_failed", "message": message}
+    def server_error(self, code: str, message: str) -> Json:
+        """An error that no message of the client's brought about: the session ends."""
+        error = {"type": "server_error", "code": code, "message": message}
         return self._event("error", error=error)
 
     def extension(self, kind: str, **fields: Any) -> Json:

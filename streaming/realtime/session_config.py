@@ -49,7 +49,7 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
         raise WireError(
             "invalid_session_type", f"session type {kind!r}: only realtime", "session.type"
         )
-    fixed = {"id": current.id, "object": current.object, "model": current.model}
+    fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
     wanted = merge(current.model_dump(), changes) | fixed
     wanted["output_modalities"] = ["text"]  # nothing is spoken here, whatever is asked for
     try:

@@ -126,6 +126,9 @@ class SessionConfig(Wire):
     object: Literal["realtime.session"] = "realtime.session"
     id: str
     model: str
+    expires_at: int | None = None
+    """Seconds since 1970 at which the session is over."""
+
     instructions: str = Field(max_length=8_000)
     output_modalities: list[Literal["text", "audio"]] = ["text"]
     max_output_tokens: Limit = "inf"

@@ -33,9 +33,15 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     detection = ServerVad(type="server_vad", silence_duration_ms=silence_ms)
     audio = Audio(input=AudioInput(turn_detection=detection))
 
-    def new_protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+    def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
-            SessionConfig(id=name, model=config.preset, instructions=instruction, audio=audio),
+            SessionConfig(
+                id=name,
+                model=config.preset,
+                expires_at=expires_at,
+                instructions=instruction,
+                audio=audio,
+            ),
             Settings(turns, config.endpointing),
             new_id,
             longest=model.config.generation.max_new_tokens,

@@ -93,8 +93,8 @@ def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
 def _noting(assistant: Assistant, sent: set[str]) -> Assistant:
     """An assistant that notes which events clients send and are understood."""
 
-    def new_protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
-        protocol = assistant.new_protocol(name, new_id)
+    def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
+        protocol = assistant.new_protocol(name, new_id, expires_at)
         receive = protocol.receive
 
         def noting(message: str | bytes) -> Output:

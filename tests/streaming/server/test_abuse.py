@@ -217,6 +217,60 @@ async def test_audio_byte_by_byte() -> None:
         assert answer(await until(socket, "response.done")) == REPLY
 
 
+# --- what small messages may cost
+
+
+@run
+async def test_many_small_messages_let_others_have_their_turn() -> None:
+    async with serving() as (app, host), client(host) as good, client(host) as bad:
+        told = await configure(bad)
+        await configure(good)
+        seat = app._seats[told["id"]]
+        before = seat.messages
+        update = json.dumps({"type": "session.update", "session": {}}).encode()
+        await asyncio.gather(*(bad.send(update.decode()) for _ in range(300)))
+        await say(good, "sing")
+        await take(good)
+        assert seat.messages - before < 300
+
+
+@run
+async def test_answers_are_spent_from_the_allowance_too() -> None:
+    async with serving() as (app, host), client(host) as socket:
+        told = await configure(socket)
+        text = [{"type": "input_text", "text": "x" * 8000}] * 20
+        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        await say(socket, "conversation.item.create", item=item)
+        await until(socket, "conversation.item.done")
+        spent: list[float] = []
+        allowance = app._seats[told["id"]].allowance
+        with pytest.MonkeyPatch.context() as patch:
+            spend = allowance.spend
+            patch.setattr(type(allowance), "spend",
+                          lambda _, size, now: (spent.append(size), spend(0, now))[1])  # fmt: skip
+            await say(socket, "conversation.item.retrieve", item_id="long")
+            await until(socket, "conversation.item.retrieved")
+            await say(socket, "sing")
+            await until(socket, "error")
+        assert 160_000 < spent[0] < 170_000
+
+
+@run
+async def test_a_client_that_reads_large_answers_is_not_cut() -> None:
+    async with serving() as (app, host), client(host, max_size=None) as socket:
+        await configure(socket)
+        text = [{"type": "input_text", "text": "x" * 8000}] * 25
+        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        await say(socket, "conversation.item.create", item=item)
+        await until(socket, "conversation.item.done")
+        reading = asyncio.create_task(told_of(socket, "the last one"))
+        for _ in range(60):  # 12 MB, three times what is kept
+            await say(socket, "conversation.item.retrieve", item_id="long")
+        await say(socket, "sing", event_id="the last one")
+        await reading
+        assert b"salmonn_connections_cut_total{" not in app.metrics.text()
+
+
 # --- frames
 
 
@@ -309,7 +363,7 @@ async def test_few_events_are_kept_and_never_many_bytes() -> None:
                 await take(socket)
             (seat,) = app._seats.values()
             assert seat.last == 42
-            assert sum(map(len, seat._log)) <= 10_000
+            assert sum(len(line) for line, _ in seat._log) <= 10_000
             for number, code in ((42, None), (2, 1011)):
                 query = f"?session_id={told['id']}&after={number}"
                 async with client(host, query) as back:
@@ -405,9 +459,10 @@ async def test_who_vanishes_with_much_unheard_leaves_nothing_behind() -> None:
 async def test_tokens_that_are_no_ascii_are_wrong_tokens() -> None:
     async with serving(token="secret") as (_, host):
         reader, writer = await asyncio.open_connection("127.0.0.1", port(host))
-        head = b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xc3\xa9\xff\r\n"
+        head = b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n"
         writer.write(
-            head + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            head
+            + b"Authorization: Bearer \xc3\xa9\xff\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
             b"Sec-WebSocket-Version: 13\r\n\r\n"
         )

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import random
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,7 +21,7 @@ from streaming.config import ServerConfig
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
-from streaming.server.app import App, Assistant, running
+from streaming.server.app import ELSEWHERE, App, Assistant, running
 from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, pcm, session
 
@@ -29,9 +30,9 @@ TURN = "...SSSS" + "." * 20
 
 
 def fake(new_session: Callable[[], Session] | None = None) -> Assistant:
-    def protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+    def protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
-            SessionConfig(id=name, model="fake", instructions="Reply."),
+            SessionConfig(id=name, model="fake", expires_at=expires_at, instructions="Reply."),
             Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
             can_transcribe=True, can_name_sounds=True,
         )  # fmt: skip
@@ -341,14 +342,50 @@ async def test_who_comes_back_takes_the_place_of_a_half_open_connection() -> Non
             assert (await take(new))["type"] == "salmonn.resumed"
             with pytest.raises(ConnectionClosed):
                 await until(old, "never")
+            assert (old.close_code, old.close_reason) == (1008, ELSEWHERE)
             await speak(new, TURN)
             assert answer(await until(new, "response.done")) == "I heard 3 windows"
 
 
 @run
 async def test_a_session_lasts_so_long_and_says_so() -> None:
-    async with serving(session_minutes=0.005) as (_, host), client(host) as socket:
-        await configure(socket)  # and says nothing more
+    before = time.time()
+    async with serving(session_minutes=0.01) as (_, host), client(host) as socket:
+        created = await configure(socket)  # and says nothing more
+        assert before < created["expires_at"] + 1 <= time.time() + 2
+        events = await until(socket, "error")
+        warning = next(e for e in events if e["type"] == "salmonn.session_expires")
+        assert warning["expires_at"] == created["expires_at"]
+        assert events[-1]["error"]["code"] == "session_expired"
         with pytest.raises(ConnectionClosed):
-            await until(socket, "never")
+            await take(socket)
+        assert socket.close_code == 1001
         assert "lasted as long as it may" in (socket.close_reason or "")
+
+
+@run
+async def test_a_session_that_ends_while_its_client_is_away_tells_it_later() -> None:
+    async with serving(session_minutes=0.005) as (app, host):
+        async with client(host) as socket:
+            told = await configure(socket)
+        seat = app._seats[told["id"]]
+        await seat.ended.wait()
+        async with client(host, f"?session_id={told['id']}&after=2") as back:
+            events = await until(back, "error")
+            assert events[-1]["error"]["code"] == "session_expired"
+
+
+@run
+async def test_a_session_that_failed_is_not_to_be_come_back_to() -> None:
+    class Failing(Echo):
+        def ask(self) -> int:
+            raise RuntimeError("a bug, with words of the user's")
+
+    failing = fake(lambda: session(Failing(), pace=None))
+    async with serving(failing) as (_, host), client(host) as bad:
+        await configure(bad)
+        await speak(bad, TURN)
+        assert (await until(bad, "error"))[-1]["error"]["message"] == "an error of the server"
+        with pytest.raises(ConnectionClosed):
+            await take(bad)
+        assert bad.close_code == 1011
