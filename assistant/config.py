@@ -94,7 +94,7 @@ class AlignerConfig(Section):
     """Features, of 20 ms each, that a query sees."""
 
     stride_features: PositiveInt = 17
-    """Features from one window's start to the next one's."""
+    """Features from one window's start to the next one's: as many as a window holds."""
 
     queries: PositiveInt = 1
     """Audio tokens per window."""
@@ -108,6 +108,15 @@ class AlignerConfig(Section):
     token_length: PositiveFloat | None = None
     """Start value of a learned Euclidean length that every audio token is scaled to; null: as
     projected."""
+
+    @model_validator(mode="after")
+    def _windows_follow_each_other(self) -> Self:
+        if self.stride_features != self.window_features:
+            raise ValueError(
+                f"stride_features: {self.stride_features} is not window_features "
+                f"({self.window_features}); windows neither overlap nor leave gaps"
+            )
+        return self
 
 
 class LoraConfig(Section):
@@ -215,7 +224,7 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
-        block = encoding.block_windows * self.aligner.stride_features
+        block = encoding.block_windows * self.aligner.window_features
         if encoding.mode == "cached" and block * encoding.horizon_blocks > HORIZON_FEATURES:
             raise ValueError(
                 f"encoding.horizon_blocks: {encoding.horizon_blocks} blocks of {block} features "
@@ -235,8 +244,6 @@ class ModelConfig(Section):
         cached = self.encoding.mode == "cached"
         if self.aligner.transcript and not cached:
             raise ValueError("aligner.transcript needs encoding.mode cached")
-        if cached and self.aligner.stride_features != self.aligner.window_features:
-            raise ValueError("encoding.mode cached needs aligner.stride_features = window_features")
         if cached and self.aligner.window_features % 8:
             raise ValueError(
                 "encoding.mode cached needs aligner.window_features to be a multiple of 8 "

@@ -26,7 +26,7 @@ class Window:
     """Audio tokens, shape (queries, LLM width)."""
 
     speech: Tensor
-    """Whisper's features, shape (stride features, own width); captions are read from them."""
+    """Whisper's features, shape (window features, own width); captions are read from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Hearing:
     @property
     def most_windows(self) -> int:
         """Windows that are kept at most."""
-        return -(-self._keep // self._ear.spans.stride) + 1
+        return -(-self._keep // self._ear.spans.window) + 1
 
     @property
     def heard(self) -> int:
@@ -165,10 +165,10 @@ class Hearing:
 
     def _cut(self, tokens: Tensor, speech: Tensor) -> list[Window]:
         aligner = self._ear.aligner.config
-        parts = tokens.split(aligner.queries), speech.split(aligner.stride_features)
+        parts = tokens.split(aligner.queries), speech.split(aligner.window_features)
         return [
-            Window(self._begun + i * self._ear.spans.stride, *both)
-            for i, both in enumerate(zip(*parts, strict=False))
+            Window(self._begun + i * self._ear.spans.window, *both)
+            for i, both in enumerate(zip(*parts, strict=True))
         ]
 
     def _is_silent(self, samples: Tensor) -> bool:

@@ -162,7 +162,6 @@ class LlmCache:
         """Positions held, the token chosen last included."""
         return self._llm.engine.length(self._state) + len(self._unfed)
 
-    @torch.inference_mode()
     def extend(self, embeds: Tensor) -> None:
         """Append embeddings (n, width), n >= 0, and compute the logits after them.
 
@@ -174,13 +173,13 @@ class LlmCache:
             raise ContextFullError(
                 f"{self.length + len(embeds)} positions are needed; the LLM's context holds {limit}"
             )
-        if self._unfed:
-            chosen = self._llm.embed(self._unfed)
-            embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
-            self._unfed = []
-        if not len(embeds):
-            return
-        self._logits = self._llm.engine.extend(self._state, self._llm.take(embeds))
+        with torch.inference_mode():  # as a decorator it would hide from mypy that this is None
+            if self._unfed:
+                chosen = self._llm.embed(self._unfed)
+                embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
+                self._unfed = []
+            if len(embeds):
+                self._logits = self._llm.engine.extend(self._state, self._llm.take(embeds))
 
     def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
         """Choose the next token and append it.

@@ -30,7 +30,7 @@ def main() -> None:
     model = load_config(shipped_config()).model
     ear = build_ear(model)
     layers: list[nn.Module] = list(ear.speech_encoder.encoder.blocks)
-    features = model.encoding.block_windows * model.aligner.stride_features
+    features = model.encoding.block_windows * model.aligner.window_features
     alone = torch.randn(max(STREAMS), features, ear.speech_encoder.own_width)
 
     def encode(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ the endpoint is decided at `min_silence_frames`. All in turn, medians, one run.
 """
 
 import statistics
+from functools import partial
 
 import torch
 
@@ -45,9 +46,9 @@ def main() -> None:
             found: dict[str, list[float]] = {}
             for turn in range(chosen.runs + 1):
                 llm.complete(INSTRUCTED, 1)
-                words = timed(lambda s=samples: transcribe(whisper, s))
+                words = timed(partial(transcribe, whisper, samples))
                 prompt = f"{INSTRUCTED}{words.value.strip()}{ASKED}"
-                first = timed(lambda p=prompt: llm.complete(p, 1, reuse=True))
+                first = timed(partial(llm.complete, prompt, 1, reuse=True))
                 ours = committed(model, samples)
                 now = {
                     "faster-whisper": words.seconds,

@@ -143,10 +143,10 @@ def hear(ear: Ear, samples: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def main() -> None:
-    options = parser(__doc__, clips=20)
-    options.add_argument("--sounds", type=int, default=40, help="held-out sounds used")
-    options.add_argument("--plot", type=Path, help="draw the curves")
-    options = options.parse_args()
+    arguments = parser(__doc__, clips=20)
+    arguments.add_argument("--sounds", type=int, default=40, help="held-out sounds used")
+    arguments.add_argument("--plot", type=Path, help="draw the curves")
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     model = load_preset(shipped_config(), "nano")[1]
     judge, clips, sounds = Judge(model), read_clips(options), read_held_out(options.sounds)

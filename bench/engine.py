@@ -7,6 +7,7 @@ All in turn, medians. llama.cpp has the 4-bit weights of its file, the others wh
 
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -61,16 +62,15 @@ def main() -> None:
     engines["ONNX Runtime, 8 bits"] = OnnxEngine(model, chosen.threads)
     server = LlamaCpp(chosen.threads)
     runs: dict[str, Callable[[], Figures]] = {
-        name: lambda engine=engine: measure(engine, embedding, prompt, n)
-        for name, engine in engines.items()
+        name: partial(measure, engine, embedding, prompt, n) for name, engine in engines.items()
     }
-    runs["llama.cpp, Q4_1"] = lambda: llama_cpp(server, prompt, n)
+    runs["llama.cpp, Q4_1"] = partial(llama_cpp, server, prompt, n)
     found: dict[str, list[Figures]] = {name: [] for name in runs}
     for turn in range(chosen.runs + 1):
         for name, run in runs.items():
-            figures = run()
+            once = run()
             if turn:  # the first warms up
-                found[name].append(figures)
+                found[name].append(once)
     theirs = median(speed for _, speed in found["llama.cpp, Q4_1"])
     rows = []
     for name, figures in found.items():

@@ -29,7 +29,8 @@ PAUSE = np.zeros(8000, np.float32)
 
 def join(clips: list[Clip], seconds: float) -> Clip:
     """As many clips as fit into `seconds`, from the start again when they run out."""
-    samples, words, n = [PAUSE], [], len(PAUSE)
+    samples, n = [PAUSE], len(PAUSE)
+    words: list[str] = []
     for i in range(100_000):
         clip = clips[i % len(clips)]
         n += len(clip.samples) + len(PAUSE)

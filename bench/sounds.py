@@ -83,9 +83,9 @@ def by_tokens(model: Salmonn, sounds: list[Sound], labels: list[str]) -> list[st
 
 
 def main() -> None:
-    options = parser(__doc__, clips=16)
-    options.add_argument("--data", type=Path, default=Path("../shared/data"))
-    options = options.parse_args()
+    arguments = parser(__doc__, clips=16)
+    arguments.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     _, config = load_preset(shipped_config(), "nano")

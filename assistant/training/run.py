@@ -99,11 +99,11 @@ def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list
     if config.stage == "tag":
         if config.beats is None:
             raise ConfigError("beats: the stage needs the size of the encoder")
-        block = model.encoding.block_windows * model.aligner.stride_features
+        block = model.encoding.block_windows * model.aligner.window_features
         return TagStage(Beats(config.beats), texts, block)
     ear = build_ear(model)
     if config.stage == "events":
-        block = model.encoding.block_windows * model.aligner.stride_features
+        block = model.encoding.block_windows * model.aligner.window_features
         return EventStage(texts, ear.feature_width, block)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)

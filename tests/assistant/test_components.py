@@ -5,6 +5,7 @@ import pytest
 from assistant import components
 from assistant.components import PackageFile
 from assistant.errors import CheckpointError, ComponentError
+from assistant.weights import sha256
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +29,7 @@ DIGEST = "9a129b80d51cf78944d9dbd9fb66a12ec56cc1eb98e2d0ec39e4f94b80c2c3f9"
 def test_a_file_of_a_package_is_verified_once(
     package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = components.sha256(package / "part")
+    right = sha256(package / "part")
     file = PackageFile("some_data_package", "part", right)
     assert components.locate(file) == package / "part"
     monkeypatch.setattr(components, "sha256", lambda path: pytest.fail("read again"))

@@ -195,7 +195,6 @@ def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "where", "what"),
     [
-        ("aligner.stride_features", 8, "", "stride_features = window_features"),
         ("aligner", {"window_features": 12, "stride_features": 12}, "", "multiple of 8"),
         ("encoding.overlap_blocks", 11, ".encoding", "less than horizon_blocks"),
         ("prompt.template", "{instruction}", ".prompt", "{audio} exactly once"),
@@ -212,9 +211,21 @@ def test_keys_that_contradict_each_other_are_an_error(
     assert what in str(error.value)
 
 
-def test_recompute_mode_takes_any_window_and_stride(tmp_path: Path) -> None:
-    path = changed(tmp_path, "presets.salmonn-7b.aligner.stride_features", 9)
-    assert load(path, "salmonn-7b").aligner.stride_features == 9
+@pytest.mark.parametrize(("preset", "window"), [("nano", 16), ("salmonn-7b", 17)])
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_windows_neither_overlap_nor_leave_gaps(
+    tmp_path: Path, preset: str, window: int, step: int
+) -> None:
+    path = changed(tmp_path, f"presets.{preset}.aligner.stride_features", window + step)
+    if step == 0:
+        assert load(path, preset).aligner.window_features == window
+        return
+    message = (
+        rf"^presets\.{preset}\.aligner: .*stride_features: {window + step} "
+        rf"is not window_features \({window}\)"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load(path, preset)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -151,8 +151,11 @@ def test_truncating_to_all_that_is_held_keeps_the_next_token(plain: list[int]) -
 
 def test_there_is_no_next_token_before_something_is_heard() -> None:
     cache = LLM.cache()
-    for lose in (lambda: None, lambda: cache.extend(PROMPT[:0]), lambda: _heard_and_lost(cache)):
-        lose()
+    losses: list[Callable[[LlmCache], None]] = [
+        lambda cache: None, lambda cache: cache.extend(PROMPT[:0]), _heard_and_lost,
+    ]  # fmt: skip
+    for lose in losses:
+        lose(cache)
         with pytest.raises(RuntimeError, match="needs extend"):
             cache.next_token(GREEDY)
 

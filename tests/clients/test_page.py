@@ -1,6 +1,7 @@
 """The page in a real browser: click, speak, read, ask, lose the connection, deny the microphone."""
 
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.clients.browser import DENIED, browsing, hearing, opened, page, run, 
 from tests.streaming.fakes import Echo, session
 from tests.streaming.server.test_app import fake, serving
 
+Act = Callable[[], Awaitable[None]]
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 640}, "has_touch": True}
 BOTH_THEMES = ("light", "dark")
 WAVES = Path(__file__).parents[2] / "demo" / "waves.flac"
@@ -159,14 +161,17 @@ async def test_hold_to_talk_and_mute(folder: Path) -> None:
         answers = await it.locator(".they").count()
         await it.wait_for_timeout(2500)
         assert await it.locator(".they").count() == answers  # nothing is heard
-        for press, release in (
-            (it.keyboard.down("Space"), lambda: it.keyboard.up("Space")),
-            (it.hover("#hold"), None),
-        ):
-            await press
-            if release is None:
-                await it.mouse.down()
-                release = it.mouse.up
+
+        async def press_button() -> None:
+            await it.hover("#hold")
+            await it.mouse.down()
+
+        ways: list[tuple[Act, Act]] = [
+            (lambda: it.keyboard.down("Space"), lambda: it.keyboard.up("Space")),
+            (press_button, it.mouse.up),
+        ]
+        for press, release in ways:
+            await press()
             await state(it, "Hearing you")
             assert await it.get_attribute("#hold", "aria-pressed") == "true"
             await it.wait_for_timeout(1500)

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 from pydantic import ValidationError
+from websockets.asyncio.server import Server
 
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
@@ -78,8 +79,13 @@ async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
         running(_noting(scripted, sent), guarded) as (_, second),
         running(_noting(real, sent), open_to_all) as (_, third),
     ):
-        hosts = [f"127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (first, second, third)]
-        yield Servers(*hosts, recording(24_000), sent, lambda: _drop(app))
+        yield Servers(
+            _host(first), _host(second), _host(third), recording(24_000), sent, lambda: _drop(app)
+        )
+
+
+def _host(server: Server) -> str:
+    return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:

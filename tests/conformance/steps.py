@@ -19,7 +19,7 @@ Json = dict[str, Any]
 TURN = "...SSSS" + "." * 12
 """Someone speaks, is answered, and listens to the first words."""
 
-TOOL = {
+TOOL: Json = {
     "type": "function",
     "name": "switch_light",
     "description": "Switch the light.",

@@ -17,6 +17,9 @@ from streaming.work import NEED_DATA
 CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
 
+Script = list[bytes | Control]
+"""What a client sends, in order."""
+
 WINDOW = 4 * FRAME_SAMPLES
 """Samples of the scripted model's window."""
 
@@ -198,7 +201,7 @@ def drain(session: Session) -> list[Event]:
 
 
 def converse(session: Session, chunks: Sequence[bytes | Control]) -> list[Event]:
-    events = []
+    events: list[Event] = []
     for chunk in chunks:
         if isinstance(chunk, bytes):
             session.receive(chunk)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ import torch
 from assistant.build import build_llm
 from assistant.checkpoint import read_card
 from assistant.llm import lora_parameters
+from assistant.model import Salmonn
 from assistant.prompt import tasks as named_tasks
 from streaming import cli
+
+Call = Callable[..., tuple[int, str, str]]
 
 
 def run(
@@ -30,7 +34,7 @@ def run(
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     return lambda *words: run(capsys, monkeypatch, *words)
 
 
@@ -46,7 +50,7 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
-def test_replay_as_json_is_one_event_per_line_and_nothing_else(call, recording) -> None:
+def test_replay_as_json_is_one_event_per_line_and_nothing_else(call: Call, recording: Path) -> None:
     code, out, err = call("replay", recording, "--preset", "tiny", "--json")
     assert (code, err) == (0, "")
     events = [json.loads(line) for line in out.splitlines()]
@@ -59,7 +63,7 @@ def test_replay_as_json_is_one_event_per_line_and_nothing_else(call, recording) 
     assert {"endpoint_wait_ms", "encode_ms", "prefill_ms", "first_token_ms"} <= events[-1].keys()
 
 
-def test_replay_for_a_person(call, recording) -> None:
+def test_replay_for_a_person(call: Call, recording: Path) -> None:
     code, out, _ = call("replay", recording, "--preset", "tiny", "--instruction", "Hm?")
     assert code == 0
     assert "speech starts" in out
@@ -67,7 +71,7 @@ def test_replay_for_a_person(call, recording) -> None:
     assert "ms after the endpoint: encode" in out
 
 
-def test_ask(call, recording) -> None:
+def test_ask(call: Call, recording: Path) -> None:
     code, out, _ = call("ask", recording, "What is it?", "--preset", "tiny")
     assert code == 0
     assert out.strip()
@@ -78,7 +82,7 @@ def test_ask(call, recording) -> None:
 
 @pytest.mark.parametrize(("command", "policy"), [("tasks", "PASSIVE"), ("train", None)])
 def test_threads_that_wait_sleep_but_for_training(
-    call, monkeypatch: pytest.MonkeyPatch, command: str, policy: str | None
+    call: Call, monkeypatch: pytest.MonkeyPatch, command: str, policy: str | None
 ) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that it is as it was afterwards
     monkeypatch.delenv("OMP_WAIT_POLICY")
@@ -86,13 +90,15 @@ def test_threads_that_wait_sleep_but_for_training(
     assert os.environ.get("OMP_WAIT_POLICY") == policy
 
 
-def test_who_chose_how_threads_wait_is_left_alone(call, monkeypatch) -> None:
+def test_who_chose_how_threads_wait_is_left_alone(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     call("tasks")
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
-def test_convert(call, tmp_path, tiny) -> None:
+def test_convert(call: Call, tmp_path: Path, tiny: Salmonn) -> None:
     state = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
     llm = build_llm(tiny.config, train=True)
     state |= {f"llm.{k}": v.detach() for k, v in lora_parameters(llm.model).items()}
@@ -104,7 +110,7 @@ def test_convert(call, tmp_path, tiny) -> None:
     assert (card.preset, card.components["llm"]) == ("tiny", "toy:3")
 
 
-def test_average(call, tmp_path) -> None:
+def test_average(call: Call, tmp_path: Path) -> None:
     for value, more in ((1.0, {}), (4.0, {"ctc.blank": torch.zeros(3)})):
         state = {"a": torch.tensor(value), **more}
         torch.save({"parameters": state}, tmp_path / f"{value:.0f}.pt")
@@ -119,7 +125,7 @@ def test_average(call, tmp_path) -> None:
     assert "a share is a number" in err
 
 
-def test_tasks_lists_all_25(call) -> None:
+def test_tasks_lists_all_25(call: Call) -> None:
     code, out, _ = call("tasks")
     assert code == 0
     listed = {words[0] for line in out.splitlines() if (words := line.split())}
@@ -138,7 +144,9 @@ def test_tasks_lists_all_25(call) -> None:
         (["--lora-scale", "2", "--preset", "tiny"], "preset tiny has no checkpoint, so no LoRA"),
     ],
 )
-def test_mistakes_are_one_line_on_stderr(call, recording, tmp_path, words, message) -> None:
+def test_mistakes_are_one_line_on_stderr(
+    call: Call, recording: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     if "lora-less" in words:
         text = (Path(cli.__file__).parents[1] / "config.yaml").read_text()
         _, tiny = text.split("  tiny:\n")
@@ -147,7 +155,7 @@ def test_mistakes_are_one_line_on_stderr(call, recording, tmp_path, words, messa
         (tmp_path / "c.yaml").write_text(
             "preset: lora-less\npresets:\n  lora-less:\n" + tiny.replace(lora, "lora: null")
         )
-        words = [*words, "--config", tmp_path / "c.yaml"]
+        words = [*words, "--config", str(tmp_path / "c.yaml")]
     code, out, err = call("ask", recording, *words)
     assert code == 1
     assert not out
@@ -191,7 +199,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str | None]]:
     }  # fmt: skip
 
 
-def test_replay_explains_each_reply(call, recording) -> None:
+def test_replay_explains_each_reply(call: Call, recording: Path) -> None:
     code, out, _ = call("replay", recording, "--preset", "tiny", "--explain")
     assert code == 0
     drawn = [line.split()[0] for line in out.splitlines() if "━" in line]
@@ -199,14 +207,16 @@ def test_replay_explains_each_reply(call, recording) -> None:
     assert "listen " in out
 
 
-def test_replay_explains_nothing_between_lines_of_json(call, recording) -> None:
+def test_replay_explains_nothing_between_lines_of_json(call: Call, recording: Path) -> None:
     code, _, err = call("replay", recording, "--preset", "tiny", "--explain", "--json")
     assert code == 1
     assert "--explain" in err
 
 
 @pytest.mark.parametrize("command", ["ask", "replay"])
-def test_bad_input_gets_a_clear_message_or_a_sensible_answer(call, tmp_path, command) -> None:
+def test_bad_input_gets_a_clear_message_or_a_sensible_answer(
+    call: Call, tmp_path: Path, command: str
+) -> None:
     for name, (path, expected) in bad_inputs(tmp_path).items():
         code, out, err = call(command, path, "--preset", "tiny")
         told = err.replace("\n", "")
@@ -220,21 +230,23 @@ def test_bad_input_gets_a_clear_message_or_a_sensible_answer(call, tmp_path, com
         assert "Traceback" not in err, name
 
 
-def test_ten_minutes_are_more_than_the_toy_llm_holds(call, tmp_path) -> None:
+def test_ten_minutes_are_more_than_the_toy_llm_holds(call: Call, tmp_path: Path) -> None:
     path = write(tmp_path / "long.flac", 0.1 * np.random.default_rng(2).standard_normal(9_600_000))
     code, _, err = call("ask", path, "--preset", "tiny")
     assert code == 1
     assert "the LLM's context holds 2048" in err.replace("\n", " ")
 
 
-def test_replay_of_silence_says_that_nothing_was_found(call, tmp_path) -> None:
+def test_replay_of_silence_says_that_nothing_was_found(call: Call, tmp_path: Path) -> None:
     path = write(tmp_path / "silence.wav", np.zeros(48_000))
     code, out, _ = call("replay", path, "--preset", "tiny")
     assert code == 0
     assert "No speech was found" in out
 
 
-def test_weights_without_a_place_are_reported(call, recording, tmp_path, tiny) -> None:
+def test_weights_without_a_place_are_reported(
+    call: Call, recording: Path, tmp_path: Path, tiny: Salmonn
+) -> None:
     state = {f"aligner.{k}": v for k, v in tiny.ear.aligner.state_dict().items()}
     llm = build_llm(tiny.config, train=True)
     state |= {f"llm.{k}": v.detach() for k, v in lora_parameters(llm.model).items()}
@@ -248,9 +260,9 @@ def test_weights_without_a_place_are_reported(call, recording, tmp_path, tiny) -
     assert "1 keys have no place here: blank" in err
 
 
-def test_an_empty_answer_is_said_to_be_one(call, recording, monkeypatch) -> None:
-    from assistant.model import Salmonn
-
+def test_an_empty_answer_is_said_to_be_one(
+    call: Call, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Salmonn, "ask", lambda *_: iter([" "]))
     code, out, err = call("ask", recording, "--preset", "tiny")
     assert (code, out.strip()) == (0, "")

@@ -31,6 +31,7 @@ from tests.streaming.fakes import (
     TURNS,
     WINDOW,
     Echo,
+    Script,
     converse,
     drain,
     loudness,
@@ -330,7 +331,7 @@ def test_a_reply_is_cancelled_before_its_first_token() -> None:
 
 def test_who_speaks_when_a_reply_is_cancelled_is_answered() -> None:
     listener = Echo()
-    script = [pcm("...SSSS" + "." * 8 + "SSSS"), Cancel(), pcm("S" + "." * 8)]
+    script: Script = [pcm("...SSSS" + "." * 8 + "SSSS"), Cancel(), pcm("S" + "." * 8)]
     events = converse(session(listener), script)
     assert [e.reason for e in events if isinstance(e, ReplyEnded)] == ["cancelled", "complete"]
     assert listener.diary[-1] == "answered"
@@ -358,7 +359,7 @@ def test_a_commit_ends_the_utterance_at_once() -> None:
 def test_by_hand_a_turn_is_all_since_the_last_one_and_ends_when_it_is_committed() -> None:
     listener = Echo()
     talk = session(listener, by_hand=True)
-    script = [pcm("SSSS....S..."), Commit(), pcm("S" * 16), Commit(), pcm("S" * 4)]
+    script: Script = [pcm("SSSS....S..."), Commit(), pcm("S" * 16), Commit(), pcm("S" * 4)]
     events = converse(talk, script)
     assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [3, 4]
     assert not any(isinstance(event, SpeechStarted | SpeechEnded) for event in events)
@@ -376,7 +377,7 @@ def test_by_hand_nothing_is_committed_twice() -> None:
 def test_by_hand_the_oldest_of_a_turn_that_gets_too_long_is_forgotten() -> None:
     listener = Echo()
     turns = TURNS.model_copy(update={"ring_s": 0.32})
-    script = [pcm("S" * 33), Commit()]
+    script: Script = [pcm("S" * 33), Commit()]
     events = converse(session(listener, turns, by_hand=True), script)
     assert text(events) == "I heard 5 windows"  # 16 frames and the one that was too many
     assert listener.diary == ["open 0", "answered", "open 4", "answered"]
@@ -400,7 +401,7 @@ def test_a_turn_can_wait_to_be_answered(captions: bool) -> None:
 
 def test_who_goes_on_before_the_answer_goes_on_with_the_turn() -> None:
     listener = Echo()
-    script = [pcm("SSSS" + "." * 12 + "SSSS" + "." * 12), Commit(), pcm("." * 9)]
+    script: Script = [pcm("SSSS" + "." * 12 + "SSSS" + "." * 12), Commit(), pcm("." * 9)]
     events = converse(session(listener, WAITING), script)
     assert [type(e) for e in events].count(SpeechEnded) == 2
     assert text(events) == "I heard 6 windows"
@@ -411,14 +412,14 @@ def test_who_goes_on_is_heard_out_however_old_the_turn_is() -> None:
     """Twice the ring is the end of a turn that waits, not of one that is spoken in."""
     listener = Echo()
     turns = WAITING.model_copy(update={"ring_s": 0.32})  # 16 frames
-    script = [pcm("SSSS" + "." * 9 + "S" * 30), Commit(), pcm("." * 9)]
+    script: Script = [pcm("SSSS" + "." * 9 + "S" * 30), Commit(), pcm("." * 9)]
     converse(session(listener, turns), script)
     assert listener.diary == ["open 0", "answered"]
 
 
 def test_a_turn_that_waits_can_be_dropped() -> None:
     listener = Echo()
-    script = [pcm("SSSS" + "." * 12), Clear(), Commit(), pcm("SSSS" + "." * 12), Commit()]
+    script: Script = [pcm("SSSS" + "." * 12), Clear(), Commit(), pcm("SSSS" + "." * 12), Commit()]
     events = converse(session(listener, WAITING), script)
     assert [type(e) for e in events].count(Refused) == 1
     assert listener.diary == ["open 0", "answered", "open 4", "answered"]
@@ -426,20 +427,20 @@ def test_a_turn_that_waits_can_be_dropped() -> None:
 
 def test_by_hand_a_turn_that_is_held_is_what_was_said_until_then() -> None:
     listener = Echo()
-    script = [pcm("S" * 8), Hold(), pcm("S" * 4), Commit(), pcm("." * 9), Commit()]
+    script: Script = [pcm("S" * 8), Hold(), pcm("S" * 4), Commit(), pcm("." * 9), Commit()]
     events = converse(session(listener, by_hand=True), script)
     assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [2, 4]
 
 
 def test_by_hand_two_messages_can_be_one_turn() -> None:
-    script = [Hold("a"), pcm("S" * 8), Hold(), pcm("S" * 4), Hold(), Commit(), pcm("." * 9)]
+    script: Script = [Hold("a"), pcm("S" * 8), Hold(), pcm("S" * 4), Hold(), Commit(), pcm("." * 9)]
     events = converse(session(by_hand=True), script)
     assert events[0] == Refused("there is nothing to commit: nothing was said", "a")
     assert text(events) == "I heard 3 windows"
 
 
 def test_an_utterance_that_is_held_is_not_answered_before_it_is_committed() -> None:
-    script = [pcm("SSSS"), Hold(), pcm("." * 20), Commit(), pcm("." * 9)]
+    script: Script = [pcm("SSSS"), Hold(), pcm("." * 20), Commit(), pcm("." * 9)]
     events = converse(session(), script)
     kinds = [type(event) for event in events]
     assert kinds.count(SpeechEnded) == kinds.count(ReplyStarted) == 1
@@ -462,7 +463,7 @@ def test_a_commit_can_bring_its_own_instruction() -> None:
 def test_other_settings_hold_from_there_on() -> None:
     listener = Echo()
     patient = CONFIG.model_copy(update={"min_silence_frames": 12})
-    script = [pcm("SSSS" + "." * 9), Configure(instruction="New.", endpointing=patient)]
+    script: Script = [pcm("SSSS" + "." * 9), Configure(instruction="New.", endpointing=patient)]
     script += [pcm("SSSS" + "." * 11), Configure(turns=WAITING), pcm("..SSSS" + "." * 12)]
     events = converse(session(listener), script)
     ends = [e.decided_at // FRAME_SAMPLES for e in events if isinstance(e, SpeechEnded)]
@@ -472,7 +473,7 @@ def test_other_settings_hold_from_there_on() -> None:
 
 def test_other_endpointing_ends_an_utterance_that_goes_on() -> None:
     patient = CONFIG.model_copy(update={"min_silence_frames": 12})
-    script = [pcm("SSSS"), Configure(endpointing=patient), pcm("." * 10)]
+    script: Script = [pcm("SSSS"), Configure(endpointing=patient), pcm("." * 10)]
     events = converse(session(), script)
     assert [e for e in events if isinstance(e, SpeechEnded)] == [
         SpeechEnded(4 * FRAME_SAMPLES, 4 * FRAME_SAMPLES)
@@ -564,7 +565,7 @@ def test_a_streamed_reply_equals_the_offline_answer(tiny: Salmonn) -> None:
     """Same model, same samples: heard while spoken, or encoded at the end."""
     audio = speech("S" * 90 + "." * 12)
     events = converse(tiny_session(tiny), [audio])
-    samples = np.frombuffer(audio, "<i2").astype(np.float32) / 32768
+    samples = np.frombuffer(audio, "<i2").astype(np.float32) / np.float32(32768)
     heard = samples[: (90 + CONFIG.pause_frames) * FRAME_SAMPLES]
     assert text(events) == "".join(tiny.ask(heard, "What is said?")) != ""
 

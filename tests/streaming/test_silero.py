@@ -47,6 +47,7 @@ def test_probabilities_are_those_of_the_torchscript_model() -> None:
 def test_speech_is_found_and_noise_is_not() -> None:
     config = EndpointingConfig(detector="silero")
     endpointer = choose_endpointer(config)
+    assert endpointer is not None
     changes = run(endpointer, frames(audio.load(DEMO)))
     assert len(changes) == 9  # three utterances: started, paused, ended
     noise = np.random.default_rng(0).standard_normal(5 * 16_000).astype(np.float32) * 0.1

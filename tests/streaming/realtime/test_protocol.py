@@ -13,7 +13,7 @@ from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.frames import FRAME_SAMPLES
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
-from streaming.realtime.wire import SessionConfig
+from streaming.realtime.wire import ServerVad, SessionConfig
 from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, drain, pcm, session
 
@@ -73,7 +73,7 @@ class Client:
         return next(event for event in reversed(self.sent) if event["type"] == kind)
 
 
-MANUAL = {"audio": {"input": {"turn_detection": None}}}
+MANUAL: Json = {"audio": {"input": {"turn_detection": None}}}
 TURN = "...SSSS" + "." * 20
 
 
@@ -396,7 +396,7 @@ def test_whatever_is_sent_every_response_is_done_once(
 def test_defaults_are_those_of_the_specification() -> None:
     config = SessionConfig(id="s", model="m", instructions="")
     detection = config.audio.input.turn_detection
-    assert detection is not None
+    assert isinstance(detection, ServerVad)
     assert detection.model_dump() == {
         "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300,
         "silence_duration_ms": 500, "create_response": True, "interrupt_response": True,

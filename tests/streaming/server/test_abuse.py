@@ -137,7 +137,8 @@ async def test_bad_base64_and_wrong_rates_name_the_field() -> None:
         for text in ("é", "A", "A===", "AA=A", "A A=", "AAA=" * 20_000):
             await say(bad, "input_audio_buffer.append", audio=text)
             assert (await take(bad))["error"]["param"] == "audio", text
-        for rate in (0, -1, 8000, 44_100, "24000", None, 1e300, [], True):
+        rates: list[object] = [0, -1, 8000, 44_100, "24000", None, 1e300, [], True]
+        for rate in rates:
             audio = {"input": {"format": {"type": "audio/pcm", "rate": rate}}}
             await say(bad, "session.update", session={"audio": audio})
             assert (await take(bad))["error"]["param"].startswith("session.audio.input.format")

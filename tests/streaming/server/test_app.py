@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.version import version
 
 from assistant.errors import ContextFullError
 from streaming.config import ServerConfig
@@ -89,7 +89,7 @@ async def speak(socket: ClientConnection, script: str) -> None:
 
 
 async def until(socket: ClientConnection, kind: str) -> list[Json]:
-    events = []
+    events: list[Json] = []
     while not events or events[-1]["type"] != kind:
         events.append(await take(socket))
     return events
@@ -309,7 +309,7 @@ async def test_a_server_that_goes_finishes_what_is_being_said() -> None:
 
 
 def test_the_client_library_is_the_one_expected() -> None:
-    assert int(websockets.__version__.split(".")[0]) >= 15
+    assert int(version.split(".")[0]) >= 15
 
 
 @run
