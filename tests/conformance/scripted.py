@@ -70,7 +70,7 @@ async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
     sent: set[str] = set()
     wanted = {"port": 0, "resume_s": 30.0, "connects_per_s": 1000.0, "sessions": 40, **changes}
     open_to_all = ServerConfig(**wanted)
-    guarded = open_to_all.model_copy(update={"token": TOKEN})
+    guarded = ServerConfig(**wanted, token=TOKEN)
     real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
     scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
     async with (
