@@ -22,8 +22,8 @@ class ConfigLoader(yaml.SafeLoader):
     """PyYAML's safe loader, stricter.
 
     A key that stands twice in a section is an error, and so is a tag. Numbers are decimal: `21:45`
-    is a text and not 1305, `010` is one and not 8; dates are texts. Nesting and aliases are bounded,
-    so that no file takes long.
+    is a text and not 1305, `010` is one and not 8; dates are texts. Nesting and aliases are
+    bounded, so that no file takes long.
     """
 
     def __init__(self, text: str) -> None:
@@ -93,7 +93,7 @@ def parse(text: str) -> object:
         ValueError: it is none; the message is one line and names the file's line where it can.
     """
     try:
-        return yaml.load(text, ConfigLoader)  # noqa: S506 - a safe loader
+        return yaml.load(text, ConfigLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f"line {mark.line + 1}: "

@@ -8,7 +8,6 @@ import json
 import logging
 import mimetypes
 import secrets
-import ssl
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
@@ -30,6 +29,7 @@ from streaming.realtime.protocol import Realtime
 from streaming.realtime.wire import WireError
 from streaming.server.connection import STRANGERS, Strangers, limited
 from streaming.server.large import LARGE, give_back, in_pieces, long_audio
+from streaming.server.listen import Listening, listen
 from streaming.server.metrics import Metrics
 from streaming.server.seat import Seat
 from streaming.server.worker import Done, Worker
@@ -443,27 +443,45 @@ def _subprotocol(
 
 
 @asynccontextmanager
-async def running(assistant: Assistant, config: ServerConfig) -> AsyncIterator[tuple[App, Server]]:
-    """The server, listening."""
+async def running(
+    assistant: Assistant, config: ServerConfig, listening: Listening | None = None
+) -> AsyncIterator[tuple[App, Server]]:
+    """The server, serving.
+
+    Args:
+        assistant: what it serves.
+        config: who may connect, and how much of everything there may be.
+        listening: its sockets; None: those `config` says.
+
+    Yields:
+        The application, and the server of the first address; its `sockets` tell the port.
+
+    Raises:
+        ConfigError: it cannot listen as `config` says.
+    """
+    if listening is None:
+        listening = listen(config)
     app = App(assistant, config)
-    tls = None
-    if config.certificate is not None:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(config.certificate, config.key)
     try:
-        async with serve(
-            app.converse,
-            config.host,
-            config.port,
-            process_request=app.answer,
-            select_subprotocol=_subprotocol,
-            max_size=round(config.message_mb * 2**20),
-            max_queue=UNREAD_FRAMES,
-            compression=None,  # a small message must not become a large one
-            create_connection=app.connection,
-            ssl=tls,
-            server_header="salmonn-live",
-        ) as server:
-            yield app, server
+        async with contextlib.AsyncExitStack() as servers:
+            servers.enter_context(listening)
+            begun = [
+                await servers.enter_async_context(
+                    serve(
+                        app.converse,
+                        sock=sock,
+                        process_request=app.answer,
+                        select_subprotocol=_subprotocol,
+                        max_size=round(config.message_mb * 2**20),
+                        max_queue=UNREAD_FRAMES,
+                        compression=None,  # a small message must not become a large one
+                        create_connection=app.connection,
+                        ssl=listening.tls,
+                        server_header="salmonn-live",
+                    )
+                )
+                for sock in listening.sockets
+            ]
+            yield app, begun[0]
     finally:
         app.stop()
