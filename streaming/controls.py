@@ -1,9 +1,17 @@
 """What a client may ask of a session, apart from hearing. In order with the audio."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from streaming.config import EndpointingConfig, TurnsConfig
+
+# The bounds are checked where controls are read from a tape, not where they are made.
+Tokens = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Mass = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +22,7 @@ class Ask:
     ref: str | None = None
     """Told back when it is refused."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
 
 
@@ -36,7 +44,7 @@ class Commit:
     or_ring: bool = False
     """Where nothing was said: about everything in the ring."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
 
 
@@ -59,13 +67,13 @@ class Configure:
     instruction: str | None = None
     """What is asked about every turn that begins after it."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of a reply."""
 
-    temperature: float | None = None
+    temperature: Temperature | None = None
     """Of sampling; 0: always the likeliest token."""
 
-    top_p: float | None = None
+    top_p: Mass | None = None
     """Probability mass sampled from, over 0 and at most 1."""
 
     turns: TurnsConfig | None = None
@@ -80,16 +88,16 @@ class Configure:
 class Forget:
     """What was said is not to be looked at any more."""
 
-    turn: int | None = None
+    turn: Count | None = None
     """Which of the turns that were answered, counted from 0; it leaves the LLM's context."""
 
     part: Literal["question", "answer"] = "question"
     """Of that turn."""
 
-    since: int = 0
+    since: Count = 0
     """First sample of what was heard that is forgotten, too."""
 
-    until: int = 0
+    until: Count = 0
     """One past the last sample of it."""
 
 

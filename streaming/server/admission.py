@@ -75,7 +75,7 @@ class Admission:
             if protocol.strip().startswith(KEY_PROTOCOL):
                 brought.append(protocol.strip().removeprefix(KEY_PROTOCOL))
         # a list: all of them are compared. What is no ASCII came as surrogates
-        token = self._config.token.encode()
+        token = self._config.token.get_secret_value().encode()
         if not any([hmac.compare_digest(_octets(key), token) for key in brought]):
             why = "A token is needed: send it as your API key."
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "token", why)

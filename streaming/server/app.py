@@ -35,6 +35,7 @@ from streaming.server.connection import (
 )
 from streaming.server.http import READ, RefusedError, Reply, Request, refusal
 from streaming.server.large import LARGE, give_back, in_pieces, long_audio
+from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
@@ -446,32 +447,48 @@ def _subprotocol(
 
 
 @asynccontextmanager
-async def running(assistant: Assistant, config: ServerConfig) -> AsyncIterator[tuple[App, Server]]:
-    """The server, listening."""
-    tls = None
-    if config.certificate is not None:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(config.certificate, config.key)
-    app = App(assistant, config, tls)
+async def running(
+    assistant: Assistant, config: ServerConfig, listening: Listening | None = None
+) -> AsyncIterator[tuple[App, Server]]:
+    """The server, serving.
+
+    Args:
+        assistant: what it serves.
+        config: who may connect, and how much of everything there may be.
+        listening: its sockets; None: those `config` says.
+
+    Yields:
+        The application, and the server of the first address; its `sockets` tell the port.
+
+    Raises:
+        ConfigError: it cannot listen as `config` says.
+    """
+    if listening is None:
+        listening = listen(config)
+    app = App(assistant, config, listening.tls)
     asyncio.get_running_loop().set_exception_handler(one_line_errors(app.lines))
     try:
-        async with serve(
-            app.converse,
-            config.host,
-            config.port,
-            process_request=app.answer,
-            select_subprotocol=_subprotocol,
-            max_size=round(config.message_mb * 2**20),
-            max_queue=UNREAD_FRAMES,
-            compression=None,  # a small message must not become a large one
-            create_connection=connections_of(app),  # agrees on TLS, too
-            open_timeout=HANDSHAKE_S,
-            logger=library_logger(),
-            server_header=None,
-        ) as server:
-            try:
-                yield app, server
-            finally:
-                app.strangers.dismiss()  # the library waits for those it knows of
+        async with contextlib.AsyncExitStack() as servers:
+            servers.enter_context(listening)
+            begun = [
+                await servers.enter_async_context(
+                    serve(
+                        app.converse,
+                        sock=sock,
+                        process_request=app.answer,
+                        select_subprotocol=_subprotocol,
+                        max_size=round(config.message_mb * 2**20),
+                        max_queue=UNREAD_FRAMES,
+                        compression=None,  # a small message must not become a large one
+                        create_connection=connections_of(app),  # agrees on TLS, too
+                        open_timeout=HANDSHAKE_S,
+                        logger=library_logger(),
+                        server_header=None,
+                    )
+                )
+                for sock in listening.sockets
+            ]
+            servers.callback(app.strangers.dismiss)  # the library waits for those it knows of
+            yield app, begun[0]
     finally:
         app.stop()

@@ -71,7 +71,7 @@ async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
     sent: set[str] = set()
     wanted = {"port": 0, "resume_s": 30.0, "connects_per_s": 1000.0, "sessions": 40, **changes}
     open_to_all = ServerConfig(**wanted)
-    guarded = open_to_all.model_copy(update={"token": TOKEN})
+    guarded = ServerConfig.model_validate({**wanted, "token": TOKEN})
     real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
     scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
     async with (
@@ -88,9 +88,9 @@ def _host(server: Server) -> str:
     return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
     return Realtime(
-        SessionConfig(id=name, model="scripted", instructions="Reply."),
+        SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
         Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
         can_transcribe=True, can_name_sounds=True,
     )  # fmt: skip

@@ -247,8 +247,12 @@ async def test_answers_are_spent_from_the_allowance_too() -> None:
         allowance = app._seats[told["id"]].allowance
         with pytest.MonkeyPatch.context() as patch:
             spend = allowance.spend
-            patch.setattr(type(allowance), "spend",
-                          lambda _, size, now: (spent.append(size), spend(0, now))[1])  # fmt: skip
+
+            def counted(_: object, size: float, now: float) -> float:
+                spent.append(size)
+                return spend(0, now)
+
+            patch.setattr(type(allowance), "spend", counted)
             await say(socket, "conversation.item.retrieve", item_id="long")
             await until(socket, "conversation.item.retrieved")
             await say(socket, "sing")

@@ -233,9 +233,12 @@ async def test_a_wrong_token_is_answered_late_and_nobody_else() -> None:
         with pytest.MonkeyPatch.context() as patch:
             later = app._loop.call_later
             patch.setattr(connection_module, "WRONG_TOKEN_S", 0.01)
-            patch.setattr(
-                app._loop, "call_later", lambda s, f, *a: (waits.append(s), later(s, f, *a))[1]
-            )
+
+            def counted(seconds: float, what: Any, *given: Any) -> asyncio.TimerHandle:
+                waits.append(seconds)
+                return later(seconds, what, *given)
+
+            patch.setattr(app._loop, "call_later", counted)
             await http(host, asking("GET", "/metrics"))
             assert 0.01 in waits
             waits.clear()

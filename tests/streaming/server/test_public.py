@@ -28,7 +28,9 @@ def test_an_address_that_others_reach_needs_a_token_or_a_word(
         server_config(settings, host, None, False)
     assert server_config(settings, host, None, True).host == host
     monkeypatch.setenv(TOKEN, "secret")
-    assert server_config(settings, host, None, False).token == "secret"
+    token = server_config(settings, host, None, False).token
+    assert token is not None
+    assert token.get_secret_value() == "secret"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
