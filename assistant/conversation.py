@@ -19,6 +19,7 @@ from assistant.detokenizer import Detokenizer
 from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Window
 from assistant.model import Salmonn
+from assistant.tagger import SoundTagger
 
 TIDY_POSITIONS = 64
 """Positions put into the cache at a time when it is filled anew: some 50 ms on two cores."""
@@ -46,8 +47,11 @@ class _Turn:
     tail: list[int]
     """The prompt's end, token ids."""
 
+    taken: list[Window] = field(default_factory=list)
+    """Final windows in the cache."""
+
     waiting: list[Window] = field(default_factory=list)
-    """Final windows that are not in the cache yet."""
+    """Final windows that are not in it yet."""
 
     windows: int = 0
     """Windows in the cache, provisional ones too."""
@@ -129,10 +133,7 @@ class Conversation:
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
-        if sound_events and model.tagger is None:
-            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
-        tagger = model.tagger if sound_events else None
-        self._hearing = Hearing(model.ear, ring_s, silence_db, tagger)
+        self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self._cache = model.llm.cache()
         self._past: deque[_Past] = deque()  # the turns kept
         self._answered = 0  # turns
@@ -144,6 +145,11 @@ class Conversation:
         self._two_ears = model.config.aligner.transcript
         self._captions = model.captions if captions or self._two_ears else None
         self._shown = captions
+
+    def _tagger(self, wanted: bool) -> SoundTagger | None:
+        if wanted and self._model.tagger is None:
+            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
+        return self._model.tagger if wanted else None
 
     @property
     def heard(self) -> int:
@@ -175,6 +181,7 @@ class Conversation:
         instruction: str | None = None,
         max_new_tokens: int | None = None,
         captions: bool | None = None,
+        sound_events: bool | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
     ) -> None:
@@ -184,12 +191,16 @@ class Conversation:
             instruction: what is asked about every turn.
             max_new_tokens: of a reply.
             captions: read what is said, too.
+            sound_events: name sounds as they begin.
             temperature: of sampling; 0 takes the likeliest token, always.
             top_p: probability mass sampled from, over 0 and at most 1.
 
         Raises:
             ComponentError: captions are wished, and the preset's Whisper has no decoder.
+            ConfigError: sounds are to be named, and the preset has no `sound_tagger`.
         """
+        if sound_events is not None:
+            self._hearing.name_sounds(self._tagger(sound_events))
         if instruction is not None:
             self._instruction = instruction
         wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
@@ -234,6 +245,28 @@ class Conversation:
         self._turn.settled = self._cache.length, 0
         return len(recent)
 
+    def instruct(self, instruction: str | None) -> None:
+        """Ask something else about the open turn: the same windows, in another prompt.
+
+        Args:
+            instruction: replaces the one it was opened with; None: the same again, a reply that was
+                begun is forgotten.
+
+        Raises:
+            ContextFullError: the prompt and the windows are more than the LLM's context holds.
+        """
+        turn = self._open_turn()
+        turn.asked, turn.said, turn.done, turn.cut_short = None, [], False, False
+        if instruction is None:
+            length, turn.windows = turn.settled
+            self._truncate(turn, length)
+            return
+        before, turn.tail = self._model.prompt.ids(self._llm, instruction)
+        self._truncate(turn, turn.begun)
+        turn.waiting, turn.taken = [*turn.taken, *turn.waiting], []
+        self._extend([self._llm.embed(before)])
+        turn.windows, turn.settled = 0, (self._cache.length, 0)
+
     def limit(self, max_new_tokens: int) -> None:
         """Tokens of the open turn's reply, in place of the session's; before `ask`."""
         turn = self._open_turn()
@@ -261,7 +294,7 @@ class Conversation:
         if turn.waiting:
             self._extend([w.tokens for w in turn.waiting])
             turn.windows += len(turn.waiting)
-            turn.waiting = []
+            turn.taken, turn.waiting = [*turn.taken, *turn.waiting], []
             turn.settled = self._cache.length, turn.windows
 
     def pause(self) -> int:

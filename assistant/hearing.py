@@ -142,8 +142,19 @@ class Hearing:
         self._parts = [torch.cat([torch.zeros(0), *self._parts])]
         return self._parts[0]
 
+    def name_sounds(self, tagger: SoundTagger | None) -> None:
+        """Name the sounds in every block from here on, or no more (None)."""
+        if tagger is not self._tagger:
+            self._tagger, self._onsets = tagger, Onsets()
+
     def forget(self, since: int, until: int) -> None:
-        """Drop the windows that hold any of the samples [since, until)."""
+        """Drop the windows that hold any of the samples [since, until); in the block that is open,
+        those samples are silence now. What the encoders keep of them is not touched."""
+        begin, end = (max(0, at - self._begun) for at in (since, until))
+        if begin < min(end, self._held):
+            held = self._samples().clone()
+            held[begin:end] = 0
+            self._parts = [held]
         length = self._ear.spans.window
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)

@@ -51,8 +51,13 @@ class TurnsConfig(Section):
     speculate: bool = True
     """Begin the reply in secret at the soft endpoint."""
 
-    barge_in_frames: Frames = 20
-    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on."""
+    barge_in_frames: Frames | None = 20
+    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on. null:
+    nothing interrupts, and what is said under a reply is answered after it."""
+
+    idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
+    """Seconds after a reply in which nobody speaks, and a reply about the silence follows; null:
+    none does. The range is that of the wire's `idle_timeout_ms`."""
 
 
 class EndpointingConfig(Section):

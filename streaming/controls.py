@@ -16,11 +16,12 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A typed question about everything in the ring; it takes the place of a reply under way."""
+    """A typed question about everything in the ring. While someone speaks or a reply is given, it
+    waits; it is answered once, after those that were asked before it."""
 
     text: str
     ref: str | None = None
-    """Told back when it is refused."""
+    """Told back when it is answered, or refused."""
 
     max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
@@ -28,9 +29,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the reply; what was given out of it stays said."""
+    """Stop a reply; what was given out of it stays said."""
 
     ref: str | None = None
+    """Told back when there is none."""
+
+    asked: str | None = None
+    """The `ref` of the control that asked for the reply, which may still wait; None: the reply that
+    is being given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,13 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """What was said and not answered is not to be answered."""
+    """What was said and not answered is not to be answered, and not to be looked at any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What comes next is a recording, a turn of its own: no endpoint is looked for in it. `Hold`
+    ends it; an utterance that goes on is ended by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +89,8 @@ class Configure:
     """Probability mass sampled from, over 0 and at most 1."""
 
     turns: TurnsConfig | None = None
-    """Its `ring_s`, `silence_db`, `sound_events` and `turns_kept` are settled when a session is
-    made."""
+    """Its `ring_s`, `silence_db` and `turns_kept` are settled when a session is made: here they
+    have no effect."""
 
     endpointing: EndpointingConfig | None = None
     """An utterance that goes on is ended by it."""
@@ -101,4 +113,4 @@ class Forget:
     """One past the last sample of it."""
 
 
-Control = Ask | Cancel | Commit | Hold | Clear | Configure | Forget
+Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget

@@ -23,7 +23,17 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
 from streaming.event_json import to_json
 from streaming.events import Event
 from streaming.session import Session
@@ -39,6 +49,7 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "commit": TypeAdapter(Commit),
     "hold": TypeAdapter(Hold),
     "clear": TypeAdapter(Clear),
+    "recording": TypeAdapter(Recording),
     "configure": TypeAdapter(Configure),
     "forget": TypeAdapter(Forget),
 }

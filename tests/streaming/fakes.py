@@ -87,6 +87,11 @@ class Echo:
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
 
+    def instruct(self, instruction: str | None) -> None:
+        assert self.is_open
+        self.cached, self.reply, self.made = self.settled, None, 0
+        self.diary.append(f"instructed {instruction}")
+
     def limit(self, max_new_tokens: int) -> None:
         assert self.reply is None
         self.most = max_new_tokens
@@ -139,6 +144,7 @@ class Echo:
         instruction: str | None,
         max_new_tokens: int | None,
         captions: bool | None,
+        sound_events: bool | None,
         temperature: float | None,
         top_p: float | None,
     ) -> None:
