@@ -356,9 +356,10 @@ class Session:
             if not commit.or_ring:
                 return [*events, Refused(NOTHING_SAID, commit.ref)]
             self._begin_about_ring(commit.instruction)
-        elif commit.instruction is not None or self._guessed_otherwise(commit):
-            if refused := self._instruct(commit.instruction, commit.ref):
-                return events + refused
+        elif (commit.instruction is not None or self._guessed_otherwise(commit)) and (
+            refused := self._instruct(commit.instruction, commit.ref)
+        ):
+            return events + refused
         if not self._turn.is_open:  # the context has no room for it, which is told
             self._reply_ref = commit.ref
             return events

@@ -34,7 +34,7 @@ from streaming.server.connection import (
     connections_of,
 )
 from streaming.server.http import READ, RefusedError, Reply, Request, refusal
-from streaming.server.large import LARGE, give_back, in_pieces, long_audio
+from streaming.server.large import LARGE, LongItem, give_back, in_pieces, long_audio
 from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
@@ -233,11 +233,12 @@ class App:
             if seat.connection is connection:  # nobody has come back in the meantime
                 self._leave(seat)
 
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        """Do something that nobody waits for."""
+    def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do something to its end, whether anybody waits for it or not."""
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop alone would not keep it
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _take_seat(self, request: Request) -> Seat | str:
         """A seat: that of a session that is resumed, or a new one; or why there is none."""
@@ -292,31 +293,57 @@ class App:
     async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
         """Take a message, a long one piece by piece; True: this connection is not the seat's."""
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
-        audio: bytes | None = message if binary else None  # type: ignore[assignment]
-        refused: WireError | None = None
+        found: bytes | LongItem | WireError | None = message if binary else None  # type: ignore[assignment]
         long = len(message) > LARGE
         seat.took_long = seat.took_long or long
         if long and not binary:
             try:
-                audio = await asyncio.to_thread(long_audio, message)
+                found = await asyncio.to_thread(long_audio, message)
             except WireError as error:
-                refused = error
+                found = error
         if seat.connection is not connection:
             return True
-        if audio is None:
-            refusal = None if refused is None else seat.protocol.refuse(refused)
+        if isinstance(found, LongItem):
+            seat.messages += 1
+            # whole, whatever becomes of the connection: its client counts it as taken
+            await asyncio.shield(self._background(self._hear_item(seat, found)))
+            return False
+        async with seat.taking:
+            if isinstance(found, bytes):
+                return await self._hear(connection, seat, found, counts=not binary)
+            if seat.connection is not connection:
+                return True
+            refusal = None if found is None else seat.protocol.refuse(found)
             seat.put(refusal or seat.protocol.receive(message))
             seat.messages += 1
             await self._caught_up(seat)
-            return False
+        return False
+
+    async def _hear(
+        self, connection: ServerConnection, seat: Seat, audio: bytes, *, counts: bool
+    ) -> bool:
+        """Hear what was appended; True: this connection is not the seat's any more."""
         for piece in in_pieces(audio):
             if seat.connection is not connection:
                 return True
             seat.hear(piece)
             await self._caught_up(seat)
             await asyncio.sleep(0)  # others first
-        seat.messages += not binary
+        seat.messages += counts
         return False
+
+    async def _hear_item(self, seat: Seat, item: LongItem) -> None:
+        async with seat.taking:
+            try:
+                seat.put(seat.protocol.begin_recording(item.event))
+            except WireError as error:
+                seat.put(seat.protocol.refuse(error, item.event.event_id))
+                return
+            for piece in in_pieces(item.audio):
+                seat.hear(piece)
+                await self._caught_up(seat)
+                await asyncio.sleep(0)  # others first
+            seat.put(seat.protocol.end_recording(item.event))
 
     async def _caught_up(self, seat: Seat) -> None:
         await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)

@@ -65,6 +65,9 @@ class Seat:
         self.timers: list[asyncio.TimerHandle] = []
         """What will happen to it when it has lasted long."""
 
+        self.taking = asyncio.Lock()
+        """Held while a message is taken, so that one ends before the next one begins."""
+
         self.answered_bytes = 0
         """Size of the events that messages were answered with at once."""
 

@@ -91,7 +91,7 @@ def _host(server: Server) -> str:
 def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
     return Realtime(
         SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
-        Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
+        Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000, audio_tokens_per_window=2,
         can_transcribe=True, can_name_sounds=True,
     )  # fmt: skip
 

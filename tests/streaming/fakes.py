@@ -81,7 +81,7 @@ class Echo:
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> int:
         assert not self.is_open
-        self.is_open, self.reply, self.ahead, self.cached = True, None, None, 0
+        self.is_open, self.reply, self.ahead, self.cached, self.settled = True, None, None, 0, 0
         self.most = self.usual
         self.first = min(since // WINDOW, self.whole)
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))

@@ -354,7 +354,8 @@ controls = st.sampled_from(
     [
         Ask("What?", "q"), Cancel("c"), Cancel("c", "q"), Commit(ref="m", or_ring=True),
         Commit("Count.", "n"), Hold("h"), Clear(), Configure(turns=STEADFAST),
-        Configure(turns=TURNS), Configure(turns=WAITING),
+        Configure(turns=TURNS), Configure(turns=WAITING), Configure(endpointing=CONFIG),
+        Configure(endpointing=CONFIG.model_copy(update={"detector": "manual"})),
     ]
 )  # fmt: skip
 runs = st.tuples(st.integers(1, 12), st.integers(1, 16)).map(lambda r: "S" * r[0] + "." * r[1])

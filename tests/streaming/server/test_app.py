@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.version import version
 
-from assistant.errors import ContextFullError
+from assistant.errors import ComponentError
 from streaming.config import ServerConfig
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
@@ -33,8 +33,8 @@ def fake(new_session: Callable[[], Session] | None = None) -> Assistant:
     def protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
             SessionConfig(id=name, model="fake", expires_at=expires_at, instructions="Reply."),
-            Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
-            can_transcribe=True, can_name_sounds=True,
+            Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000,
+            audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=True,
         )  # fmt: skip
 
     return Assistant("fake", new_session or (lambda: session(pace=None)), protocol)
@@ -263,7 +263,7 @@ async def test_what_cannot_be_resumed_is_told() -> None:
 async def test_a_session_that_fails_ends_alone() -> None:
     class Failing(Echo):
         def ask(self) -> int:
-            raise ContextFullError("the context is full")
+            raise ComponentError("a part of the model is gone")
 
     listeners = [Failing(), Echo()]
     assistant = fake(lambda: session(listeners.pop(0), pace=None))
@@ -273,7 +273,7 @@ async def test_a_session_that_fails_ends_alone() -> None:
             await configure(good)
             await speak(bad, TURN)
             error = (await until(bad, "error"))[-1]["error"]
-            assert (error["type"], error["message"]) == ("server_error", "the context is full")
+            assert (error["type"], error["message"]) == ("server_error", "a part of the model is gone")
             with pytest.raises(ConnectionClosed):
                 await bad.recv()
             await speak(good, TURN)
