@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from assistant import llm
 from assistant.build import build_llm
 from assistant.config import ModelConfig
+from assistant.detokenizer import Pieces
 from assistant.llm import lora_parameters
 from assistant.model import load
 
@@ -25,12 +27,11 @@ def test_the_tokenizer_is_read_once(
         tiny_config = tiny_config.model_copy(update={"checkpoint": str(tmp_path / "state.pt")})
     read: list[object] = []
 
-    class Pieces(llm.Pieces):
-        def __init__(self, tokenizer: object) -> None:
-            read.append(tokenizer)
-            super().__init__(tokenizer)
+    def pieces(tokenizer: PreTrainedTokenizerBase) -> Pieces:
+        read.append(tokenizer)
+        return Pieces(tokenizer)
 
-    monkeypatch.setattr(llm, "Pieces", Pieces)
+    monkeypatch.setattr(llm, "Pieces", pieces)
     made = load(tiny_config).llm
     assert len(read) == 1
     assert made.width == 48

@@ -378,7 +378,7 @@ def test_every_command_with_a_model_scales_its_lora(command: list[str]) -> None:
 # --- tapes
 
 
-def test_a_tape_is_recorded_and_replayed(call, recording, tmp_path) -> None:
+def test_a_tape_is_recorded_and_replayed(call: Call, recording: Path, tmp_path: Path) -> None:
     tape = tmp_path / "tape.jsonl"
     samples, rate = soundfile.read(recording)
     soundfile.write(recording, samples[: rate // 2], rate)
@@ -410,14 +410,18 @@ def test_a_tape_is_recorded_and_replayed(call, recording, tmp_path) -> None:
         (b'{"tape": 1}\n' + b"[" * 50_000, "line 2: nested too deep"),
     ],
 )
-def test_what_is_no_tape_is_one_line(call, tmp_path, content: bytes | None, message: str) -> None:
+def test_what_is_no_tape_is_one_line(
+    call: Call, tmp_path: Path, content: bytes | None, message: str
+) -> None:
     if content is not None:
         (tmp_path / "t.jsonl").write_bytes(content)
     code, _, err = call("replay", tmp_path / "t.jsonl")
     assert (code, err) == (1, f"salmonn-live: {tmp_path / 't.jsonl'}: {message}\n")
 
 
-def test_a_tape_that_cannot_be_written_is_one_line(call, recording, tmp_path) -> None:
+def test_a_tape_that_cannot_be_written_is_one_line(
+    call: Call, recording: Path, tmp_path: Path
+) -> None:
     tape = tmp_path / "no" / "tape.jsonl"
     code, _, err = call("record", recording, tape, "--preset", "tiny")
     assert (code, err) == (1, f"salmonn-live: {tape}: No such file or directory\n")

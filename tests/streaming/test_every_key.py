@@ -162,7 +162,7 @@ def session(config: Config, script: Script, steps: int = 1000) -> object:
     """
     assistant = build_assistant(tiny(), config, "Reply.")
     counts = itertools.count()
-    protocol = assistant.new_protocol("sess", lambda kind: f"{kind}_{next(counts)}")
+    protocol = assistant.new_protocol("sess", lambda kind: f"{kind}_{next(counts)}", 0)
     begin, talk = protocol.begin(), assistant.new_session()
     told: list[object] = [*begin.events]
     for control in begin.inputs:
@@ -214,6 +214,11 @@ def interruption(config: Config) -> object:
     return session(config, spoken(cut(1.0, 2.0), silence(0.5), cut(5.0, 6.2)), steps=1)
 
 
+def long_silence(config: Config) -> object:
+    """Someone speaks, and then nobody for six seconds."""
+    return session(config, spoken(cut(1.0, 2.0), silence(6.5)))
+
+
 def typed(config: Config) -> object:
     """A question about a second of sound."""
     return session(config, spoken(cut(0.0, 1.0), Ask("What was that?")))
@@ -243,7 +248,7 @@ def prompted(config: Config) -> object:
 def instructed(config: Config) -> object:
     """What a client is told that the session does with what it hears."""
     words = instruction(None, None, None, config.model.prompt.default_task)
-    protocol = build_assistant(tiny(), config, words).new_protocol("sess", str)
+    protocol = build_assistant(tiny(), config, words).new_protocol("sess", str, 0)
     return protocol.begin().events[0]["session"]["instructions"]
 
 
@@ -301,7 +306,7 @@ def chosen(config: Config) -> object:
     """The model that a client is told it talks to, with the file's choice of a preset."""
     (FILES / "c.yaml").write_text(f"preset: {config.preset}\n")
     protocol = build_assistant(tiny(), configure(FILES / "c.yaml", None), "Reply.")
-    return protocol.new_protocol("sess", str).begin().events[0]["session"]["model"]
+    return protocol.new_protocol("sess", str, 0).begin().events[0]["session"]["model"]
 
 
 # --- servers
@@ -388,6 +393,16 @@ async def origins(app: App, host: str) -> object:
 
 
 @over_a_socket
+async def other_hosts(app: App, host: str) -> object:
+    port = host.rpartition(":")[2]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    writer.write(f"GET /healthz HTTP/1.1\r\nHost: nas.example:{port}\r\n\r\n".encode())
+    status = await reader.readline()
+    writer.close()
+    return status
+
+
+@over_a_socket
 async def a_second_client(app: App, host: str) -> object:
     async with client(host):
         return await came_in(host)
@@ -448,7 +463,7 @@ async def much_audio(app: App, host: str) -> object:
         for _ in range(50):
             await connection.send(json.dumps(message))
         taken = await settled(lambda: seat.given)
-        seat.end("that was all")
+        seat.end(1001, "that was all")
         return taken > 8000
 
 
@@ -462,7 +477,7 @@ async def many_events(app: App, host: str) -> object:
             await connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
         (seat,) = app._seats.values()
         taken = await settled(lambda: seat.messages)
-        seat.end("that was all")
+        seat.end(1001, "that was all")
         connection.transport.abort()
         return taken == 90
 
@@ -504,12 +519,14 @@ ROWS: dict[str, Row] = {
     "turns.turns_kept": Row(1, two_utterances, {"turns.rejoin_s": 0.0}),
     "turns.speculate": Row(False, utterance),
     "turns.barge_in_frames": Row(1500, interruption),
+    "turns.idle_timeout_s": Row(5.0, long_silence),
     # server
     "server.host": Row("127.0.0.2", host_of, OPEN_PORT),
     "server.port": Row(0, port_of),
     "server.open": Row(True, admitted, {"server.host": "0.0.0.0"}),
     "server.token": Row("s3cr3t", tokens, OPEN_PORT),
     "server.origins": Row(["https://friend.example"], origins, OPEN_PORT),
+    "server.hosts": Row(["nas.example"], other_hosts, OPEN_PORT),
     "server.certificate": Row("FILES/renewed.pem", presented, TLS),
     "server.key": Row("FILES/other.pem", presented, TLS),
     "server.sessions": Row(1, a_second_client, OPEN_PORT),
@@ -531,8 +548,10 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.encoding.left_context_s": Row(0.5, heard, RECOMPUTE),
     f"{PRESET}.encoding.look_ahead_s": Row(0.0, heard, RECOMPUTE),
     f"{PRESET}.encoding.pad_to_s": Row(0.0, asked, RECOMPUTE),
-    f"{PRESET}.aligner.window_features": Row(8, heard, RECOMPUTE),
-    f"{PRESET}.aligner.stride_features": Row(8, heard, RECOMPUTE),
+    f"{PRESET}.aligner.window_features": Row(
+        8, heard, also={f"{PRESET}.aligner.stride_features": 8}
+    ),
+    f"{PRESET}.aligner.stride_features": Row(8, heard),  # windows do not overlap, which it says
     f"{PRESET}.aligner.queries": Row(1, heard),
     f"{PRESET}.aligner.transcript": Row(True, asked),
     f"{PRESET}.aligner.token_length": Row(5.0, heard),
