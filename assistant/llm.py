@@ -4,6 +4,7 @@
 embeddings alike, and go in with `extend` as soon as they are known.
 """
 
+import copy
 import importlib.util
 import warnings
 from collections.abc import Iterator
@@ -58,6 +59,16 @@ class Llm:
         )
         """The token that training ends an answer with."""
         self._pieces = Pieces(tokenizer)
+
+    def over(self, model: PreTrainedModel | peft.PeftModel, engine: Engine) -> "Llm":
+        """The same over other weights of the same LLM, such as merged ones.
+
+        The tokenizer, which takes long to read, is shared.
+        """
+        other = copy.copy(self)
+        other.model, other.engine = model, engine
+        other._embedding = model.get_input_embeddings()
+        return other
 
     @property
     def width(self) -> int:

@@ -1,7 +1,7 @@
 """The keys of endpointing, turns and server: their ends, and what is never shown."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 from hypothesis import given
@@ -40,6 +40,8 @@ ENDS: list[tuple[str, Any, Any]] = [
     ("turns.silence_db", -120.0, -120.01),
     ("turns.turns_kept", 1000, 1001),
     ("turns.turns_kept", 0, -1),
+    ("turns.idle_timeout_s", 30.0, 30.01),
+    ("turns.idle_timeout_s", 5.0, 4.99),
     ("turns.barge_in_frames", 1500, 1501),
     ("turns.barge_in_frames", 1, 0),
     ("server.port", 65535, 65536),
@@ -77,12 +79,17 @@ def test_one_step_either_side(key: str, last: Any, wrong: Any) -> None:
             made(key, value)
 
 
+def _plain(kind: object) -> object:
+    """A type without its bounds: `Annotated[int, ...]` is int."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
 def test_every_number_has_two_ends() -> None:
     numbers = {
         f"{section}.{name}"
         for section, schema in SECTIONS.items()
         for name, field in schema.model_fields.items()
-        if field.annotation in (int, float)
+        if {int, float} & {field.annotation, *map(_plain, get_args(field.annotation))}
     }
     assert numbers == {key for key, _, _ in ENDS}
     assert all(len([1 for key, _, _ in ENDS if key == number]) == 2 for number in numbers)

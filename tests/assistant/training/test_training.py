@@ -10,11 +10,13 @@ import soundfile
 import torch
 
 from assistant import audio
+from assistant.build import build_ear
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
+from assistant.ear import Ear
 from assistant.errors import ConfigError
 from assistant.model import load
-from assistant.training import manifest
+from assistant.training import manifest, run
 from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.features import FeatureStore, extract
@@ -164,6 +166,23 @@ def test_the_audio_encoder_is_silenced_in_its_share_of_the_rows() -> None:
 def test_only_stages_with_two_encoders_silence_one() -> None:
     with pytest.raises(ValueError, match="audio_dropout: stage events"):
         stage("events", 1, audio_dropout=0.5)
+
+
+def test_the_ear_is_built_once(
+    runs: Path, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[int] = []
+
+    def build(config: ModelConfig) -> Ear:
+        built.append(build_ear(config).speech_encoder.width)
+        return build_ear(config)
+
+    widths: list[int] = []
+    monkeypatch.setattr(run, "build_ear", build)
+    monkeypatch.setattr(run, "train", lambda *given: widths.append(given[-1]))
+    run_stage(tiny_config, stage("ctc", 1, audio_dropout=0.5), runs, "once")
+    assert len(built) == 1
+    assert widths == built
 
 
 def test_silencing_an_encoder_changes_what_is_learned(runs: Path, tiny_config: ModelConfig) -> None:
