@@ -98,11 +98,14 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
                 stream.session.receive(stream.pcm[at : at + FRAME_SAMPLES * 2])
                 stream.fed += 1
         begin = time.perf_counter()
-        done = scheduler.step()
-        if done is not None:
+        chosen = scheduler.next()
+        if chosen is not None:
+            name, session = chosen
+            events = session.step()
             now += time.perf_counter() - begin
-            for event in done[1]:
-                streams[done[0]].note(event, now)
+            assert isinstance(events, list)
+            for event in events:
+                streams[name].note(event, now)
             continue
         coming = [stream.due for stream in streams if not stream.over]
         if not coming:
