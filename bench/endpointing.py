@@ -24,9 +24,9 @@ from assistant.training.rough import excerpt, gain_for_snr
 from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")

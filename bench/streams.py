@@ -21,7 +21,8 @@ from assistant.presets import shipped_config
 from assistant.prompt import tasks
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.events import AudioPrefilled, Event, ReplyDelta, ReplyStarted
 from streaming.frames import FRAME_SAMPLES
 from streaming.scheduler import Scheduler
