@@ -59,10 +59,7 @@ class Ear(nn.Module):
         self.aligner = aligner
         self.encoding = encoding
         window = aligner.config.window_features * FEATURE_SAMPLES
-        self.spans = Spans(
-            window=window,
-            block=encoding.block_windows * window,
-        )
+        self.spans = Spans(window, block=encoding.block_windows * window)
 
     @property
     def device(self) -> torch.device:
@@ -147,9 +144,7 @@ class Ear(nn.Module):
 
     def _encode_clips(self, samples: Tensor) -> Tensor:
         per_clip = CLIP_SAMPLES // self.spans.window
-        step = (
-            per_clip * self.spans.window
-        )  # 88 windows of 17 features: 29.92 s, no sample left out
+        step = per_clip * self.spans.window  # 88 of 17 features: 29.92 s, so no sample is left out
         clips = []
         for start in range(0, max(1, len(samples)), step):
             rest = samples[start:]

@@ -6,7 +6,6 @@ value in one product, gate and up in another, keys and values in one preallocate
 or bf16. In 8 bits a Llama runs in ONNX Runtime (`assistant.onnx_engine`).
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -38,9 +37,6 @@ class Engine(Protocol):
     def truncate(self, state: Any, length: int) -> None:
         """Forget all positions from `length` on."""
 
-    def fork(self, state: Any) -> Any:
-        """An independent copy of a state."""
-
 
 class TransformersEngine:
     """Any causal LM that transformers loads."""
@@ -69,10 +65,6 @@ class TransformersEngine:
         drop = self.length(state) - length
         if drop:
             state.crop(-drop)
-
-    def fork(self, state: DynamicCache) -> DynamicCache:
-        """See `Engine`."""
-        return copy.deepcopy(state)
 
 
 @dataclass(slots=True)
@@ -142,10 +134,6 @@ class LeanEngine:
     def truncate(self, state: LeanState, length: int) -> None:
         """See `Engine`."""
         state.length = length
-
-    def fork(self, state: LeanState) -> LeanState:
-        """See `Engine`."""
-        return LeanState(state.held.clone(), state.length)
 
     def extend(self, state: LeanState, embeds: Tensor) -> Tensor:
         """See `Engine`."""

@@ -245,15 +245,6 @@ class LlmCache:
                 self._logits = None
             self._unfed, self._seen = [], []
 
-    def fork(self) -> "LlmCache":
-        """An independent copy: what happens to one does not touch the other."""
-        twin = LlmCache(self._llm)
-        twin._state = self._llm.engine.fork(self._state)
-        twin._logits = self._logits
-        twin._seen = list(self._seen)
-        twin._unfed = list(self._unfed)
-        return twin
-
 
 def _penalise(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
     """Keskar et al. 2019 (CTRL), section 4.1: divide positive, multiply negative logits."""

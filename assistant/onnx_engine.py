@@ -80,10 +80,6 @@ class OnnxEngine:
         """See `Engine`."""
         state.length = length
 
-    def fork(self, state: OnnxState) -> OnnxState:
-        """See `Engine`."""
-        return OnnxState(self._copies(state, state.capacity), state.capacity, state.length)
-
     def extend(self, state: OnnxState, embeds: Tensor) -> Tensor:
         """See `Engine`."""
         end = state.length + len(embeds)

@@ -17,7 +17,7 @@ from assistant.build import build_ear
 from assistant.half import fast_half
 from assistant.presets import shipped_config
 from bench.common import keep, median_ms, parser, show
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 STREAMS = (1, 2, 4, 8)
 

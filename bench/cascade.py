@@ -20,7 +20,7 @@ from assistant.presets import shipped_config
 from bench.baselines import LlamaCpp, timed, transcribe, whisper_base
 from bench.common import keep, lengthened, parser, read_clips, show
 from bench.latency import committed, streamed
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
 
 SECONDS = (3.0, 10.0)

@@ -30,7 +30,7 @@ from assistant.ear import Ear
 from assistant.evaluation.score import right, word_error_rate
 from assistant.presets import load_preset, shipped_config
 from assistant.training.sounds import read_sounds
-from bench.common import SPEECHOCEAN, keep, parser, read_clips, show
+from bench.common import SPEECHOCEAN, keep, parser, read_clips, show, without
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -177,7 +177,9 @@ def main() -> None:
                  "sounds right, %": 100 * sum(right_ones) / len(right_ones),
                  "cosine": float(torch.stack(cosines).mean()), "real-time factor": spent / seconds}
             )  # fmt: skip
-    show(f"nano's encoders; full attention over 30 s: WER {offline:.3g} %", rows)
+    print(f"nano's encoders; full attention over 30 s: WER {offline:.3g} %")
+    for curve in CURVES:
+        show(curve, without("curve", [row for row in rows if row["curve"] == curve]))
     if options.plot is not None:
         draw(rows, offline, options.plot)
     keep(options, {"clips": len(clips), "sounds": len(sounds), "offline": offline, "rows": rows})

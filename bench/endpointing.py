@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,9 @@ from assistant.training.rough import excerpt, gain_for_snr
 from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")
@@ -147,11 +148,14 @@ def main() -> None:
     }
     all_scenes = list(scenes(clips, noises))
     rows = []
+    over: dict[str, dict[str, Any]] = {s.name: {"background": s.name} for s in all_scenes}
     for name, config in track(SETTINGS.items(), "listening"):
         figures = [judge(scene, found(scene, config)) for scene in all_scenes]
         means = {key: float(np.nanmean([f[key] for f in figures])) for key in figures[0]}
         rows.append({"detector": name, **means})
-        print(name, {s.name: round(f["F1"], 3) for s, f in zip(all_scenes, figures, strict=True)})
+        for scene, judged in zip(all_scenes, figures, strict=True):
+            over[scene.name][name] = judged["F1"]
+    show("F1 over each background", list(over.values()))
     show(f"{len(clips)} utterances over {len(all_scenes)} backgrounds", rows)
     keep(chosen, {"rows": rows})
 

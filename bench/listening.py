@@ -17,7 +17,8 @@ from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from bench.common import keep, lengthened, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 

@@ -17,7 +17,7 @@ from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.replay import replay
 from streaming.session import one_each

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.abuses import speech
-from bench.common import keep, parser, show
+from bench.common import keep, parser, show, without
 from bench.target import server
 from clients.realtime import SETTINGS, Session
 
@@ -275,7 +275,7 @@ def main() -> None:
     chosen = options.parse_args()
     with server(chosen.preset, SETTINGS_OF_SERVER) as target:
         rows = asyncio.run(check(target.port, chosen))
-    show("Conversations whose connection broke", [{**row, "answers": ""} for row in rows])
+    show("Conversations whose connection broke", without("answers", rows))
     keep(chosen, {"preset": chosen.preset, "rows": rows})
     if any(row["different"] for row in rows):
         raise SystemExit("some conversations were not as if nothing had happened")

@@ -19,7 +19,7 @@ from assistant.model import load
 from assistant.presets import shipped_config
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 

@@ -18,7 +18,8 @@ from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from bench.common import keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.frames import FRAME_SAMPLES
 from streaming.replay import replay

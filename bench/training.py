@@ -18,7 +18,7 @@ from assistant.training.features import FeatureStore
 from assistant.training.loop import Corpus, halved, mask
 from assistant.training.run import build_stage
 from bench.common import keep, parser, show
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 WARM_UP = 6
 """Steps not counted: lengths of all kinds are compiled for."""

@@ -11,9 +11,9 @@ from assistant.fingerprint import PARTS, fingerprints
 from assistant.model import Salmonn
 from assistant.presets import validate
 from streaming.config import Config, EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.session import Pace, Session
 from streaming.tape import Tape
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 
@@ -49,6 +49,7 @@ def build_session(
         choose_endpointer(config.endpointing),
         talk,
         turns,
+        make_endpointer=choose_endpointer,
         pace=pace,
     )
 

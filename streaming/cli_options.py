@@ -10,7 +10,8 @@ from rich.console import Console
 from assistant.config import LoraConfig
 from assistant.errors import ConfigError
 from assistant.presets import shipped_config, validate
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 
 if TYPE_CHECKING:  # importing it takes seconds
     from assistant.model import Salmonn

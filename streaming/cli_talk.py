@@ -14,7 +14,7 @@ from assistant.errors import AssistantError
 from assistant.presets import shipped_config
 from streaming.cli_serve import TOKEN
 from streaming.cli_training import ConfigOption
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 ServerOption = Annotated[
     str | None,

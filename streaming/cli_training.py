@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assistant.errors import ConfigError
 from assistant.presets import read_yaml, shipped_config
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.", show_default="as shipped")

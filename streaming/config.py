@@ -1,14 +1,11 @@
-"""The streaming part of `config.yaml`."""
+"""What the streaming part of `config.yaml` may say; `config_file` reads it."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from assistant.config import ModelConfig, Section
-from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_config, validate
 
 Frames = Annotated[int, Field(ge=1, le=1500)]
 """A number of frames in a row; 30 s at most, where the wire's `silence_duration_ms` ends too."""
@@ -177,28 +174,3 @@ class Config:
     endpointing: EndpointingConfig
     turns: TurnsConfig
     server: ServerConfig = field(default_factory=ServerConfig)
-
-
-SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}
-
-
-def load_config(path: Path, preset: str | None = None) -> Config:
-    """Read a configuration file.
-
-    Args:
-        path: the file.
-        preset: replaces the one the file chooses.
-
-    Raises:
-        ConfigError: an unknown key, a wrong type or value; every such key is named.
-    """
-    values = read_config(path)
-    if unknown := values.keys() - SECTIONS:
-        known = ", ".join(sorted(SECTIONS))
-        first = min(map(str, unknown))
-        raise ConfigError(f"{first!r:.60}: unknown section; known: {known}")
-    name, model = load_preset(path, preset)
-    endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
-    turns = validate(TurnsConfig, values.get("turns", {}), "turns")
-    server = validate(ServerConfig, values.get("server", {}), "server")
-    return Config(name, model, endpointing, turns, server)

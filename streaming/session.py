@@ -48,7 +48,7 @@ from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
 from streaming.turn import Phase, Turn
-from streaming.vad import Change, SpeechPaused, SpeechResumed, choose_endpointer
+from streaming.vad import Change, SpeechPaused, SpeechResumed
 from streaming.work import NEED_DATA, NeedData, Urgency, Work
 
 NOTHING_SAID = "there is nothing to commit: nothing was said"
@@ -76,7 +76,7 @@ class Session:
         listener: Listener,
         turns: TurnsConfig,
         *,
-        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None] = choose_endpointer,
+        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
         pace: Pace | None = None,
     ) -> None:
         """Args:

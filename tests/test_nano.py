@@ -12,7 +12,7 @@ from assistant.model import Salmonn
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.controls import Ask
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
 from streaming.ledger import Latency

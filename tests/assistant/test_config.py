@@ -19,7 +19,7 @@ from assistant.config import (
 )
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_config, read_yaml, shipped_config, validate
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 TEXT = shipped_config().read_text()
 PRESETS = list(yaml.safe_load(TEXT)["presets"])

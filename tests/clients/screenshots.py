@@ -18,8 +18,8 @@ import soxr
 from playwright.async_api import Browser, Page, ViewportSize
 
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.session import Session
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.clients.browser import DENIED, browsing, hearing, opened, state
 from tests.streaming.fakes import Echo

@@ -16,7 +16,7 @@ from assistant.audio import SAMPLE_RATE, load
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.server.build import build_assistant
 from streaming.session import Session
 from tests.clients.browser import DENIED, browsing, hearing, opened, page, run, state, tones

@@ -15,7 +15,8 @@ from websockets.asyncio.server import Server
 
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
-from streaming.config import ServerConfig, load_config
+from streaming.config import ServerConfig
+from streaming.config_file import load_config
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import CLIENT_EVENT, SessionConfig

@@ -12,7 +12,8 @@ from assistant import audio
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
 from streaming.build import build_session, session_of_tape, tape_head
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.controls import Ask, Cancel, Commit, Control
 from streaming.session import Session
 from streaming.tape import Recorder, Tape, read_tape

@@ -139,7 +139,7 @@ def test_average(call: Call, tmp_path: Path) -> None:
     assert "a share is a number" in err
 
 
-def test_tasks_lists_all_25(call: Call) -> None:
+def test_tasks_lists_them_all(call: Call) -> None:
     code, out, _ = call("tasks")
     assert code == 0
     listed = {words[0] for line in out.splitlines() if (words := line.split())}

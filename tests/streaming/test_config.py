@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from assistant.config import Section
 from assistant.errors import ConfigError
 from assistant.presets import shipped_config, validate
-from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig, load_config
+from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config_file import load_config
 
 SECTIONS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,

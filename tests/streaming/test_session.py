@@ -22,7 +22,6 @@ from streaming.events import (
 )
 from streaming.frames import FRAME_SAMPLES
 from streaming.session import Session, one_each
-from streaming.vad import Endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from streaming.work import NEED_DATA, Work
 from tests.laws import cuts
@@ -34,7 +33,7 @@ from tests.streaming.fakes import (
     Script,
     converse,
     drain,
-    loudness,
+    endpointer,
     paced,
     pcm,
     session,
@@ -516,9 +515,10 @@ def test_input_after_its_end_is_refused() -> None:
 def tiny_session(model: Salmonn, turns: TurnsConfig = TURNS) -> Session:
     return Session(
         InputDecoder(InputFormat()),
-        Endpointer(lambda: loudness, CONFIG),
+        endpointer(CONFIG),
         Conversation(model, "What is said?"),
         turns,
+        make_endpointer=endpointer,
         pace=one_each,
     )
 
@@ -602,9 +602,10 @@ def test_captions_obey_the_laws_and_every_reply_has_one_last(
 def test_the_tiny_model_is_captioned(tiny: Salmonn) -> None:
     talk = Session(
         InputDecoder(InputFormat()),
-        Endpointer(lambda: loudness, CONFIG),
+        endpointer(CONFIG),
         Conversation(tiny, "What is said?", captions=True),
         CAPTIONED,
+        make_endpointer=endpointer,
         pace=one_each,
     )
     events = converse(talk, [speech(SCRIPT)])

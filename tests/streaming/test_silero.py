@@ -11,9 +11,9 @@ from assistant import audio
 from assistant.errors import ComponentError
 from streaming import silero
 from streaming.config import EndpointingConfig
+from streaming.detectors import choose_endpointer
 from streaming.frames import Frame
 from streaming.silero import CONTEXT, RESTS_AFTER, WINDOW, SileroDetector
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import run
 

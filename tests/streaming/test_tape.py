@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from assistant.presets import shipped_config
 from streaming.build import others, tape_head
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
 from streaming.event_json import to_json
 from streaming.events import Event, ReplyEnded

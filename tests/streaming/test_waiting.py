@@ -31,7 +31,6 @@ from streaming.events import (
 )
 from streaming.frames import FRAME_SAMPLES
 from streaming.session import Session, one_each
-from streaming.vad import Endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import cuts
 from tests.streaming.fakes import (
@@ -40,7 +39,7 @@ from tests.streaming.fakes import (
     Echo,
     converse,
     drain,
-    loudness,
+    endpointer,
     paced,
     pcm,
     session,
@@ -129,8 +128,8 @@ def test_other_words_about_held_windows_on_the_tiny_model(tiny: Salmonn) -> None
 
     def answered(first: str, then: str | None, later: int) -> str:
         talk = Session(
-            InputDecoder(InputFormat()), Endpointer(lambda: loudness, CONFIG),
-            Conversation(tiny, first), WAITING, pace=one_each,
+            InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(tiny, first), WAITING,
+            make_endpointer=endpointer, pace=one_each,
         )  # fmt: skip
         audio = speech("S" * 90 + "." * (12 + later))
         return text(converse(talk, [audio, Commit(then)]))
@@ -160,7 +159,7 @@ def test_what_was_answered_is_not_cleared() -> None:
 def test_the_tiny_model_does_not_answer_about_what_was_cleared(tiny: Salmonn) -> None:
     talk = Session(
         InputDecoder(InputFormat()), None, Conversation(tiny, "What is said?"), TURNS,
-        pace=one_each,
+        make_endpointer=endpointer, pace=one_each,
     )  # fmt: skip
     events = converse(talk, [speech("S" * 90), Clear(), Ask("What was that?", "q"), pcm("." * 30)])
     assert replies(events) == [("q", 0)]
@@ -339,8 +338,8 @@ def test_an_instruction_no_turn_has_room_for_is_told_once_by_hand() -> None:
 
 def test_a_question_longer_than_the_tiny_models_context(tiny: Salmonn) -> None:
     talk = Session(
-        InputDecoder(InputFormat()), Endpointer(lambda: loudness, CONFIG),
-        Conversation(tiny, "What is said?"), TURNS, pace=one_each,
+        InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(tiny, "What is said?"), TURNS,
+        make_endpointer=endpointer, pace=one_each,
     )  # fmt: skip
     script: Script = [Ask("word " * 3000, "long"), Ask("What?", "short"), pcm("." * 40)]
     events = converse(talk, script)
