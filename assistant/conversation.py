@@ -12,13 +12,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from assistant.audio import Samples
 from assistant.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
 from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Window
 from assistant.model import Salmonn
+from assistant.recording import Samples
 from assistant.tagger import SoundTagger
 
 TIDY_POSITIONS = 64

@@ -19,7 +19,6 @@ from assistant.audio import (
     FEATURE_SAMPLES,
     N_FFT,
     PATCH_SAMPLES,
-    SAMPLE_RATE,
     clip_mel,
     fbank,
     log10_mel,
@@ -28,6 +27,7 @@ from assistant.audio import (
 from assistant.beats import Beats, BeatsState
 from assistant.blocks import MARGIN, Anchored, MelBlocks, mel_span, pad_right
 from assistant.config import EncodingConfig
+from assistant.recording import SAMPLE_RATE
 from assistant.whisper import SpeechEncoder
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.audio import FEATURE_SAMPLES
 from assistant.ear import Ear, EarStream
+from assistant.recording import SAMPLE_RATE
 from assistant.tagger import Onsets, SoundTagger
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from assistant.audio import Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.captioner import Captioner
 from assistant.captions import CaptionDecoder
@@ -20,6 +19,7 @@ from assistant.half import fast_half, halve_linears
 from assistant.hearing import Hearing
 from assistant.llm import Llm, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
+from assistant.recording import Samples, check
 from assistant.tagger import SoundTagger
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import faster_whisper
 import xllamacpp
 
-from assistant.audio import Samples
 from assistant.components import SMOLLM2, WHISPER_BASE, locate
+from assistant.recording import Samples
 
 
 class LlamaCpp:

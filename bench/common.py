@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assistant import audio
-from assistant.audio import Samples
+from assistant import recording
+from assistant.recording import Samples
 from assistant.training import manifest
 from assistant.training.manifest import Row, from_speechocean
 
@@ -53,7 +53,7 @@ def read_clips(options: argparse.Namespace) -> list[Clip]:
 
 
 def _clip(row: Row, folder: Path) -> Clip:
-    samples = audio.load(folder / row.audio)
+    samples = recording.load(folder / row.audio)
     end = None if row.length is None else row.offset + row.length
     return Clip(samples[row.offset : end], row.answer)
 
@@ -61,7 +61,7 @@ def _clip(row: Row, folder: Path) -> Clip:
 def lengthened(clips: list[Clip], seconds: float) -> Samples:
     """Speech of exactly this length: clips end to end."""
     joined = np.concatenate([clip.samples for clip in clips])
-    wanted = int(seconds * audio.SAMPLE_RATE)
+    wanted = int(seconds * recording.SAMPLE_RATE)
     return np.resize(joined, wanted)
 
 

@@ -20,15 +20,16 @@ import whisper
 from rich.progress import track
 from torch import Tensor, nn
 
-from assistant import audio
+from assistant import recording
 from assistant.aligner import join
-from assistant.audio import CLIP_SAMPLES, SAMPLE_RATE, clip_mel
+from assistant.audio import CLIP_SAMPLES, clip_mel
 from assistant.build import build_ear, build_tagger
 from assistant.components import find_whisper
 from assistant.config import AlignerConfig, EncodingConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.evaluation.score import right, word_error_rate
 from assistant.presets import load_preset, shipped_config
+from assistant.recording import SAMPLE_RATE
 from assistant.training.sounds import read_sounds
 from bench.common import SPEECHOCEAN, keep, parser, read_clips, show, without
 
@@ -102,7 +103,7 @@ def read_held_out(count: int) -> list[tuple[Tensor, str]]:
     sounds = [s for s in read_sounds(SOUNDS) if s.split == "dev"]
     chosen = sounds[:: max(1, len(sounds) // count)][:count]
     return [
-        (torch.from_numpy(audio.load(s.path)[: SOUND_S * SAMPLE_RATE]), s.label) for s in chosen
+        (torch.from_numpy(recording.load(s.path)[: SOUND_S * SAMPLE_RATE]), s.label) for s in chosen
     ]
 
 

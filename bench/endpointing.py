@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training.rough import excerpt, gain_for_snr
 from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
@@ -91,7 +91,7 @@ def found(scene: Scene, config: EndpointingConfig) -> list[tuple[int, int, int]]
     endpointer = choose_endpointer(config)
     assert endpointer is not None
     decoder = InputDecoder(InputFormat())
-    frames = decoder.push(audio.to_pcm16(scene.samples)) + decoder.flush()
+    frames = decoder.push(recording.to_pcm16(scene.samples)) + decoder.flush()
     changes = [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
     spans, begun = [], 0
     for change in changes:
@@ -143,7 +143,7 @@ def main() -> None:
     clips = [clip.samples for clip in read_clips(chosen)]
     held_out = [s for s in read_sounds(chosen.data / "sound") if s.split == "dev"]
     noises = {
-        name: np.concatenate([audio.load(s.path) for s in held_out if s.label == name])
+        name: np.concatenate([recording.load(s.path) for s in held_out if s.label == name])
         for name in BACKGROUNDS
     }
     all_scenes = list(scenes(clips, noises))

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
@@ -34,7 +34,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
     for i in range(100_000):
         clip = clips[i % len(clips)]
         n += len(clip.samples) + len(PAUSE)
-        if words and n > seconds * audio.SAMPLE_RATE:
+        if words and n > seconds * recording.SAMPLE_RATE:
             break
         samples += [clip.samples, PAUSE]
         words.append(clip.text)
@@ -44,7 +44,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 def by_utterances(model: Salmonn, clip: Clip) -> str:
     session = build_session(model, load_config(shipped_config()), INSTRUCTION, pace=one_each)
     words = []
-    for event in replay(session, audio.to_pcm16(clip.samples)):
+    for event in replay(session, recording.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):
             words.append(event.text)
         elif isinstance(event, ReplyEnded):
@@ -61,7 +61,7 @@ def main() -> None:
     rows = []
     for seconds in SECONDS:
         clip = join(clips, seconds)
-        length = len(clip.samples) / audio.SAMPLE_RATE
+        length = len(clip.samples) / recording.SAMPLE_RATE
         begin = time.perf_counter()
         tokens = model.ear.hear(torch.from_numpy(clip.samples))
         encode = time.perf_counter() - begin

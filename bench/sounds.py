@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
-from assistant.audio import SAMPLE_RATE, load
 from assistant.build import build_ear
 from assistant.config import ModelConfig
 from assistant.ear import Ear
@@ -25,6 +24,7 @@ from assistant.half import fast_half
 from assistant.model import Salmonn
 from assistant.model import load as load_model
 from assistant.presets import load_preset, shipped_config
+from assistant.recording import SAMPLE_RATE, load
 from assistant.training.ctc import CtcHead
 from assistant.training.scenes import heard
 from assistant.training.sounds import Sound, read_sounds

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
+from assistant.recording import SAMPLE_RATE, Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import Config
@@ -88,7 +88,7 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
     streams = []
     for i in range(n):  # blocks of different sessions end at different times
         session = build_session(model, config, tasks()["listen"])
-        pcm = audio.to_pcm16(speech(clips, seconds, i))
+        pcm = recording.to_pcm16(speech(clips, seconds, i))
         streams.append(Stream(session, pcm, phase=i * block_s / n))
         scheduler.add(i, session)
     now = 0.0

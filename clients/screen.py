@@ -95,13 +95,22 @@ class Screen:
             case {"type": "salmonn.sound", "name": str(name)}:
                 self._out.print(Text(f"♪ {name}", style="cyan"))
             case {"type": "salmonn.resumed"}:
-                self._out.print("connected again", style="dim")
+                self.note("connected again")
+            case {"type": "salmonn.restarted"}:
+                if self._answer is not None:
+                    self._answered(interrupted=True)
+                self._words, self.expecting = "", False
+                self.note("connected to a new session: what was heard before is forgotten")
             case {"type": "error", "error": {"code": code, "message": str(message)}}:
                 if code not in UNIMPORTANT:
                     self._out.print(Text(message, style="red"))
             case _:
                 pass
         self.draw(now=True)
+
+    def note(self, text: str) -> None:
+        """Show something that is neither an answer nor an error."""
+        self._out.print(Text(text, style="dim"))
 
     def asked(self, question: str) -> None:
         """Show a question that was typed."""

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from rich.console import Console
 
 from clients.errors import ClientError
-from clients.keys import keys
+from clients.keys import keys, why_no_keys
 from clients.realtime import SETTINGS, Json, Session, SessionLostError
 from clients.screen import Screen
 from clients.sources import level
@@ -31,23 +31,33 @@ CAPTIONS_ONLY: Json = {
 
 TALK_KEYS = "Space talk, Space again send · M mute · Enter type · Q end"
 LISTEN_KEYS = "M mute · Q end"
+NO_KEYS = "Ctrl+C ends"
 
 
 class Talker:
     """What a user's keys do. Muted, silence is sent; Space talks all the same."""
 
-    def __init__(self, session: Session, screen: Screen, settings: Json, muted: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        screen: Screen,
+        settings: Json,
+        muted: bool,
+        with_keys: bool = True,
+    ) -> None:
         """Args:
         session: with the server.
         screen: shows what was done.
         settings: of the session.
         muted: to begin with: push to talk.
+        with_keys: there are keys to press.
         """
         self._session, self._screen = session, screen
         self._detection = settings["audio"]["input"]["turn_detection"]
         self._answers = self._detection.get("create_response", True)
         self._muted, self._holding = muted, False
-        self._screen.hint = TALK_KEYS if self._answers else LISTEN_KEYS
+        usable = TALK_KEYS if self._answers else LISTEN_KEYS
+        self._screen.hint = usable if with_keys else NO_KEYS
         self._tell()
 
     def hear(self, piece: bytes) -> bytes:
@@ -124,7 +134,7 @@ async def talk(
         token: what the server asks for.
         settings: of the session.
         source: pieces of audio; when they end, so does the conversation.
-        console: where to show it; keys are read where it is a terminal.
+        console: where to show it; keys are read where it and the input are terminals.
         push_to_talk: hear only while Space says so.
 
     Raises:
@@ -132,11 +142,14 @@ async def talk(
             push.
     """
     pressed: asyncio.Queue[str] = asyncio.Queue()
-    with_keys = console.is_terminal or push_to_talk
+    missing = why_no_keys()
+    with_keys = push_to_talk or (console.is_terminal and missing is None)
     try:
         with keys(pressed.put_nowait) if with_keys else nullcontext(), Screen(console) as screen:
+            if missing is not None:
+                screen.note(f"{missing}; {NO_KEYS}")
             async with Session(url, token=token, settings=settings) as session:
-                talker = Talker(session, screen, settings, push_to_talk)
+                talker = Talker(session, screen, settings, push_to_talk, with_keys)
 
                 async def send() -> None:
                     async for piece in source:

@@ -18,6 +18,7 @@ from streaming.cli_options import (
     TaskOption,
     configure,
     load_model,
+    tell,
 )
 from streaming.cli_serve import serve_commands
 from streaming.cli_talk import talk_commands
@@ -30,7 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-errors = Console(stderr=True)
 
 ALONE = ("data", "train", "average")
 """Commands that work through the night, with the machine to themselves."""
@@ -70,10 +70,10 @@ def ask(
 ) -> None:
     """Answer about a whole recording (the offline path: everything is encoded first)."""
     settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
-    from assistant import audio
+    from assistant import recording
     from assistant.prompt import instruction
 
-    samples = audio.load(file)
+    samples = recording.load(file)
     words = instruction(question, task, fill, settings.model.prompt.default_task)
     model = load_model(settings)
     generation = settings.model.generation
@@ -86,11 +86,12 @@ def ask(
         sys.stdout.flush()
     typer.echo()
     if not answered:
-        errors.print(
-            f"The model had nothing to say about these {len(samples) / audio.SAMPLE_RATE:.0f} s. "
-            "A long recording is better heard with `salmonn-live replay`, utterance by utterance.",
-            style="yellow", highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        seconds = len(samples) / recording.SAMPLE_RATE
+        tell(
+            f"The model had nothing to say about these {seconds:.0f} s. A long recording is "
+            "better heard with `salmonn-live replay`, utterance by utterance.",
+            "yellow",
+        )
 
 
 @app.command()
@@ -128,8 +129,8 @@ def replay(
     if explain and as_json:
         raise ConfigError("--explain: not with --json, which prints nothing but events")
     settings = configure(config, preset, lora_scale)
-    from assistant import audio
     from assistant.prompt import instruction as choose
+    from assistant.recording import load_pcm16
     from streaming import timeline
     from streaming.build import build_session
     from streaming.explain import chart
@@ -139,7 +140,7 @@ def replay(
     from streaming.session import one_each
     from streaming.show import INDENT, Screen, line
 
-    pcm = audio.to_pcm16(audio.load(file))
+    pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = load_model(settings)
     session = build_session(model, settings, words, pace=one_each)
@@ -178,9 +179,7 @@ def main() -> None:
     try:
         app()
     except AssistantError as error:
-        errors.print(
-            f"salmonn-live: {error}", style="red", highlight=False, markup=False, soft_wrap=True
-        )
+        tell(f"salmonn-live: {error}", "red")
         raise SystemExit(1) from error
 
 

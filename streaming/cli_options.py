@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from unicodedata import category
 
 import typer
 from rich.console import Console
@@ -15,6 +16,9 @@ from streaming.config_file import load_config
 
 if TYPE_CHECKING:  # importing it takes seconds
     from assistant.model import Salmonn
+
+UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of what moves the cursor, ends a line or turns the writing round."""
 
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")
@@ -66,7 +70,19 @@ def load_model(config: Config) -> "Salmonn":
     if left := model.leftover:
         names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
         message = f"{config.model.checkpoint}: {len(left)} keys have no place here: {names}"
-        Console(stderr=True).print(
-            message, style="yellow", highlight=False, markup=False, soft_wrap=True
-        )
+        tell(message, "yellow")
     return model
+
+
+def tell(message: str, style: str) -> None:
+    """Write one line on stderr, whatever characters there are in names of files.
+
+    Args:
+        message: what stands in it.
+        style: of rich, such as "red".
+    """
+    shown = "".join(
+        char.encode("unicode_escape").decode() if category(char) in UNSHOWN else char
+        for char in message
+    )
+    Console(stderr=True).print(shown, style=style, highlight=False, markup=False, soft_wrap=True)

@@ -40,14 +40,14 @@ def record(
 ) -> None:
     """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
     settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
-    from assistant import audio
     from assistant.prompt import instruction as choose
+    from assistant.recording import load_pcm16
     from streaming.build import build_session, tape_head
     from streaming.frames import FRAME_BYTES, SAMPLE_RATE
     from streaming.tape import Recorder
     from streaming.work import NEED_DATA
 
-    pcm = audio.to_pcm16(audio.load(file))
+    pcm = load_pcm16(file)
     words = choose(instruction, task, None, settings.model.prompt.default_task)
     session = build_session(load_model(settings), settings, words)
     with _opened(tape) as stream:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.hearing import Hearing
 from assistant.model import Salmonn
@@ -32,7 +32,7 @@ def converse(
 ) -> list[Event]:
     config = load_config(shipped_config(), "nano")
     session = build_session(model, config, instruction, pace=one_each)
-    pcm = audio.to_pcm16(audio.load(DEMO))
+    pcm = recording.to_pcm16(recording.load(DEMO))
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
 
@@ -65,9 +65,9 @@ def test_a_spoken_command_is_answered(nano: Salmonn) -> None:
 
 def test_what_was_that(nano: Salmonn) -> None:
     session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
-    session.receive(audio.to_pcm16(audio.load(WAVES)))
+    session.receive(recording.to_pcm16(recording.load(WAVES)))
     session.control(Ask("What was that sound?"))
-    session.receive(bytes(2 * audio.SAMPLE_RATE))
+    session.receive(bytes(2 * recording.SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:
@@ -87,7 +87,7 @@ def test_other_chunks_give_the_same_events(nano: Salmonn, events: list[Event]) -
 
 
 def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
-    samples = torch.from_numpy(audio.load(DEMO))
+    samples = torch.from_numpy(recording.load(DEMO))
     stream = nano.ear.stream()
     pieces = [stream.push(piece) for piece in samples.split(320)]
     streamed = torch.cat([*pieces, stream.flush()])

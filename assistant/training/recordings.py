@@ -8,7 +8,7 @@ from typing import Protocol
 
 import soundfile
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training import manifest
 from assistant.training.manifest import Row
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from assistant import conversation
-from assistant.audio import Samples
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
 from assistant.model import Salmonn
+from assistant.recording import Samples
 from tests.assistant.test_ear import BLOCK, sound
 
 PROMPT = "What is said?"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from assistant import audio
+from assistant import audio, recording
 from assistant.beats import Beats
 from assistant.config import (
     AlignerConfig,
@@ -61,7 +61,7 @@ def reference(parity: Path) -> Arrays:
 
 @pytest.fixture(scope="module")
 def samples(parity: Path) -> torch.Tensor:
-    return torch.from_numpy(audio.load(parity / "wav" / "a_3s2.wav"))
+    return torch.from_numpy(recording.load(parity / "wav" / "a_3s2.wav"))
 
 
 def close(ours: torch.Tensor, theirs: NDArray[np.generic], tolerance: float) -> None:

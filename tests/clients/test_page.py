@@ -12,10 +12,10 @@ import soxr
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from assistant.audio import SAMPLE_RATE, load
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
+from assistant.recording import SAMPLE_RATE, load, to_pcm16
 from streaming.config_file import load_config
 from streaming.server.build import build_assistant
 from streaming.session import Session
@@ -353,6 +353,34 @@ def noise(sound: Any, frequency: float) -> float:
     return float(20 * np.log10(np.sqrt((rest**2).mean()) / np.sqrt((sound**2).mean())))
 
 
+LOUD = """async (rate) => {
+  const context = new OfflineAudioContext(1, rate, rate);
+  await context.audioWorklet.addModule("worklet.js");
+  const sound = new AudioBuffer({ length: rate, sampleRate: rate });
+  const level = (i) => [0.5, 0.99999, 2, -0.5, -1, -2][Math.floor((6 * i) / rate)];
+  sound.copyToChannel(Float32Array.from({ length: rate }, (_, i) => level(i)), 0);
+  const source = new AudioBufferSourceNode(context, { buffer: sound });
+  const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+  const samples = [];
+  capture.port.onmessage = ({ data }) => samples.push(...new Int16Array(data));
+  source.connect(capture);
+  source.start();
+  await context.startRendering();
+  for (let left = 100; left && samples.length < 15000; left--) {
+    await new Promise((go) => setTimeout(go, 20));
+  }
+  return [0, 1, 2, 3, 4, 5].map((part) => samples[Math.round(((part + 0.5) * 16000) / 6)]);
+}"""
+
+
+@run
+async def test_samples_become_16_bit_as_everywhere_else(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        heard = await it.evaluate(LOUD, 48_000)
+    wanted = to_pcm16(np.array([0.5, 0.99999, 2, -0.5, -1, -2], np.float32))
+    assert np.abs(np.array(heard) - np.frombuffer(wanted, "<i2")).max() <= 1  # filters ripple
+
+
 WIRE = """async (minutes) => {
   const sent = [];
   let socket;
@@ -400,3 +428,160 @@ async def test_what_a_server_did_not_get_is_sent_again_in_order(folder: Path) ->
     assert found["late"] == [[second, 32_000] for second in range(13, 43)]  # half a minute
     assert found["again"] == []  # it knows that ten seconds never came
     assert [one["missing"] for one in found["opens"]] == [0, 0, 320_000, 0]
+
+
+FULL = """async () => {
+  const sent = [];
+  let socket;
+  window.WebSocket = class {
+    constructor() { socket = this; }
+    send(data) { sent.push(data); }
+  };
+  const { Realtime } = await import("/realtime.js");
+  const server = new Realtime("ws://x/v1/realtime", {});
+  const errors = [];
+  server.addEventListener("event", ({ detail }) => {
+    if (detail.type === "error") errors.push(detail.error.code);
+  });
+  const say = (data) => socket.onmessage({ data });
+  const dropped = async (audio_bytes, messages) => {
+    await socket.onclose({ code: 1006, reason: "dropped" });
+    await new Promise((go) => setTimeout(go, 400));
+    sent.length = 0;
+    say(JSON.stringify({ type: "salmonn.resumed", event_id: "resumed", audio_bytes, messages }));
+    return sent.map((one) => typeof one === "string" ? JSON.parse(one) : one.byteLength);
+  };
+  server.connect();
+  for (const bad of ["no json", "{}", "null", "3", new Blob(["x"])]) say(bad);
+  say(JSON.stringify({ type: "session.created", event_id: "event_1", session: { id: "s" } }));
+  for (let number = 0; number < 1500; number++) server.send({ type: "x", number });
+  const typed = await dropped(0, 1);
+  const rest = await dropped(0, 1 + 990);
+  server.send({ type: "y", text: "x".repeat(5 * 2 ** 20) });
+  const long = await dropped(0, 1 + 999);
+  server.audio(new ArrayBuffer(640));
+  const after = await dropped(0, 1 + 1000);
+  const lost = await dropped(0, 0);
+  return { errors, typed, rest, long: long.map(({ type }) => type), after, lost };
+}"""
+
+
+@run
+async def test_what_is_kept_is_bounded_for_who_only_types_too(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        found = await it.evaluate(FULL)
+    assert found["errors"] == ["unreadable_message"] * 5
+    assert [one["number"] for one in found["typed"]] == list(range(500, 1500))
+    assert [one["number"] for one in found["rest"]] == list(range(1490, 1500))
+    assert found["long"] == ["y"]  # it is more than is kept by itself, so what was before it goes
+    assert found["after"] == [640]
+    assert found["lost"] == [{"type": "session.update", "session": {}}, 640]
+
+
+PREFILLED = """async (rate) => {
+  const { Strip } = await import("/strip.js");
+  const canvas = document.createElement("canvas");
+  canvas.style.cssText = "position: fixed; top: 0; left: 0; width: 600px; height: 120px";
+  document.body.append(canvas);
+  const strip = new Strip(canvas);
+  const hear = (seconds) => {
+    for (let piece = 0; piece < 25 * seconds; piece++) strip.level(new ArrayBuffer(1280));
+  };
+  const seen = async () => { // seconds where the band is
+    await new Promise((go) => setTimeout(go, 100));
+    const pen = canvas.getContext("2d"), wide = canvas.width;
+    const band = Math.round((canvas.height * (120 - 18 - 3)) / 120);
+    const { data } = pen.getImageData(0, band, wide, 1);
+    const wanted = getComputedStyle(document.documentElement).getPropertyValue("--prefilled");
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
+    const spans = [];
+    for (let x = 0; x < wide; x++) {
+      const [i, at] = [4 * x, (30 * x) / wide];
+      if (data[i] !== r || data[i + 1] !== g || data[i + 2] !== b) continue;
+      if (spans.length && at - spans.at(-1)[1] < 0.07) spans.at(-1)[1] = at;
+      else spans.push([at, at]);
+    }
+    return spans.map((span) => span.map((at) => Number(at.toFixed(2))));
+  };
+  hear(30);
+  strip.begin();
+  hear(30);
+  strip.speechStarted(4000);
+  strip.prefilled(8000, 5);
+  const first = await seen();
+  strip.prefilled(8000 + 1000, 5 + 1000 / rate); // in steps
+  strip.prefilled(8000 + 2000, 5 + 2000 / rate);
+  strip.prefilled(8000 + 2040, 6 + 2000 / rate); // what was waiting
+  strip.answered();
+  strip.speechStopped(12000);
+  strip.prefilled(20000, 5);
+  return { first, all: await seen() };
+}"""
+
+
+@run
+async def test_how_far_a_turn_reaches_back_is_learnt_from_the_server(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host) as it:
+        for rate in (160, 80, 500):  # ms in an audio token
+            found = await it.evaluate(PREFILLED, rate)
+            assert found["first"] == [pytest.approx([4, 8], abs=0.2)]
+            begins, ends = zip(*found["all"], strict=True)
+            assert begins[0] == pytest.approx(8 - 5 * rate / 1000, abs=0.2), rate
+            assert begins[-1] == pytest.approx(20 - 5 * rate / 1000, abs=0.2), rate
+            assert ends[-1] == pytest.approx(20, abs=0.2)
+
+
+INTERRUPTED = """async () => {
+  const log = [];
+  let context;
+  window.AudioContext = class {
+    state = "suspended";
+    audioWorklet = { addModule: async () => {} };
+    constructor() { context = this; }
+    createMediaStreamSource() { return { connect() {} }; }
+    async resume() {
+      log.push("resume");
+      if (this.state === "interrupted") throw new DOMException("interrupted", "InvalidStateError");
+      this.become("running");
+    }
+    async close() { this.become("closed"); }
+    become(state) { if (this.state !== state) { this.state = state; this.onstatechange?.(); } }
+  };
+  window.AudioWorkletNode = class { port = {}; };
+  const { Microphone } = await import("/microphone.js");
+  const microphone = new Microphone(() => {}, () => log.push("end"), (is) => log.push(is));
+  await microphone.open("");
+  const done = async (what) => {
+    log.length = 0;
+    what();
+    await new Promise((go) => setTimeout(go, 0));
+    return [...log];
+  };
+  const found = {
+    call: await done(() => context.become("interrupted")),
+    seen: await done(() => document.dispatchEvent(new Event("visibilitychange"))),
+    over: await done(() => context.become("suspended")),
+    closed: await done(() => { microphone.close(); }),
+    late: await done(() => document.dispatchEvent(new Event("visibilitychange"))),
+  };
+  return found;
+}"""
+
+
+@run
+async def test_a_microphone_that_the_system_takes_for_a_while_comes_back(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *tones(folder)) as it:
+        found = await it.evaluate(INTERRUPTED)
+    assert found["call"] == [True, "resume"]
+    assert found["seen"] == ["resume"]  # still interrupted: refused
+    assert found["over"] == ["resume", False]
+    assert found["closed"] == found["late"] == []
+
+
+def test_the_docs_say_whether_the_page_cancels_echoes() -> None:
+    root = Path(__file__).parents[2]
+    asked = (root / "clients" / "browser" / "microphone.js").read_text()
+    told = (root / "docs" / "clients.md").read_text()
+    assert "echoCancellation: false" in asked
+    assert "without echo cancellation" in told
+    assert "cancellation is on" not in told

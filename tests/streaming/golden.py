@@ -8,7 +8,7 @@ They are read as text: events between the audio they came from, one line each.
 from functools import cache
 from pathlib import Path
 
-from assistant import audio
+from assistant import recording
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
 from streaming.build import build_session, session_of_tape, tape_head
@@ -27,8 +27,8 @@ CHUNK = 3200
 
 
 def spoken(first_s: float, last_s: float) -> bytes:
-    samples = audio.load(ROOT / "demo" / "kitchen.flac")
-    return audio.to_pcm16(samples[round(16_000 * first_s) : round(16_000 * last_s)])
+    samples = recording.load(ROOT / "demo" / "kitchen.flac")
+    return recording.to_pcm16(samples[round(16_000 * first_s) : round(16_000 * last_s)])
 
 
 SCENES: dict[str, tuple[dict[str, object], list[bytes | Control]]] = {

@@ -27,7 +27,8 @@ from assistant.presets import shipped_config
 from assistant.prompt import tasks as named_tasks
 from streaming import cli
 from streaming.cli_serve import DRAIN_S, TOKEN, _endings, _run, environment_token, server_config
-from streaming.config import ServerConfig, load_config
+from streaming.config import ServerConfig
+from streaming.config_file import load_config
 from streaming.server.app import App
 from streaming.server.listen import Listening, listen
 from tests.streaming.server.test_app import fake

@@ -24,8 +24,7 @@ import torch
 import transformers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from assistant import audio
-from assistant.audio import Samples
+from assistant import recording
 from assistant.build import build_llm
 from assistant.checkpoint import TrainedWeights, write_folder
 from assistant.config import ModelConfig, Section
@@ -35,10 +34,12 @@ from assistant.llm import lora_parameters
 from assistant.model import Salmonn, load
 from assistant.presets import read_config, shipped_config, validate
 from assistant.prompt import instruction
+from assistant.recording import Samples
 from assistant.tiny import toy_llm
 from streaming.cli_options import configure
 from streaming.cli_serve import server_config
-from streaming.config import SECTIONS, Config, EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config_file import SECTIONS
 from streaming.controls import Ask, Control
 from streaming.server.app import App, running
 from streaming.server.build import build_assistant
@@ -135,7 +136,7 @@ def _seen_without(key: str) -> object:
 
 # --- sessions, as `serve` makes them
 
-SPOKEN = audio.load(Path(__file__).parents[2] / "demo" / "kitchen.flac")
+SPOKEN = recording.load(Path(__file__).parents[2] / "demo" / "kitchen.flac")
 SILENCE_S = 0.5
 
 
@@ -192,7 +193,7 @@ def session(config: Config, script: Script, steps: int = 1000) -> object:
 
 
 def spoken(*pieces: Samples | Control) -> Script:
-    return tuple(audio.to_pcm16(p) if not isinstance(p, Control) else p for p in pieces)
+    return tuple(recording.to_pcm16(p) if not isinstance(p, Control) else p for p in pieces)
 
 
 def silence(seconds: float) -> Samples:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.audio import SAMPLE_RATE, Samples
 from assistant.evaluation.score import right
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training import kokoro, manifest, mixtures, scenes, sounds
 from assistant.training.credits import credits
 from assistant.training.disguise import disguise

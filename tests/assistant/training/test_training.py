@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.build import build_ear
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
@@ -272,7 +272,7 @@ def test_a_trained_model_answers_as_its_trainer_heard_it(
     store = FeatureStore(runs / "features" / "all")
     for i in range(3):
         tokens = audio_tokens(model.ear.aligner, [store.features(i)])[0]
-        samples = audio.load(runs / f"{i}.wav")
+        samples = recording.load(runs / f"{i}.wav")
         heard = model.ear.hear(torch.from_numpy(samples))
         cosine = torch.nn.functional.cosine_similarity(heard, tokens)
         assert cosine.min() > 0.99  # features were stored in fp16, made in bf16

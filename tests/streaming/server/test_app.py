@@ -273,7 +273,10 @@ async def test_a_session_that_fails_ends_alone() -> None:
             await configure(good)
             await speak(bad, TURN)
             error = (await until(bad, "error"))[-1]["error"]
-            assert (error["type"], error["message"]) == ("server_error", "a part of the model is gone")
+            assert (error["type"], error["message"]) == (
+                "server_error",
+                "a part of the model is gone",
+            )
             with pytest.raises(ConnectionClosed):
                 await bad.recv()
             await speak(good, TURN)
