@@ -111,6 +111,7 @@ class Session:
         self._unanswered: list[tuple[int, int, bool]] = []
         self._recording: int | None = None  # first sample of the recording that is being given
         self._silent_since: int | None = None  # nobody has spoken since this reply's end
+        self._by_hand_from = 0  # first sample since which turns end by hand
         self._unopened = False  # a turn by hand does not fit into the context: wait for a change
         self._untidy = False  # a closed turn may have left something to do
         self._allowance = 0  # tokens that may be given out before the next frame
@@ -285,9 +286,9 @@ class Session:
             self._leave()
         if not self._turn.is_open and not self._unopened:
             ring = round(self._turns.ring_s * SAMPLE_RATE)
-            self._unopened = not self._begin(
-                max(self._answered, at - ring), spoken_from=self._answered
-            )
+            since = max(at - ring, self._with_context(self._by_hand_from))
+            spoken_from = max(self._answered, self._by_hand_from)
+            self._unopened = not self._begin(since, spoken_from=spoken_from)
 
     def _is_too_old(self) -> bool:
         """The open turn is about more than the ring holds twice over."""
@@ -463,6 +464,8 @@ class Session:
                 events = self._end_utterance()
             if self._endpointer is None and self._turn.phase is Phase.OPEN:
                 self._leave()  # nobody would end it
+            if self._endpointer is not None:
+                self._by_hand_from = self.heard
             self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
 

@@ -41,6 +41,8 @@ def mistake(error: ValidationError, *within: str) -> Mistake:
         return Mistake("unknown_or_invalid_event", first["msg"][:LONGEST_TOLD], None)
     if first["type"] == "extra_forbidden":
         return Mistake("unknown_parameter", f"unknown parameter: {param}", param)
+    if first["type"] == "none_required":
+        return Mistake("invalid_value", f"not offered here: {param} can only be null", param)
     return Mistake("invalid_value", first["msg"][:LONGEST_TOLD], param)  # it may repeat what came
 
 

@@ -7,7 +7,7 @@ Every field that the specification has is known, whether it can be followed here
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from streaming.realtime import beta
 
@@ -198,6 +198,12 @@ MetadataKey = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 
 
+def _none_to_call(tools: list[Any]) -> list[Any]:
+    if tools:
+        raise ValueError("no model here was trained to call functions")
+    return tools
+
+
 class ResponseConfig(Wire):
     """What `response.create` wishes; null is as if it were not there."""
 
@@ -212,7 +218,7 @@ class ResponseConfig(Wire):
     audio: Any = None
     """Of the answer's voice, which there is none of."""
 
-    tools: list[Tool] | None = Field(default=None, max_length=0)
+    tools: Annotated[list[Any], AfterValidator(_none_to_call)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     parallel_tool_calls: bool | None = None
     """No model here was trained to call functions, so none may be wished for."""

@@ -141,6 +141,28 @@ def test_other_words_about_held_windows_on_the_tiny_model(tiny: Salmonn) -> None
     assert answered("Say it again.", None, 0) != plain
 
 
+BY_HAND = CONFIG.model_copy(update={"detector": "manual"})
+
+
+def test_a_turn_by_hand_begins_with_the_seconds_before_the_switch_to_it() -> None:
+    listener = Echo()
+    turns = TURNS.model_copy(update={"context_s": 8 * 0.02})
+    script: Script = [pcm("." * 40), Configure(endpointing=BY_HAND), pcm("S" * 8), Commit()]
+    events = converse(session(listener, turns), [*script, pcm("." * 9)])
+    assert replies(events) == [(None, 4)], "eight frames before it, and eight by hand"
+    assert listener.diary[1] == "open 8"
+
+
+def test_an_utterance_that_the_switch_to_turns_by_hand_ends_belongs_to_the_turn() -> None:
+    script: Script = [
+        pcm("SSSSSSSS"), Configure(endpointing=BY_HAND, turns=WAITING), pcm("S" * 8), Hold(),
+        Commit(),
+    ]  # fmt: skip
+    events = converse(session(), [*script, pcm("." * 9)])
+    assert [type(e) for e in events].count(SpeechEnded) == 1
+    assert replies(events) == [(None, 4)]
+
+
 # --- what was cleared
 
 

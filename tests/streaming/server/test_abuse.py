@@ -163,6 +163,42 @@ async def test_a_long_message_is_audio_or_an_error() -> None:
         assert answer(await until(socket, "response.done")) == REPLY
 
 
+@run
+async def test_a_long_recording_is_an_item_and_whole_though_its_connection_goes() -> None:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
+    item = {"id": "rec", "type": "message", "role": "user", "content": [part]}
+    event = json.dumps({"type": "conversation.item.create", "item": item})
+    assert len(event) > LONGEST
+    async with beside() as (app, host):
+        async with client(host) as socket:
+            told = await configure(socket)
+            await socket.send(event)
+            seat = app._seats[told["id"]]
+            await eventually(lambda: seat.given > 0)
+            socket.transport.abort()
+        async with client(host, f"?session_id={told['id']}&after=2") as back:
+            assert (await take(back))["messages"] == 2
+            done = (await until(back, "conversation.item.done"))[-1]
+            assert done["item"]["content"] == [{"type": "input_audio", "transcript": None}]
+            await say(back, "response.create")
+            assert answer(await until(back, "response.done")) == "I heard 250 windows"
+
+
+@run
+async def test_a_long_recording_that_cannot_be_put_anywhere_is_an_error() -> None:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
+    item = {"type": "message", "role": "user", "content": [part]}
+    async with beside() as (_, host), client(host) as bad:
+        await configure(bad)
+        await say(bad, "conversation.item.create", item=item, previous_item_id="x", event_id="e")
+        error = (await take(bad))["error"]
+        assert (error["param"], error["event_id"]) == ("previous_item_id", "e")
+        part["audio"] = "*" + part["audio"]
+        await say(bad, "conversation.item.create", item=item)
+        assert (await take(bad))["error"]["param"] == "item.content[0].audio"
+        assert await turn_of(bad) == REPLY
+
+
 def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     monkeypatch.setattr(app_module, "give_back", lambda: calls.append(1))
