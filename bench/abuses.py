@@ -1,4 +1,8 @@
-"""What `bench.abuse` does to a server: each sends until its count or its time is reached."""
+"""What `bench.abuse` does to a server: each sends until its count or its time is reached.
+
+Messages and frames that are wrong, or too many of them. What clients do before they have a session
+is in `bench.handshakes`, what they may do within one in `bench.sessions`.
+"""
 
 import asyncio
 import base64
@@ -20,11 +24,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from assistant import recording
-from bench.target import ROOT
+from bench.target import ROOT, any_certificate
 
 Json = dict[str, Any]
 FRAME = 640
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
+MARKER = "s3cr3t/AbC+dEf=="
+"""What abuses say where a client's words or its token would be; no log may hold a piece of it."""
 
 
 def speech() -> bytes:
@@ -33,9 +39,16 @@ def speech() -> bytes:
 
 
 @asynccontextmanager
-async def client(port: int, **more: Any) -> AsyncIterator[ClientConnection]:
-    more = {"compression": None, "max_size": None, **more}
-    wire = await connect(f"ws://127.0.0.1:{port}/v1/realtime", **more)
+async def client(
+    port: int, *, query: str = "", tls: bool = False, token: str | None = None, **more: Any
+) -> AsyncIterator[ClientConnection]:
+    """A session. `query`: of its address; `more`: for the library."""
+    key = {} if token is None else {"Authorization": f"Bearer {token}"}
+    more = {"compression": None, "max_size": None, "additional_headers": key, **more}
+    if tls:
+        more["ssl"] = any_certificate()
+    address = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/v1/realtime{query}"
+    wire = await connect(address, **more)
     try:
         yield wire
     finally:
@@ -123,7 +136,7 @@ GOOD: list[Json] = [
         "type": "conversation.item.create",
         "item": {
             "type": "message", "role": "user", "id": "it",
-            "content": [{"type": "input_text", "text": "What is it?"}],
+            "content": [{"type": "input_text", "text": f"What is {MARKER}?"}],
         },
     },
     {"type": "conversation.item.retrieve", "item_id": "it"},
@@ -194,21 +207,28 @@ class Limits:
     messages: int
     """At most, of those that are cheap to send."""
 
+    tls: bool = False
+    token: str | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return max(0.0, self.until - time.monotonic())
+
     @property
     def over(self) -> bool:
-        return time.monotonic() > self.until
+        return self.left == 0
 
 
-async def _each(limits: Limits, count: int, one: Callable[[int], Awaitable[None]]) -> None:
+async def each(limits: Limits, count: int, one: Callable[[int], Awaitable[None]]) -> None:
     """So many at the same time; who is refused or cut off is gone."""
 
     async def guarded(number: int) -> None:
         with contextlib.suppress(OSError, ConnectionClosed, InvalidHandshake, EOFError):
             await one(number)
 
-    left = max(0.1, limits.until - time.monotonic())
     tasks = [asyncio.create_task(guarded(n)) for n in range(count)]
-    done, slow = await asyncio.wait(tasks, timeout=left + 5)
+    done, slow = await asyncio.wait(tasks, timeout=limits.left + 5)
     for task in slow:
         task.cancel()
     for task in done:
@@ -232,7 +252,7 @@ async def messages(limits: Limits, count: Counter[str]) -> None:
                     continue
             count["connections lost"] += 1
 
-    await _each(limits, 4, talk)
+    await each(limits, 4, talk)
 
 
 async def _count_errors(wire: ClientConnection, count: Counter[str]) -> None:
@@ -250,12 +270,12 @@ async def half_open(limits: Limits, count: Counter[str]) -> None:
         begun = [b"", b"GET /v1/realtime HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: "]
         writer.write(begun[number % 3])
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0, limits.until - time.monotonic())):
+            async with asyncio.timeout(limits.left):
                 await reader.read()
                 count["refused"] += 1
         writer.transport.abort()
 
-    await _each(limits, 1000, hang)
+    await each(limits, 1000, hang)
 
 
 async def one_byte(limits: Limits, count: Counter[str]) -> None:
@@ -280,7 +300,7 @@ async def one_byte(limits: Limits, count: Counter[str]) -> None:
                     await asyncio.sleep(0)
                 count["sent"] += 1
 
-    await _each(limits, 4, lambda n: tiny_messages() if n % 2 else dripping())
+    await each(limits, 4, lambda n: tiny_messages() if n % 2 else dripping())
 
 
 async def fifteen_mib(limits: Limits, count: Counter[str]) -> None:
@@ -305,7 +325,7 @@ async def fifteen_mib(limits: Limits, count: Counter[str]) -> None:
             count["refused"] += wire.close_code == 1009
             await reading
 
-    await _each(limits, 3, talk)
+    await each(limits, 3, talk)
 
 
 async def bad_base64(limits: Limits, count: Counter[str]) -> None:
@@ -323,7 +343,7 @@ async def bad_base64(limits: Limits, count: Counter[str]) -> None:
             await asyncio.sleep(0.3)
             reading.cancel()
 
-    await _each(limits, 2, talk)
+    await each(limits, 2, talk)
 
 
 async def wrong_rates(limits: Limits, count: Counter[str]) -> None:
@@ -346,7 +366,7 @@ async def wrong_rates(limits: Limits, count: Counter[str]) -> None:
             await asyncio.sleep(0.3)
             reading.cancel()
 
-    await _each(limits, 2, talk)
+    await each(limits, 2, talk)
 
 
 async def broken_frames(limits: Limits, count: Counter[str]) -> None:
@@ -381,7 +401,7 @@ async def broken_frames(limits: Limits, count: Counter[str]) -> None:
                 await wire.frame(0, b"", first=0)
                 count["empty fragments"] += 1
 
-    await _each(limits, 4, lambda n: talk(n) if n else endless(n))
+    await each(limits, 4, lambda n: talk(n) if n else endless(n))
 
 
 async def bombs(limits: Limits, count: Counter[str]) -> None:
@@ -400,7 +420,7 @@ async def bombs(limits: Limits, count: Counter[str]) -> None:
                     count["refused"] += await wire.close_code() is not None
             await asyncio.sleep(0.2)
 
-    await _each(limits, 2, talk)
+    await each(limits, 2, talk)
 
 
 async def connects(limits: Limits, count: Counter[str]) -> None:
@@ -437,12 +457,12 @@ async def never_reads(limits: Limits, count: Counter[str]) -> None:
 
     async def guarded(number: int) -> None:
         try:
-            async with asyncio.timeout(limits.until - time.monotonic() + 2):
+            async with asyncio.timeout(limits.left + 2):
                 await talk(number)
         except (OSError, ConnectionClosed):
             count["refused"] += 1
 
-    await _each(limits, 4, guarded)
+    await each(limits, 4, guarded)
 
 
 async def vanishing(limits: Limits, count: Counter[str]) -> None:
@@ -466,7 +486,7 @@ async def vanishing(limits: Limits, count: Counter[str]) -> None:
                     wire.transport.abort()
             await asyncio.sleep(0.3)
 
-    await _each(limits, 2, talk)
+    await each(limits, 2, talk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +494,12 @@ class Abuse:
     run: Callable[[Limits, Counter[str]], Awaitable[None]]
     longer: float = 1.0
     """So many times the seconds asked for, at most."""
+
+    tls: bool = False
+    """Of a server with a certificate, and with few file descriptors."""
+
+    token: bool = False
+    """Of a server that asks for one."""
 
 
 ABUSES = {

@@ -2,7 +2,9 @@
 
 import os
 import re
+import resource
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,12 +24,15 @@ class Target:
     port: int
     pid: int
     log: Path
+    tls: bool = False
+    token: str | None = None
 
-    def log_lines(self) -> int:
-        return self.log.read_text().count("\n")
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+    def get(self, path: str, timeout: float = 20) -> str:
+        address = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}{path}"
+        key = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(address, headers=key)
+        context = any_certificate() if self.tls else None
+        with urllib.request.urlopen(request, timeout=timeout, context=context) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str) -> float:
@@ -41,20 +46,45 @@ class Target:
 
 
 @contextmanager
-def server(preset: str, settings: str) -> Iterator[Target]:
-    """`salmonn-live serve` on a free port with these lines of `config.yaml`, ended with SIGTERM."""
+def server(
+    preset: str,
+    settings: str,
+    *,
+    log: Path | None = None,
+    root: Path = ROOT,
+    files: int | None = None,
+    tls: bool = False,
+    token: str | None = None,
+) -> Iterator[Target]:
+    """`salmonn-live serve` on a free port with these lines of `config.yaml`, ended with SIGTERM.
+
+    Args:
+        preset: it serves.
+        settings: as in `config.yaml`; they say it, too, where there is TLS or a token.
+        log: its log is added to this file; None: to one that is thrown away.
+        root: the checkout whose code runs.
+        files: file descriptors it may have; None: as many as we may.
+        tls: it is reached with TLS.
+        token: it asks for this one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(settings)
-        log = Path(folder) / "log"
+        log = log or Path(folder) / "log"
         serve = ["serve", "--port", "0", "--preset", preset, "--config", str(config)]
         command = [sys.executable, "-c", "from streaming.cli import main; main()", *serve]
-        with log.open("w") as stream:
+        with log.open("a") as stream:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=stream, text=True, cwd=ROOT
+                command,
+                stdout=subprocess.PIPE,
+                stderr=stream,
+                text=True,
+                cwd=root,  # with -c, the code that is there comes first
             )
+        if files is not None:
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (files, files))
         try:
-            yield Target(_port(process, log), process.pid, log)
+            yield Target(_port(process, log), process.pid, log, tls, token)
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -67,6 +97,23 @@ def server(preset: str, settings: str) -> Iterator[Target]:
 def _port(process: "subprocess.Popen[str]", log: Path) -> int:
     assert process.stdout is not None
     for line in process.stdout:
-        if found := re.search(r"http://[^/]*:(\d+)/", line):
+        if found := re.search(r"https?://[^/]*:(\d+)/", line):
             return int(found[1])
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
+
+
+def self_signed(folder: Path) -> str:
+    """Make a certificate for loopback with `openssl`; the lines of `config.yaml` that name it."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    named = ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made, *named], check=True, capture_output=True)
+    return f"certificate: {certificate}, key: {key}"
+
+
+def any_certificate() -> ssl.SSLContext:
+    """For a client that does not ask who signed it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
