@@ -61,7 +61,7 @@ def serve(
         from streaming.server.build import build_assistant
 
         words = choose(instruction, task, None, settings.model.prompt.default_task)
-        console = Console()
+        console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         assistant = build_assistant(load_model(settings), settings, words)
         _serve(assistant, server, listening, console)
