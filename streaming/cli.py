@@ -144,7 +144,7 @@ def replay(
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = load_model(settings)
     session = build_session(model, settings, words, pace=one_each)
-    console = Console()
+    console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []
     drawn = 0  # steps that were
@@ -171,7 +171,7 @@ def tasks() -> None:
     table = Table("task", "instruction", box=None)
     for name, words in named().items():
         table.add_row(name, words)
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def main() -> None:

@@ -85,4 +85,6 @@ def tell(message: str, style: str) -> None:
         char.encode("unicode_escape").decode() if category(char) in UNSHOWN else char
         for char in message
     )
-    Console(stderr=True).print(shown, style=style, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(
+        shown, style=style, highlight=False, markup=False, soft_wrap=True
+    )

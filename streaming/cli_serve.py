@@ -61,7 +61,7 @@ def serve(
         from streaming.server.build import build_assistant
 
         words = choose(instruction, task, None, settings.model.prompt.default_task)
-        console = Console()
+        console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         assistant = build_assistant(load_model(settings), settings, words)
         _serve(assistant, server, listening, console)
@@ -71,7 +71,9 @@ def _serve(
     assistant: "Assistant", server: ServerConfig, listening: "Listening", console: Console
 ) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    logging.getLogger("websockets").setLevel(logging.WARNING)
+    from streaming.server.listen import more_descriptors
+
+    more_descriptors()
     gc.freeze()  # what is there now stays: `large.give_back` need not look at it
     try:
         asyncio.run(_run(assistant, server, listening, console))

@@ -133,7 +133,7 @@ def _with_server(
     """Run a client with the server at an address, or with one of our own."""
     from clients.errors import ClientError
 
-    console, token = Console(), environment_token()
+    console, token = Console(emoji=False), environment_token()
 
     async def together() -> None:
         async with _some_server(server, own, console) as url:

@@ -102,7 +102,7 @@ def replay_tape(
     from streaming.build import others, session_of_tape  # torch
 
     session = session_of_tape(load_model(settings), settings, tape)
-    screen = Screen(Console())
+    screen = Screen(Console(emoji=False))
     came = []
     for event in play(tape if recut is None else tape.recut(recut), session, realtime=realtime):
         came.append(to_json(event))

@@ -150,7 +150,7 @@ def evaluate(
             results += judge(one, built, lambda: progress.advance(bar))
             if json_file is not None:  # after each set: a later one may fail
                 report.write_json(results, json_file)
-    Console().print(report.table(results))
+    Console(emoji=False).print(report.table(results))
     if plot_file is not None:
         report.plot(results, plot_file)
 

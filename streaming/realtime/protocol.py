@@ -501,10 +501,10 @@ class Realtime:
 
     def _fell_silent(self, since: int, at: int) -> list[Json]:
         """An answer to the silence follows, so the silence is a message."""
-        about = {"audio_start_ms": _ms(since), "audio_end_ms": _ms(at)}
         self._utterance = self._new_id("item")
-        triggered = "input_audio_buffer.timeout_triggered"
-        told = self._event(triggered, **about, item_id=self._utterance)
+        told = self._event(
+            "input_audio_buffer.timeout_triggered", **_span(since, at), item_id=self._utterance
+        )
         return [told, *self._message(since, at)]
 
     def _message(self, begin: int, end: int) -> list[Json]:

@@ -15,6 +15,9 @@ from streaming.config import ServerConfig
 BACKLOG = 100
 """Connections that wait to be taken, while the model is loaded or all are busy."""
 
+DESCRIPTORS = 2**16
+"""Open files that are more than enough; a limit that is higher stays."""
+
 _NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """Why one of a name's addresses may be left out: this machine has no such address."""
 
@@ -38,6 +41,19 @@ class Listening:
     ) -> None:
         for sock in self.sockets:
             sock.close()
+
+
+def more_descriptors() -> None:
+    """Let this process open as many files and sockets as it may: a connection needs one each, and
+    systemd gives 1,024 to begin with. Where there are no such limits, nothing is done."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, DESCRIPTORS)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def listen(config: ServerConfig) -> Listening:

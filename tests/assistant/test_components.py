@@ -10,7 +10,8 @@ from safetensors import SafetensorError
 
 from assistant import components, gguf
 from assistant.components import PackageFile
-from assistant.errors import CheckpointError, ComponentError
+from assistant.errors import CheckpointError, ComponentError, ConfigError
+from assistant.tiny import toy_seed
 from assistant.weights import sha256
 
 
@@ -228,3 +229,12 @@ def test_the_source_that_is_used_is_found_without_loading_it(
     assert components.origin(["package:a", str(package)]) == (str(package), package)
     assert components.origin(["toy:3"]) == ("toy:3", None)
     assert components.origin(["shipped:nano/tagger.safetensors"])[1] is not None
+
+
+@pytest.mark.parametrize(("seed", "taken"), [("9" * 9, True), ("9" * 10, False)])
+def test_the_longest_seed_of_a_toy_and_one_digit_more(seed: str, taken: bool) -> None:
+    if taken:
+        assert toy_seed([f"toy:{seed}"]) == int(seed)
+    else:
+        with pytest.raises(ConfigError, match="9 digits"):
+            toy_seed([f"toy:{seed}"])

@@ -194,6 +194,23 @@ async def barge_in(client: Client, servers: Servers) -> None:
         assert await finished(connection) == "completed"
 
 
+async def fall_silent(client: Client, servers: Servers) -> None:
+    async with client.open(servers.scripted) as connection:
+        waiting = {**DETECTION, "idle_timeout_ms": 5000}
+        wanted = {"type": "realtime", "audio": {"input": {"turn_detection": waiting}}}
+        await connection.send("session.update", session=wanted)
+        detection: Any = {}
+        while detection.get("idle_timeout_ms") != 5000:
+            session = (await connection.until("session.updated"))["session"]
+            detection = session["audio"]["input"]["turn_detection"]
+        await connection.append(pcm24(TURN + "." * 40))
+        await connection.until("response.done")
+        await connection.append(pcm24("." * 260))
+        told = await connection.until("input_audio_buffer.timeout_triggered")
+        assert told["audio_end_ms"] - told["audio_start_ms"] == 5000
+        assert await finished(connection) == "completed"
+
+
 async def cancel(client: Client, servers: Servers) -> None:
     async with client.open(servers.scripted) as connection:
         await connection.append(pcm24(TURN))
@@ -344,6 +361,7 @@ STEPS: dict[str, Callable[[Client, Servers], Awaitable[None]]] = {
     "type a message": type_a_message,
     "end turns by hand, in mu-law": turns_by_hand,
     "barge in": barge_in,
+    "fall silent": fall_silent,
     "cancel": cancel,
     "retrieve": retrieve,
     "truncate": truncate,

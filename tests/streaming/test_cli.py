@@ -26,6 +26,7 @@ from assistant.model import Salmonn
 from assistant.presets import shipped_config
 from assistant.prompt import tasks as named_tasks
 from streaming import cli
+from streaming.cli_options import tell
 from streaming.cli_serve import DRAIN_S, TOKEN, _endings, _run, environment_token, server_config
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
@@ -469,3 +470,10 @@ def test_who_started_it_with_nohup_keeps_it() -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert signal.SIGHUP in _endings()
+
+
+def test_names_that_look_like_pictures_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tell("toy:x: no such file :smile:", "red")
+    assert capsys.readouterr().err == "toy:x: no such file :smile:\n"

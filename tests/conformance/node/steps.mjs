@@ -214,6 +214,22 @@ const steps = {
     assert.equal((await connection.finished()).status, "completed");
   },
 
+  async "fall silent"(connection) {
+    const turn_detection = { type: "server_vad", silence_duration_ms: 160, idle_timeout_ms: 5000 };
+    const session = { type: "realtime", audio: { input: { turn_detection } } };
+    connection.send("session.update", { session });
+    let detection;
+    while (detection?.idle_timeout_ms !== 5000) {
+      detection = (await connection.until("session.updated")).session.audio.input.turn_detection;
+    }
+    connection.append(pcm24(TURN + quiet(40)));
+    await connection.until("response.done");
+    connection.append(pcm24(quiet(260)));
+    const told = await connection.until("input_audio_buffer.timeout_triggered");
+    assert.equal(told.audio_end_ms - told.audio_start_ms, 5000);
+    assert.equal((await connection.finished()).status, "completed");
+  },
+
   async "cancel"(connection) {
     connection.append(pcm24(TURN));
     await connection.until("response.output_text.delta");

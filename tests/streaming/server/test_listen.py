@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import socket
 import subprocess
 import urllib.request
@@ -13,7 +14,7 @@ import pytest
 from assistant.errors import ConfigError
 from streaming.config import ServerConfig
 from streaming.server.app import running
-from streaming.server.listen import listen
+from streaming.server.listen import DESCRIPTORS, listen, more_descriptors
 from tests.streaming.server.test_app import client, fake, run, take
 
 
@@ -159,3 +160,18 @@ def test_what_is_wrong_with_a_certificate_names_key_and_file(
 def test_a_message_of_1e308_megabytes_is_an_error() -> None:
     with pytest.raises(ValueError, match="message_mb"):
         ServerConfig(message_mb=1e308)
+
+
+def test_the_limit_of_open_files_is_raised_and_never_lowered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unlimited = resource.RLIM_INFINITY
+    for now, most, wanted in [
+        (1024, 4096, 4096), (1024, unlimited, DESCRIPTORS), (1024, 2**20, DESCRIPTORS),
+        (4096, 4096, None), (2**20, 2**20, None), (unlimited, unlimited, None),
+    ]:  # fmt: skip
+        told: list[tuple[int, int]] = []
+        monkeypatch.setattr(resource, "getrlimit", lambda _, pair=(now, most): pair)
+        monkeypatch.setattr(resource, "setrlimit", lambda _, pair, told=told: told.append(pair))
+        more_descriptors()
+        assert told == ([] if wanted is None else [(wanted, most)])
