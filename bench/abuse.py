@@ -247,9 +247,15 @@ def listed(besides: Json) -> str:
     return ", ".join(f"{what}: {count:,}" for what, count in besides.items())
 
 
+SHORT = ("s", "alive", "windows")
+"""Columns that a table for the documentation has no room for; who is not alive has "-" elsewhere."""
+
+
 def markdown(rows: list[Json]) -> str:
     """A table for the documentation."""
     cells = [{**row, "besides": listed(row["besides"])} for row in rows]
+    for column in SHORT:
+        cells = without(column, cells)
     lines = [list(cells[0]), ["---"] * len(cells[0])]
     lines += [
         [f"{value:,}" if type(value) is int else str(value) for value in row.values()]

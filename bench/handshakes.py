@@ -55,7 +55,7 @@ def status(answer: bytes) -> int:
     return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") else 0
 
 
-def _with_secrets() -> list[bytes]:
+def requests_with_secrets() -> list[bytes]:
     """Requests that are wrong, each with what nobody else may read."""
     ours = "openai-insecure-api-key."
     session = f"{SOCKET}?session_id={MARKER}"
@@ -91,7 +91,7 @@ def _with_secrets() -> list[bytes]:
 async def unfinished(limits: Limits, count: Counter[str]) -> None:
     """Handshakes that go away unfinished, or are wrong; all of them hold secrets."""
     whole = handshake(f"Authorization: Bearer {MARKER}", target=f"{SOCKET}?session_id={MARKER}")
-    wrong = _with_secrets()
+    wrong = requests_with_secrets()
     count.update({"gone": 0, "unanswered": 0})
 
     async def gone(number: int) -> None:
@@ -243,7 +243,7 @@ async def wrong_tokens(limits: Limits, count: Counter[str]) -> None:
     count["wrong ones answered per s"] = round(count["refused"] / (time.monotonic() - began))
 
 
-def _foreign() -> list[bytes]:
+def foreign_requests() -> list[bytes]:
     """Requests that other software makes, and pages that are not ours."""
     host = "Host: 127.0.0.1"
     paths = ("/", "/healthz", "/metrics", SOCKET, "/nothing")
@@ -277,7 +277,7 @@ def _foreign() -> list[bytes]:
     ]  # fmt: skip
 
 
-def _rebinding() -> list[bytes]:
+def rebinding_requests() -> list[bytes]:
     """Handshakes of pages that are not ours."""
     evil = "http://evil:8765"
     return [
@@ -297,7 +297,7 @@ def _rebinding() -> list[bytes]:
 async def foreign(limits: Limits, count: Counter[str]) -> None:
     """Other methods, versions, hosts and origins: all are answered, and none has a session."""
     count.update({"unanswered": 0, "let in": 0, "bodies after HEAD": 0})
-    requests = [*_foreign(), *_rebinding()]
+    requests = [*foreign_requests(), *rebinding_requests()]
 
     async def knock(number: int) -> None:
         turn = number

@@ -86,7 +86,7 @@ def summary(log: bytes) -> Summary:
     if not lines[-1]:
         lines.pop()
     for line in lines:
-        found = OURS.fullmatch(text := line.decode("utf-8", "backslashreplace"))
+        found = OURS.fullmatch(text := line.decode("latin-1"))
         if found is None:
             strange.append(text)
             continue

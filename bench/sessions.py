@@ -249,7 +249,7 @@ async def recordings(limits: Limits, count: Counter[str]) -> None:
 
     async def talk(number: int) -> None:
         rng = random.Random(number)
-        while limits.left > 3:
+        while not limits.over:
             item = items[rng.choice(list(items))]
             async with open_session(limits, count) as first:
                 await first.came("session.created", 1, 5)
