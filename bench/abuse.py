@@ -248,7 +248,7 @@ def listed(besides: Json) -> str:
 
 
 SHORT = ("s", "alive", "windows")
-"""Columns that a table for the documentation has no room for; who is not alive has "-" elsewhere."""
+"""Columns for which a table in a document has no room; who is not alive has "-" elsewhere."""
 
 
 def markdown(rows: list[Json]) -> str:
