@@ -118,8 +118,13 @@ def misbehave(name: str, limits: Json, seconds: float, told: Connection) -> None
     told.send(None)  # loaded
     told.recv()
     given = Limits(until=time.monotonic() + seconds, **limits)
-    asyncio.run(ALL[name].run(given, count))  # type: ignore[arg-type]
-    told.send(dict(count))
+    try:
+        asyncio.run(ALL[name].run(given, count))  # type: ignore[arg-type]
+    except Exception:
+        count["broken off"] += 1
+        raise
+    finally:
+        told.send(dict(count))
 
 
 @contextmanager

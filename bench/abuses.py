@@ -42,9 +42,13 @@ def speech() -> bytes:
 async def client(
     port: int, *, query: str = "", tls: bool = False, token: str | None = None, **more: Any
 ) -> AsyncIterator[ClientConnection]:
-    """A session. `query`: of its address; `more`: for the library."""
+    """A session. `query`: of its address; `more`: for the library.
+
+    It is patient: answers to pings come after all that was sent before, which may be a flood.
+    """
     key = {} if token is None else {"Authorization": f"Bearer {token}"}
-    more = {"compression": None, "max_size": None, "additional_headers": key, **more}
+    usual = {"compression": None, "max_size": None, "ping_interval": None}
+    more = {**usual, "additional_headers": key, **more}
     if tls:
         more["ssl"] = any_certificate()
     address = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/v1/realtime{query}"
