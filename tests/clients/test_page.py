@@ -19,7 +19,17 @@ from assistant.recording import SAMPLE_RATE, load, to_pcm16
 from streaming.config_file import load_config
 from streaming.server.build import build_assistant
 from streaming.session import Session
-from tests.clients.browser import DENIED, browsing, hearing, opened, page, run, state, tones
+from tests.clients.browser import (
+    DENIED,
+    Server,
+    browsing,
+    hearing,
+    opened,
+    page,
+    run,
+    state,
+    tones,
+)
 from tests.streaming.fakes import Echo, session
 from tests.streaming.server.test_app import fake, serving
 
@@ -203,6 +213,177 @@ async def test_typed_questions_wait_for_their_turn(folder: Path) -> None:
             await it.wait_for_selector(f".turn:has(.you:text-is('{question}')) .they")
         assert await it.is_hidden("#problem")
         await accessible(it)
+
+
+class Attentive(Echo):
+    """Says what it was asked, where that was typed."""
+
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
+        self.instruction = instruction
+        return super().open(since, instruction, spoken_from)
+
+    def ask(self) -> int:
+        windows = super().ask()
+        if self.instruction is not None:
+            self.reply = ["You asked: ", self.instruction]
+        return windows
+
+
+async def type_in(it: Page, question: str) -> None:
+    await it.fill("#question", question)
+    await it.press("#question", "Enter")
+
+
+def turn(question: str) -> str:
+    """Where a typed question stands."""
+    return f".turn:has(.you:text-is('{question}'))"
+
+
+WAITS = "Your question waits until you have finished."
+WAITS_ON = "Your question waits until this answer is complete."
+
+
+@run
+async def test_a_question_typed_while_someone_speaks_waits_and_is_answered_once(
+    folder: Path,
+) -> None:
+    flags = tones(folder, spoken_s=4, every_s=30)
+    assistant = fake(lambda: session(Attentive(), pace=None))
+    async with serving(assistant) as (_, host), page(host, *flags) as it:
+        await it.click("#start")
+        await state(it, "Hearing you")
+        await type_in(it, "And that?")
+        await it.wait_for_selector(f"{turn('And that?')} .waits:text-is('{WAITS}')")
+        await state(it, "Hearing you")
+        assert WAITS in (await it.text_content("#announce") or "")
+        await accessible(it)
+        await it.wait_for_selector(f"{turn('And that?')} .ledger")
+        found = await it.locator(".they").all_inner_texts()
+        assert [one for one in found if one.startswith("You asked")] == ["You asked: And that?"]
+        assert await it.inner_text(f"{turn('And that?')} .they") == "You asked: And that?"
+        assert len([one for one in found if one.startswith("I heard")]) == 1
+        assert await it.locator(".waits").count() == 0
+        assert await it.is_hidden("#problem")
+        await state(it, "Listening")
+
+
+async def asked(server: Server) -> dict[str, Any]:
+    """The `response.create` that was sent, and nothing else."""
+    [create] = await server.took()
+    assert create["type"] == "response.create"
+    return create  # type: ignore[no-any-return]
+
+
+def words(create: dict[str, Any]) -> str:
+    return create["response"]["input"][0]["content"][0]["text"]  # type: ignore[no-any-return]
+
+
+@run
+async def test_answers_stand_under_their_questions_whoever_waits_for_whom(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        await server.speech("item_1")
+        await type_in(it, "First?")
+        await type_in(it, "Second?")
+        first = await asked(server)
+        assert words(first) == "First?"
+        await server.created("resp_1", first)
+        for question in ("First?", "Second?"):
+            assert await it.inner_text(f"{turn(question)} .waits") == WAITS
+        await server.speech("item_1", ends=True)
+        await server.created("resp_2")
+        await server.answers("resp_2", "Spoken.")
+        for question in ("First?", "Second?"):
+            assert await it.inner_text(f"{turn(question)} .waits") == WAITS_ON
+        await state(it, "Answering")
+        assert await it.inner_text(".turn:nth-of-type(1) .they") == "Spoken."
+        await server.speech("item_2")  # interrupts
+        await server.done("resp_2", "cancelled")
+        assert await it.inner_text(f"{turn('First?')} .waits") == WAITS
+        assert await server.took() == []
+        await server.speech("item_2", ends=True)
+        await server.created("resp_3")
+        await server.answers("resp_3", "Spoken again.")
+        await server.done("resp_3")
+        await server.answers("resp_1", "One.")
+        assert await it.locator(".waits").count() == 1
+        await server.done("resp_1")
+        second = await asked(server)
+        assert words(second) == "Second?"
+        await server.created("resp_4", second)
+        await server.answers("resp_4", "Two.")
+        await server.say("salmonn.latency", **LATENCY)
+        await server.done("resp_4")
+        found = await it.locator(".turn").all_inner_texts()
+        assert [one.split("\n")[-1] for one in found[:3]] == ["Spoken.", "One.", found[2][-9:]]
+        for question, answer in (("First?", "One."), ("Second?", "Two.")):
+            assert await it.inner_text(f"{turn(question)} .they") == answer
+        assert await it.locator(f"{turn('Second?')} .ledger").count() == 1
+        assert await it.inner_text(".turn:nth-of-type(4) .they") == "Spoken again."
+        assert await it.locator(".waits").count() == 0
+
+
+LATENCY = {
+    "endpoint_wait_ms": 0, "encode_ms": 1, "backlog_ms": 1, "prefill_ms": 1, "first_token_ms": 1,
+    "prefilled_before_end": 1, "windows": 2, "tokens_per_s": 3,
+}  # fmt: skip
+"""Of a `salmonn.latency`."""
+
+
+@run
+async def test_a_question_that_is_refused_keeps_no_other_from_being_asked(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        await type_in(it, "First?")
+        await type_in(it, "Second?")
+        first = await asked(server)
+        await server.created("resp_1")  # an endpoint was sooner
+        early = "conversation_already_has_active_response"
+        about = {"message": "One is.", "event_id": first["event_id"]}
+        await server.say("error", error={"code": early, **about})
+        assert await it.is_hidden("#problem")
+        await server.answers("resp_1", "Spoken.")
+        await server.done("resp_1")
+        again = await asked(server)
+        assert words(again) == "First?"
+        about["event_id"] = again["event_id"]
+        await server.say("error", error={"code": "string_above_max_length", **about})
+        await it.wait_for_selector("#problem:has-text('longer than the model can read')")
+        second = await asked(server)
+        assert words(second) == "Second?"
+        await server.created("resp_2", second)
+        await server.done("resp_2", "failed")
+        about["event_id"] = second["event_id"]
+        await server.say("error", error={"code": "context_full", **about})
+        await state(it, "No microphone")
+
+
+@run
+async def test_what_the_server_refuses_is_told_in_plain_sentences(folder: Path) -> None:
+    told = {
+        "nothing_to_do": "Nothing was heard that could be answered.",
+        "context_full": "The question is longer than the model can read. Ask a shorter one.",
+        "string_above_max_length": (
+            "The question is longer than the model can read. Ask a shorter one."
+        ),
+        "unknown_parameter": "This page and the server do not fit together. Load the page anew.",
+        "session_expired": "This session is over; a new one begins.",
+        "another": "In the server's words.",
+    }
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        for code, sentence in told.items():
+            await server.say("error", error={"code": code, "message": "In the server's words."})
+            assert await it.inner_text("#problem") == sentence
+        late = {"code": "nothing_to_do", "message": "No reply.", "event_id": "cancel"}
+        await server.speech("item_1")  # what was wrong is over
+        await server.say("error", error=late)
+        assert await it.is_hidden("#problem")
 
 
 @pytest.mark.nano
