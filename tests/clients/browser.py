@@ -118,6 +118,8 @@ class Server:
         await self._page.evaluate(SCRIPTED)
         await self._page.click("#start")
         await self.say("session.created", session={"id": "sess_1", "model": "scripted"})
+        ready = "() => ['Listening', 'No microphone'].includes(state.textContent)"
+        await self._page.wait_for_function(ready)
 
     async def say(self, kind: str, **fields: Any) -> None:
         """Send an event."""
