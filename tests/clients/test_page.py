@@ -415,7 +415,7 @@ async def asked(server: Server) -> dict[str, Any]:
     """The `response.create` that was sent, and nothing else."""
     [create] = await server.took()
     assert create["type"] == "response.create"
-    return create  # type: ignore[no-any-return]
+    return create
 
 
 def words(create: dict[str, Any]) -> str:
