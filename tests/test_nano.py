@@ -8,7 +8,7 @@ import torch
 from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.hearing import Hearing
-from assistant.model import Salmonn
+from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
 from streaming.build import build_session
@@ -86,13 +86,30 @@ def test_other_chunks_give_the_same_events(nano: Salmonn, events: list[Event]) -
     assert converse(nano, 1_001) == events
 
 
-def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
-    samples = torch.from_numpy(recording.load(DEMO))
-    stream = nano.ear.stream()
+def streamed_tokens(model: Salmonn, samples: torch.Tensor) -> torch.Tensor:
+    stream = model.ear.stream()
     pieces = [stream.push(piece) for piece in samples.split(320)]
-    streamed = torch.cat([*pieces, stream.flush()])
+    return torch.cat([*pieces, stream.flush()])
+
+
+def test_streamed_tokens_are_the_offline_tokens() -> None:
+    config = load_config(shipped_config(), "nano").model
+    exact = config.encoding.model_copy(update={"dtype": "float32"})
+    model = load(config.model_copy(update={"encoding": exact}))
+    samples = torch.from_numpy(recording.load(DEMO))
+    torch.testing.assert_close(
+        streamed_tokens(model, samples), model.ear.hear(samples), atol=1e-4, rtol=0
+    )
+
+
+def test_streamed_tokens_are_the_offline_tokens_where_they_are_rounded(nano: Salmonn) -> None:
+    """bf16 products round by the shape they come in, and a token that is between two words may fall
+    to either side: one of the 78 does, on processors that multiply bf16 without AMX."""
+    samples = torch.from_numpy(recording.load(DEMO))
+    streamed = streamed_tokens(nano, samples)
     cosines = torch.cosine_similarity(streamed, nano.ear.hear(samples))
-    assert cosines.min() > 0.995  # bf16 products round by the shape they come in
+    assert (cosines > 0.995).float().mean() > 0.95
+    assert cosines.mean() > 0.995
     hearing = Hearing(nano.ear, silence_db=-1000.0)  # as `ask` hears, silence too
     windows = hearing.push(samples) + hearing.peek()
     assert torch.equal(torch.cat([window.tokens for window in windows]), streamed)

@@ -13,8 +13,10 @@ export class Microphone {
   #context; #stream; #onpiece; #onend; #onpause;
   muted = false;
 
-  /** Told every piece, when the device is gone, and when the system takes it for a while (true) and
-   *  gives it back (false): iOS does for a call, and while the screen is locked. */
+  /** The system has taken it for a while: iOS does for a call, and while the screen is locked. */
+  paused = false;
+
+  /** Told every piece, when the device is gone, and when it is paused or no longer is. */
   constructor(onpiece, onend, onpause = () => {}) {
     this.#onpiece = onpiece;
     this.#onend = onend;
@@ -52,16 +54,15 @@ export class Microphone {
 
   /** Go on hearing as soon as the system lets us. */
   #watch(context) {
-    let paused = false;
     const goOn = () => {
       if (context !== this.#context) return document.removeEventListener("visibilitychange", goOn);
       if (context.state !== "running") context.resume().catch(() => {}); // not yet: it is tried again
     };
     context.onstatechange = () => {
       if (context !== this.#context || context.state === "closed") return;
-      const now = context.state !== "running"; // suspended, or iOS's interrupted
-      if (now !== paused) this.#onpause(now);
-      paused = now;
+      const before = this.paused;
+      this.paused = context.state !== "running"; // suspended, or iOS's interrupted
+      if (this.paused !== before) this.#onpause();
       goOn();
     };
     document.addEventListener("visibilitychange", goOn);

@@ -1,7 +1,8 @@
 // A session with the server: OpenAI Realtime with this server's extensions. It outlives a connection
 // that drops: events are counted, and what did not arrive, audio and all else, is sent again in order.
 //
-//   open   { resumed, missing }: the session can be used; so many bytes of audio were not kept
+//   open   { resumed, missing, again }: the session can be used; so many bytes of audio were not kept;
+//          again: it is another one, after one that the server ended or has forgotten
 //   lost   { final, busy, token, reason }: there is no connection; unless final, it is tried again
 //   event  the server's; or an error of our own about a message that is none
 
@@ -11,13 +12,16 @@ const GOING_AWAY = 1001, TOO_SLOW = 1008, BROKEN = 1011, TRY_LATER = 1013;
 const TRIES = 10; // to come back, three quarters of a minute
 const FIRST_TRIES = 3;
 const BUSY_MS = 4000;
-const FINAL = [400, 401, 403, 404, 501]; // statuses that stay as they are
+// Statuses that may be others in a while. 426: nothing is wrong with the address, but it is asked over HTTP.
+const FOR_NOW = [408, 425, 426, 429, 500, 502, 503, 504];
 
 export class Realtime extends EventTarget {
   #socket; #url; #update; #token;
   #session; #last = 0;
   #kept; #size; #before; // what was sent, audio and text; how much that is; and how much came before it
   #tries = 0; #closed = false;
+  #begun = false; // there has been a session
+  #expired = false; // and it has lasted as long as it may
   #ready = false; // the server knows this session, on this connection
 
   constructor(url, settings, token) {
@@ -53,10 +57,13 @@ export class Realtime extends EventTarget {
     if (event.type === "session.created") {
       this.#session = event.session?.id;
       this.#tries = 0;
-      this.#go(0, 0, { resumed: false });
+      this.#go(0, 0, { resumed: false, again: this.#begun });
+      this.#begun = true;
     } else if (event.type === "salmonn.resumed") {
       this.#tries = 0;
       this.#go(event.audio_bytes, event.messages, { resumed: true });
+    } else if (event.type === "error" && event.error.code === "session_expired") {
+      this.#expired = true;
     }
     this.#tell("event", event);
   }
@@ -66,15 +73,16 @@ export class Realtime extends EventTarget {
     try {
       const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
       const answer = await fetch(url.href.replace(/^ws/, "http"), { headers, cache: "no-store" });
-      return { status: answer.status, reason: words(await answer.text()) };
+      return { status: answer.status, reason: words(await answer.text()) || answer.statusText };
     } catch {
       return {}; // it cannot be reached: the close code says as much
     }
   }
 
   #lost(code, reason, refusal) {
-    if (code === BROKEN && this.#session) return this.#anew();
-    if (FINAL.includes(refusal.status) || code === TOO_SLOW || code === BROKEN) {
+    if (this.#session && (code === BROKEN || this.#expired)) return this.#anew();
+    const refused = refusal.status >= 400 && !FOR_NOW.includes(refusal.status);
+    if (refused || code === TOO_SLOW || code === BROKEN) {
       const told = refusal.reason || reason || "The server ended the session.";
       return this.#tell("lost", { final: true, token: refusal.status === 401, reason: told });
     }
@@ -88,9 +96,10 @@ export class Realtime extends EventTarget {
     setTimeout(() => { if (!this.#closed) this.connect(); }, wait);
   }
 
-  /** The server has forgotten the session: begin another one. */
+  /** The server has ended the session, or forgotten it: begin another one. */
   #anew() {
     this.#session = undefined;
+    this.#expired = false;
     this.#last = 0;
     this.#forget();
     this.connect();
@@ -185,11 +194,11 @@ function read(data) {
   return { type: "error", error: { type: "client_error", code: "unreadable_message", message } };
 }
 
-/** What a server says about a refusal: as OpenAI's JSON, or as text. */
+/** What a server says about a refusal: as OpenAI's JSON, or as text; nothing where it is a proxy's page. */
 function words(text) {
   try {
     return String(JSON.parse(text).error.message);
   } catch {
-    return text.trim();
+    return text.trim().startsWith("<") ? "" : text.trim();
   }
 }

@@ -110,8 +110,8 @@ export class Strip {
   }
 
   #end(at = this.#now) {
-    const span = this.#spans.at(-1);
-    if (span?.to === null) span.to = at;
+    const span = this.#spans.findLast(({ to }) => to === null);
+    if (span) span.to = at;
   }
 
   /** The picture in words, for who does not see it. */

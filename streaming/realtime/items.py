@@ -59,6 +59,12 @@ class Items:
             raise WireError("item_not_found", f"no item {item_id!r}", "item_id")
         return self._items[item_id]
 
+    def spoken_part(self, item_id: str) -> int:
+        """Which part of a message was heard; 0 where there is no such message yet."""
+        content = self._items[item_id]["content"] if item_id in self._items else []
+        heard = (n for n, part in enumerate(content) if part["type"] == "input_audio")
+        return next(heard, 0)
+
     def delete(self, item_id: str) -> None:
         """Raises WireError where there is none."""
         self.get(item_id)
@@ -134,6 +140,8 @@ def _part(part: Content, where: str) -> Json:
 
 
 def text_of(item: Json) -> str:
-    """The text of an item; of what was said, its transcript."""
-    parts = [part.get("text") or part.get("transcript") for part in item["content"]]
-    return "\n".join(part for part in parts if part)
+    """The text of an item; where it has none, the transcript of what was said."""
+    for kind in ("text", "transcript"):
+        if parts := [part[kind] for part in item["content"] if part.get(kind)]:
+            return "\n".join(parts)
+    return ""

@@ -113,6 +113,7 @@ class Realtime:
         self._can_transcribe, self._can_name = can_transcribe, can_name_sounds
         self._decoder = InputDecoder(input_format(config))
         self._recording: InputDecoder | None = None  # of the item whose audio comes
+        self._recorded_from = 0  # its first sample
         self._conversation = new_id("conv")
         self._items = Items()
         self._made: set[str] = set()  # those of them that the client created
@@ -279,11 +280,11 @@ class Realtime:
         """A message: text, or a recording, which is heard as it would be if it came live."""
         audio = audio_of(event)
         if audio is None:
+            self._check_item(event)
             return Output(self._put(event, None))
-        output = self.begin_recording(event)
-        output.inputs += self.hear(audio)
-        ended = self._end_recording(event)
-        return Output(output.events + ended.events, output.inputs + ended.inputs)
+        begun, heard = self.begin_recording(event), self.hear(audio)
+        ended = self.end_recording(event)
+        return Output(ended.events, begun.inputs + heard + ended.inputs)
 
     def begin_recording(self, event: wire.CreateItem) -> Output:
         """Audio of an item follows by `hear`, and then `end_recording`.
@@ -297,13 +298,7 @@ class Realtime:
         return Output(inputs=[Recording()])
 
     def end_recording(self, event: wire.CreateItem) -> Output:
-        """The audio of an item was given."""
-        try:
-            return self._end_recording(event)
-        except WireError as error:
-            return self.refuse(error, event.event_id)
-
-    def _end_recording(self, event: wire.CreateItem) -> Output:
+        """The audio of an item was given: it is a message now."""
         assert self._recording is not None, "begin_recording() comes first"
         rest = self._heard(self._recording.flush())
         self._recording = None
@@ -324,16 +319,18 @@ class Realtime:
 
     def _put(self, event: wire.CreateItem, span: tuple[int, int] | None) -> list[Json]:
         """Put a message into the conversation; `span`: samples of its recording."""
-        self._check_item(event)
         item = created(event.item, event.item.id or self._new_id("item"))
         before = self._items.add(item, event.previous_item_id)
         self._made.add(item["id"])
         if item["role"] == "assistant":
             self._asked.difference_update(self._items.before(item["id"]))
-        elif span is not None:
+        if span is not None:
             self._spoken.add(item["id"])
             self._spans[item["id"]] = span
-        elif text_of(item):
+            if not any(part.get("transcript") for part in item["content"]):
+                self._expect_caption(item["id"])
+                self._seconds[item["id"]] = _seconds(*span)
+        if item["role"] == "user" and (text_of(item) if span is None else _has_text(item)):
             self._asked.add(item["id"])
         about = {"item": item, "previous_item_id": before}
         return [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
@@ -511,7 +508,7 @@ class Realtime:
         """What was said, samples [begin, end), is a message now."""
         item_id = self._utterance or self._new_id("item")
         if self.config.audio.input.transcription is not None:
-            self._seconds[item_id] = round((end - begin) / SAMPLE_RATE, 3)
+            self._seconds[item_id] = _seconds(begin, end)
         self._utterance, self._appended = None, 0
         item = spoken(item_id)
         before = self._items.add(item)
@@ -529,7 +526,8 @@ class Realtime:
             return []
         item_id = self._uncaptioned.popleft() if caption.last else self._uncaptioned[0]
         kind = "conversation.item.input_audio_transcription"
-        place = {"item_id": item_id, "content_index": 0}
+        index = self._items.spoken_part(item_id)
+        place = {"item_id": item_id, "content_index": index}
         self._caption += caption.settled
         events = []
         if caption.settled:
@@ -537,7 +535,7 @@ class Realtime:
         if caption.last:
             text, self._caption = self._caption.strip(), ""
             if item_id in self._items:
-                self._items.get(item_id)["content"][0]["transcript"] = text
+                self._items.get(item_id)["content"][index]["transcript"] = text
             usage = {"type": "duration", "seconds": self._seconds.pop(item_id, 0.0)}
             events.append(self._event(f"{kind}.completed", **place, transcript=text, usage=usage))
         return events
@@ -688,6 +686,14 @@ def _lines(texts: list[str]) -> str:
 
 def _ms(sample: int) -> int:
     return round(1000 * sample / SAMPLE_RATE)
+
+
+def _has_text(item: Json) -> bool:
+    return any(part.get("text") for part in item["content"])
+
+
+def _seconds(begin: int, end: int) -> float:
+    return round((end - begin) / SAMPLE_RATE, 3)
 
 
 def _span(begin: int, end: int) -> Json:

@@ -19,8 +19,18 @@ from assistant.recording import SAMPLE_RATE, load, to_pcm16
 from streaming.config_file import load_config
 from streaming.server.build import build_assistant
 from streaming.session import Session
-from tests.clients.browser import DENIED, browsing, hearing, opened, page, run, state, tones
-from tests.streaming.fakes import Echo, session
+from tests.clients.browser import (
+    DENIED,
+    Server,
+    browsing,
+    hearing,
+    opened,
+    page,
+    run,
+    state,
+    tones,
+)
+from tests.streaming.fakes import TURNS, WINDOW, Echo, session
 from tests.streaming.server.test_app import fake, serving
 
 Act = Callable[[], Awaitable[None]]
@@ -138,6 +148,55 @@ async def test_a_session_that_the_server_forgot_is_begun_anew(folder: Path) -> N
 
 
 @run
+async def test_a_session_that_has_lasted_long_enough_is_followed_by_another(folder: Path) -> None:
+    serve = serving(fake(), session_minutes=0.1)
+    async with serve as (_, host), page(host, *tones(folder)) as it:
+        await it.click("#start")
+        await it.wait_for_selector(
+            ".note:text-is('This session ends in 1 s; a new one begins then.')"
+        )
+        await it.wait_for_selector(
+            ".note:text-is('A new session: what was heard before is forgotten.')"
+        )
+        assert await it.is_hidden("#problem")
+        assert "Connection lost" not in (await it.text_content("#announce") or "")
+        await more_answers(it, await it.locator(".they").count())
+
+
+@run
+async def test_what_a_session_left_unfinished_is_shown_as_such(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        await server.say("salmonn.session_expires", seconds_left=60)
+        soon = "This session ends in a minute; a new one begins then."
+        assert await it.locator(".note").last.inner_text() == soon
+        await type_in(it, "First?")
+        first = await asked(server)
+        await server.created("resp_1", first)
+        await server.answers("resp_1", "An answ")
+        await type_in(it, "Second?")
+        await server.speech("item_1")
+        await server.say("error", error={"code": "session_expired", "message": "It is over."})
+        await it.evaluate("wire.onclose({ code: 1001, reason: 'It is over.' })")
+        await server.say("session.created", session={"id": "sess_2", "model": "scripted"})
+        assert await it.locator(".they.cut:text-is('An answ')").count() == 1
+        assert await it.locator(".live, .waits").count() == 0
+        await state(it, "No microphone")
+        await ask_anew(it, server)
+
+
+async def ask_anew(it: Page, server: Server) -> None:
+    """A question in a session that was begun anew."""
+    await server.took()
+    await type_in(it, "Third?")
+    third = await asked(server)
+    await server.created("resp_9", third)
+    await server.answers("resp_9", "An answer.")
+    assert await it.inner_text(f"{turn('Third?')} .they") == "An answer."
+
+
+@run
 async def test_a_server_that_is_gone_is_told(folder: Path) -> None:
     async with serving(fake()) as (_, host), page(host, *DENIED) as it:
         await it.evaluate("cut = true")
@@ -203,6 +262,268 @@ async def test_typed_questions_wait_for_their_turn(folder: Path) -> None:
             await it.wait_for_selector(f".turn:has(.you:text-is('{question}')) .they")
         assert await it.is_hidden("#problem")
         await accessible(it)
+
+
+@run
+async def test_holding_keeps_what_was_heard_before_it(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *tones(folder, every_s=60)) as it:
+        server = Server(it)
+        await server.begin()
+        await it.keyboard.down("Space")
+        assert await server.took() == []  # settings apart
+        await it.keyboard.up("Space")
+        assert [one["type"] for one in await server.took()] == [
+            "input_audio_buffer.commit", "response.create",
+        ]  # fmt: skip
+
+
+@run
+async def test_what_is_held_is_asked_before_what_was_typed(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *tones(folder, every_s=60)) as it:
+        server = Server(it)
+        await server.begin()
+        await server.speech("item_1")
+        await type_in(it, "Typed?")
+        await server.created("resp_1", await asked(server))
+        await it.click("#state")  # keys are for talking again
+        await it.keyboard.down("Space")
+        [cancel] = await server.took()
+        assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_1")
+        await server.done("resp_1", "cancelled")
+        await server.speech("item_1", ends=True)
+        await server.created("resp_2")  # an endpoint's, which was on its way
+        [cancel] = await server.took()
+        assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_2")
+        await server.answers("resp_2", "Too")
+        await it.keyboard.up("Space")
+        assert [one["type"] for one in await server.took()] == ["input_audio_buffer.commit"]
+        await server.say("input_audio_buffer.committed", item_id="item_2")
+        await server.done("resp_2", "cancelled")
+        held = await asked(server)
+        assert "input" not in held["response"]
+        await server.created("resp_3", held)
+        await server.answers("resp_3", "What was held.")
+        await server.done("resp_3")
+        typed = await asked(server)
+        assert words(typed) == "Typed?"
+        await server.created("resp_4", typed)
+        await server.answers("resp_4", "What was typed.")
+        found = await it.locator(".they").all_inner_texts()
+        assert found == ["Too", "What was typed.", "What was held."]
+        assert await it.inner_text(f"{turn('Typed?')} .they") == "What was typed."
+
+
+@run
+async def test_a_sentence_that_is_held_from_its_middle_on_is_answered_once_and_whole(
+    folder: Path,
+) -> None:
+    listener = Echo()
+    assistant = fake(lambda: session(listener, pace=None))
+    flags = tones(folder, spoken_s=20, every_s=60)
+    async with serving(assistant) as (_, host), page(host, *flags) as it:
+        await it.click("#start")
+        await state(it, "Hearing you")
+        begun = listener.samples
+        await it.keyboard.down("Space")
+        await it.wait_for_selector(".you:has-text('all')")  # ended by the button
+        await it.wait_for_timeout(500)
+        await it.keyboard.up("Space")
+        await it.wait_for_selector(".ledger")
+        assert await it.locator(".they").count() == 1
+        assert await it.locator(".you").count() == 2
+        turns = [one for one in listener.diary if not one.startswith("configured")]
+        assert [one.split()[0] for one in turns[:2]] == ["open", "answered"]
+        assert int(turns[0].split()[1]) * WINDOW < begun
+
+
+@run
+async def test_what_was_heard_before_the_button_belongs_to_what_is_asked_with_it(
+    folder: Path,
+) -> None:
+    listener = Echo()
+    turns = TURNS.model_copy(update={"context_s": 1.0})
+    assistant = fake(lambda: session(listener, turns, pace=None))
+    async with serving(assistant) as (_, host), page(host, *tones(folder, every_s=60)) as it:
+        await it.click("#start")
+        await it.wait_for_selector(".ledger")
+        await it.wait_for_timeout(1500)
+        before = listener.samples
+        await it.keyboard.down("Space")
+        await it.wait_for_timeout(500)
+        await it.keyboard.up("Space")
+        await it.wait_for_function("document.querySelectorAll('.ledger').length === 2")
+        begun = [int(one.split()[1]) for one in listener.diary if one.startswith("open")][1]
+        assert before - 1.5 * SAMPLE_RATE < begun * WINDOW < before
+        assert not [one for one in listener.diary if one.startswith("unheard")]
+
+
+class Attentive(Echo):
+    """Says what it was asked, where that was typed."""
+
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
+        self.instruction = instruction
+        return super().open(since, instruction, spoken_from)
+
+    def ask(self) -> int:
+        windows = super().ask()
+        if self.instruction is not None:
+            self.reply = ["You asked: ", self.instruction]
+        return windows
+
+
+async def type_in(it: Page, question: str) -> None:
+    await it.fill("#question", question)
+    await it.press("#question", "Enter")
+
+
+def turn(question: str) -> str:
+    """Where a typed question stands."""
+    return f".turn:has(.you:text-is('{question}'))"
+
+
+WAITS = "Your question waits until you have finished."
+WAITS_ON = "Your question waits until this answer is complete."
+
+
+@run
+async def test_a_question_typed_while_someone_speaks_waits_and_is_answered_once(
+    folder: Path,
+) -> None:
+    flags = tones(folder, spoken_s=4, every_s=30)
+    assistant = fake(lambda: session(Attentive(), pace=None))
+    async with serving(assistant) as (_, host), page(host, *flags) as it:
+        await it.click("#start")
+        await state(it, "Hearing you")
+        await type_in(it, "And that?")
+        await it.wait_for_selector(f"{turn('And that?')} .waits:text-is('{WAITS}')")
+        await state(it, "Hearing you")
+        assert WAITS in (await it.text_content("#announce") or "")
+        await accessible(it)
+        await it.wait_for_selector(f"{turn('And that?')} .ledger")
+        found = await it.locator(".they").all_inner_texts()
+        assert [one for one in found if one.startswith("You asked")] == ["You asked: And that?"]
+        assert await it.inner_text(f"{turn('And that?')} .they") == "You asked: And that?"
+        assert len([one for one in found if one.startswith("I heard")]) == 1
+        assert await it.locator(".waits").count() == 0
+        assert await it.is_hidden("#problem")
+        await state(it, "Listening")
+
+
+async def asked(server: Server) -> dict[str, Any]:
+    """The `response.create` that was sent, and nothing else."""
+    [create] = await server.took()
+    assert create["type"] == "response.create"
+    return create
+
+
+def words(create: dict[str, Any]) -> str:
+    return create["response"]["input"][0]["content"][0]["text"]  # type: ignore[no-any-return]
+
+
+@run
+async def test_answers_stand_under_their_questions_whoever_waits_for_whom(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        await server.speech("item_1")
+        await type_in(it, "First?")
+        await type_in(it, "Second?")
+        first = await asked(server)
+        assert words(first) == "First?"
+        await server.created("resp_1", first)
+        for question in ("First?", "Second?"):
+            assert await it.inner_text(f"{turn(question)} .waits") == WAITS
+        await server.speech("item_1", ends=True)
+        await server.created("resp_2")
+        await server.answers("resp_2", "Spoken.")
+        for question in ("First?", "Second?"):
+            assert await it.inner_text(f"{turn(question)} .waits") == WAITS_ON
+        await state(it, "Answering")
+        assert await it.inner_text(".turn:nth-of-type(1) .they") == "Spoken."
+        await server.speech("item_2")  # interrupts
+        await server.done("resp_2", "cancelled")
+        assert await it.inner_text(f"{turn('First?')} .waits") == WAITS
+        assert await server.took() == []
+        await server.speech("item_2", ends=True)
+        await server.created("resp_3")
+        await server.answers("resp_3", "Spoken again.")
+        await server.done("resp_3")
+        await server.answers("resp_1", "One.")
+        assert await it.locator(".waits").count() == 1
+        await server.done("resp_1")
+        second = await asked(server)
+        assert words(second) == "Second?"
+        await server.created("resp_4", second)
+        await server.answers("resp_4", "Two.")
+        await server.say("salmonn.latency", **LATENCY)
+        await server.done("resp_4")
+        for question, answer in (("First?", "One."), ("Second?", "Two.")):
+            assert await it.inner_text(f"{turn(question)} .they") == answer
+        assert await it.locator(f"{turn('Second?')} .ledger").count() == 1
+        assert await it.inner_text(".turn:nth-of-type(4) .they") == "Spoken again."
+        assert await it.locator(".waits").count() == 0
+
+
+LATENCY = {
+    "endpoint_wait_ms": 0, "encode_ms": 1, "backlog_ms": 1, "prefill_ms": 1, "first_token_ms": 1,
+    "prefilled_before_end": 1, "windows": 2, "tokens_per_s": 3,
+}  # fmt: skip
+"""Of a `salmonn.latency`."""
+
+
+@run
+async def test_a_question_that_is_refused_keeps_no_other_from_being_asked(folder: Path) -> None:
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        await type_in(it, "First?")
+        await type_in(it, "Second?")
+        first = await asked(server)
+        await server.created("resp_1")  # an endpoint was sooner
+        early = "conversation_already_has_active_response"
+        about = {"message": "One is.", "event_id": first["event_id"]}
+        await server.say("error", error={"code": early, **about})
+        assert await it.is_hidden("#problem")
+        await server.answers("resp_1", "Spoken.")
+        await server.done("resp_1")
+        again = await asked(server)
+        assert words(again) == "First?"
+        about["event_id"] = again["event_id"]
+        await server.say("error", error={"code": "string_above_max_length", **about})
+        await it.wait_for_selector("#problem:has-text('longer than the model can read')")
+        second = await asked(server)
+        assert words(second) == "Second?"
+        await server.created("resp_2", second)
+        await server.done("resp_2", "failed")
+        about["event_id"] = second["event_id"]
+        await server.say("error", error={"code": "context_full", **about})
+        await state(it, "No microphone")
+
+
+@run
+async def test_what_the_server_refuses_is_told_in_plain_sentences(folder: Path) -> None:
+    told = {
+        "nothing_to_do": "Nothing was heard that could be answered.",
+        "context_full": "The question is longer than the model can read. Ask a shorter one.",
+        "string_above_max_length": (
+            "The question is longer than the model can read. Ask a shorter one."
+        ),
+        "unknown_parameter": "This page and the server do not fit together. Load the page anew.",
+        "session_expired": "This session is over; a new one begins.",
+        "another": "In the server's words.",
+    }
+    async with serving(fake()) as (_, host), page(host, *DENIED) as it:
+        server = Server(it)
+        await server.begin()
+        for code, sentence in told.items():
+            await server.say("error", error={"code": code, "message": "In the server's words."})
+            assert await it.inner_text("#problem") == sentence
+        late = {"code": "nothing_to_do", "message": "No reply.", "event_id": "cancel"}
+        await server.speech("item_1")  # what was wrong is over
+        await server.say("error", error=late)
+        assert await it.is_hidden("#problem")
 
 
 @pytest.mark.nano
@@ -430,6 +751,42 @@ async def test_what_a_server_did_not_get_is_sent_again_in_order(folder: Path) ->
     assert [one["missing"] for one in found["opens"]] == [0, 0, 320_000, 0]
 
 
+REFUSED = """async ([status, text]) => {
+  window.WebSocket = class { constructor() { window.wire = this; } close() {} };
+  window.fetch = async () => new Response(text, { status, statusText: "Its Phrase" });
+  const { Realtime } = await import("/realtime.js");
+  const server = new Realtime("ws://x/v1/realtime", {});
+  const told = new Promise((tell) => server.addEventListener("lost", ({ detail }) => tell(detail)));
+  server.connect();
+  wire.onclose({ code: 1006, reason: "" });
+  const { final, busy, token, reason } = await told;
+  server.close();
+  return [final, Boolean(busy), Boolean(token), reason];
+}"""
+
+
+@run
+async def test_why_a_server_refuses_is_told_in_its_words(folder: Path) -> None:
+    def error(message: str) -> str:
+        return json.dumps({"error": {"type": "x", "code": "y", "message": message}})
+
+    cases: list[tuple[int, str, list[Any]]] = [
+        (401, error("A token is needed."), [True, False, True, "A token is needed."]),
+        (403, error("Not from there."), [True, False, False, "Not from there."]),
+        (421, error("Not here."), [True, False, False, "Not here."]),
+        (429, error("Too many."), [False, True, False, "Too many."]),
+        (503, error("All are taken."), [False, True, False, "All are taken."]),
+        (426, error("It is a websocket."), [False, False, False, ""]),
+        (502, "<html>a proxy's</html>", [False, False, False, ""]),
+        (400, "<!doctype html>a proxy's", [True, False, False, "Its Phrase"]),
+        (403, "in plain words\n", [True, False, False, "in plain words"]),
+        (404, '{"detail": "other JSON"}', [True, False, False, '{"detail": "other JSON"}']),
+    ]
+    async with serving(fake()) as (_, host), page(host) as it:
+        for status, text, expected in cases:
+            assert await it.evaluate(REFUSED, [status, text]) == expected, status
+
+
 FULL = """async () => {
   const sent = [];
   let socket;
@@ -549,7 +906,8 @@ INTERRUPTED = """async () => {
   };
   window.AudioWorkletNode = class { port = {}; };
   const { Microphone } = await import("/microphone.js");
-  const microphone = new Microphone(() => {}, () => log.push("end"), (is) => log.push(is));
+  const paused = () => log.push(microphone.paused);
+  const microphone = new Microphone(() => {}, () => log.push("end"), paused);
   await microphone.open("");
   const done = async (what) => {
     log.length = 0;
@@ -576,6 +934,36 @@ async def test_a_microphone_that_the_system_takes_for_a_while_comes_back(folder:
     assert found["seen"] == ["resume"]  # still interrupted: refused
     assert found["over"] == ["resume", False]
     assert found["closed"] == found["late"] == []
+
+
+KEPT_CONTEXTS = """() => {
+  window.contexts = [];
+  window.AudioContext = class extends AudioContext {
+    constructor() { super(); contexts.push(this); }
+  };
+}"""
+
+
+@run
+async def test_the_page_says_that_the_microphone_is_paused_and_that_it_is_back(
+    folder: Path,
+) -> None:
+    async with serving(fake()) as (_, host), page(host, *tones(folder, every_s=60)) as it:
+        await it.evaluate(KEPT_CONTEXTS)
+        await it.click("#start")
+        await it.wait_for_selector(".ledger")
+        await state(it, "Listening")
+        await it.evaluate(
+            "context = contexts[0]; resume = context.resume.bind(context);"
+            "context.resume = async () => {}; context.suspend()"
+        )
+        await it.wait_for_selector(".note:text-is('The microphone is paused.')")
+        await state(it, "Microphone paused")
+        await it.evaluate("resume()")
+        await it.wait_for_selector(".note:text-is('The microphone is back.')")
+        await state(it, "Listening")
+        said = await it.text_content("#announce") or ""
+        assert said.endswith("The microphone is paused.The microphone is back.")
 
 
 def test_the_docs_say_whether_the_page_cancels_echoes() -> None:

@@ -68,11 +68,15 @@ class Sent:
         self.events: list[Json | str] = []
 
     async def send(self, kind: str, **fields: Any) -> None:
-        detection = fields.get("session", {}).get("audio", {}).get("input")
-        self.events.append(kind if detection is None else detection)
-
-    async def ask(self, text: str) -> None:
-        self.events.append(f"ask {text}")
+        match fields:
+            case {"session": {"audio": {"input": detection}}}:
+                self.events.append(detection)
+            case {"response_id": name}:
+                self.events.append(f"cancel {name}")
+            case {"response": {"input": [{"content": [{"text": text}]}]}}:
+                self.events.append(f"ask {text}")
+            case _:
+                self.events.append(kind)
 
 
 def talker(settings: Json = SETTINGS, muted: bool = False) -> tuple[terminal.Talker, Sent, Screen]:
@@ -81,7 +85,7 @@ def talker(settings: Json = SETTINGS, muted: bool = False) -> tuple[terminal.Tal
 
 
 LOUD = pcm("S")
-HELD = [{"turn_detection": None}, "input_audio_buffer.clear"]
+HELD = [{"turn_detection": None}]
 SAID = ["input_audio_buffer.commit", "response.create"]
 AGAIN = [{"turn_detection": {"type": "server_vad"}}]
 
@@ -101,10 +105,12 @@ async def test_what_is_muted_is_heard_while_space_says_so() -> None:
 
 @run
 async def test_space_cancels_an_answer() -> None:
-    talk, sent, screen = talker()
-    screen.show({"type": "response.created"})
+    talk, sent, _ = talker()
+    await talk.take(created("resp_1"))
     await talk.press(" ")
-    assert sent.events == ["response.cancel", *HELD]
+    assert sent.events == ["cancel resp_1", *HELD]
+    await talk.take(created("resp_2"))  # an endpoint's, which was on its way
+    assert sent.events[-1] == "cancel resp_2"
 
 
 @run
@@ -118,6 +124,126 @@ async def test_a_question_is_typed() -> None:
     assert screen.typing is None
     assert len(sent.events) == 1
     assert not await talk.press("q")
+
+
+def created(name: str, question: int | None = None) -> Json:
+    metadata = None if question is None else {"question": str(question)}
+    return {"type": "response.created", "response": {"id": name, "metadata": metadata}}
+
+
+def begun(name: str) -> Json:
+    return {"type": "response.output_item.added", "response_id": name}
+
+
+def done(name: str, status: str = "completed") -> Json:
+    return {"type": "response.done", "response": {"id": name, "status": status}}
+
+
+def given(name: str, text: str) -> list[Json]:
+    delta = {"type": "response.output_text.delta", "response_id": name, "delta": text}
+    return [begun(name), delta, done(name)]
+
+
+SPEAKS = {"type": "input_audio_buffer.speech_started"}
+FALLS_SILENT = {"type": "input_audio_buffer.speech_stopped"}
+
+
+async def follow(talk: terminal.Talker, screen: Screen, *events: Json) -> None:
+    for event in events:
+        await talk.take(event)
+        screen.show(event)
+
+
+async def type_in(talk: terminal.Talker, *questions: str) -> None:
+    for question in questions:
+        for key in f"\n{question}\n":
+            await talk.press(key)
+
+
+@run
+async def test_a_typed_question_stands_above_its_answer_whoever_waits_for_whom() -> None:
+    talk, sent, screen = talker()
+    with screen:
+        await follow(talk, screen, SPEAKS)
+        await type_in(talk, "One?", "Two?")
+        assert sent.events == ["ask One?"]
+        assert screen.waiting == ["One?", "Two?"]
+        await follow(talk, screen, created("resp_1", 1), FALLS_SILENT, created("resp_2"))
+        await follow(talk, screen, *given("resp_2", "Spoken."), *given("resp_1", "First."))
+        assert sent.events == ["ask One?", "ask Two?"]
+        await follow(talk, screen, created("resp_3", 2), *given("resp_3", "Second."))
+        assert screen.waiting == []
+    assert told(screen._out).splitlines() == [
+        "→ Spoken.", "? One?", "→ First.", "? Two?", "→ Second.",
+    ]  # fmt: skip
+
+
+def test_a_terminal_says_what_a_typed_question_waits_for() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    with Screen(out) as screen:
+        screen.waiting = ["What?"]
+        screen.show(SPEAKS)
+        assert told(out).endswith("? What?  (waits until you have finished)")
+        screen.show(FALLS_SILENT)
+        screen.show(begun("resp_1"))
+        assert told(out).endswith("? What?  (waits until this answer is complete)")
+        screen.show(done("resp_1"))
+        assert told(out).endswith("? What?")
+        screen.holding = True
+        screen.draw(now=True)
+        assert told(out).endswith("? What?  (waits until you have finished)")
+
+
+@run
+async def test_a_question_that_is_refused_keeps_no_other_from_being_asked() -> None:
+    talk, sent, screen = talker()
+    early = {"code": "conversation_already_has_active_response", "message": "One is."}
+    long = {"code": "string_above_max_length", "message": "It is too long."}
+    await type_in(talk, "One?", "Two?")
+    await follow(talk, screen, created("resp_1"))  # an endpoint was sooner
+    await follow(talk, screen, {"type": "error", "error": {**early, "event_id": "ask_1"}})
+    assert screen.waiting == ["One?", "Two?"]
+    await follow(talk, screen, *given("resp_1", "Spoken."))
+    await follow(talk, screen, {"type": "error", "error": {**long, "event_id": "ask_2"}})
+    assert sent.events == ["ask One?", "ask One?", "ask Two?"]
+    await follow(talk, screen, created("resp_2", 3), done("resp_2", "failed"))
+    assert told(screen._out).splitlines() == ["→ Spoken.", "? One?", "It is too long.", "? Two?"]
+    assert screen.waiting == []
+
+
+@run
+async def test_what_space_held_is_asked_before_what_was_typed() -> None:
+    talk, sent, screen = talker()
+    await follow(talk, screen, SPEAKS)
+    await type_in(talk, "Typed?")
+    await follow(talk, screen, created("resp_1", 1))
+    await talk.press(" ")
+    await follow(talk, screen, done("resp_1", "cancelled"), FALLS_SILENT)
+    await type_in(talk, "Another?")
+    await talk.press(" ")
+    assert sent.events == ["ask Typed?", "cancel resp_1", *HELD, *SAID, *AGAIN]
+    await follow(talk, screen, created("resp_2", 2), *given("resp_2", "Held."))
+    assert sent.events[-1] == "ask Typed?"
+    assert screen.waiting == ["Typed?", "Another?"]
+    late = {"code": "nothing_to_do", "message": "No reply.", "event_id": "cancel"}
+    await follow(talk, screen, {"type": "error", "error": late})
+    assert told(screen._out).splitlines() == ["→ Held."]
+
+
+@run
+async def test_a_session_that_has_lasted_long_enough_is_followed_by_another() -> None:
+    out = console()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while "I heard" not in told(out).partition("new session")[2]:
+            async for piece in sources.recording(SPOKEN, speed=20, piece_s=0.04):
+                yield piece
+
+    async with serving(session_minutes=0.02) as (_, host):
+        await terminal.talk(url(host), None, SHORT, pieces(), out)
+    assert "this session ends in 1 s; a new one begins then\n" in told(out)
+    assert "connected to a new session: what was heard before is forgotten\n" in told(out)
+    assert "as long as it may" not in told(out)
 
 
 @run
@@ -137,10 +263,12 @@ def test_a_terminal_shows_what_goes_on() -> None:
         screen.show({"type": f"{kind}.delta", "delta": "what"})
         assert "“what …" in told(out)
         assert "▮" * 10 + "▯" * 10 + "  listening" in told(out)
-        screen.show({"type": "response.created"})
+        screen.show(begun("r"))
         screen.show({"type": "response.output_text.delta", "delta": "A dog."})
         assert "→ A dog.▍" in told(out)
-        screen.show({"type": "response.done", "response": {"status": "cancelled"}})
+        screen.show(done("another", "cancelled"))  # which waited
+        assert "interrupted" not in told(out)
+        screen.show({"type": "response.done", "response": {"id": "r", "status": "cancelled"}})
     assert "→ A dog. (interrupted)" in told(out)
 
 
@@ -400,7 +528,6 @@ def test_another_session_is_told_in_a_line() -> None:
         screen.show({"type": "response.output_text.delta", "delta": "A d"})
         screen.show({"type": "salmonn.restarted"})
         assert not screen.expecting
-        assert not screen.answering
     assert told(out).splitlines() == [
         "→ A d (interrupted)",
         "connected to a new session: what was heard before is forgotten",

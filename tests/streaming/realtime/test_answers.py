@@ -227,6 +227,21 @@ def test_by_hand_a_recording_and_what_is_appended_are_one_turn() -> None:
     assert answered(client)["usage"]["input_token_details"]["audio_tokens"] == 8
 
 
+def test_a_recording_is_transcribed_where_that_is_wished() -> None:
+    client = Client(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    item = recording("S" * 16, id="rec")
+    item["content"].insert(0, {"type": "input_text", "text": "Who speaks?"})
+    client.send("conversation.item.create", item=item)
+    completed = client.last("conversation.item.input_audio_transcription.completed")
+    assert (completed["item_id"], completed["content_index"]) == ("rec", 1)
+    assert completed["usage"]["seconds"] == 0.32
+    (told,) = client.send("conversation.item.retrieve", item_id="rec")
+    assert told["item"]["content"][1]["transcript"] == completed["transcript"]
+    assert told["item"]["content"][0]["text"] == "Who speaks?"
+    client.send("response.create")
+    assert "open 0 Who speaks?" in client.listener.diary, "the text is about the recording"
+
+
 def test_history_is_restored_as_text() -> None:
     client = Client()
     thanks = {"type": "output_audio", "transcript": "Thanks for calling."}
