@@ -170,6 +170,7 @@ async def many_retrieved(limits: Limits, count: Counter[str]) -> None:
                     wanted = ours.types[RETRIEVED] + 100
                     await ours.at_once(100, RETRIEVE, item_id="large")
                     await ours.came(RETRIEVED, wanted, limits.left + 3)
+                count["answered"] += ours.types[RETRIEVED]
                 count["MB"] += ours.bytes // 10**6
                 count["cut"] += ours.cut
             await asyncio.sleep(0.2)
@@ -178,18 +179,18 @@ async def many_retrieved(limits: Limits, count: Counter[str]) -> None:
 
 
 async def honest_reader(limits: Limits, count: Counter[str]) -> None:
-    """One that asks for 250 kB every 10 ms and reads all the time; it is not to be cut."""
+    """One that asks for 20 items of 250 kB at once, as a client does that restores a conversation,
+    and reads all the time; it is not to be cut."""
 
     async def talk(_: int) -> None:
         while not limits.over:
             async with open_session(limits, count) as ours:
                 await _type_large(ours)
-                asked = 0
                 while not (limits.over or ours.cut):
-                    await ours.say(RETRIEVE, item_id="large")
-                    asked += 1
-                    await asyncio.sleep(0.01)
-                await ours.came(RETRIEVED, asked, 4)
+                    wanted = ours.types[RETRIEVED] + 20
+                    await ours.at_once(20, RETRIEVE, item_id="large")
+                    await ours.came(RETRIEVED, wanted, limits.left + 3)
+                    await asyncio.sleep(0.1)
                 count["answered"] += ours.types[RETRIEVED]
                 count["MB"] += ours.bytes // 10**6
                 count["cut"] += ours.cut
