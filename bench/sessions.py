@@ -161,42 +161,28 @@ async def _type_large(ours: Session) -> None:
 
 async def many_retrieved(limits: Limits, count: Counter[str]) -> None:
     """A message of 60 bytes that is answered with 250 kB, a hundred times in one segment."""
-
-    async def talk(_: int) -> None:
-        while not limits.over:
-            async with open_session(limits, count) as ours:
-                await _type_large(ours)
-                while not (limits.over or ours.cut):
-                    wanted = ours.types[RETRIEVED] + 100
-                    await ours.at_once(100, RETRIEVE, item_id="large")
-                    await ours.came(RETRIEVED, wanted, limits.left + 3)
-                count["answered"] += ours.types[RETRIEVED]
-                count["MB"] += ours.bytes // 10**6
-                count["cut"] += ours.cut
-            await asyncio.sleep(0.2)
-
-    await each(limits, 2, talk)
+    await each(limits, 2, lambda _: _retrieve(limits, count, 100, 0.0))
 
 
 async def honest_reader(limits: Limits, count: Counter[str]) -> None:
-    """One that asks for 20 items of 250 kB at once, as a client does that restores a conversation,
-    and reads all the time; it is not to be cut."""
+    """20 items of 250 kB at once, as a client asks for them that restores a conversation; it reads
+    all the time, and is not to be cut."""
+    await each(limits, 1, lambda _: _retrieve(limits, count, 20, 0.1))
 
-    async def talk(_: int) -> None:
-        while not limits.over:
-            async with open_session(limits, count) as ours:
-                await _type_large(ours)
-                while not (limits.over or ours.cut):
-                    wanted = ours.types[RETRIEVED] + 20
-                    await ours.at_once(20, RETRIEVE, item_id="large")
-                    await ours.came(RETRIEVED, wanted, limits.left + 3)
-                    await asyncio.sleep(0.1)
-                count["answered"] += ours.types[RETRIEVED]
-                count["MB"] += ours.bytes // 10**6
-                count["cut"] += ours.cut
-            await asyncio.sleep(0.2)
 
-    await each(limits, 1, talk)
+async def _retrieve(limits: Limits, count: Counter[str], at_once: int, pause_s: float) -> None:
+    while not limits.over:
+        async with open_session(limits, count) as ours:
+            await _type_large(ours)
+            while not (limits.over or ours.cut):
+                wanted = ours.types[RETRIEVED] + at_once
+                await ours.at_once(at_once, RETRIEVE, item_id="large")
+                await ours.came(RETRIEVED, wanted, limits.left + 3)
+                await asyncio.sleep(pause_s)
+            count["answered"] += ours.types[RETRIEVED]
+            count["MB"] += ours.bytes // 10**6
+            count["cut"] += ours.cut
+        await asyncio.sleep(0.2)
 
 
 async def long_questions(limits: Limits, count: Counter[str]) -> None:
