@@ -228,8 +228,12 @@ async def each(limits: Limits, count: int, one: Callable[[int], Awaitable[None]]
     """So many at the same time; who is refused or cut off is gone."""
 
     async def guarded(number: int) -> None:
-        with contextlib.suppress(OSError, ConnectionClosed, InvalidHandshake, EOFError):
-            await one(number)
+        try:
+            with contextlib.suppress(OSError, ConnectionClosed, InvalidHandshake, EOFError):
+                await one(number)
+        except AttributeError as error:
+            if error.name != "call_soon":  # the library aborts a transport that is gone
+                raise
 
     tasks = [asyncio.create_task(guarded(n)) for n in range(count)]
     done, slow = await asyncio.wait(tasks, timeout=limits.left + 5)

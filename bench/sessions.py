@@ -299,6 +299,7 @@ async def typed_questions(limits: Limits, count: Counter[str]) -> None:
                 kind, fields = rng.choice(wishes)
                 await ours.say(kind, **fields)
                 await asyncio.sleep(0.02)
+            await ours.send(bytes(2 * 16_000))  # silence: what is asked in speech waits for its end
             await _nothing_asked(ours)
             count["answers"] += ours.types["response.created"]
             count["never over"] += ours.types["response.created"] - ours.types["response.done"]
