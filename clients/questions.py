@@ -53,7 +53,7 @@ class Questions:
         typed is asked after it.
         """
         self._held = True
-        for name in self._under_way:
+        for name in [*self._under_way]:  # which changes meanwhile
             await self._cancel(name)
 
     async def release(self) -> None:

@@ -16,6 +16,8 @@ export class Conversation {
     this.#voice = voice;
     view.addEventListener("scroll", () => {
       this.#atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
+      // at the end nothing else is kept in its place when the window gets smaller
+      view.style.overflowAnchor = this.#atEnd ? "none" : "auto";
     });
     new ResizeObserver(() => this.#follow(() => {})).observe(view);
   }

@@ -231,6 +231,22 @@ async def test_what_space_held_is_asked_before_what_was_typed() -> None:
 
 
 @run
+async def test_answers_may_be_over_while_they_are_cancelled() -> None:
+    class Hasty(Sent):
+        async def send(self, kind: str, **fields: Any) -> None:
+            await super().send(kind, **fields)
+            await talk.take(done("resp_1"))
+            await talk.take(done("resp_2"))
+
+    sent = Hasty()
+    talk = terminal.Talker(sent, Screen(console()), SETTINGS, muted=False)  # type: ignore[arg-type]
+    await talk.take(created("resp_1"))
+    await talk.take(created("resp_2"))
+    await talk.press(" ")
+    assert sent.events == ["cancel resp_1", "cancel resp_2", *HELD]
+
+
+@run
 async def test_a_session_that_has_lasted_long_enough_is_followed_by_another() -> None:
     out = console()
 
