@@ -211,8 +211,8 @@ class Limits:
     messages: int
     """At most, of those that are cheap to send."""
 
-    tls: bool = False
     token: str | None = None
+    """The one that the server asks for."""
 
     @property
     def left(self) -> float:
