@@ -145,8 +145,8 @@ async def ping_pong(limits: Limits, count: Counter[str]) -> None:
         async with open_session(limits, count) as ours:
             await _grow(ours, 8)
             while not (limits.over or ours.cut):
-                await ours.say("session.update", session={})
                 wanted = ours.types["session.updated"] + 1
+                await ours.say("session.update", session={})
                 await ours.came("session.updated", wanted, limits.left)
             count["answered"] += ours.types["session.updated"]
 
