@@ -72,7 +72,7 @@ class Summary:
             "bytes": self.size,
             "minutes": self.minutes,
             "bytes per minute": self.size / max(1, self.minutes),
-            "bytes in the busiest minute": self.busiest,
+            "bytes of ours, busiest minute": self.busiest,
         }
 
 
