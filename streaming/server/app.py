@@ -275,7 +275,7 @@ class App:
             self._loop.call_later(lasts, seat.expire, GOING_AWAY),
         ]
         seat.put(protocol.begin())
-        log.info("session.begins session=%s", name[:10])
+        self.lines.line("session.begins", session=name[:10])
         return seat
 
     async def _read(self, connection: ServerConnection, seat: Seat) -> None:
@@ -392,7 +392,7 @@ class App:
                 timer.cancel()
             self._worker.remove(seat.name, give_back if seat.took_long else None)
             self.metrics.sessions.set(len(self._seats))
-            log.info("session.ends session=%s", seat.name[:10])
+            self.lines.line("session.ends", session=seat.name[:10])
 
     # --- the model's thread
 
