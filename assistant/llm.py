@@ -148,12 +148,13 @@ class Llm:
 
 
 class LlmCache:
-    """Keys and values of what one conversation holds, and the logits after its last position."""
+    """Keys and values of what one conversation holds, and what follows its last position."""
 
     def __init__(self, llm: Llm) -> None:
         self._llm = llm
         self._state = llm.engine.start()
-        self._logits: Tensor | None = None
+        self._last: Tensor | None = None  # what the engine makes logits of
+        self._logits: Tensor | None = None  # after the last position, once they were asked for
         self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
         self._unfed: list[int] = []  # the last one chosen: fed only when something follows it
 
@@ -164,7 +165,7 @@ class LlmCache:
 
     @torch.inference_mode()
     def extend(self, embeds: Tensor) -> None:
-        """Append embeddings (n, width), n >= 0, and compute the logits after them.
+        """Append embeddings (n, width), n >= 0.
 
         Raises:
             ContextFullError: the model's context would overflow.
@@ -180,8 +181,10 @@ class LlmCache:
             self._unfed = []
         if not len(embeds):
             return
-        self._logits = self._llm.engine.extend(self._state, self._llm.take(embeds))
+        self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
+        self._logits = None
 
+    @torch.inference_mode()
     def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
         """Choose the next token and append it.
 
@@ -197,8 +200,10 @@ class LlmCache:
         """
         if self._unfed:
             self.extend(self._llm.embed([]))
-        if self._logits is None:
+        if self._last is None:
             raise RuntimeError("next_token() needs extend() first")
+        if self._logits is None:
+            self._logits = self._llm.engine.logits(self._last)
         logits = _penalise(self._logits, self._seen, config.repetition_penalty)
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
         if token not in self._llm.stop_ids:
@@ -232,14 +237,14 @@ class LlmCache:
             held = self.length - len(self._unfed)
             if length < held:
                 self._llm.engine.truncate(self._state, length)
-                self._logits = None
+                self._last = self._logits = None
             self._unfed, self._seen = [], []
 
     def fork(self) -> "LlmCache":
         """An independent copy: what happens to one does not touch the other."""
         twin = LlmCache(self._llm)
         twin._state = self._llm.engine.fork(self._state)
-        twin._logits = self._logits
+        twin._last, twin._logits = self._last, self._logits
         twin._seen = list(self._seen)
         twin._unfed = list(self._unfed)
         return twin
