@@ -20,6 +20,9 @@ from assistant.detokenizer import Detokenizer, Pieces
 from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 from assistant.half import fast_half
+from assistant.llm_weights import ReadWeights, StateTensors
+from assistant.onnx_engine import OnnxEngine
+from assistant.packed_llm import PackedLlm, Rows
 from assistant.weights import UNREADABLE
 
 HEAD_MULTIPLE = 8
@@ -34,13 +37,13 @@ class Llm:
 
     def __init__(
         self,
-        model: PreTrainedModel | peft.PeftModel,
+        model: PreTrainedModel | peft.PeftModel | PackedLlm,
         tokenizer: PreTrainedTokenizerBase,
         stop: list[str],
         engine: Engine | None = None,
     ) -> None:
         """Args:
-        model: frozen weights.
+        model: frozen weights; packed ones are for answering alone.
         tokenizer: its tokenizer.
         stop: tokens that end an answer, besides the model's own.
         engine: runs the layers; None: transformers does.
@@ -48,15 +51,16 @@ class Llm:
         Raises:
             ConfigError: a stop token is not one token of this tokenizer.
         """
-        self.model = model
+        self.model: PreTrainedModel | peft.PeftModel = model
         self.tokenizer = tokenizer
-        self.engine = engine or TransformersEngine(model)
-        self._embedding: nn.Embedding = model.get_input_embeddings()
+        own = model.engine if isinstance(model, PackedLlm) else None
+        self.engine = engine or own or TransformersEngine(model)
+        self._embedding: nn.Embedding | Rows = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
         self.end_id: int = (
-            tokenizer.convert_tokens_to_ids(stop[0]) if stop else min(self.stop_ids, default=0)
+            tokenizer.convert_tokens_to_ids(stop[0]) if stop else _own_end(tokenizer, self.stop_ids)
         )
-        """The token that training ends an answer with."""
+        """The token that an answer in the context ends with, and training ends one with."""
         self._pieces = Pieces(tokenizer)
 
     @property
@@ -185,6 +189,19 @@ class LlmCache:
         self._logits = None
 
     @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """After what `extend` was given last, (vocabulary,), fp32.
+
+        Raises:
+            RuntimeError: nothing stands before them: `extend` first.
+        """
+        if self._last is None:
+            raise RuntimeError("next_token() needs extend() first")
+        if self._logits is None:
+            self._logits = self._llm.engine.logits(self._last)
+        return self._logits
+
+    @torch.inference_mode()
     def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
         """Choose the next token and append it.
 
@@ -200,11 +217,7 @@ class LlmCache:
         """
         if self._unfed:
             self.extend(self._llm.embed([]))
-        if self._last is None:
-            raise RuntimeError("next_token() needs extend() first")
-        if self._logits is None:
-            self._logits = self._llm.engine.logits(self._last)
-        logits = _penalise(self._logits, self._seen, config.repetition_penalty)
+        logits = _penalise(self.logits(), self._seen, config.repetition_penalty)
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
         if token not in self._llm.stop_ids:
             self._seen.append(token)
@@ -273,15 +286,19 @@ def _stop_ids(
     model: PreTrainedModel | peft.PeftModel, tokenizer: PreTrainedTokenizerBase, stop: list[str]
 ) -> frozenset[int]:
     found = set()
-    own = model.config.eos_token_id
-    if own is not None:
-        found.update(own if isinstance(own, list) else [own])
+    for own in (model.config.eos_token_id, tokenizer.eos_token_id):
+        found.update(own if isinstance(own, list) else [] if own is None else [own])
     for token in stop:
         index = tokenizer.convert_tokens_to_ids(token)
         if index is None or index == tokenizer.unk_token_id:
             raise ConfigError(f"prompt.stop: {token!r} is not a token of this LLM")
         found.add(index)
     return frozenset(found)
+
+
+def _own_end(tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> int:
+    own: int | None = tokenizer.eos_token_id
+    return min(stop_ids, default=0) if own is None else own
 
 
 def load_base(
@@ -306,12 +323,15 @@ def load_base(
     return model.eval().requires_grad_(False), tokenizer
 
 
-def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
-    """The engine `config.engine` asks for; `auto` is the lean one where it can run.
+def choose_engine(model: PreTrainedModel | PackedLlm, config: LlmConfig) -> Engine:
+    """The engine `config.engine` asks for; `auto` is the lean one where it can run. A packed model
+    has its own.
 
     Raises:
         ConfigError: the lean one is asked for and cannot, or cannot in 8 bits.
     """
+    if isinstance(model, PackedLlm):
+        return model.engine
     if config.engine == "transformers" or (config.engine == "auto" and not lean_enough(model)):
         if config.quantisation == "8bit" and model.device.type == "cpu":
             raise ConfigError("llm.quantisation: 8bit on a CPU is for plain Llamas, run lean")
@@ -326,9 +346,8 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
             f"numbers and at most {LARGEST_GRAPH:,} parameters"
         )
     if fits and config.quantisation in ("8bit", "auto"):
-        from assistant.onnx_engine import OnnxEngine  # a third of a second that others need not
-
-        return OnnxEngine(model, torch.get_num_threads())
+        weights = ReadWeights(StateTensors(model), model.config)
+        return OnnxEngine(weights, torch.get_num_threads())
     return LeanEngine(model, torch.bfloat16 if half else torch.float32)
 
 

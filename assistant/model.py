@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from assistant.audio import Samples, check
+from assistant.audio import SAMPLE_RATE, Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.captioner import Captioner
 from assistant.captions import CaptionDecoder
@@ -21,6 +21,7 @@ from assistant.hearing import Hearing
 from assistant.llm import Llm, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 from assistant.tagger import SoundTagger
+from assistant.words import heard as in_words
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,12 @@ class Salmonn:
             ContextFullError: longer than the LLM's context holds.
         """
         generation = generation or self.config.generation
-        heard = self._hear(torch.from_numpy(check(samples)))
+        samples = check(samples)
+        if self.config.reads == "words":
+            heard = [self._read(torch.from_numpy(samples), instruction)]
+            instruction = ""
+        else:
+            heard = self._hear(torch.from_numpy(samples))
         before, after = self.prompt.ids(self.llm, instruction)
         embeds = torch.cat([self.llm.embed(before), *heard, self.llm.embed(after)])
         detokenizer = self.llm.detokenizer()
@@ -97,6 +103,15 @@ class Salmonn:
         captioner = Captioner(self.captions)
         captioner.hear(windows)
         return [*tokens, self.transcript(captioner.peek([]))]
+
+    def _read(self, samples: Tensor, instruction: str) -> Tensor:
+        """Embeddings of what is heard, in words, with what is asked about it."""
+        hearing = Hearing(self.ear, len(samples) / SAMPLE_RATE, tagger=self.tagger)
+        captioner = Captioner(self.captions)
+        captioner.hear(hearing.push(samples))
+        transcript = captioner.peek(hearing.peek())
+        text = in_words(hearing.peeked, hearing.heard, transcript, instruction)
+        return self.llm.embed(self.llm.ids(text))
 
     def transcript(self, text: str) -> Tensor:
         """Embeddings (n, width) of what Whisper's decoder reads, as they follow audio tokens."""

@@ -8,6 +8,8 @@ in buffers that `GroupQueryAttention` writes into; to forget is to count fewer o
 Operators: ONNX Runtime's documentation, ContribOperators.md.
 """
 
+import ctypes
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,14 +56,17 @@ class OnnxEngine(Engine):
         config = weights.config
         self._layers, self._heads = config.num_hidden_layers, config.num_key_value_heads
         self._head = _head_width(config)
-        self._pieces = [
-            _Piece(weights, begin, min(begin + LAYERS_TOGETHER, self._layers), threads)
-            for begin in range(0, self._layers, LAYERS_TOGETHER)
-        ]
         head = _Graph(weights)
         head.product("logits", weights.product("head"), "last_row")
         inputs, outputs = [("last_row", [1, 1, "width"])], [("logits", [1, 1, config.vocab_size])]
         self._vocabulary = head.session(inputs, outputs, threads)
+        _trim()
+        turning = [table.contiguous().numpy() for table in rotations(config)]
+        self._pieces = []
+        for begin in range(0, self._layers, LAYERS_TOGETHER):
+            end = min(begin + LAYERS_TOGETHER, self._layers)
+            self._pieces.append(_Piece(weights, begin, end, turning, threads))
+            _trim()
 
     def start(self) -> OnnxState:
         """See `Engine`."""
@@ -113,15 +118,22 @@ class OnnxEngine(Engine):
 class _Piece:
     """Some layers that follow one another."""
 
-    def __init__(self, weights: Weights, begin: int, end: int, threads: int) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        begin: int,
+        end: int,
+        turning: list[NDArray[np.float32]],
+        threads: int,
+    ) -> None:
+        """`turning`: cosines and sines of rotary positions, which all pieces share."""
         config = weights.config
         self._places = slice(2 * begin, 2 * end)
         cache = _cache_names(begin, end)
         self._names = [(f"past.{name}", f"present.{name}") for name in cache]
         graph = _Graph(weights)
-        cos, sin = rotations(config)
-        graph.constant("cos", cos)
-        graph.constant("sin", sin)
+        for name, table in zip(("cos", "sin"), turning, strict=True):
+            graph.beside(name, table, TensorProto.FLOAT)
         before, added = "before", "added" if begin else ""
         self._given = ["before", "added"] if begin else ["before"]
         for i in range(begin, end):
@@ -169,6 +181,14 @@ def _head_width(config: PlainConfig) -> int:
 
 def _cache_names(begin: int, end: int) -> list[str]:
     return [f"{what}.{i}" for i in range(begin, end) for what in ("key", "value")]
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc keeps what reordering weights took, which comes
+    to two thirds of the weights."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 class _Graph:
@@ -277,11 +297,11 @@ class _Graph:
 
     def _multiply(self, name: str, packed: Packed, x: str, bias: Tensor | None) -> None:
         rounded, scale, zero, added = f"{name}.rounded", f"{name}.scale", "", ""
-        self._beside(rounded, packed.rounded, TensorProto.UINT8)
-        self._beside(scale, packed.scale, TensorProto.FLOAT)
+        self.beside(rounded, packed.rounded, TensorProto.UINT8)
+        self.beside(scale, packed.scale, TensorProto.FLOAT)
         if packed.zero is not None:
             zero = f"{name}.zero"
-            self._beside(zero, packed.zero, TensorProto.UINT8)
+            self.beside(zero, packed.zero, TensorProto.UINT8)
         if bias is not None and len(bias):
             added = f"{name}.bias"
             self.constant(added, bias)
@@ -304,7 +324,8 @@ class _Graph:
         """A small one, in the graph itself."""
         self._weights.append(numpy_helper.from_array(value.contiguous().numpy(), name))
 
-    def _beside(self, name: str, value: NDArray[Any], kind: TensorProto.DataType) -> None:
+    def beside(self, name: str, value: NDArray[Any], kind: TensorProto.DataType) -> None:
+        """A large one, handed over as it is."""
         elsewhere = onnx.StringStringEntryProto(key="location", value="memory")
         self._weights.append(
             TensorProto(name=name, dims=value.shape, data_type=kind, external_data=[elsewhere],

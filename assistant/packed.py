@@ -1,9 +1,9 @@
 """Matrices in blocks of 4 or 8 bits, as ONNX Runtime's `MatMulNBits` takes them.
 
-What a GGUF file holds is repacked without a second rounding: Q4_K's 4 bits stay 4 bits, Q5_0, Q6_K
-and Q8_0 fit into 8. Q4_K has a real-valued minimum per block of 32, which the operator does not take
-at speed: the nearest whole zero point goes with the weights, and what is left of it is a matrix of
-its own, a thirty-second of the size, for the sums of the inputs of each block.
+Q4_K of a GGUF file is repacked without a second rounding. It has a real-valued minimum per block of
+32, which the operator does not take at speed: the nearest whole zero point goes with the weights, and
+what is left of it is a matrix of its own, a thirty-second of the size, for the sums of the inputs of
+each block. What has more than 4 bits in the file is rounded to 8.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK = 32
-"""Weights that share a scale; half as many where a file has it so."""
+"""Weights that share a scale."""
 
-WEIGHT = 127
-"""Greatest size of a weight rounded to 8 bits."""
+WIDE = 128
+"""The same in 8 bits repacked from a file: a token waits for bytes, and scales are a seventh of them
+in blocks of 32."""
 
 ZERO = {8: 128, 4: 8}
-"""What stands for a weight of 0 where no zero points are given; the operator's own choice."""
+"""What stands for a weight of 0 where no zero points are given, by bits; the operator's choice."""
 
 ROWS_AT_ONCE = 4096
 """Rows repacked together: some 50 MB while it lasts."""
@@ -118,27 +119,26 @@ def _below(parts: list[Packed]) -> Packed:
     )
 
 
-def rounded_blocks(weight: Tensor) -> tuple[Tensor, Tensor]:
+def rounded_blocks(weight: Tensor, block: int = BLOCK) -> tuple[Tensor, Tensor]:
     """Weights (out, in), fp32, rounded to 8 bits.
 
     Returns:
-        (out, blocks, 32), of which w is (rounded - 128) * scale, and the scales, (out, blocks).
+        (out, blocks, block), of which w is (rounded - 128) * scale, and the scales, (out, blocks).
     """
-    blocks = F.pad(weight, (0, -weight.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK))
+    blocks = F.pad(weight, (0, -weight.shape[1] % block)).unflatten(1, (-1, block))
     low, high = blocks.aminmax(dim=2)
-    scale = torch.maximum(high, -low).clamp_(min=1e-30) / WEIGHT
+    scale = torch.maximum(high, -low).clamp_(min=1e-30) / (ZERO[8] - 1)
     rounded = (blocks / scale[:, :, None]).round_().add_(ZERO[8])
     return rounded.to(torch.uint8), scale
 
 
-def pack(weight: Tensor, bits: int) -> Packed:
-    """Round weights (rows, columns), fp32; 4 bits only where the columns are whole blocks."""
+def pack(weight: Tensor, bits: int, block: int = BLOCK) -> Packed:
+    """Round weights (rows, columns), fp32. 4 bits have zero points, and are for whole blocks."""
     if bits == 4 and weight.shape[1] % BLOCK == 0:
-        blocks = weight.unflatten(1, (-1, BLOCK))
-        low, high = blocks.aminmax(dim=2)
+        low, high = weight.unflatten(1, (-1, BLOCK)).aminmax(dim=2)
         return _four(weight.numpy(), ((high - low) / 15).numpy(), -low.numpy())
-    rounded, scale = rounded_blocks(weight)
-    return Packed(8, BLOCK, weight.shape[1], rounded.numpy(), scale.numpy())
+    rounded, scale = rounded_blocks(weight, block)
+    return Packed(8, block, weight.shape[1], rounded.numpy(), scale.numpy())
 
 
 def pack_gguf(kind: Kind, raw: NDArray[np.uint8], bits: int | None = None) -> Iterator[Packed]:
@@ -155,22 +155,13 @@ def pack_gguf(kind: Kind, raw: NDArray[np.uint8], bits: int | None = None) -> It
 
 def _packed(kind: Kind, raw: NDArray[np.uint8], bits: int | None) -> Packed:
     weight = gguf.quants.dequantize(raw, kind)
-    size, length = gguf.GGML_QUANT_SIZES[kind]
-    given = raw.reshape(len(raw), -1, length)
     if kind is Kind.Q4_K and bits in (None, 4):
-        flat = given.reshape(-1, length)
+        flat = raw.reshape(-1, gguf.GGML_QUANT_SIZES[kind][1])
         scale, least = gguf.quants.Q4_K.get_scale_min(flat[:, 4:16])
         d, dmin = _halfs(flat[:, :2]), _halfs(flat[:, 2:4])
         shape = len(raw), -1
         return _four(weight, (d * scale).reshape(shape), (dmin * least).reshape(shape))
-    if bits == 4:
-        return pack(torch.from_numpy(weight), 4)
-    if kind in (Kind.Q5_0, Kind.Q8_0) and bits is None:
-        return _eight(weight, _halfs(given[:, :, :2])[:, :, 0], size)
-    if kind is Kind.Q6_K and bits is None:
-        scale = _halfs(given[:, :, 208:]) * given[:, :, 192:208].view(np.int8)
-        return _eight(weight, scale.reshape(len(raw), -1), 16)
-    return pack(torch.from_numpy(weight), 8)
+    return pack(torch.from_numpy(weight), bits or 8, WIDE if weight.shape[1] % WIDE == 0 else BLOCK)
 
 
 def _halfs(raw: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -185,12 +176,6 @@ def _steps(
     safe = np.where(scale == 0, 1, scale)[:, :, None]
     steps: NDArray[np.float32] = np.rint(blocks / safe)
     return np.where(scale[:, :, None] == 0, 0, steps)
-
-
-def _eight(weight: NDArray[np.float32], scale: NDArray[np.float32], block: int) -> Packed:
-    steps = _steps(weight, scale, np.zeros_like(scale))
-    rounded = (steps + ZERO[8]).astype(np.uint8)
-    return Packed(8, block, weight.shape[1], rounded, np.ascontiguousarray(scale, np.float32))
 
 
 def _four(

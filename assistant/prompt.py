@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from assistant.config import PromptConfig
+from assistant.chat import Chat, chat
+from assistant.config import AUTO, PromptConfig
 from assistant.errors import ConfigError
 from assistant.llm import Llm
 
@@ -25,8 +26,28 @@ class Prompt:
             after.replace("{instruction}", instruction),
         )
 
+    def prefix(self, llm: Llm, instruction: str) -> list[int]:
+        """Token ids that stand before all turns: the LLM's own system message, with what is asked
+        about every turn in it; none where the preset has a template of its own."""
+        if self.config.template != AUTO:
+            return []
+        return llm.ids(self._chat(llm, instruction).system)
+
+    def turn(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
+        """Token ids of a turn before and after what is heard, behind the `prefix`."""
+        if self.config.template != AUTO:
+            return self.ids(llm, instruction)
+        around = self._chat(llm, instruction)
+        return llm.ids(around.opening), llm.ids(around.asked)
+
+    def _chat(self, llm: Llm, instruction: str) -> Chat:
+        return chat(llm.tokenizer, "\n".join(filter(None, [self.config.system, instruction])))
+
     def ids(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids before and after the audio; the pieces are tokenised apart, as SALMONN does."""
+        if self.config.template == AUTO:
+            before, after = self.turn(llm, instruction)
+            return self.prefix(llm, instruction) + before, after
         before, after = self.pieces(instruction)
         bos = llm.tokenizer.bos_token_id
         start = [bos] if self.config.bos and bos is not None else []

@@ -167,7 +167,7 @@ def test_history_is_what_was_said(tiny: Salmonn) -> None:
     probe = llm.embed(llm.ids("x"))
     talk._cache.extend(probe)
     expected.extend(probe)
-    torch.testing.assert_close(talk._cache._logits, expected._logits, atol=1e-4, rtol=0)
+    torch.testing.assert_close(talk._cache.logits(), expected.logits(), atol=1e-4, rtol=0)
     assert ids
 
 
