@@ -286,7 +286,8 @@ def _stop_ids(
     model: PreTrainedModel | peft.PeftModel, tokenizer: PreTrainedTokenizerBase, stop: list[str]
 ) -> frozenset[int]:
     found = set()
-    for own in (model.config.eos_token_id, tokenizer.eos_token_id):
+    chat = getattr(tokenizer, "chat_template", None)  # its turns end with the tokenizer's own
+    for own in (model.config.eos_token_id, tokenizer.eos_token_id if chat else None):
         found.update(own if isinstance(own, list) else [] if own is None else [own])
     for token in stop:
         index = tokenizer.convert_tokens_to_ids(token)

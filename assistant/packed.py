@@ -97,7 +97,8 @@ class Packed:
         values = (whole.astype(np.float32) - zero.astype(np.float32)) * self.scale[:, :, None]
         if self.rest is not None:
             values += self.rest.floats().numpy()[:, :, None]
-        return torch.from_numpy(values.reshape(len(values), -1)[:, : self.columns])
+        width = values.shape[1] * values.shape[2]
+        return torch.from_numpy(values.reshape(len(values), width)[:, : self.columns])
 
 
 def join(parts: Iterable[Packed]) -> list[Packed]:
@@ -201,4 +202,5 @@ def _nibbles(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _halves(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The other way round."""
-    return np.stack([values & 15, values >> 4], -1).reshape(*values.shape[:-1], -1)
+    pairs = np.stack([values & 15, values >> 4], -1)
+    return pairs.reshape(*values.shape[:-1], 2 * values.shape[-1])

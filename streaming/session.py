@@ -87,7 +87,7 @@ class Session:
         self._last: tuple[int, int] | None = None  # begin and end of the last turn ended by silence
         self._closed = 0  # turns that were answered
         self._reply_ref: str | None = None  # of the control that asked for the reply to come
-        self._untidy = False  # a closed turn may have left something to do
+        self._untidy = True  # a closed turn may have left something to do, and so has the beginning
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
         """What the last step did."""

@@ -8,6 +8,7 @@ from assistant.config import LlmConfig
 from assistant.engine import GROWTH, Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ConfigError
 from assistant.llm import choose_engine
+from assistant.llm_weights import ReadWeights, StateTensors
 from assistant.model import Salmonn
 from assistant.onnx_engine import OnnxEngine
 from assistant.tiny import toy_llm
@@ -40,7 +41,7 @@ def engines() -> dict[str, Engine]:
         "transformers": TransformersEngine(model),
         "lean, fp32": LeanEngine(model, torch.float32),
         "lean, bf16": LeanEngine(model, torch.bfloat16),
-        "onnx, 8 bits": OnnxEngine(model, threads=1),
+        "onnx, 8 bits": OnnxEngine(ReadWeights(StateTensors(model), config), threads=1),
     }
 
 
@@ -112,7 +113,8 @@ PROMPTS = (
 def test_eight_bits_of_nano_choose_the_same_tokens(nano: Salmonn) -> None:
     llm = nano.llm
     assert isinstance(llm.model, LlamaForCausalLM)
-    exact, short = LeanEngine(llm.model, torch.float32), OnnxEngine(llm.model, 2)
+    weights = ReadWeights(StateTensors(llm.model), llm.model.config)
+    exact, short = LeanEngine(llm.model, torch.float32), OnnxEngine(weights, 2)
     cosines, same = [], []
     for prompt in PROMPTS:
         ours, theirs = short.start(), exact.start()

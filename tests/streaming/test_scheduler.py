@@ -109,7 +109,8 @@ def test_among_equals_nobody_is_passed_over() -> None:
     while (step := scheduler.step()) is not None:
         order.append(step[0])
     assert order[:30] == [0, 1, 2] * 10
-    assert order[30:] == [0] * 40
+    assert order[30:70] == [0] * 40
+    assert sorted(order[70:]) == [0, 1, 2]  # what there is to do when nothing else is
 
 
 @pytest.mark.parametrize("urgency", list(PATIENCE))
