@@ -1,6 +1,7 @@
 """An LLM's own chat template, cut into the pieces that go into its context one after another."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jinja2 import TemplateError
@@ -26,8 +27,19 @@ class Chat:
     """After it; the reply comes next, and a token that ends it."""
 
 
-def chat(tokenizer: PreTrainedTokenizerBase, system: str) -> Chat:
-    """The template of `tokenizer` around `system`, which is left out where it is empty.
+Message = tuple[str, str]
+"""Who says what: `user` or `assistant`, and the text."""
+
+
+def chat(
+    tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Message] = ()
+) -> Chat:
+    """The template of `tokenizer`.
+
+    Args:
+        tokenizer: of the LLM.
+        system: its system message; left out where it is empty.
+        examples: said before all else, by the user and the assistant in turn.
 
     Raises:
         ConfigError: the tokenizer has no template, or one that changes what is said.
@@ -35,11 +47,11 @@ def chat(tokenizer: PreTrainedTokenizerBase, system: str) -> Chat:
     if not getattr(tokenizer, "chat_template", None):
         raise ConfigError("prompt.template: auto needs an LLM with a chat template")
     said, reply, next_said = MARKS
-    talk = [("user", said), ("assistant", reply), ("user", next_said)]
+    talk = [*examples, ("user", said), ("assistant", reply), ("user", next_said)]
     try:
         text = _rendered(tokenizer, [("system", system), *talk] if system else talk)
     except TemplateError:  # some take no system message
-        text = _rendered(tokenizer, [("user", f"{system}\n\n{said}"), *talk[1:]])
+        text = _rendered(tokenizer, [("user", f"{system}\n\n{talk[0][1]}"), *talk[1:]])
     if any(text.count(mark) != 1 for mark in MARKS):
         raise ConfigError("prompt.template: auto: this LLM's chat template changes what is said")
     start, rest = text.split(said)
@@ -48,7 +60,7 @@ def chat(tokenizer: PreTrainedTokenizerBase, system: str) -> Chat:
     # What the second turn begins with, the token that ends a reply left out, begins the first, too.
     opening = os.path.commonprefix([start[::-1], between[::-1]])[::-1]
     ends = [token for token in tokenizer.all_special_tokens if opening.startswith(token)]
-    opening = opening.removeprefix(max(ends, key=len)) if ends and opening == between else opening
+    opening = opening.removeprefix(max(ends, key=len, default=""))
     return Chat(start.removesuffix(opening), opening, asked)
 
 

@@ -152,6 +152,15 @@ AUTO = "auto"
 """The template that is the LLM's own."""
 
 
+class ExampleConfig(Section):
+    """A turn that the LLM is shown before all others."""
+
+    user: str
+    assistant: str
+    sounds: str = "none"
+    """reads words: names of sounds and when they were heard, as the LLM is told."""
+
+
 class PromptConfig(Section):
     """How an instruction and audio become the LLM's input."""
 
@@ -163,6 +172,9 @@ class PromptConfig(Section):
 
     system: str = ""
     """template auto: who the assistant is and how it talks; stands before every instruction."""
+
+    examples: list[ExampleConfig] = []
+    """template auto: turns that show it."""
 
     bos: bool = True
     """Begin with the tokenizer's beginning-of-text token."""

@@ -128,6 +128,6 @@ class GgufFile:
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "header.gguf"
             with path.open("wb") as file:
-                file.write(self._parts[0])
+                file.write(self._parts[0].data)
                 file.truncate(int(self._ends[-1]))
             yield path

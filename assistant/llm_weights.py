@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import safetensors
 import torch
@@ -16,7 +16,7 @@ from assistant.gguf_file import GgufFile
 from assistant.packed import Packed, join, pack, pack_gguf
 from assistant.weights import UNREADABLE
 
-PlainConfig = LlamaConfig | Qwen2Config
+PlainConfig: TypeAlias = LlamaConfig | Qwen2Config
 """Of the models that ONNX Runtime runs: they differ in the biases of queries, keys and values."""
 
 MATRICES = {
@@ -97,10 +97,10 @@ class FolderTensors:
         ComponentError: there are no safetensors.
         """
         self._bits = bits
-        self._files = {}
+        self._files: dict[str, Any] = {}
         for path in sorted(folder.glob("*.safetensors")):
             try:
-                opened = safetensors.safe_open(path, "pt")
+                opened: Any = safetensors.safe_open(path, "pt")
             except UNREADABLE as error:
                 raise ComponentError(f"llm: {path}: {error}") from error
             self._files |= dict.fromkeys(opened.keys(), opened)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from assistant.aligner import Aligner
 from assistant.audio import SAMPLE_RATE, Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.captioner import Captioner
@@ -21,7 +22,7 @@ from assistant.hearing import Hearing
 from assistant.llm import Llm, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt
 from assistant.tagger import SoundTagger
-from assistant.words import heard as in_words
+from assistant.words import heard
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ class Salmonn:
         generation = generation or self.config.generation
         samples = check(samples)
         if self.config.reads == "words":
-            heard = [self._read(torch.from_numpy(samples), instruction)]
+            given = [self._read(torch.from_numpy(samples), instruction)]
             instruction = ""
         else:
-            heard = self._hear(torch.from_numpy(samples))
+            given = self._hear(torch.from_numpy(samples))
         before, after = self.prompt.ids(self.llm, instruction)
-        embeds = torch.cat([self.llm.embed(before), *heard, self.llm.embed(after)])
+        embeds = torch.cat([self.llm.embed(before), *given, self.llm.embed(after)])
         detokenizer = self.llm.detokenizer()
         if generation.beams > 1:
             best = self.llm.beam_search(embeds, generation)
@@ -110,7 +111,7 @@ class Salmonn:
         captioner = Captioner(self.captions)
         captioner.hear(hearing.push(samples))
         transcript = captioner.peek(hearing.peek())
-        text = in_words(hearing.peeked, hearing.heard, transcript, instruction)
+        text = heard(hearing.peeked, hearing.heard, transcript, instruction)
         return self.llm.embed(self.llm.ids(text))
 
     def transcript(self, text: str) -> Tensor:
@@ -130,6 +131,7 @@ def load(config: ModelConfig) -> Salmonn:
     leftover: list[str] = []
     if config.checkpoint is not None:
         path = checkpoint_path(config.checkpoint)
+        assert isinstance(ear.aligner, Aligner), "reads: words has no checkpoint"
         adapters = llm.model if lora is not None else None
         leftover = read_trained(path).fill(ear.aligner, adapters, str(path))
     if lora is not None:
@@ -143,7 +145,8 @@ def load(config: ModelConfig) -> Salmonn:
     if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
         halve_linears(ear)
     tagger = build_tagger(config, ear)
-    return Salmonn(config, ear.eval(), llm, Prompt(config.prompt), leftover, tagger)
+    words = config.reads == "words"
+    return Salmonn(config, ear.eval(), llm, Prompt(config.prompt, words), leftover, tagger)
 
 
 def checkpoint_path(source: str) -> Path:

@@ -28,9 +28,9 @@ from assistant.packed import BLOCK, Packed
 EIGHT_BIT_INPUTS = 4
 """`accuracy_level` of products of 8-bit integers."""
 
-LAYERS_TOGETHER = 4
-"""Layers of a graph. ONNX Runtime copies weights into an order of its own, and those of one graph
-are there twice while it does."""
+TOGETHER = 200_000_000
+"""Weights of a graph's layers. ONNX Runtime copies weights into an order of its own, and those of one
+graph are there twice while it does."""
 
 
 @dataclass(slots=True)
@@ -63,8 +63,9 @@ class OnnxEngine(Engine):
         _trim()
         turning = [table.contiguous().numpy() for table in rotations(config)]
         self._pieces = []
-        for begin in range(0, self._layers, LAYERS_TOGETHER):
-            end = min(begin + LAYERS_TOGETHER, self._layers)
+        together = max(1, TOGETHER // _weights_of_layer(config))
+        for begin in range(0, self._layers, together):
+            end = min(begin + together, self._layers)
             self._pieces.append(_Piece(weights, begin, end, turning, threads))
             _trim()
 
@@ -179,6 +180,11 @@ def _head_width(config: PlainConfig) -> int:
     return own or int(config.hidden_size // config.num_attention_heads)
 
 
+def _weights_of_layer(config: PlainConfig) -> int:
+    heads = 2 * (config.num_attention_heads + config.num_key_value_heads)
+    return int(config.hidden_size * (heads * _head_width(config) + 3 * config.intermediate_size))
+
+
 def _cache_names(begin: int, end: int) -> list[str]:
     return [f"{what}.{i}" for i in range(begin, end) for what in ("key", "value")]
 
@@ -225,6 +231,7 @@ class _Graph:
         made = helper.make_model(graph, opset_imports=versions, ir_version=10)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = False  # each graph would keep what its longest prompt took
         # Threads that wait by spinning would take the cores from PyTorch's, which run the ear.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers(list(self._large), list(self._large.values()))

@@ -197,10 +197,11 @@ def _nibbles(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Two neighbours in a byte, the first in its low half; an odd last one alone."""
     if values.shape[-1] % 2:
         values = np.concatenate([values, np.zeros_like(values[..., :1])], -1)
-    return values[..., 0::2] | values[..., 1::2] << 4
+    low, high = values[..., 0::2], values[..., 1::2]
+    return (low | high << 4).astype(np.uint8)
 
 
 def _halves(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The other way round."""
-    pairs = np.stack([values & 15, values >> 4], -1)
+    pairs: NDArray[np.uint8] = np.stack([values & 15, values >> 4], -1)
     return pairs.reshape(*values.shape[:-1], 2 * values.shape[-1])

@@ -30,7 +30,6 @@ FORMAT = 1
 ALIGNMENT = mmap.ALLOCATIONGRANULARITY
 """Bytes that arrays begin at multiples of, so that each is mapped, and let go, by itself."""
 
-Tokenizer = transformers.PreTrainedTokenizerBase
 Track = Callable[[list[str]], Iterable[str]]
 """Shows how far one is."""
 
@@ -47,7 +46,7 @@ class _Array:
 def store(
     folder: Path,
     weights: ReadWeights,
-    tokenizer: Tokenizer,
+    tokenizer: transformers.PreTrainedTokenizerBase,
     track: Track = iter,
 ) -> None:
     """Pack all weights of a model into `folder`, which is there, whole, or not at all.

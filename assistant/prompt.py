@@ -7,9 +7,10 @@ from pathlib import Path
 import yaml
 
 from assistant.chat import Chat, chat
-from assistant.config import AUTO, PromptConfig
+from assistant.config import AUTO, ExampleConfig, PromptConfig
 from assistant.errors import ConfigError
 from assistant.llm import Llm
+from assistant.words import in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Prompt:
     """A preset's template."""
 
     config: PromptConfig
+    words: bool = False
+    """The LLM reads words, not audio tokens."""
 
     def pieces(self, instruction: str) -> tuple[str, str]:
         """The text before and after the audio."""
@@ -41,13 +44,22 @@ class Prompt:
         return llm.ids(around.opening), llm.ids(around.asked)
 
     def _chat(self, llm: Llm, instruction: str) -> Chat:
-        return chat(llm.tokenizer, "\n".join(filter(None, [self.config.system, instruction])))
+        shown = [
+            message
+            for example in self.config.examples
+            for message in (("user", self._shown(example)), ("assistant", example.assistant))
+        ]
+        system = "\n".join(filter(None, [self.config.system, instruction]))
+        return chat(llm.tokenizer, system, shown)
+
+    def _shown(self, example: ExampleConfig) -> str:
+        return in_words(example.sounds, example.user) if self.words else example.user
 
     def ids(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids before and after the audio; the pieces are tokenised apart, as SALMONN does."""
         if self.config.template == AUTO:
-            before, after = self.turn(llm, instruction)
-            return self.prefix(llm, instruction) + before, after
+            opening, asked = self.turn(llm, instruction)
+            return self.prefix(llm, instruction) + opening, asked
         before, after = self.pieces(instruction)
         bos = llm.tokenizer.bos_token_id
         start = [bos] if self.config.bos and bos is not None else []

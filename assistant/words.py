@@ -9,15 +9,26 @@ NOW_S = 1.5
 """A sound that ended no longer ago than this is still there, for whoever talks about it."""
 
 
-def notes(sounds: Iterable[Sound], now: int) -> str:
-    """The names of sounds and how long ago they were, the earliest first, in a line.
+def in_words(sounds: str, said: str) -> str:
+    """A turn as the LLM reads it: the names of sounds, or `none`, and what is said."""
+    return f"(Sounds heard: {sounds}.)\n{said}"
+
+
+def heard(sounds: Iterable[Sound], now: int, transcript: str, asked: str | None = None) -> str:
+    """The same from what was heard, each sound with how long ago it was, the earliest first.
 
     Args:
-        sounds: heard.
-        now: the sample of the stream at which that is said.
+        sounds: that belong to the turn.
+        now: the sample of the stream at which it is over.
+        transcript: of what was said.
+        asked: a typed question about it, or how to answer this time; None: nothing.
     """
-    named = [f"{sound.name}, {_ago(now - sound.end)}" for sound in sounds]
-    return f"(Sounds heard: {'; '.join(named) or 'none'}.)"
+    named = "; ".join(f"{sound.name}, {_ago(now - sound.end)}" for sound in sounds) or "none"
+    said = transcript.strip()
+    if asked is None:
+        return in_words(named, said or "(Nothing was said.)")
+    spoken = f'(Speech heard: "{said}")\n' if said else ""
+    return in_words(named, spoken + asked)
 
 
 def _ago(samples: int) -> str:
@@ -26,19 +37,3 @@ def _ago(samples: int) -> str:
         return "just now"
     whole = round(seconds)
     return f"{whole} second{'s' if whole > 1 else ''} ago"
-
-
-def heard(sounds: Iterable[Sound], now: int, transcript: str, asked: str | None = None) -> str:
-    """A turn as the LLM reads it.
-
-    Args:
-        sounds: that belong to it.
-        now: the sample of the stream at which it is over.
-        transcript: of what was said.
-        asked: a typed question about it, or how to answer this time; None: nothing.
-    """
-    said = transcript.strip()
-    if asked is None:
-        return f"{notes(sounds, now)}\n{said or '(Nothing was said.)'}"
-    spoken = f'(Speech heard: "{said}")' if said else "(Speech heard: none.)"
-    return f"{notes(sounds, now)}\n{spoken}\n{asked}"
