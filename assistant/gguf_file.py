@@ -1,8 +1,8 @@
 """Reading a GGUF file where it lies, in one piece or cut into parts."""
 
 import tempfile
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

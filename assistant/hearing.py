@@ -182,7 +182,9 @@ class Hearing:
             for name, probability in onsets.push(self._tagger.probabilities(features))
         ]
         went_on = [
-            replace(sound, end=end) if sound.name in onsets.on and sound.end == self._begun else sound
+            replace(sound, end=end)
+            if sound.name in onsets.on and sound.end == self._begun
+            else sound
             for sound in self.noticed
         ]
         return went_on + begun, begun

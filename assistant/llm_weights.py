@@ -59,7 +59,7 @@ class Tensors(Protocol):
 
 
 class Weights(Protocol):
-    """Weights by the names of `MATRICES` and `NORMS`, as in `3.qkv`, and `last`, `head`, `embed`."""
+    """Weights by the names of `MATRICES` and `NORMS`, as in `3.qkv`; `last`, `head`, `embed`."""
 
     config: PlainConfig
 

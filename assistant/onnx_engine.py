@@ -2,8 +2,8 @@
 weights to be read.
 
 Products are `MatMulNBits`: weights in blocks with a scale each, inputs rounded to 8 bits block by
-block as they come, so that a row's result does not depend on the rows beside it. Keys and values lie
-in buffers that `GroupQueryAttention` writes into; to forget is to count fewer of them.
+block as they come, so that a row's result does not depend on the rows beside it. Keys and values
+lie in buffers that `GroupQueryAttention` writes into; to forget is to count fewer of them.
 
 Operators: ONNX Runtime's documentation, ContribOperators.md.
 """
@@ -29,8 +29,8 @@ EIGHT_BIT_INPUTS = 4
 """`accuracy_level` of products of 8-bit integers."""
 
 TOGETHER = 200_000_000
-"""Weights of a graph's layers. ONNX Runtime copies weights into an order of its own, and those of one
-graph are there twice while it does."""
+"""Weights of a graph's layers. ONNX Runtime copies weights into an order of its own, and those of
+one graph are there twice while it does."""
 
 
 @dataclass(slots=True)

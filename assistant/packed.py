@@ -1,9 +1,9 @@
 """Matrices in blocks of 4 or 8 bits, as ONNX Runtime's `MatMulNBits` takes them.
 
-Q4_K of a GGUF file is repacked without a second rounding. It has a real-valued minimum per block of
-32, which the operator does not take at speed: the nearest whole zero point goes with the weights, and
-what is left of it is a matrix of its own, a thirty-second of the size, for the sums of the inputs of
-each block. What has more than 4 bits in the file is rounded to 8.
+Q4_K of a GGUF file is repacked without a second rounding. It has a real-valued minimum per block
+of 32, which the operator does not take at speed: the nearest whole zero point goes with the
+weights, and what is left of it is a matrix of its own, a thirty-second of the size, for the sums of
+the inputs of each block. What has more than 4 bits in the file is rounded to 8.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +22,8 @@ BLOCK = 32
 """Weights that share a scale."""
 
 WIDE = 128
-"""The same in 8 bits repacked from a file: a token waits for bytes, and scales are a seventh of them
-in blocks of 32."""
+"""The same in 8 bits repacked from a file: a token waits for bytes, and in blocks of 32 one in
+nine is of a scale."""
 
 ZERO = {8: 128, 4: 8}
 """What stands for a weight of 0 where no zero points are given, by bits; the operator's choice."""
@@ -46,7 +46,7 @@ class Packed:
 
     columns: int
     rounded: NDArray[np.uint8]
-    """Shape (rows, blocks, block * bits / 8); of two weights in a byte the first is the low half."""
+    """Shape (rows, blocks, block * bits / 8); of two in a byte the first is the low half."""
 
     scale: NDArray[np.float32]
     """Shape (rows, blocks)."""

@@ -1,7 +1,7 @@
 """An LLM's packed weights in a folder of the cache: made once, mapped ever after.
 
-`weights.bin` holds the arrays one after the other, `index.json` says where, and how long the file is
-and its sha256. The tokenizer's files and `config.json` lie beside them.
+`weights.bin` holds the arrays one after the other, `index.json` says where, and how long the file
+is and its sha256. The tokenizer's files and `config.json` lie beside them.
 """
 
 import json

@@ -16,8 +16,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from assistant import pack, packed_store
 from assistant.components import GgufParts
 from assistant.config import LlmConfig
-from assistant.errors import ComponentError
 from assistant.engine import GROWTH, TransformersEngine
+from assistant.errors import ComponentError
 from assistant.gguf_file import GgufFile
 from assistant.llm import Llm
 from assistant.llm_weights import GGUF_NAMES

@@ -82,7 +82,9 @@ def test_words_and_a_task_together_are_an_error() -> None:
 
 
 def test_an_unknown_task_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"unknown task 'Asr'; known: listen, talk, asr, .*keywords"):
+    with pytest.raises(
+        ConfigError, match=r"unknown task 'Asr'; known: listen, talk, asr, .*keywords"
+    ):
         instruction(None, "Asr", None)
 
 
