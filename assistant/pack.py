@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import transformers
+from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
@@ -85,10 +86,13 @@ def _stored(
     folder: Path, weights: ReadWeights, tokenizer: transformers.PreTrainedTokenizerBase
 ) -> Path:
     try:
-        store(folder, weights, tokenizer, _shown)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if not is_whole(folder):  # of two starts at once the second waits for the first one's
+                store(folder, weights, tokenizer, _shown)
     except OSError as error:
         raise ComponentError(
-            f"{folder}: {error.strerror}; set SALMONN_LIVE_CACHE to a folder that can be written "
+            f"{folder}: {error.strerror or error}; set SALMONN_LIVE_CACHE to a folder that can be written "
             "and has room"
         ) from error
     return folder

@@ -57,7 +57,6 @@ def store(
         tokenizer: saved beside them.
         track: goes through the names of what is packed.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         fresh = Path(name) / "llm"
         fresh.mkdir()
