@@ -18,12 +18,8 @@ from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
 from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Sound, Window
-from assistant.model import Salmonn
+from assistant.model import TIDY_POSITIONS, Salmonn
 from assistant.words import heard
-
-TIDY_POSITIONS = 32
-"""Positions put into the cache at a time when it is filled anew: on two cores some 30 ms of nano's
-LLM, 0.3 s of one with 1.5 billion weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -497,9 +493,14 @@ class Conversation:
 
     def _fill_anew(self) -> None:
         """The cache is to hold what stands before all turns, the turns kept, and no more."""
-        self._cache.truncate(0)
         parts = [part for past in self._past for part in (past.question, past.answer)]
-        self._behind = torch.cat([self._now[:0], self._prefix, *parts])
+        standing = self._model.standing
+        if standing is not None and standing[0] == self._standing:
+            self._cache = standing[1].fork()
+        else:
+            self._cache.truncate(0)
+            parts = [self._prefix, *parts]
+        self._behind = torch.cat([self._now[:0], *parts])
 
     def tidy(self) -> bool:
         """Go on filling the cache with the turns that are kept, after the oldest were dropped.
@@ -510,8 +511,10 @@ class Conversation:
             Whether there is more to do. `open` does what is left.
         """
         if len(self._behind):
-            self._cache.extend(self._behind[:TIDY_POSITIONS])
-            self._behind = self._behind[TIDY_POSITIONS:]
+            ahead = len(self._prefix) - self._cache.length  # filled by itself, as the model's is
+            size = min(ahead, TIDY_POSITIONS) if ahead > 0 else TIDY_POSITIONS
+            self._cache.extend(self._behind[:size])
+            self._behind = self._behind[size:]
         return len(self._behind) > 0
 
     def _spoken(self, windows: list[Window]) -> list[Window]:

@@ -88,12 +88,12 @@ def _stored(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if not is_whole(folder):  # of two starts at once the second waits for the first one's
+            if not is_whole(folder):  # another start may have made it just now
                 store(folder, weights, tokenizer, _shown)
     except OSError as error:
         raise ComponentError(
-            f"{folder}: {error.strerror or error}; set SALMONN_LIVE_CACHE to a folder that can be written "
-            "and has room"
+            f"{folder}: {error.strerror or error}; set SALMONN_LIVE_CACHE to a folder that can be "
+            "written and has room"
         ) from error
     return folder
 

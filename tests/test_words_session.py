@@ -17,7 +17,7 @@ from streaming.events import Event, ReplyDelta, ReplyEnded
 from streaming.replay import Latency, replay
 from streaming.session import one_each
 from streaming.work import NEED_DATA
-from tests.assistant.test_words import CHAT, words_config
+from tests.assistant.test_words import words_model
 
 DEMO = Path(__file__).parents[1] / "demo"
 
@@ -58,8 +58,7 @@ def asked(model: Salmonn, pcm: bytes, question: str) -> str:
 
 @pytest.mark.parametrize("chunk_bytes", [1_001, 64_000])
 def test_the_same_events_however_the_input_is_cut(chunk_bytes: int) -> None:
-    model = load(words_config())
-    model.llm.tokenizer.chat_template = CHAT
+    model = words_model()
     pcm = audio.to_pcm16(audio.load(DEMO / "kitchen.flac"))
     events = converse(model, pcm, 640, "Hi.")
     assert len(replies(events)) == 3

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from assistant import build
 from assistant.chat import Chat, chat
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
@@ -38,11 +39,15 @@ def words_config() -> ModelConfig:
     return validate(ModelConfig, tiny | {"reads": "words", "prompt": prompt}, "words")
 
 
+def words_model() -> Salmonn:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "toy_llm", lambda seed: (toy_llm(seed)[0], tokenizer(CHAT)))
+        return load(words_config())
+
+
 @pytest.fixture(scope="module")
 def model() -> Salmonn:
-    made = load(words_config())
-    made.llm.tokenizer.chat_template = CHAT
-    return made
+    return words_model()
 
 
 def given(talk: Conversation) -> str:
@@ -136,6 +141,24 @@ def test_what_stands_before_all_turns_stays_in_the_cache(model: Salmonn) -> None
     other = model.prompt.prefix(model.llm, "Answer in French.")
     opening, _ = model.prompt.turn(model.llm, "Answer in French.")
     assert talk._cache.length == len(other) + len(opening)
+
+
+def test_what_stands_before_all_turns_is_copied_from_the_models(model: Salmonn) -> None:
+    assert model.standing is not None
+    instruction, _ = model.standing
+    answers = []
+    for copied in (True, False):
+        fresh = replace(model)
+        if not copied:
+            fresh.__dict__["standing"] = None
+        talk = Conversation(fresh, instruction)
+        assert bool(talk._cache.length) == copied
+        assert talk.tidy() != copied
+        talk.open(since=0, spoken_from=0)
+        heard(talk, samples(BLOCK))
+        talk.pause()
+        answers.append((answer(talk), talk._cache.length))
+    assert answers[0] == answers[1]
 
 
 def test_a_typed_question_is_about_all_that_was_heard(model: Salmonn) -> None:
