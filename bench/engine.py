@@ -8,6 +8,7 @@ bits. Of nano the others have what its 4-bit weights stand for.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -88,10 +89,9 @@ def compare(
 ) -> list[dict[str, object]]:
     """A row per engine."""
     runs: dict[str, Callable[[], Figures]] = {
-        name: lambda engine=engine: measure(engine, llm, prompt, n)
-        for name, engine in engines.items()
+        name: partial(measure, engine, llm, prompt, n) for name, engine in engines.items()
     }
-    runs[LLAMA_CPP] = lambda: llama_cpp(server, prompt, n)
+    runs[LLAMA_CPP] = partial(llama_cpp, server, prompt, n)
     found: dict[str, list[Figures]] = {name: [] for name in runs}
     for turn in range(turns + 1):
         for name, run in runs.items():

@@ -14,7 +14,8 @@ from streaming.build import build_session
 from streaming.config import load_config
 from streaming.controls import Ask
 from streaming.events import Event, ReplyDelta, ReplyEnded
-from streaming.replay import Latency, replay
+from streaming.ledger import Latency
+from streaming.replay import replay
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 from tests.assistant.test_words import words_model
