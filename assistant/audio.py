@@ -1,25 +1,17 @@
-"""Sound as arrays: rates and hops, decoding files, and the two spectral front ends.
+"""Sound as arrays: hops, and the two spectral front ends.
 
 Everything is mono float32 at 16 kHz. The constants form one chain of exact divisions, so that
 a feature, a patch column and a window always stand for a whole number of samples.
 """
 
 from functools import cache
-from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
 import torch
 import torch.nn.functional as F
 import whisper.audio
-from numpy.typing import NDArray
 from torch import Tensor
 
-from assistant.errors import AudioError
-
-SAMPLE_RATE = 16_000
-"""Hz."""
+from assistant.recording import SAMPLE_RATE
 
 HOP = 160
 """Samples between two spectral frames, 10 ms, in both front ends."""
@@ -50,66 +42,6 @@ FBANK_FLOOR = 1.1920929e-07
 
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582
 """BEATs normalises by AudioSet statistics: (fbank - mean) / (2 std)."""
-
-Samples = NDArray[np.float32]
-
-
-def load(path: Path) -> Samples:
-    """Decode an audio file: wav, flac, ogg (vorbis or opus), mp3; any rate; channels are averaged.
-
-    Returns:
-        Shape (n,), float32 in [-1, 1], 16 kHz.
-
-    Raises:
-        AudioError: missing, unreadable, empty, or with samples that are not finite.
-    """
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: not readable as audio ({error.error_string})") from error
-    except TypeError as error:  # headerless files would need their rate told
-        raise AudioError(f"{path}: not readable as audio (raw samples have no header)") from error
-    if not len(samples):
-        raise AudioError(f"{path}: the file holds no audio")
-    try:
-        mono = resample(samples.mean(axis=1), rate)
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}") from error
-    return check(mono, str(path))
-
-
-def resample(samples: Samples, rate: int) -> Samples:
-    """Convert mono samples from `rate` Hz to 16 kHz (soxr, high quality).
-
-    Raises:
-        AudioError: `rate` is not between 1 kHz and 768 kHz.
-    """
-    if not 1_000 <= rate <= 768_000:
-        raise AudioError(f"sample rate {rate} Hz is outside 1,000 to 768,000 Hz")
-    if rate == SAMPLE_RATE:
-        return samples
-    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
-
-
-def check(samples: Samples, name: str = "audio") -> Samples:
-    """Return `samples` if every one is finite and the array is (n,), n >= 1.
-
-    Raises:
-        AudioError: otherwise; the message begins with `name`.
-    """
-    if samples.ndim != 1 or not len(samples):
-        raise AudioError(f"{name}: expected at least one mono sample, got shape {samples.shape}")
-    if not np.isfinite(samples).all():
-        at = int(np.argmin(np.isfinite(samples)))
-        raise AudioError(f"{name}: sample {at} is not a finite number")
-    return samples
-
-
-def to_pcm16(samples: Samples) -> bytes:
-    """Signed 16-bit little-endian bytes; what lies outside [-1, 1) is clipped."""
-    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
 @cache

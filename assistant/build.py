@@ -90,6 +90,10 @@ def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:
     return Aligner(config.aligner, ear.speech_encoder.width, audio, llm_width)
 
 
+def _last_gpu() -> str:
+    return f"cuda:{torch.cuda.device_count() - 1}"
+
+
 def device_of(config: ModelConfig) -> str:
     """The device to run on: `config.device`, `auto` resolved.
 
@@ -98,6 +102,9 @@ def device_of(config: ModelConfig) -> str:
     """
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device: {config.device} asked for, but PyTorch finds no GPU here")
+    _, _, number = config.device.partition(":")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ConfigError(f"device: {config.device}: the last GPU here is {_last_gpu()}")
     if config.device != "auto":
         return config.device
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -7,9 +7,10 @@ settled. Each reading goes on from what is.
 from dataclasses import dataclass
 from itertools import takewhile
 
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.audio import FEATURE_SAMPLES
 from assistant.captions import CaptionDecoder, Slots, believable, unlooped
 from assistant.hearing import Window
+from assistant.recording import SAMPLE_RATE
 
 AHEAD = 200
 """Positions kept for provisional windows: 4 s, more than the block that is open holds."""

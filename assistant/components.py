@@ -8,17 +8,19 @@ against a pinned sha256 once, and what must be converted is converted once, into
 import hashlib
 import importlib.util
 import io
+import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import huggingface_hub
 import whisper as openai_whisper
+from filelock import FileLock
+from safetensors import SafetensorError
 
 from assistant.beats import Beats, load_beats
 from assistant.errors import ComponentError
@@ -100,17 +102,44 @@ GGUFS = {
 GGUF Q4_K_M. Apache-2.0."""
 
 
-PINNED = {
-    "package:whisper-base": tuple(file.sha256 for file in WHISPER_BASE),
-    "package:smollm2-135m-instruct": (SMOLLM2.sha256,),
-    **{f"package:{name}": (parts.sha256,) for name, parts in GGUFS.items()},
+PINNED: dict[str, tuple[PackageFile | PackageParts, ...]] = {
+    "package:whisper-base": WHISPER_BASE,
+    "package:smollm2-135m-instruct": (SMOLLM2,),
+    **{f"package:{name}": (parts,) for name, parts in GGUFS.items()},
 }
+
+DIGESTS = "digests.json"
+"""Of a converted folder: its files' sha256, by name."""
 
 
 def describe(sources: list[str]) -> str:
     """The first source of a part, with the digests that pin it, for a card."""
-    digests = " + ".join(PINNED.get(sources[0], ()))
+    digests = " + ".join(file.sha256 for file in PINNED.get(sources[0], ()))
     return f"{sources[0]} sha256 {digests}" if digests else sources[0]
+
+
+def origin(sources: list[str]) -> tuple[str, Path | None]:
+    """The source of a part that is used, and the file or folder it is where it is one by itself.
+
+    Nothing is loaded or downloaded; a hub's source that was not downloaded is passed over.
+    """
+    for source in sources:
+        kind, name = _split(source)
+        try:
+            match kind:
+                case "package" if all(map(_installed, PINNED.get(source, ()))):
+                    return source, None
+                case "openai":
+                    return source, None
+                case "hub":
+                    return source, _from_hub(name, local_files_only=True)
+                case "shipped":
+                    return source, _shipped(name)
+                case "path":
+                    return source, _existing(name)
+        except _Absent:
+            continue
+    return ", ".join(sources), None
 
 
 def cache_folder() -> Path:
@@ -128,14 +157,10 @@ def locate(file: PackageFile) -> Path | None:
     path = _in_package(file.module, file.path)
     if path is None:
         return None
-    mark = cache_folder() / "verified" / f"{file.sha256}-{path.stat().st_mtime_ns}"
-    if not mark.exists():
-        if (found := sha256(path)) != file.sha256:
-            raise ComponentError(
-                f"{path}: sha256 {found} is not the pinned {file.sha256}; reinstall {file.module}"
-            )
-        _made(mark.parent)
-        mark.touch()
+    if not _verified([path], file.sha256):
+        raise ComponentError(
+            f"{path}: its sha256 is not the pinned {file.sha256}; reinstall {file.module}"
+        )
     return path
 
 
@@ -149,17 +174,16 @@ def locate_parts(parts: PackageParts) -> list[Path] | None:
     paths = [path for module, name in parts.files if (path := _in_package(module, name))]
     if len(paths) < len(parts.modules):
         return None
-    times = hashlib.sha256(repr([path.stat().st_mtime_ns for path in paths]).encode()).hexdigest()
-    mark = cache_folder() / "verified" / f"{parts.sha256}-{times[:16]}"
-    if not mark.exists():
-        if (found := sha256(*paths)) != parts.sha256:
-            raise ComponentError(
-                f"{paths[0]} and the {len(paths) - 1} parts after it: sha256 {found} is not the "
-                f"pinned {parts.sha256}; reinstall requirements/{parts.requirements}"
-            )
-        _made(mark.parent)
-        mark.touch()
+    if not _verified(paths, parts.sha256):
+        raise ComponentError(
+            f"{paths[0]} and the {len(paths) - 1} parts after it: their sha256 is not the pinned "
+            f"{parts.sha256}; reinstall requirements/{parts.requirements}"
+        )
     return paths
+
+
+def _installed(file: PackageFile | PackageParts) -> bool:
+    return (locate(file) if isinstance(file, PackageFile) else locate_parts(file)) is not None
 
 
 def _in_package(module: str, name: str) -> Path | None:
@@ -286,11 +310,11 @@ def _llm_from(source: str) -> Path | GgufParts:
             path = _existing(name)
             if path.suffix != ".gguf":
                 return path
-            return GgufParts((path,), fingerprint([path]))
+            return GgufParts((path,), unpinned_digest([path]))
     raise ComponentError(f"llm: unknown source {source!r}")
 
 
-def fingerprint(files: list[Path]) -> str:
+def unpinned_digest(files: list[Path]) -> str:
     """Of files that nobody pinned: where they are, how long, and when they were written."""
     stats = [(str(path.resolve()), path.stat()) for path in files]
     seen = [(name, there.st_size, there.st_mtime_ns) for name, there in stats]
@@ -310,26 +334,95 @@ def _existing(name: str) -> Path:
     return path
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
+    wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
     try:
-        wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=wanted))
+        return Path(
+            huggingface_hub.snapshot_download(
+                name, allow_patterns=wanted, local_files_only=local_files_only
+            )
+        )
     except (OSError, ValueError) as error:
         raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
 
 
 def dequantised(gguf: Path, digest: str) -> Path:
-    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second."""
+    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second.
+
+    A folder that is damaged is converted again. Of two starts at once the second waits for the
+    first one's.
+
+    Raises:
+        ComponentError: the cache cannot be written, such as when the disk is full.
+    """
     folder = cache_folder() / f"llm-{digest[:16]}"
-    if (folder / "config.json").is_file():
+    if _is_whole(folder):
         return folder
+    _made(folder.parent)
+    try:
+        with FileLock(folder.with_suffix(".lock")):
+            if not _is_whole(folder):
+                _convert(gguf, folder)
+    except (OSError, SafetensorError) as error:
+        raise ComponentError(
+            f"{folder.parent}: the converted LLM cannot be written ({error}); make room, or set "
+            "SALMONN_LIVE_CACHE to a folder with some"
+        ) from error
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Convert beside the folder, and move it to its place when it is complete."""
     from assistant.gguf import convert  # pulls in transformers' loader, needed once
 
-    _made(folder.parent)
-    with ExitStack() as stack:
-        fresh = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder.parent))) / "llm"
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        fresh = Path(scratch) / "llm"
         convert(gguf, fresh)
-        if folder.exists():  # left half-made by an older version
-            shutil.rmtree(folder)
+        _seal(fresh)
+        if folder.exists():  # damaged, or of an older version
+            folder.rename(Path(scratch) / "old")
         fresh.rename(folder)
-    return folder
+
+
+def _seal(folder: Path) -> None:
+    """Write the digests of a new folder's files beside them."""
+    digests = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    for name, digest in digests.items():
+        _mark([folder / name], digest)
+    (folder / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Every file is there, and as it was written."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        files = [([folder / name], digest) for name, digest in digests.items()]
+        return bool(files) and all(_verified(*file) for file in files)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _verified(parts: list[Path], digest: str) -> bool:
+    """Whether a file, in parts or whole, has a digest. It is read once, and again when its time or
+    size changes."""
+    if _marked(parts, digest).exists():
+        return True
+    if sha256(*parts) != digest:
+        return False
+    _mark(parts, digest)
+    return True
+
+
+def _mark(parts: list[Path], digest: str) -> None:
+    """Remember that a file, as it is now, has a digest."""
+    mark = _marked(parts, digest)
+    _made(mark.parent)
+    with suppress(OSError):  # it is read again the next time
+        mark.touch()
+
+
+def _marked(parts: list[Path], digest: str) -> Path:
+    stats = [path.stat() for path in parts]
+    seen = repr([(there.st_mtime_ns, there.st_size) for there in stats])
+    known = hashlib.sha256(seen.encode()).hexdigest()[:16]
+    return cache_folder() / "verified" / f"{digest}-{known}"

@@ -4,12 +4,27 @@ A preset is a complete `ModelConfig`. Class defaults are the values published wi
 `salmonn-7b` and `salmonn-13b` spell out only what is theirs.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 HORIZON_FEATURES = 1500
 """Positions of Whisper's encoder, 20 ms each."""
+
+HORIZON_S = 30.0
+"""Seconds they are."""
+
+MOST_TOKENS = 4096
+"""Of an answer: what a client of the wire may ask for at most."""
+
+Features = Annotated[int, Field(ge=1, le=HORIZON_FEATURES)]
+"""A number of encoder outputs; no more than Whisper has positions for."""
+
+Layer = Annotated[int, Field(ge=1, le=32)]
+"""A layer of Whisper, from 1; the large ones have 32."""
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""Size of a layer; those of the largest models published are smaller."""
 
 
 class Section(BaseModel):
@@ -30,7 +45,7 @@ class PartConfig(Section):
 class SpeechEncoderConfig(PartConfig):
     """Whisper's encoder."""
 
-    hidden_layers: list[PositiveInt] = []
+    hidden_layers: list[Layer] = []
     """Layers, from 1, whose output is joined to the last one's: early ones know more of sounds."""
 
 
@@ -44,22 +59,22 @@ class EncodingConfig(Section):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the ear's matrix products; bfloat16 only on CPUs that multiply it, float32 on others."""
 
-    block_windows: PositiveInt = 4
+    block_windows: Features = 4
     """Windows encoded together."""
 
-    horizon_blocks: PositiveInt = 23
+    horizon_blocks: Features = 23
     """cached: blocks seen at most before the stream is anchored anew."""
 
-    overlap_blocks: PositiveInt = 4
+    overlap_blocks: Features = 4
     """cached: past blocks a new anchor begins with."""
 
-    left_context_s: PositiveFloat = 8.0
+    left_context_s: float = Field(default=8.0, gt=0, le=HORIZON_S)
     """recompute: seconds of past sound encoded with each block."""
 
-    look_ahead_s: float = Field(default=0.64, ge=0)
+    look_ahead_s: float = Field(default=0.64, ge=0, le=HORIZON_S)
     """recompute: seconds of later sound waited for and encoded with each block."""
 
-    pad_to_s: float = Field(default=30.0, ge=0, le=30)
+    pad_to_s: float = Field(default=30.0, ge=0, le=HORIZON_S)
     """Offline, recompute: clips are encoded as if this long, in seconds; 0 takes the real length.
     SALMONN's aligner saw 30 s always."""
 
@@ -73,10 +88,12 @@ class EncodingConfig(Section):
 class QFormerConfig(Section):
     """The window-level Q-Former (salmonn.md a.6)."""
 
-    layers: PositiveInt = 2
-    width: PositiveInt = 768
-    heads: PositiveInt = 12
-    mlp_width: PositiveInt = 3072
+    layers: int = Field(default=2, ge=1, le=128)
+    """The deepest models published have about as many."""
+
+    width: Width = 768
+    heads: Width = 12
+    mlp_width: Width = 3072
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Probability, in training only."""
 
@@ -90,14 +107,14 @@ class QFormerConfig(Section):
 class AlignerConfig(Section):
     """From encoder features to audio tokens."""
 
-    window_features: PositiveInt = 17
+    window_features: Features = 17
     """Features, of 20 ms each, that a query sees."""
 
-    stride_features: PositiveInt = 17
-    """Features from one window's start to the next one's."""
+    stride_features: Features = 17
+    """Features from one window's start to the next one's: as many as a window holds."""
 
-    queries: PositiveInt = 1
-    """Audio tokens per window."""
+    queries: int = Field(default=1, ge=1, le=HORIZON_FEATURES)
+    """Audio tokens per window; one for each feature is as fine as it gets."""
 
     qformer: QFormerConfig = QFormerConfig()
 
@@ -105,17 +122,26 @@ class AlignerConfig(Section):
     """A second ear: after the audio tokens the LLM is given what Whisper's decoder reads. For
     aligners and adapters trained so; needs encoding.mode cached."""
 
-    token_length: PositiveFloat | None = None
+    token_length: float | None = Field(default=None, gt=0, le=1e4)
     """Start value of a learned Euclidean length that every audio token is scaled to; null: as
-    projected."""
+    projected. LLMs' embeddings are a few units long, hundreds at most."""
+
+    @model_validator(mode="after")
+    def _windows_follow_each_other(self) -> Self:
+        if self.stride_features != self.window_features:
+            raise ValueError(
+                f"stride_features: {self.stride_features} is not window_features "
+                f"({self.window_features}); windows neither overlap nor leave gaps"
+            )
+        return self
 
 
 class LoraConfig(Section):
     """Low-rank adapters on the LLM (salmonn.md a.8)."""
 
-    rank: PositiveInt = 8
-    alpha: PositiveFloat = 32.0
-    """The scale is alpha / rank."""
+    rank: Width = 8
+    alpha: float = Field(default=32.0, gt=0, le=1e4)
+    """The scale is alpha / rank; published ones are in the tens."""
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Probability, in training only."""
@@ -123,8 +149,9 @@ class LoraConfig(Section):
     targets: list[str] = ["q_proj", "v_proj"]
     """Names of the linear layers adapted."""
 
-    scale: float | None = Field(default=None, ge=0)
-    """Replaces alpha / rank at load time: the paper's test-time discount. null: as trained."""
+    scale: float | None = Field(default=None, ge=0, le=1e4)
+    """Replaces alpha / rank at load time: the paper's test-time discount. null: as trained. No
+    more than alpha at rank 1."""
 
 
 class LlmConfig(PartConfig):
@@ -196,23 +223,28 @@ class PromptConfig(Section):
 class GenerationConfig(Section):
     """How answers are chosen (salmonn.md a.9)."""
 
-    max_new_tokens: PositiveInt = 200
-    beams: PositiveInt = 4
-    """Beams of the offline path; a streamed answer cannot take back what it said and uses 1."""
+    max_new_tokens: int = Field(default=200, ge=1, le=MOST_TOKENS)
+    beams: int = Field(default=4, ge=1, le=256)
+    """Beams of the offline path; a streamed answer cannot take back what it said and uses 1. Each
+    is a KV cache of its own, and more than tens find nothing better."""
 
     sample: bool = False
     """Draw tokens at random instead of taking the likeliest."""
 
-    temperature: PositiveFloat = 1.0
+    temperature: float = Field(default=1.0, gt=0, le=2)
+    """Over 2, as on the wire, all tokens are much alike."""
+
     top_p: float = Field(default=0.9, gt=0, le=1)
     """Probability mass sampled from."""
 
-    repetition_penalty: PositiveFloat = 1.0
-    length_penalty: float = 1.0
-    """Exponent of the length that beam scores are divided by."""
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    """What the logits of tokens already said are divided by; at 10 nothing is said twice."""
 
-    seed: int = 0
-    """Of sampling."""
+    length_penalty: float = Field(default=1.0, ge=-10, le=10)
+    """Exponent of the length that beam scores are divided by; beyond 10 the length alone counts."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of sampling; PyTorch's generators take 63 bits."""
 
 
 class ModelConfig(Section):
@@ -236,13 +268,13 @@ class ModelConfig(Section):
     checkpoint: str | None
     """Aligner and LoRA: a folder in our format, a published `.pth`, or null for random ones."""
 
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")
     """auto, cpu, cuda or cuda:N."""
 
     @model_validator(mode="after")
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
-        block = encoding.block_windows * self.aligner.stride_features
+        block = encoding.block_windows * self.aligner.window_features
         if encoding.mode == "cached" and block * encoding.horizon_blocks > HORIZON_FEATURES:
             raise ValueError(
                 f"encoding.horizon_blocks: {encoding.horizon_blocks} blocks of {block} features "
@@ -250,7 +282,7 @@ class ModelConfig(Section):
             )
         grid_s = 0.16  # the left context may begin this much earlier, on BEATs' patch grid
         span_s = encoding.left_context_s + grid_s + block * 0.02 + encoding.look_ahead_s
-        if encoding.mode == "recompute" and span_s > HORIZON_FEATURES * 0.02:
+        if encoding.mode == "recompute" and span_s > HORIZON_S:
             raise ValueError(
                 f"encoding.left_context_s: with block and look_ahead_s {span_s:.2f} s are encoded "
                 "at once; Whisper has positions for 30 s"
@@ -271,8 +303,6 @@ class ModelConfig(Section):
         cached = self.encoding.mode == "cached"
         if self.aligner.transcript and not cached:
             raise ValueError("aligner.transcript needs encoding.mode cached")
-        if cached and self.aligner.stride_features != self.aligner.window_features:
-            raise ValueError("encoding.mode cached needs aligner.stride_features = window_features")
         if cached and self.aligner.window_features % 8:
             raise ValueError(
                 "encoding.mode cached needs aligner.window_features to be a multiple of 8 "

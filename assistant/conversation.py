@@ -12,13 +12,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from assistant.audio import Samples
 from assistant.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
 from assistant.errors import ConfigError
 from assistant.hearing import Hearing, Sound, Window
 from assistant.model import TIDY_POSITIONS, Salmonn
+from assistant.recording import Samples
+from assistant.tagger import SoundTagger
 from assistant.words import heard
 
 
@@ -50,8 +51,11 @@ class _Turn:
     tail: list[int]
     """The prompt's end, token ids."""
 
+    taken: list[Window] = field(default_factory=list)
+    """Final windows in the cache."""
+
     waiting: list[Window] = field(default_factory=list)
-    """Final windows that are not in the cache yet."""
+    """Final windows that are not in it yet."""
 
     windows: int = 0
     """Windows in the cache, provisional ones too."""
@@ -139,12 +143,9 @@ class Conversation:
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
-        if sound_events and model.tagger is None:
-            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
         self._words = model.config.reads == "words"
-        tagger = model.tagger if sound_events or self._words else None
         self._events = sound_events
-        self._hearing = Hearing(model.ear, ring_s, silence_db, tagger)
+        self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self._cache = model.llm.cache()
         self._past: deque[_Past] = deque()  # the turns kept
         self._answered = 0  # turns
@@ -155,12 +156,20 @@ class Conversation:
         closing = [] if self._words else model.llm.ids("\n")
         self._end = [model.llm.end_id, *closing]  # of a reply in the context
         self._two_ears = self._words or model.config.aligner.transcript
+        # A transcript has no more tokens than windows, about.
+        self._per_window = model.ear.aligner.per_window or 1
         self._captions = model.captions if captions or self._two_ears else None
         self._shown = captions
         self._standing = instruction  # what is asked about every turn, in the cache
         self._prefix = self._now  # its embeddings, before all turns
         self._last_opened: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
         self._stand(instruction)
+
+    def _tagger(self, events: bool) -> SoundTagger | None:
+        """An LLM that reads words is told of sounds whether a client is or not."""
+        if events and self._model.tagger is None:
+            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
+        return self._model.tagger if events or self._words else None
 
     @property
     def heard(self) -> int:
@@ -194,6 +203,7 @@ class Conversation:
         instruction: str | None = None,
         max_new_tokens: int | None = None,
         captions: bool | None = None,
+        sound_events: bool | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
     ) -> None:
@@ -203,16 +213,19 @@ class Conversation:
             instruction: what is asked about every turn.
             max_new_tokens: of a reply.
             captions: read what is said, too.
+            sound_events: name sounds as they begin.
             temperature: of sampling; 0 takes the likeliest token, always.
             top_p: probability mass sampled from, over 0 and at most 1.
 
         Raises:
             ComponentError: captions are wished, and the preset's Whisper has no decoder.
+            ConfigError: sounds are to be named, and the preset has no `sound_tagger`.
         """
+        if sound_events is not None:
+            self._hearing.name_sounds(self._tagger(sound_events))
+            self._events = sound_events
         if instruction is not None:
             self._instruction = instruction
-            if self._turn is None:
-                self._stand(instruction)
         wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
         if temperature is not None:
             wanted |= {"sample": temperature > 0, "temperature": temperature or None}
@@ -240,13 +253,15 @@ class Conversation:
         """
         self._stand(self._instruction)
         asked = instruction if self._words else None
-        own = self._instruction if instruction is None or self._words else instruction
-        before, after = self._model.prompt.turn(self._llm, own)
+        standing = self._instruction if instruction is None or self._words else instruction
+        before, after = self._model.prompt.turn(self._llm, standing)
         if self._words:
             spoken_from = self._spoken_since(since, spoken_from)
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
-        self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
+        own = len(before) + len(after) + len(self._llm.ids(asked or ""))
+        self._llm.room(len(self._prefix) + own)
+        self._make_room(own + len(recent) * self._per_window)
         while self.tidy():
             pass
         self._turn = _Turn(
@@ -269,6 +284,30 @@ class Conversation:
             spoken_from = min(spoken_from, self._last_opened[1])
         self._last_opened = since, spoken_from
         return spoken_from
+
+    def instruct(self, instruction: str | None) -> None:
+        """Ask something else about the open turn: the same windows, in another prompt.
+
+        Args:
+            instruction: replaces the one it was opened with; None: the same again, a reply that was
+                begun is forgotten.
+
+        Raises:
+            ContextFullError: the prompt and the windows are more than the LLM's context holds.
+        """
+        turn = self._open_turn()
+        turn.asked, turn.said, turn.done, turn.cut_short = None, [], False, False
+        if instruction is not None and self._words:
+            turn.asked_about = instruction
+        if instruction is None or self._words:
+            length, turn.windows = turn.settled
+            self._truncate(turn, length)
+            return
+        before, turn.tail = self._model.prompt.turn(self._llm, instruction)
+        self._truncate(turn, turn.begun)
+        turn.waiting, turn.taken = [*turn.taken, *turn.waiting], []
+        self._extend([self._llm.embed(before)])
+        turn.windows, turn.settled = 0, (self._cache.length, 0)
 
     def limit(self, max_new_tokens: int) -> None:
         """Tokens of the open turn's reply, in place of the session's; before `ask`."""
@@ -297,7 +336,7 @@ class Conversation:
         if turn.waiting:
             self._extend([w.tokens for w in turn.waiting])
             turn.windows += len(turn.waiting)
-            turn.waiting = []
+            turn.taken, turn.waiting = [*turn.taken, *turn.waiting], []
             turn.settled = self._cache.length, turn.windows
 
     def pause(self) -> int:
@@ -424,7 +463,7 @@ class Conversation:
             question = turn.asked - turn.begun
             self._past.append(_Past(self._answered, self._now[:question], self._now[question:]))
             before, after = self._model.prompt.turn(self._llm, self._instruction)
-            ring = self._hearing.most_windows * self._model.ear.aligner.per_window
+            ring = self._hearing.most_windows * self._per_window
             self._make_room(len(before) + len(after) + ring)
             self._now = self._now[:0]
         self._answered += 1
@@ -503,13 +542,19 @@ class Conversation:
         self._behind = torch.cat([self._now[:0], *parts])
 
     def tidy(self) -> bool:
-        """Go on filling the cache with the turns that are kept, after the oldest were dropped.
+        """Go on filling the cache with what stands before all turns and those that are kept, after
+        another instruction was given or the oldest were dropped.
 
         A bounded piece of it, the same pieces whenever it is done.
 
         Returns:
             Whether there is more to do. `open` does what is left.
         """
+        if self._turn is None:
+            self._stand(self._instruction)
+        limit = self._llm.context
+        if limit is not None and self._cache.length + len(self._behind) > limit:
+            return False  # `open` drops turns, or refuses
         if len(self._behind):
             ahead = len(self._prefix) - self._cache.length  # filled by itself, as the model's is
             size = min(ahead, TIDY_POSITIONS) if ahead > 0 else TIDY_POSITIONS

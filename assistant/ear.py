@@ -19,7 +19,6 @@ from assistant.audio import (
     FEATURE_SAMPLES,
     N_FFT,
     PATCH_SAMPLES,
-    SAMPLE_RATE,
     clip_mel,
     fbank,
     log10_mel,
@@ -28,6 +27,7 @@ from assistant.audio import (
 from assistant.beats import Beats, BeatsState
 from assistant.blocks import MARGIN, Anchored, MelBlocks, mel_span, pad_right
 from assistant.config import EncodingConfig
+from assistant.recording import SAMPLE_RATE
 from assistant.whisper import SpeechEncoder
 
 
@@ -36,13 +36,11 @@ class Spans:
     """Lengths of the ear's units, in samples."""
 
     window: int
-    stride: int
     block: int
 
     def whole(self, length: int) -> int:
         """Samples of the windows that together hold `length` samples, the last one completed."""
-        beyond = max(0, length - self.window)
-        return -(-beyond // self.stride) * self.stride + self.window
+        return max(1, -(-length // self.window)) * self.window
 
 
 class Ear(nn.Module):
@@ -60,12 +58,8 @@ class Ear(nn.Module):
         self.audio_encoder = audio_encoder
         self.aligner = aligner
         self.encoding = encoding
-        stride = aligner.config.stride_features * FEATURE_SAMPLES
-        self.spans = Spans(
-            window=aligner.config.window_features * FEATURE_SAMPLES,
-            stride=stride,
-            block=encoding.block_windows * stride,
-        )
+        window = aligner.config.window_features * FEATURE_SAMPLES
+        self.spans = Spans(window, block=encoding.block_windows * window)
 
     @property
     def device(self) -> torch.device:
@@ -113,9 +107,13 @@ class Ear(nn.Module):
         Returns:
             Audio tokens, shape (windows * queries, LLM width).
         """
-        return self._tokens(self.features(samples))
+        return self.tokens(self.features(samples))
 
-    def _tokens(self, features: Tensor) -> Tensor:
+    def tokens(self, features: Tensor) -> Tensor:
+        """Audio tokens of fused features (n, width), shape (windows * queries, LLM width).
+
+        Features after the last whole window are dropped.
+        """
         tokens: Tensor = self.aligner(self.aligner.windows(features))
         return tokens.flatten(0, 1)
 
@@ -145,16 +143,13 @@ class Ear(nn.Module):
         return stream.encode(samples, 0, n)
 
     def _encode_clips(self, samples: Tensor) -> Tensor:
-        size, stride = self.spans.window, self.spans.stride
-        per_clip = (CLIP_SAMPLES - size) // stride + 1
-        step = per_clip * stride  # 88 windows of 17 features: 29.92 s, so no sample is left out
+        per_clip = CLIP_SAMPLES // self.spans.window
+        step = per_clip * self.spans.window  # 88 of 17 features: 29.92 s, so no sample is left out
         clips = []
         for start in range(0, max(1, len(samples)), step):
             rest = samples[start:]
-            if start and len(rest) <= size - stride:
-                break  # the clip before heard it
             # a first clip may be 30 s as SALMONN's are; later ones hold no more than their windows
-            last = len(rest) <= (step + size - stride if start else CLIP_SAMPLES)
+            last = len(rest) <= (step if start else CLIP_SAMPLES)
             features = self._encode_clip(rest)
             if start and last:  # SALMONN's padding belongs to a first clip only
                 features = features[: self.spans.whole(len(rest)) // FEATURE_SAMPLES]
@@ -265,7 +260,6 @@ class EarStream:
         self._origin = 0  # stream index of _samples[0]
         self._heard = 0  # end of the stream so far
         self._encoded = 0  # end of the last encoded block
-        self._pending = torch.zeros(0, 0)  # features of windows not complete (stride < window)
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
         self.blocks: list[Tensor] = []
         """Both encoders' features, joined, of each block that the last push or flush made final:
@@ -298,9 +292,11 @@ class EarStream:
         self._heard += len(samples)
         self.blocks = []
         block, ahead = self._ear.spans.block, self._ear.ahead
+        # Block by block even when several came at once: sums in other shapes round otherwise, and
+        # what comes out must not depend on how the input was cut, to the last bit.
         done = []
         while self._heard >= self._encoded + block + ahead:
-            done.append(self._tokens(self._encode(self._encoded + block)))
+            done.append(self._ear.tokens(self._encode(self._encoded + block)))
         return self._joined(done)
 
     @torch.inference_mode()
@@ -311,7 +307,7 @@ class EarStream:
         spans = self._ear.spans
         end = spans.whole(self._heard) if self._heard else 0
         while self._encoded < end:
-            done.append(self._tokens(self._encode(min(self._encoded + spans.block, end))))
+            done.append(self._ear.tokens(self._encode(min(self._encoded + spans.block, end))))
         blocks = self.blocks
         self.reset()
         self.blocks = blocks
@@ -356,19 +352,6 @@ class EarStream:
             return speech, None
         audio = ear.audio_encoder(fbank(pad_right(heard, len(heard) + MARGIN)))
         return speech, audio[kept]
-
-    def _tokens(self, features: Tensor) -> Tensor:
-        """Audio tokens of the windows that one block's features complete.
-
-        Block by block even when several came at once: sums in other shapes round otherwise, and
-        what comes out must not depend on how the input was cut, to the last bit.
-        """
-        aligner = self._ear.aligner
-        joined = torch.cat([self._pending, features]) if self._pending.numel() else features
-        windows = aligner.windows(joined)
-        self._pending = joined[len(windows) * aligner.config.stride_features :]
-        tokens: Tensor = aligner(windows)
-        return tokens.flatten(0, 1)
 
     def _joined(self, tokens: list[Tensor]) -> Tensor:
         return torch.cat(

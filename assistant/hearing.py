@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.audio import FEATURE_SAMPLES
 from assistant.ear import Ear, EarStream
+from assistant.recording import SAMPLE_RATE
 from assistant.tagger import Onsets, SoundTagger
 
 
@@ -26,7 +27,7 @@ class Window:
     """Audio tokens, shape (queries, LLM width)."""
 
     speech: Tensor
-    """Whisper's features, shape (stride features, own width); captions are read from them."""
+    """Whisper's features, shape (window features, own width); captions are read from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Hearing:
     @property
     def most_windows(self) -> int:
         """Windows that are kept at most."""
-        return -(-self._keep // self._ear.spans.stride) + 1
+        return -(-self._keep // self._ear.spans.window) + 1
 
     @property
     def heard(self) -> int:
@@ -155,13 +156,27 @@ class Hearing:
         self._parts = [torch.cat([torch.zeros(0), *self._parts])]
         return self._parts[0]
 
+    def name_sounds(self, tagger: SoundTagger | None) -> None:
+        """Name the sounds in every block from here on, or no more (None)."""
+        if tagger is not self._tagger:
+            self._tagger, self._onsets = tagger, Onsets()
+
     def forget(self, since: int, until: int) -> None:
-        """Drop the windows that hold any of the samples [since, until)."""
+        """Drop the windows and sounds that hold any of the samples [since, until); in the block
+        that is open, those samples are silence now. What the encoders keep of them is not touched.
+        """
+        begin, end = (max(0, at - self._begun) for at in (since, until))
+        if begin < min(end, self._held):
+            held = self._samples().clone()
+            held[begin:end] = 0
+            self._parts = [held]
         length = self._ear.spans.window
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)
         )
-        self.noticed = [s for s in self.noticed if not (s.begin < until and s.end > since)]
+        dropped = [s for s in self.noticed if s.begin < until and s.end > since]
+        self.noticed = [s for s in self.noticed if s not in dropped]
+        self._onsets.on -= {s.name for s in dropped if s.end == self._begun}  # or begin anew
 
     def _tell(self, blocks: list[Tensor]) -> None:
         """Name the sounds in the open block, which has just been encoded."""
@@ -197,11 +212,11 @@ class Hearing:
 
     def _cut(self, tokens: Tensor, speech: Tensor) -> list[Window]:
         aligner = self._ear.aligner
-        features = speech.split(aligner.config.stride_features)
+        features = speech.split(aligner.config.window_features)
         each = tokens.split(aligner.per_window) if aligner.per_window else [tokens] * len(features)
         return [
-            Window(self._begun + i * self._ear.spans.stride, *both)
-            for i, both in enumerate(zip(each, features, strict=False))
+            Window(self._begun + i * self._ear.spans.window, *both)
+            for i, both in enumerate(zip(each, features, strict=True))
         ]
 
     def _is_silent(self, samples: Tensor) -> bool:

@@ -4,6 +4,7 @@
 embeddings alike, and go in with `extend` as soon as they are known.
 """
 
+import copy
 import importlib.util
 import warnings
 from collections.abc import Iterator
@@ -62,6 +63,16 @@ class Llm:
         )
         """The token that an answer in the context ends with, and training ends one with."""
         self._pieces = Pieces(tokenizer)
+
+    def over(self, model: PreTrainedModel | peft.PeftModel | PackedLlm, engine: Engine) -> "Llm":
+        """The same over other weights of the same LLM, such as merged ones.
+
+        The tokenizer, which takes long to read, is shared.
+        """
+        other = copy.copy(self)
+        other.model, other.engine = model, engine
+        other._embedding = model.get_input_embeddings()
+        return other
 
     @property
     def width(self) -> int:
@@ -167,7 +178,6 @@ class LlmCache:
         """Positions held, the token chosen last included."""
         return self._llm.engine.length(self._state) + len(self._unfed)
 
-    @torch.inference_mode()
     def extend(self, embeds: Tensor) -> None:
         """Append embeddings (n, width), n >= 0.
 
@@ -179,14 +189,14 @@ class LlmCache:
             raise ContextFullError(
                 f"{self.length + len(embeds)} positions are needed; the LLM's context holds {limit}"
             )
-        if self._unfed:
-            chosen = self._llm.embed(self._unfed)
-            embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
-            self._unfed = []
-        if not len(embeds):
-            return
-        self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
-        self._logits = None
+        with torch.inference_mode():  # as a decorator it would hide from mypy that this is None
+            if self._unfed:
+                chosen = self._llm.embed(self._unfed)
+                embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
+                self._unfed = []
+            if len(embeds):
+                self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
+                self._logits = None
 
     @torch.inference_mode()
     def logits(self) -> Tensor:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from assistant.aligner import Aligner
-from assistant.audio import SAMPLE_RATE, Samples, check
 from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.captioner import Captioner
 from assistant.captions import CaptionDecoder
@@ -21,6 +20,7 @@ from assistant.half import fast_half, halve_linears
 from assistant.hearing import Hearing
 from assistant.llm import Llm, LlmCache, choose_engine, loads_quantised, merge_lora, set_lora_scale
 from assistant.prompt import Prompt, instruction
+from assistant.recording import SAMPLE_RATE, Samples, check
 from assistant.tagger import SoundTagger
 from assistant.words import heard
 
@@ -151,13 +151,14 @@ def load(config: ModelConfig) -> Salmonn:
         assert isinstance(ear.aligner, Aligner), "reads: words has no checkpoint"
         adapters = llm.model if lora is not None else None
         leftover = read_trained(path).fill(ear.aligner, adapters, str(path))
+    base = llm.model
     if lora is not None:
         if lora.scale is not None:
-            set_lora_scale(llm.model, lora.scale)
+            set_lora_scale(base, lora.scale)
         if not loads_quantised(config.llm, device_of(config)):  # those would round the sum away
-            llm = Llm(merge_lora(llm.model), llm.tokenizer, config.prompt.stop)
-    llm.model.eval()  # adapters kept beside quantised weights come in training mode
-    llm = Llm(llm.model, llm.tokenizer, config.prompt.stop, choose_engine(llm.model, config.llm))
+            base = merge_lora(base)
+    base.eval()  # adapters kept beside quantised weights come in training mode
+    llm = llm.over(base, choose_engine(base, config.llm))
     ear.requires_grad_(False).to(device_of(config))
     if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
         halve_linears(ear)

@@ -8,7 +8,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from assistant.components import GgufParts, cache_folder, dequantised, fingerprint
+from assistant.components import GgufParts, cache_folder, dequantised, unpinned_digest
 from assistant.config import LlmConfig
 from assistant.errors import ComponentError
 from assistant.gguf_file import GgufFile
@@ -71,7 +71,7 @@ def _of_folder(source: Path, bits: int | None) -> Path | None:
     config = folder_config(source)
     if config is None:
         return None
-    folder = _folder(fingerprint(sorted(source.glob("*.safetensors"))), bits)
+    folder = _folder(unpinned_digest(sorted(source.glob("*.safetensors"))), bits)
     if is_whole(folder):
         return folder
     weights = ReadWeights(FolderTensors(source, bits or 8), config)

@@ -11,16 +11,24 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from whisper.model import ModelDimensions, Whisper
 
 from assistant.beats import Beats, BeatsConfig
+from assistant.errors import ConfigError
 from assistant.tagger import SoundTagger
 from assistant.whisper import SpeechEncoder, WhisperWeights
 
+SEED_DIGITS = 9
 TOY_WIDTH = 32
 TOY_LLM_WIDTH = 48
 
 
 def toy_seed(sources: list[str]) -> int | None:
-    """The seed of a `toy:SEED` source list, or None when it names real parts."""
+    """The seed of a `toy:SEED` source list, or None when it names real parts.
+
+    Raises:
+        ConfigError: a seed of more than nine digits.
+    """
     match = re.fullmatch(r"toy:(\d+)", sources[0]) if len(sources) == 1 else None
+    if match and len(match[1]) > SEED_DIGITS:
+        raise ConfigError(f"weights: {sources[0]:.20}...: a seed has {SEED_DIGITS} digits at most")
     return int(match[1]) if match else None
 
 

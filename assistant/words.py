@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from assistant.audio import SAMPLE_RATE
 from assistant.hearing import Sound
+from assistant.recording import SAMPLE_RATE
 
 NOW_S = 1.5
 """A sound that ended no longer ago than this is still there, for whoever talks about it."""

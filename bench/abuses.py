@@ -19,7 +19,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from assistant import audio
+from assistant import recording
 from bench.target import ROOT
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
 
 def speech() -> bytes:
     """The demo recording at 16 kHz, PCM16."""
-    return audio.to_pcm16(audio.load(ROOT / "demo" / "kitchen.flac"))
+    return recording.to_pcm16(recording.load(ROOT / "demo" / "kitchen.flac"))
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from assistant.build import build_ear
 from assistant.half import fast_half
 from assistant.presets import shipped_config
 from bench.common import keep, median_ms, parser, show
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 STREAMS = (1, 2, 4, 8)
 
@@ -30,7 +30,7 @@ def main() -> None:
     model = load_config(shipped_config()).model
     ear = build_ear(model)
     layers: list[nn.Module] = list(ear.speech_encoder.encoder.blocks)
-    features = model.encoding.block_windows * model.aligner.stride_features
+    features = model.encoding.block_windows * model.aligner.window_features
     alone = torch.randn(max(STREAMS), features, ear.speech_encoder.own_width)
 
     def encode(x: Tensor) -> Tensor:

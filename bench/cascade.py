@@ -11,6 +11,7 @@ the endpoint is decided at `min_silence_frames`. All in turn, medians, one run.
 """
 
 import statistics
+from functools import partial
 
 import torch
 
@@ -19,7 +20,7 @@ from assistant.presets import shipped_config
 from bench.baselines import LlamaCpp, gguf, timed, transcribe, whisper_base
 from bench.common import keep, lengthened, parser, read_clips, show
 from bench.latency import committed, streamed
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
 
 SECONDS = (3.0, 10.0)
@@ -46,9 +47,9 @@ def main() -> None:
             found: dict[str, list[float]] = {}
             for turn in range(chosen.runs + 1):
                 llm.complete(INSTRUCTED, 1)
-                words = timed(lambda s=samples: transcribe(whisper, s))
+                words = timed(partial(transcribe, whisper, samples))
                 prompt = f"{INSTRUCTED}{words.value.strip()}{ASKED}"
-                first = timed(lambda p=prompt: llm.complete(p, 1, reuse=True))
+                first = timed(partial(llm.complete, prompt, 1, reuse=True))
                 ours = committed(model, samples)
                 now = {
                     "faster-whisper": words.seconds,

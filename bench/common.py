@@ -7,15 +7,17 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from assistant import audio
-from assistant.audio import Samples
+from assistant import recording
+from assistant.recording import Samples
 from assistant.training import manifest
 from assistant.training.manifest import Row, from_speechocean
 
@@ -51,7 +53,7 @@ def read_clips(options: argparse.Namespace) -> list[Clip]:
 
 
 def _clip(row: Row, folder: Path) -> Clip:
-    samples = audio.load(folder / row.audio)
+    samples = recording.load(folder / row.audio)
     end = None if row.length is None else row.offset + row.length
     return Clip(samples[row.offset : end], row.answer)
 
@@ -59,7 +61,7 @@ def _clip(row: Row, folder: Path) -> Clip:
 def lengthened(clips: list[Clip], seconds: float) -> Samples:
     """Speech of exactly this length: clips end to end."""
     joined = np.concatenate([clip.samples for clip in clips])
-    wanted = int(seconds * audio.SAMPLE_RATE)
+    wanted = int(seconds * recording.SAMPLE_RATE)
     return np.resize(joined, wanted)
 
 
@@ -69,11 +71,73 @@ def median_ms(run: Callable[[], float], times: int) -> float:
 
 
 def show(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print a table, its columns named by the first row."""
-    table = Table(*rows[0], title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
-    Console().print(table)
+    """Print a table, its columns named by the first row, in as many parts as the terminal needs.
+
+    No word and no number is broken. A single row is printed as lines of names and values; columns
+    for which there is no room follow in a table below, which begins with the first column again.
+
+    Args:
+        title: stands above the first part; "" for none.
+        rows: cells by their columns' names; the same names in every row.
+    """
+    console = Console()
+    if len(rows) == 1:
+        rows = [{"figure": name, "value": value} for name, value in rows[0].items()]
+    label, *columns = (_Column(name, [cell(row[name]) for row in rows]) for name in rows[0])
+    if title:
+        console.print(Text(title, style="italic"))
+    while True:
+        part = [label, *columns[:1]]
+        del columns[:1]
+        while columns and _width([*part, columns[0]]) <= console.width:
+            part.append(columns.pop(0))
+        console.print(_table(part))
+        if not columns:
+            return
+
+
+def without(column: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows, but for a column that the terminal is not to show."""
+    return [{name: value for name, value in row.items() if name != column} for row in rows]
+
+
+def cell(value: Any) -> str:
+    """A figure as tables show it: fractions with three digits, or all before the point."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+
+
+HEADING = 12
+"""Characters of a heading's line; more where a word or a figure of its column is longer."""
+
+
+class _Column:
+    """A column as wide as its widest cell, its heading on as many lines as that needs."""
+
+    def __init__(self, name: str, cells: list[str]) -> None:
+        widest = max(map(len, [*cells, *name.split()]))
+        room = max(widest, HEADING)
+        lines = wrap(name, room, break_long_words=False, break_on_hyphens=False)
+        self.heading = "\n".join(lines)
+        self.cells = cells
+        self.width = max(map(len, [*cells, *lines]))
+
+
+def _width(columns: list[_Column]) -> int:
+    """Of a table, in characters: lines between its columns and blanks beside them included."""
+    return sum(column.width + 3 for column in columns) + 1
+
+
+def _table(columns: list[_Column]) -> Table:
+    table = Table()
+    for i, column in enumerate(columns):
+        table.add_column(
+            Text(column.heading), justify="right" if i else "left", width=column.width, no_wrap=True
+        )
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    return table
 
 
 def keep(options: argparse.Namespace, figures: dict[str, Any]) -> None:

@@ -20,17 +20,18 @@ import whisper
 from rich.progress import track
 from torch import Tensor, nn
 
-from assistant import audio
+from assistant import recording
 from assistant.aligner import join
-from assistant.audio import CLIP_SAMPLES, SAMPLE_RATE, clip_mel
+from assistant.audio import CLIP_SAMPLES, clip_mel
 from assistant.build import build_ear, build_tagger
 from assistant.components import find_whisper
 from assistant.config import AlignerConfig, EncodingConfig, ModelConfig
 from assistant.ear import Ear
 from assistant.evaluation.score import right, word_error_rate
 from assistant.presets import load_preset, shipped_config
+from assistant.recording import SAMPLE_RATE
 from assistant.training.sounds import read_sounds
-from bench.common import SPEECHOCEAN, keep, parser, read_clips, show
+from bench.common import SPEECHOCEAN, keep, parser, read_clips, show, without
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -102,7 +103,7 @@ def read_held_out(count: int) -> list[tuple[Tensor, str]]:
     sounds = [s for s in read_sounds(SOUNDS) if s.split == "dev"]
     chosen = sounds[:: max(1, len(sounds) // count)][:count]
     return [
-        (torch.from_numpy(audio.load(s.path)[: SOUND_S * SAMPLE_RATE]), s.label) for s in chosen
+        (torch.from_numpy(recording.load(s.path)[: SOUND_S * SAMPLE_RATE]), s.label) for s in chosen
     ]
 
 
@@ -143,10 +144,10 @@ def hear(ear: Ear, samples: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def main() -> None:
-    options = parser(__doc__, clips=20)
-    options.add_argument("--sounds", type=int, default=40, help="held-out sounds used")
-    options.add_argument("--plot", type=Path, help="draw the curves")
-    options = options.parse_args()
+    arguments = parser(__doc__, clips=20)
+    arguments.add_argument("--sounds", type=int, default=40, help="held-out sounds used")
+    arguments.add_argument("--plot", type=Path, help="draw the curves")
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     model = load_preset(shipped_config(), "nano")[1]
     judge, clips, sounds = Judge(model), read_clips(options), read_held_out(options.sounds)
@@ -177,7 +178,9 @@ def main() -> None:
                  "sounds right, %": 100 * sum(right_ones) / len(right_ones),
                  "cosine": float(torch.stack(cosines).mean()), "real-time factor": spent / seconds}
             )  # fmt: skip
-    show(f"nano's encoders; full attention over 30 s: WER {offline:.3g} %", rows)
+    print(f"nano's encoders; full attention over 30 s: WER {offline:.3g} %")
+    for curve in CURVES:
+        show(curve, without("curve", [row for row in rows if row["curve"] == curve]))
     if options.plot is not None:
         draw(rows, offline, options.plot)
     keep(options, {"clips": len(clips), "sounds": len(sounds), "offline": offline, "rows": rows})

@@ -13,20 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training.rough import excerpt, gain_for_snr
 from assistant.training.sounds import read_sounds
 from bench.common import keep, parser, read_clips, show
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")
@@ -90,7 +91,7 @@ def found(scene: Scene, config: EndpointingConfig) -> list[tuple[int, int, int]]
     endpointer = choose_endpointer(config)
     assert endpointer is not None
     decoder = InputDecoder(InputFormat())
-    frames = decoder.push(audio.to_pcm16(scene.samples)) + decoder.flush()
+    frames = decoder.push(recording.to_pcm16(scene.samples)) + decoder.flush()
     changes = [c for frame in frames for c in endpointer.push(frame)] + endpointer.flush()
     spans, begun = [], 0
     for change in changes:
@@ -142,16 +143,19 @@ def main() -> None:
     clips = [clip.samples for clip in read_clips(chosen)]
     held_out = [s for s in read_sounds(chosen.data / "sound") if s.split == "dev"]
     noises = {
-        name: np.concatenate([audio.load(s.path) for s in held_out if s.label == name])
+        name: np.concatenate([recording.load(s.path) for s in held_out if s.label == name])
         for name in BACKGROUNDS
     }
     all_scenes = list(scenes(clips, noises))
     rows = []
+    over: dict[str, dict[str, Any]] = {s.name: {"background": s.name} for s in all_scenes}
     for name, config in track(SETTINGS.items(), "listening"):
         figures = [judge(scene, found(scene, config)) for scene in all_scenes]
         means = {key: float(np.nanmean([f[key] for f in figures])) for key in figures[0]}
         rows.append({"detector": name, **means})
-        print(name, {s.name: round(f["F1"], 3) for s, f in zip(all_scenes, figures, strict=True)})
+        for scene, judged in zip(all_scenes, figures, strict=True):
+            over[scene.name][name] = judged["F1"]
+    show("F1 over each background", list(over.values()))
     show(f"{len(clips)} utterances over {len(all_scenes)} backgrounds", rows)
     keep(chosen, {"rows": rows})
 

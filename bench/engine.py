@@ -95,9 +95,9 @@ def compare(
     found: dict[str, list[Figures]] = {name: [] for name in runs}
     for turn in range(turns + 1):
         for name, run in runs.items():
-            figures = run()
+            once = run()
             if turn:  # the first warms up
-                found[name].append(figures)
+                found[name].append(once)
     medians = {
         name: tuple(median(values) for values in zip(*figures, strict=True))
         for name, figures in found.items()

@@ -19,10 +19,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from assistant.audio import SAMPLE_RATE, Samples
 from assistant.conversation import Conversation
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
+from assistant.recording import SAMPLE_RATE, Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 
 INSTRUCTION = "Transcribe the speech."

@@ -11,13 +11,14 @@ import time
 import numpy as np
 import torch
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
+from assistant.recording import SAMPLE_RATE, Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 
@@ -26,7 +27,7 @@ def cost(model: Salmonn, config: Config, samples: Samples) -> float:
     """CPU seconds per second of audio."""
     session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     begin = time.process_time()
-    pcm = audio.to_pcm16(samples)
+    pcm = recording.to_pcm16(samples)
     for at in range(0, len(pcm), 640):
         session.receive(pcm[at : at + 640])
         while session.step() is not NEED_DATA:

@@ -11,13 +11,13 @@ import time
 import numpy as np
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.replay import replay
 from streaming.session import one_each
@@ -29,11 +29,12 @@ PAUSE = np.zeros(8000, np.float32)
 
 def join(clips: list[Clip], seconds: float) -> Clip:
     """As many clips as fit into `seconds`, from the start again when they run out."""
-    samples, words, n = [PAUSE], [], len(PAUSE)
+    samples, n = [PAUSE], len(PAUSE)
+    words: list[str] = []
     for i in range(100_000):
         clip = clips[i % len(clips)]
         n += len(clip.samples) + len(PAUSE)
-        if words and n > seconds * audio.SAMPLE_RATE:
+        if words and n > seconds * recording.SAMPLE_RATE:
             break
         samples += [clip.samples, PAUSE]
         words.append(clip.text)
@@ -43,7 +44,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 def by_utterances(model: Salmonn, clip: Clip) -> str:
     session = build_session(model, load_config(shipped_config()), INSTRUCTION, pace=one_each)
     words = []
-    for event in replay(session, audio.to_pcm16(clip.samples)):
+    for event in replay(session, recording.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):
             words.append(event.text)
         elif isinstance(event, ReplyEnded):
@@ -60,7 +61,7 @@ def main() -> None:
     rows = []
     for seconds in SECONDS:
         clip = join(clips, seconds)
-        length = len(clip.samples) / audio.SAMPLE_RATE
+        length = len(clip.samples) / recording.SAMPLE_RATE
         begin = time.perf_counter()
         tokens = model.ear.hear(torch.from_numpy(clip.samples))
         encode = time.perf_counter() - begin

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
 from assistant.model import load
 from assistant.presets import shipped_config
+from assistant.recording import SAMPLE_RATE, Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 
@@ -74,7 +74,7 @@ def main() -> None:
     session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     rows = []
     for number in track(range(1, chosen.minutes + 1), "minutes"):
-        pcm = audio.to_pcm16(minute(clips, number))
+        pcm = recording.to_pcm16(minute(clips, number))
         begin = time.process_time()
         for at in range(0, len(pcm), 640):
             session.receive(pcm[at : at + 640])

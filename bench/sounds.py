@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
-from assistant.audio import SAMPLE_RATE, load
 from assistant.build import build_ear
 from assistant.config import ModelConfig
 from assistant.ear import Ear
@@ -25,6 +24,7 @@ from assistant.half import fast_half
 from assistant.model import Salmonn
 from assistant.model import load as load_model
 from assistant.presets import load_preset, shipped_config
+from assistant.recording import SAMPLE_RATE, load
 from assistant.training.ctc import CtcHead
 from assistant.training.scenes import heard
 from assistant.training.sounds import Sound, read_sounds
@@ -83,9 +83,9 @@ def by_tokens(model: Salmonn, sounds: list[Sound], labels: list[str]) -> list[st
 
 
 def main() -> None:
-    options = parser(__doc__, clips=16)
-    options.add_argument("--data", type=Path, default=Path("../shared/data"))
-    options = options.parse_args()
+    arguments = parser(__doc__, clips=16)
+    arguments.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     _, config = load_preset(shipped_config(), "nano")

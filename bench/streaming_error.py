@@ -11,14 +11,15 @@ import torch
 import torch.nn.functional as F
 from rich.progress import track
 
-from assistant import audio
-from assistant.audio import Samples
+from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
+from assistant.recording import Samples
 from bench.common import keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.frames import FRAME_SAMPLES
 from streaming.replay import replay
@@ -31,7 +32,7 @@ def live(model: Salmonn, samples: Samples, config: Config) -> str:
     """The replies to a recording's utterances."""
     session = build_session(model, config, INSTRUCTION, pace=one_each)
     words = []
-    for event in replay(session, audio.to_pcm16(samples)):
+    for event in replay(session, recording.to_pcm16(samples)):
         if isinstance(event, ReplyDelta):
             words.append(event.text)
         elif isinstance(event, ReplyEnded):

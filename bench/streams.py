@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from assistant import audio
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant import recording
 from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
+from assistant.recording import SAMPLE_RATE, Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.events import AudioPrefilled, Event, ReplyDelta, ReplyStarted
 from streaming.frames import FRAME_SAMPLES
 from streaming.scheduler import Scheduler
@@ -87,7 +88,7 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
     streams = []
     for i in range(n):  # blocks of different sessions end at different times
         session = build_session(model, config, tasks()["listen"])
-        pcm = audio.to_pcm16(speech(clips, seconds, i))
+        pcm = recording.to_pcm16(speech(clips, seconds, i))
         streams.append(Stream(session, pcm, phase=i * block_s / n))
         scheduler.add(i, session)
     now = 0.0
@@ -98,11 +99,14 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
                 stream.session.receive(stream.pcm[at : at + FRAME_SAMPLES * 2])
                 stream.fed += 1
         begin = time.perf_counter()
-        done = scheduler.step()
-        if done is not None:
+        chosen = scheduler.next()
+        if chosen is not None:
+            name, session = chosen
+            events = session.step()
             now += time.perf_counter() - begin
-            for event in done[1]:
-                streams[done[0]].note(event, now)
+            assert isinstance(events, list)
+            for event in events:
+                streams[name].note(event, now)
             continue
         coming = [stream.due for stream in streams if not stream.over]
         if not coming:

@@ -18,7 +18,7 @@ from assistant.training.features import FeatureStore
 from assistant.training.loop import Corpus, halved, mask
 from assistant.training.run import build_stage
 from bench.common import keep, parser, show
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 WARM_UP = 6
 """Steps not counted: lengths of all kinds are compiled for."""
@@ -32,7 +32,7 @@ def seconds(config: StageConfig, runs: Path, steps: int) -> list[float]:
     stage = build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
     stage.module.train()
     corpus = Corpus(stores, [c.times for c in config.train])
-    taken = []
+    taken: list[float] = []
     for features, rows in corpus.take(corpus.batches(config, 0)[: WARM_UP + steps]):
         torch.manual_seed(len(taken))  # the same rows are read by the LLM, compiled or not
         begin = time.perf_counter()

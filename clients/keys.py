@@ -9,6 +9,17 @@ from contextlib import contextmanager
 from clients.errors import ClientError
 
 
+def why_no_keys() -> str | None:
+    """Why keys cannot be read here, for the user; None: they can."""
+    try:
+        import termios  # noqa: F401
+    except ImportError:  # Windows
+        return "keys cannot be read in this terminal"
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        return "keys cannot be read: the input is no terminal"
+    return None
+
+
 @contextmanager
 def keys(take: Callable[[str], None]) -> Iterator[None]:
     """Tell `take` what is typed, without waiting for Enter and without showing it.
@@ -16,19 +27,20 @@ def keys(take: Callable[[str], None]) -> Iterator[None]:
     Raises:
         ClientError: there is no terminal that can do this.
     """
-    try:
-        import termios
-        import tty
-    except ImportError as error:  # Windows
-        raise ClientError("keys cannot be read in this terminal") from error
-    if not sys.stdin.isatty():
-        raise ClientError("keys cannot be read: there is no terminal")
+    if why := why_no_keys():
+        raise ClientError(why)
+    import termios
+    import tty
+
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        for key in os.read(terminal, 1024).decode(errors="ignore"):
+        typed = os.read(terminal, 1024)
+        if not typed:  # the terminal is gone
+            loop.remove_reader(terminal)
+        for key in typed.decode(errors="ignore"):
             take(key)
 
     tty.setcbreak(terminal)

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from clients.questions import CANCEL, TOO_EARLY
 from clients.realtime import Json
 
 METER = 20
@@ -18,8 +19,8 @@ REFRESH_S = 0.08
 """Least time between two pictures."""
 
 CAPTION = "conversation.item.input_audio_transcription"
-UNIMPORTANT = {"response_cancel_not_active"}
-"""Errors of what was too late: the answer had come to its end."""
+UNIMPORTANT = {TOO_EARLY, "session_expired"}
+"""Errors after which it goes on by itself: a question is asked again, another session is begun."""
 
 
 class Screen:
@@ -29,6 +30,8 @@ class Screen:
         self._out = console
         self._words = ""  # of the utterance that goes on, or was not answered yet
         self._answer: Text | None = None
+        self._given: str | None = None  # the answer's response
+        self._speaking = False
         self._peak: float | None = None
         self._drawn = 0.0
         self.doing = "listening"
@@ -39,6 +42,12 @@ class Screen:
 
         self.typing: str | None = None
         """A question that is being typed."""
+
+        self.waiting: list[str] = []
+        """Typed questions that are not answered yet."""
+
+        self.holding = False
+        """The user talks until they say that they have finished."""
 
         self.news = asyncio.Event()
         """Set by every event."""
@@ -63,17 +72,14 @@ class Screen:
     ) -> None:
         self._live.stop()
 
-    @property
-    def answering(self) -> bool:
-        """An answer is being given."""
-        return self._answer is not None
-
     def show(self, event: Json) -> None:
         """Show what an event brings."""
         self.news.set()
         match event:
             case {"type": "input_audio_buffer.speech_started"}:
-                self.expecting = True
+                self.expecting = self._speaking = True
+            case {"type": "input_audio_buffer.speech_stopped"}:
+                self._speaking = False
             case {"type": kind, "delta": str(words)} if kind == f"{CAPTION}.delta":
                 self._words += words
             case {"type": kind, "transcript": str(words)} if kind == f"{CAPTION}.completed":
@@ -83,11 +89,14 @@ class Screen:
                     self._caption()
             case {"type": "response.created"}:
                 self.expecting = True
-                self._answer = Text(style="bold")
+            case {"type": "response.output_item.added"}:
+                self._answer, self._given = Text(style="bold"), event.get("response_id")
             case {"type": "response.output_text.delta", "delta": str(text)}:
                 self._answer = (self._answer or Text(style="bold")).append(text)
             case {"type": "response.done", "response": response}:
-                self._answered(response["status"] == "cancelled")
+                self.expecting = False
+                if self._answer is not None and response.get("id") == self._given:
+                    self._answered(response["status"] == "cancelled")
             case {"type": "salmonn.latency"}:
                 waited, compute = event["endpoint_wait_ms"], event["compute_ms"]
                 told = f"  {compute:.0f} ms to the first text, after {waited:.0f} ms of silence"
@@ -95,16 +104,28 @@ class Screen:
             case {"type": "salmonn.sound", "name": str(name)}:
                 self._out.print(Text(f"♪ {name}", style="cyan"))
             case {"type": "salmonn.resumed"}:
-                self._out.print("connected again", style="dim")
-            case {"type": "error", "error": {"code": code, "message": str(message)}}:
-                if code not in UNIMPORTANT:
+                self.note("connected again")
+            case {"type": "salmonn.session_expires", "seconds_left": int(seconds)}:
+                soon = "a minute" if seconds > 50 else f"{max(1, seconds)} s"
+                self.note(f"this session ends in {soon}; a new one begins then")
+            case {"type": "salmonn.restarted"}:
+                if self._answer is not None:
+                    self._answered(interrupted=True)
+                self._words, self.expecting, self._speaking = "", False, False
+                self.note("connected to a new session: what was heard before is forgotten")
+            case {"type": "error", "error": {"code": code, "message": str(message), **about}}:
+                if code not in UNIMPORTANT and about.get("event_id") != CANCEL:
                     self._out.print(Text(message, style="red"))
             case _:
                 pass
         self.draw(now=True)
 
+    def note(self, text: str) -> None:
+        """Show something that is neither an answer nor an error."""
+        self._out.print(Text(text, style="dim"))
+
     def asked(self, question: str) -> None:
-        """Show a question that was typed."""
+        """Show a typed question that waits no longer."""
         self._out.print(Text(f"? {question}", style="italic"))
 
     def level(self, peak: float) -> None:
@@ -124,9 +145,8 @@ class Screen:
         self._words = ""
 
     def _answered(self, interrupted: bool) -> None:
-        self.expecting = False
         self._caption()
-        answer, self._answer = self._answer, None
+        answer, self._answer, self._given = self._answer, None, None
         line = Text("→ ", style="bold").append_text(answer or Text())
         if interrupted:
             line.append(" (interrupted)", style="yellow")
@@ -138,6 +158,7 @@ class Screen:
             lines.append(Text(f"  “{self._words.strip()} …", style="italic dim"))
         if self._answer is not None:
             lines.append(Text("→ ", style="bold").append_text(self._answer).append("▍"))
+        lines += [Text(f"? {text}{self._why()}", style="italic dim") for text in self.waiting]
         if self.typing is not None:
             lines.append(Text(f"? {self.typing}▏"))
         if self._peak is not None:
@@ -146,3 +167,9 @@ class Screen:
             status.append("▯" * (METER - filled), style="dim").append(f"  {self.doing}")
             lines.append(status.append(f"   {self.hint}", style="dim"))
         return Group(*lines)
+
+    def _why(self) -> str:
+        """Why a typed question is not answered yet."""
+        if self._speaking or self.holding:
+            return "  (waits until you have finished)"
+        return "  (waits until this answer is complete)" if self._answer is not None else ""

@@ -3,16 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
-from numpy.typing import NDArray
 
 from clients.errors import ClientError
-from clients.realtime import SAMPLE_RATE
+from clients.outbox import SAMPLE_RATE
 
 PIECE_S = 0.04
 """Seconds of audio in a message."""
@@ -24,21 +21,14 @@ WAITING = 750
 """Pieces of a microphone that may wait to be sent, half a minute; then the oldest ones go."""
 
 
-def read_recording(path: Path) -> bytes:
-    """A sound file as 16 kHz PCM16.
-
-    Raises:
-        ClientError: it is not there, or no sound file.
-    """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise ClientError(f"{path}: {error}") from error
-    return _pcm16(soxr.resample(samples.mean(1), rate, SAMPLE_RATE))
-
-
 async def recording(pcm: bytes, speed: float, piece_s: float) -> AsyncIterator[bytes]:
-    """A recording in pieces, so many times as fast as real time, and silence after it."""
+    """A recording in pieces, so many times as fast as real time, and silence after it.
+
+    Args:
+        pcm: 16 kHz PCM16.
+        speed: times as fast as real time.
+        piece_s: seconds of audio in a piece.
+    """
     pcm += bytes(2 * round(TAIL_S * SAMPLE_RATE))
     size = 2 * max(1, round(piece_s * SAMPLE_RATE))
     begin = time.monotonic()
@@ -70,9 +60,9 @@ async def microphone(device: int | str | None) -> AsyncIterator[bytes]:
         loop.call_soon_threadsafe(put, bytes(data))
 
     try:
-        rate = _rate(sounddevice, device)
+        rate, channels = _format(sounddevice, device)
         stream = sounddevice.RawInputStream(
-            samplerate=rate, channels=1, dtype="int16", device=device,
+            samplerate=rate, channels=channels, dtype="int16", device=device,
             blocksize=round(PIECE_S * rate), callback=take,
         )  # fmt: skip
     except (sounddevice.PortAudioError, ValueError) as error:
@@ -80,20 +70,25 @@ async def microphone(device: int | str | None) -> AsyncIterator[bytes]:
     resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="int16")
     with stream:
         while True:
-            piece = await pieces.get()
-            if rate != SAMPLE_RATE:
-                piece = resampler.resample_chunk(np.frombuffer(piece, np.int16)).tobytes()
-            yield piece
+            samples = np.frombuffer(await pieces.get(), np.int16).reshape(-1, channels)
+            mono = np.rint(samples.mean(axis=1)).astype(np.int16)
+            yield (mono if rate == SAMPLE_RATE else resampler.resample_chunk(mono)).tobytes()
 
 
-def _rate(sounddevice: Any, device: int | str | None) -> int:
-    """16 kHz where the device can, its own rate otherwise."""
-    wanted = {"device": device, "channels": 1, "dtype": "int16"}
-    try:
-        sounddevice.check_input_settings(samplerate=SAMPLE_RATE, **wanted)
-    except sounddevice.PortAudioError:
-        return int(sounddevice.query_devices(device, "input")["default_samplerate"])
-    return SAMPLE_RATE
+def _format(sounddevice: Any, device: int | str | None) -> tuple[int, int]:
+    """Sample rate and channels: 16 kHz and one where the device can, its own otherwise."""
+    own = sounddevice.query_devices(device, "input")
+    own_rate, own_channels = int(own["default_samplerate"]), int(own["max_input_channels"])
+    for channels in (1, own_channels):
+        for rate in (SAMPLE_RATE, own_rate):
+            try:
+                sounddevice.check_input_settings(
+                    device=device, channels=channels, dtype="int16", samplerate=rate
+                )
+            except sounddevice.PortAudioError:
+                continue
+            return rate, channels
+    return own_rate, own_channels  # opening it will tell what is wrong
 
 
 def devices() -> str:
@@ -119,11 +114,6 @@ def level(piece: bytes) -> float:
     """Peak of PCM16, 0 to 1."""
     samples = np.frombuffer(piece, "<i2").astype(np.int32)
     return float(np.abs(samples).max(initial=0)) / 32768
-
-
-def _pcm16(samples: NDArray[np.float32]) -> bytes:
-    pcm: NDArray[np.int16] = np.clip(np.rint(32767 * samples), -32768, 32767).astype("<i2")
-    return pcm.tobytes()
 
 
 def _sounddevice() -> Any:

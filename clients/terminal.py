@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from rich.console import Console
 
 from clients.errors import ClientError
-from clients.keys import keys
+from clients.keys import keys, why_no_keys
+from clients.questions import Questions
 from clients.realtime import SETTINGS, Json, Session, SessionLostError
 from clients.screen import Screen
 from clients.sources import level
@@ -31,23 +32,34 @@ CAPTIONS_ONLY: Json = {
 
 TALK_KEYS = "Space talk, Space again send · M mute · Enter type · Q end"
 LISTEN_KEYS = "M mute · Q end"
+NO_KEYS = "Ctrl+C ends"
 
 
 class Talker:
     """What a user's keys do. Muted, silence is sent; Space talks all the same."""
 
-    def __init__(self, session: Session, screen: Screen, settings: Json, muted: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        screen: Screen,
+        settings: Json,
+        muted: bool,
+        with_keys: bool = True,
+    ) -> None:
         """Args:
         session: with the server.
         screen: shows what was done.
         settings: of the session.
         muted: to begin with: push to talk.
+        with_keys: there are keys to press.
         """
         self._session, self._screen = session, screen
+        self._questions = Questions(session)
         self._detection = settings["audio"]["input"]["turn_detection"]
         self._answers = self._detection.get("create_response", True)
         self._muted, self._holding = muted, False
-        self._screen.hint = TALK_KEYS if self._answers else LISTEN_KEYS
+        usable = TALK_KEYS if self._answers else LISTEN_KEYS
+        self._screen.hint = usable if with_keys else NO_KEYS
         self._tell()
 
     def hear(self, piece: bytes) -> bytes:
@@ -71,9 +83,16 @@ class Talker:
         self._tell()
         return True
 
+    async def take(self, event: Json) -> None:
+        """Follow an event: a typed question may be answered now, or asked."""
+        for question in await self._questions.take(event):
+            self._screen.asked(question)
+        self._screen.waiting = self._questions.waiting
+
     def _tell(self) -> None:
         doing = "listening: Space sends" if self._holding else "listening"
         self._screen.doing = "muted" if self._muted and not self._holding else doing
+        self._screen.holding, self._screen.waiting = self._holding, self._questions.waiting
         self._screen.draw(now=True)
 
     async def _type(self, key: str) -> None:
@@ -81,8 +100,7 @@ class Talker:
         if key in "\r\n":
             self._screen.typing = None
             if typed.strip():
-                self._screen.asked(typed.strip())
-                await self._session.ask(typed.strip())
+                await self._questions.ask(typed.strip())
         elif key == "\x1b":
             self._screen.typing = None
         elif key in "\x7f\b":
@@ -92,15 +110,13 @@ class Talker:
 
     async def _hold(self) -> None:
         self._holding = True
-        if self._screen.answering:
-            await self._session.send("response.cancel")
+        await self._questions.hold()
         await self._detect(None)
-        await self._session.send("input_audio_buffer.clear")
 
     async def _release(self) -> None:
         self._holding = False
         await self._session.send("input_audio_buffer.commit")
-        await self._session.send("response.create")
+        await self._questions.release()
         await self._detect(self._detection)
 
     async def _detect(self, detection: Json | None) -> None:
@@ -124,7 +140,7 @@ async def talk(
         token: what the server asks for.
         settings: of the session.
         source: pieces of audio; when they end, so does the conversation.
-        console: where to show it; keys are read where it is a terminal.
+        console: where to show it; keys are read where it and the input are terminals.
         push_to_talk: hear only while Space says so.
 
     Raises:
@@ -132,11 +148,19 @@ async def talk(
             push.
     """
     pressed: asyncio.Queue[str] = asyncio.Queue()
-    with_keys = console.is_terminal or push_to_talk
+    missing = why_no_keys()
+    with_keys = push_to_talk or (console.is_terminal and missing is None)
     try:
         with keys(pressed.put_nowait) if with_keys else nullcontext(), Screen(console) as screen:
+            if missing is not None:
+                screen.note(f"{missing}; {NO_KEYS}")
             async with Session(url, token=token, settings=settings) as session:
-                talker = Talker(session, screen, settings, push_to_talk)
+                talker = Talker(session, screen, settings, push_to_talk, with_keys)
+
+                async def show() -> None:
+                    async for event in session:
+                        await talker.take(event)
+                        screen.show(event)
 
                 async def send() -> None:
                     async for piece in source:
@@ -146,7 +170,7 @@ async def talk(
                     while await talker.press(await pressed.get()):
                         pass
 
-                await _first_of(_show(session, screen), send(), obey())
+                await _first_of(show(), send(), obey())
     except SessionLostError as error:
         raise ClientError(str(error)) from error
 
@@ -167,13 +191,17 @@ async def converse(
         with Screen(console) as screen:
             async with Session(url, token=token, settings=settings) as session:
 
+                async def show() -> None:
+                    async for event in session:
+                        screen.show(event)
+
                 async def send() -> None:
                     async for piece in source:
                         screen.level(level(piece))
                         await session.audio(piece)
                     await _quiet(screen)
 
-                await _first_of(_show(session, screen), send())
+                await _first_of(show(), send())
     except SessionLostError as error:
         raise ClientError(str(error)) from error
 
@@ -199,8 +227,3 @@ async def _first_of(*parts: Coroutine[object, object, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _show(session: Session, screen: Screen) -> None:
-    async for event in session:
-        screen.show(event)

@@ -1,16 +1,19 @@
 """Putting a session together."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from assistant.config import ModelConfig
 from assistant.conversation import Conversation
 from assistant.errors import ConfigError
+from assistant.fingerprint import PARTS, fingerprints
 from assistant.model import Salmonn
 from assistant.presets import validate
 from streaming.config import Config, EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.session import Pace, Session
 from streaming.tape import Tape
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 
 
@@ -46,6 +49,7 @@ def build_session(
         choose_endpointer(config.endpointing),
         talk,
         turns,
+        make_endpointer=choose_endpointer,
         pace=pace,
     )
 
@@ -60,7 +64,42 @@ def tape_head(
         "format": asdict(input_format or InputFormat()),
         "endpointing": config.endpointing.model_dump(),
         "turns": config.turns.model_dump(),
+        "weights": fingerprints(config.model),
+        "model": _settings(config.model),
     }
+
+
+def _settings(model: ModelConfig) -> dict[str, Any]:
+    """A preset's settings, apart from where its weights lie: `fingerprints` tells those."""
+    weights: dict[str, Any] = {part: {"weights"} for part in PARTS}
+    return model.model_dump(exclude={"checkpoint": True, **weights})
+
+
+def others(config: Config, tape: Tape) -> list[str]:
+    """How the model of `config` is another one than the tape's, where the tape tells.
+
+    The tape's endpointing, turns and format are not among it: a session like its has them.
+    """
+    made_with: dict[str, Any] = {"weights": fingerprints(config.model)}
+    made_with["settings"] = _settings(config.model)
+    told = {"weights": tape.head.get("weights"), "settings": tape.head.get("model")}
+    found = []
+    for what, head in told.items():
+        if isinstance(head, dict):
+            changed = list(_changes(head, made_with[what]))
+            if changed:
+                found.append(f"the tape was made with other {what}: {', '.join(changed)}")
+    return found
+
+
+def _changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Keys, with dots between, whose values differ, and both values."""
+    for key in dict.fromkeys([*then, *now]):
+        before, after = then.get(key), now.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from (f"{key}.{change}" for change in _changes(before, after))
+        elif before != after:
+            yield f"{key} ({before!r:.60}, now {after!r:.60})"
 
 
 def session_of_tape(model: Salmonn, config: Config, tape: Tape) -> Session:

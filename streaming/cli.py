@@ -2,26 +2,28 @@
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from assistant.config import LoraConfig
 from assistant.errors import AssistantError, ConfigError
-from assistant.presets import shipped_config, validate
+from streaming.cli_options import (
+    InstructionOption,
+    LoraScaleOption,
+    PresetOption,
+    TaskOption,
+    configure,
+    load_model,
+    tell,
+)
 from streaming.cli_serve import serve_commands
 from streaming.cli_talk import talk_commands
 from streaming.cli_tape import TAPE, replay_tape, tape_commands
 from streaming.cli_training import ConfigOption, training_commands
-from streaming.config import Config, load_config
-
-if TYPE_CHECKING:  # importing it takes seconds
-    from assistant.model import Salmonn
 
 app = typer.Typer(
     help="An assistant that hears: speech, sounds and music, answered while you listen.",
@@ -29,7 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-errors = Console(stderr=True)
 
 ALONE = ("data", "train", "average")
 """Commands that work through the night, with the machine to themselves."""
@@ -45,47 +46,9 @@ def prepare(context: typer.Context) -> None:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-PresetOption = Annotated[
-    str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")
-]
-InstructionOption = Annotated[
-    str | None, typer.Option("--instruction", help="What to do with what is heard.")
-]
-TaskOption = Annotated[
-    str | None, typer.Option("--task", help="A named task of assistant/prompts.yaml instead.")
-]
 QuestionOption = Annotated[
     str | None, typer.Option("--question", help="Fills {question} in a task's words.")
 ]
-LoraScaleOption = Annotated[
-    float | None, typer.Option("--lora-scale", help="LoRA scale; lower is freer (SALMONN 4.3).")
-]
-
-
-def _configure(path: Path | None, preset: str | None, lora_scale: float | None) -> Config:
-    config = load_config(path or shipped_config(), preset)
-    if lora_scale is None:
-        return config
-    lora = config.model.llm.lora
-    if lora is None:
-        raise ConfigError(f"--lora-scale: preset {config.preset} has no LoRA")
-    if config.model.checkpoint is None:
-        raise ConfigError(f"--lora-scale: preset {config.preset} has no checkpoint, so no LoRA")
-    scaled = validate(LoraConfig, {**lora.model_dump(), "scale": lora_scale}, "--lora-scale")
-    llm = config.model.llm.model_copy(update={"lora": scaled})
-    return replace(config, model=config.model.model_copy(update={"llm": llm}))
-
-
-def _load(config: Config) -> "Salmonn":
-    """The model, with a word on stderr about weights that found no place in it."""
-    from assistant.model import load
-
-    model = load(config.model)
-    if left := model.leftover:
-        names = ", ".join(left[:5]) + (", ..." if len(left) > 5 else "")
-        message = f"{config.model.checkpoint}: {len(left)} keys have no place here: {names}"
-        errors.print(message, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    return model
 
 
 training_commands(app)
@@ -106,13 +69,13 @@ def ask(
     beams: Annotated[int | None, typer.Option(min=1, help="Beams to search.")] = None,
 ) -> None:
     """Answer about a whole recording (the offline path: everything is encoded first)."""
-    from assistant import audio
+    settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
+    from assistant import recording
     from assistant.prompt import instruction
 
-    settings = _configure(config, preset, lora_scale)
-    samples = audio.load(file)
+    samples = recording.load(file)
     words = instruction(question, task, fill, settings.model.prompt.default_task)
-    model = _load(settings)
+    model = load_model(settings)
     generation = settings.model.generation
     if beams is not None:
         generation = generation.model_copy(update={"beams": beams})
@@ -123,11 +86,12 @@ def ask(
         sys.stdout.flush()
     typer.echo()
     if not answered:
-        errors.print(
-            f"The model had nothing to say about these {len(samples) / audio.SAMPLE_RATE:.0f} s. "
-            "A long recording is better heard with `salmonn-live replay`, utterance by utterance.",
-            style="yellow", highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        seconds = len(samples) / recording.SAMPLE_RATE
+        tell(
+            f"The model had nothing to say about these {seconds:.0f} s. A long recording is "
+            "better heard with `salmonn-live replay`, utterance by utterance.",
+            "yellow",
+        )
 
 
 @app.command()
@@ -147,24 +111,13 @@ def replay(
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
     recut: Annotated[
-        int | None, typer.Option(help="Of a tape: a seed; cut its audio at other places.")
+        int | None, typer.Option(min=0, help="Of a tape: a seed; cut its audio at other places.")
     ] = None,
     config: ConfigOption = None,
     preset: PresetOption = None,
     lora_scale: LoraScaleOption = None,
 ) -> None:
     """Hear a recording as if it came from a microphone, and answer every utterance in it."""
-    from assistant import audio
-    from assistant.prompt import instruction as choose
-    from streaming import timeline
-    from streaming.build import build_session
-    from streaming.explain import chart
-    from streaming.ledger import Latency
-    from streaming.replay import Step
-    from streaming.replay import replay as run
-    from streaming.session import one_each
-    from streaming.show import INDENT, Screen, line
-
     if file.suffix == TAPE:
         settled = instruction, task, question, preset, lora_scale, svg, explain or None
         if any(given is not None for given in settled):
@@ -175,12 +128,23 @@ def replay(
         raise ConfigError("--recut: only a tape (jsonl) can be cut at other places")
     if explain and as_json:
         raise ConfigError("--explain: not with --json, which prints nothing but events")
-    settings = _configure(config, preset, lora_scale)
-    pcm = audio.to_pcm16(audio.load(file))
+    settings = configure(config, preset, lora_scale)
+    from assistant.prompt import instruction as choose
+    from assistant.recording import load_pcm16
+    from streaming import timeline
+    from streaming.build import build_session
+    from streaming.explain import chart
+    from streaming.ledger import Latency
+    from streaming.replay import Step
+    from streaming.replay import replay as run
+    from streaming.session import one_each
+    from streaming.show import INDENT, Screen, line
+
+    pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
-    model = _load(settings)
+    model = load_model(settings)
     session = build_session(model, settings, words, pace=one_each)
-    console = Console()
+    console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []
     drawn = 0  # steps that were
@@ -207,7 +171,7 @@ def tasks() -> None:
     table = Table("task", "instruction", box=None)
     for name, words in named().items():
         table.add_row(name, words)
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def main() -> None:
@@ -215,9 +179,7 @@ def main() -> None:
     try:
         app()
     except AssistantError as error:
-        errors.print(
-            f"salmonn-live: {error}", style="red", highlight=False, markup=False, soft_wrap=True
-        )
+        tell(f"salmonn-live: {error}", "red")
         raise SystemExit(1) from error
 
 

@@ -1,7 +1,6 @@
 """`salmonn-live talk`, `listen` and `send`: clients in a terminal, with a server or without."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +10,11 @@ import typer
 from rich.console import Console
 
 from assistant.errors import AssistantError
-from assistant.presets import shipped_config
-from streaming.cli_serve import TOKEN
+from assistant.presets import validate
+from streaming.cli_options import configure, load_model
+from streaming.cli_serve import environment_token
 from streaming.cli_training import ConfigOption
-from streaming.config import load_config
+from streaming.config import Config, ServerConfig
 
 ServerOption = Annotated[
     str | None,
@@ -78,13 +78,17 @@ def send(
     preset: PresetOption = None,
 ) -> None:
     """Send a recording as if it were live."""
+    settings = _own(server, config, preset)
+    from assistant.recording import load_pcm16
     from clients import realtime, sources, terminal
 
+    pcm = load_pcm16(file)
+
     async def run(url: str, token: str | None, console: Console) -> None:
-        pieces = sources.recording(sources.read_recording(file), speed, piece_ms / 1000)
+        pieces = sources.recording(pcm, speed, piece_ms / 1000)
         await terminal.converse(url, token, realtime.SETTINGS, pieces, console)
 
-    _with_server(server, config, preset, run)
+    _with_server(server, settings, run)
 
 
 def _list_devices() -> None:
@@ -104,6 +108,7 @@ def _from_microphone(
     settings: dict[str, object],
     push_to_talk: bool = False,
 ) -> None:
+    own = _own(server, config, preset)
     from clients import sources, terminal
 
     chosen = int(device) if device is not None and device.isdecimal() else device
@@ -112,23 +117,27 @@ def _from_microphone(
         pieces = sources.microphone(chosen)
         await terminal.talk(url, token, settings, pieces, console, push_to_talk=push_to_talk)
 
-    _with_server(server, config, preset, run)
+    _with_server(server, own, run)
+
+
+def _own(server: str | None, config: Path | None, preset: str | None) -> Config | None:
+    """What a server of our own runs; a wrong key is told before anything is loaded."""
+    return configure(config, preset) if server is None else None
 
 
 def _with_server(
     server: str | None,
-    config: Path | None,
-    preset: str | None,
+    own: Config | None,
     run: Callable[[str, str | None, Console], Awaitable[None]],
 ) -> None:
     """Run a client with the server at an address, or with one of our own."""
     from clients.errors import ClientError
 
-    console = Console()
+    console, token = Console(emoji=False), environment_token()
 
     async def together() -> None:
-        async with _some_server(server, config, preset, console) as url:
-            await run(url, os.environ.get(TOKEN) or None, console)
+        async with _some_server(server, own, console) as url:
+            await run(url, token, console)
 
     try:
         asyncio.run(together())
@@ -139,25 +148,23 @@ def _with_server(
 
 
 @asynccontextmanager
-async def _some_server(
-    url: str | None, config: Path | None, preset: str | None, console: Console
-) -> AsyncIterator[str]:
+async def _some_server(url: str | None, own: Config | None, console: Console) -> AsyncIterator[str]:
     """The server at `url`, or one of our own for as long as it is needed."""
-    if url is not None:
+    if own is None:
+        assert url is not None
         yield url
         return
-    from assistant.model import load
     from assistant.prompt import instruction
     from streaming.server.app import running
     from streaming.server.build import build_assistant
 
-    settings = load_config(config or shipped_config(), preset)
-    words = instruction(None, None, None, settings.model.prompt.default_task)
-    own = settings.server.model_copy(
-        update={"host": "127.0.0.1", "port": 0, "token": os.environ.get(TOKEN) or None}
-    )
-    console.print(f"Loading {settings.preset} ...", style="dim")
-    assistant = build_assistant(load(settings.model), settings, words)
-    async with running(assistant, own) as (_, listening):
+    # On loopback, for the client in this process.
+    alone = {"host": "127.0.0.1", "port": 0, "certificate": None, "key": None}
+    wanted = {**own.server.model_dump(), **alone, "token": environment_token()}
+    served = validate(ServerConfig, wanted, "server")
+    words = instruction(None, None, None, own.model.prompt.default_task)
+    console.print(f"Loading {own.preset} ...", style="dim")
+    assistant = build_assistant(load_model(own), own, words)
+    async with running(assistant, served) as (_, listening):
         port = next(iter(listening.sockets)).getsockname()[1]
         yield f"ws://127.0.0.1:{port}/v1/realtime"

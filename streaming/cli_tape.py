@@ -4,16 +4,22 @@ import difflib
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
 from assistant.errors import AssistantError
-from assistant.presets import shipped_config
+from streaming.cli_options import (
+    InstructionOption,
+    LoraScaleOption,
+    PresetOption,
+    TaskOption,
+    configure,
+    load_model,
+)
 from streaming.cli_training import ConfigOption
-from streaming.config import load_config
 
 TAPE = ".jsonl"
 
@@ -26,24 +32,25 @@ def tape_commands(app: typer.Typer) -> None:
 def record(
     file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
     tape: Annotated[Path, typer.Argument(help="Receives what came in and went out: a .jsonl.")],
-    instruction: Annotated[str | None, typer.Option(help="What to do with what is heard.")] = None,
+    instruction: InstructionOption = None,
+    task: TaskOption = None,
     config: ConfigOption = None,
-    preset: Annotated[str | None, typer.Option(help="Preset to run.")] = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
 ) -> None:
     """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
-    from assistant import audio
-    from assistant.model import load
+    settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
     from assistant.prompt import instruction as choose
+    from assistant.recording import load_pcm16
     from streaming.build import build_session, tape_head
     from streaming.frames import FRAME_BYTES, SAMPLE_RATE
     from streaming.tape import Recorder
     from streaming.work import NEED_DATA
 
-    settings = load_config(config or shipped_config(), preset)
-    pcm = audio.to_pcm16(audio.load(file))
-    words = choose(instruction, None, None, settings.model.prompt.default_task)
-    session = build_session(load(settings.model), settings, words)
-    with tape.open("w", encoding="utf-8") as stream:
+    pcm = load_pcm16(file)
+    words = choose(instruction, task, None, settings.model.prompt.default_task)
+    session = build_session(load_model(settings), settings, words)
+    with _opened(tape) as stream:
         begin = time.perf_counter()
         recorder = Recorder(
             session,
@@ -63,6 +70,13 @@ def record(
         recorder.close()
 
 
+def _opened(tape: Path) -> TextIO:
+    try:
+        return tape.open("w", encoding="utf-8")
+    except OSError as error:
+        raise AssistantError(f"{tape}: {error.strerror}") from error
+
+
 def replay_tape(
     file: Path, config: Path | None, recut: int | None, as_json: bool, realtime: bool
 ) -> None:
@@ -71,19 +85,24 @@ def replay_tape(
     Raises:
         AssistantError: the file is no tape, or other events came.
     """
-    from assistant.model import load
-    from streaming.build import session_of_tape
     from streaming.event_json import to_json
     from streaming.show import Screen
     from streaming.tape import TapeError, play, read_tape
 
     try:
-        tape = read_tape(file.read_text(encoding="utf-8").splitlines())
-    except (OSError, UnicodeDecodeError, TapeError) as error:
+        with file.open(encoding="utf-8") as lines:
+            tape = read_tape(lines)
+    except OSError as error:
+        raise AssistantError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise AssistantError(f"{file}: not a tape (byte {error.start} is not UTF-8)") from error
+    except TapeError as error:
         raise AssistantError(f"{file}: {error}") from error
-    settings = load_config(config or shipped_config(), tape.head.get("preset"))
-    session = session_of_tape(load(settings.model), settings, tape)
-    screen = Screen(Console())
+    settings = configure(config, tape.head.get("preset"))
+    from streaming.build import others, session_of_tape  # torch
+
+    session = session_of_tape(load_model(settings), settings, tape)
+    screen = Screen(Console(emoji=False))
     came = []
     for event in play(tape if recut is None else tape.recut(recut), session, realtime=realtime):
         came.append(to_json(event))
@@ -96,6 +115,7 @@ def replay_tape(
             f"{line}\n"
             for line in difflib.unified_diff(tape.events, came, "tape", "now", lineterm="", n=1)
         )
-        raise AssistantError(f"{file}: other events than those on the tape")
+        why = "".join(f"; {reason}" for reason in others(settings, tape))
+        raise AssistantError(f"{file}: other events than those on the tape{why}")
     if not as_json:
         typer.echo(f"The same {len(came)} events as on the tape.")

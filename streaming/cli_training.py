@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from assistant.errors import ConfigError
 from assistant.presets import read_yaml, shipped_config
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.", show_default="as shipped")
@@ -150,7 +150,7 @@ def evaluate(
             results += judge(one, built, lambda: progress.advance(bar))
             if json_file is not None:  # after each set: a later one may fail
                 report.write_json(results, json_file)
-    Console().print(report.table(results))
+    Console(emoji=False).print(report.table(results))
     if plot_file is not None:
         report.plot(results, plot_file)
 

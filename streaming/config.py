@@ -1,31 +1,36 @@
-"""The streaming part of `config.yaml`."""
+"""What the streaming part of `config.yaml` may say; `config_file` reads it."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from assistant.config import ModelConfig, Section
-from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_config, validate
+
+Frames = Annotated[int, Field(ge=1, le=1500)]
+"""A number of frames in a row; 30 s at most, where the wire's `silence_duration_ms` ends too."""
+
+HEARD_S = 600.0
+"""Seconds a turn may be about: ten minutes are 3,750 of nano's audio tokens, half its context."""
 
 
 class TurnsConfig(Section):
     """What belongs to a turn, and when a reply is interrupted."""
 
-    context_s: float = Field(default=5.0, ge=0)
+    context_s: float = Field(default=5.0, ge=0, le=HEARD_S)
     """Seconds heard before an utterance that belong to its turn: what the question may be about."""
 
-    rejoin_s: float = Field(default=0.8, ge=0)
+    rejoin_s: float = Field(default=0.8, ge=0, le=60)
     """Seconds of silence after which an utterance still goes on with the turn before it, answered
-    or not: what was taken for its end was a pause, and the next reply is about all of it."""
+    or not: what was taken for its end was a pause, and the next reply is about all of it. No pause
+    in a sentence is a minute long."""
 
-    ring_s: PositiveFloat = 30.0
+    ring_s: float = Field(default=30.0, gt=0, le=HEARD_S)
     """Seconds of what was heard that are kept; typed questions are about all of them."""
 
-    silence_db: float = Field(default=-65.0, le=0)
-    """Blocks without 20 ms louder than this, in dB under full scale, are not encoded."""
+    silence_db: float = Field(default=-65.0, ge=-120, le=0)
+    """Blocks without 20 ms louder than this, in dB under full scale, are not encoded. The quietest
+    sound that 16 bits hold is at -90; at -120 all but digital silence is encoded."""
 
     captions: bool = False
     """Say what is being said, with Whisper's decoder."""
@@ -36,14 +41,20 @@ class TurnsConfig(Section):
     auto_reply: bool = True
     """Answer at every endpoint; otherwise when the client commits the turn."""
 
-    turns_kept: int = Field(default=0, ge=0)
-    """Past turns that stay in the LLM's context."""
+    turns_kept: int = Field(default=0, ge=0, le=1000)
+    """Past turns that stay in the LLM's context; those for which it has no room go, and a thousand
+    fit into none."""
 
     speculate: bool = True
     """Begin the reply in secret at the soft endpoint."""
 
-    barge_in_frames: PositiveInt = 20
-    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on."""
+    barge_in_frames: Frames | None = 20
+    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on. null:
+    nothing interrupts, and what is said under a reply is answered after it."""
+
+    idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
+    """Seconds after a reply in which nobody speaks, and a reply about the silence follows; null:
+    none does. The range is that of the wire's `idle_timeout_ms`."""
 
 
 class EndpointingConfig(Section):
@@ -59,16 +70,16 @@ class EndpointingConfig(Section):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """silero: least probability that counts as speech."""
 
-    min_speech_frames: PositiveInt = 6
+    min_speech_frames: Frames = 6
     """Speech frames in a row that start an utterance."""
 
-    pause_frames: PositiveInt = 8
+    pause_frames: Frames = 8
     """Silent frames in a row after which the reply is begun in secret: the soft endpoint."""
 
-    min_silence_frames: PositiveInt = 16
+    min_silence_frames: Frames = 16
     """Silent frames in a row that end it (hangover)."""
 
-    max_utterance_s: PositiveFloat = 30.0
+    max_utterance_s: float = Field(default=30.0, gt=0, le=HEARD_S)
     """Seconds; a longer utterance is ended here and the next one begins."""
 
     @model_validator(mode="after")
@@ -88,40 +99,70 @@ class ServerConfig(Section):
     open: bool = False
     """Let anyone who reaches a public address in, without a token."""
 
-    token: str | None = None
-    """What clients must bring as their API key; or set SALMONN_LIVE_TOKEN."""
+    token: SecretStr | None = None
+    """What clients must bring as their API key; or set SALMONN_LIVE_TOKEN. Visible ASCII, as a
+    header carries it; white space around it is left out."""
 
     origins: list[str] = Field(default=[])
     """Web origins that may connect, besides the server's own page."""
+
+    hosts: list[str] = Field(default=[])
+    """Host names that the server answers to, besides loopback's, its own address and its machine's:
+    those of a proxy or a container. Addresses in digits are always answered."""
 
     certificate: str | None = None
     """TLS: PEM file of the certificate chain; with it, `key`."""
 
     key: str | None = None
-    sessions: PositiveInt = 4
-    """At once; more are refused."""
+    sessions: int = Field(default=4, ge=1, le=1000)
+    """At once; more are refused. One thread steps them all, and each holds megabytes: a thousand
+    are more than any machine keeps up with."""
 
-    session_minutes: PositiveFloat = 60.0
-    message_mb: PositiveFloat = 21.0
-    """Longest message: 15 MiB of audio in base64."""
+    session_minutes: float = Field(default=60.0, gt=0, le=7 * 24 * 60)
+    """At most a week."""
 
-    backlog_s: PositiveFloat = 10.0
+    message_mb: float = Field(default=21.0, ge=0.01, le=256)
+    """Longest message, MiB: 15 MiB of audio in base64. It is in memory whole, several times over,
+    and any client may send one. Under 10 kB no instruction fits."""
+
+    backlog_s: float = Field(default=10.0, gt=0, le=HEARD_S)
     """Audio that may wait to be looked at before the server stops reading."""
 
-    unread_events: PositiveInt = 500
-    """Events a client may leave unread before it is cut off; at half of them it is not read."""
+    unread_events: int = Field(default=500, ge=1, le=2000)
+    """Events a client may leave unread before it is cut off; at half of them it is not read. No
+    more than 2,000 are kept."""
 
-    resume_s: float = Field(default=30.0, ge=0)
-    """How long a session whose connection dropped is kept for the client to come back."""
+    resume_s: float = Field(default=30.0, ge=0, le=3600)
+    """How long a session whose connection dropped is kept for the client to come back; nobody else
+    has its place for so long, an hour at most."""
 
-    connects_per_s: PositiveFloat = 20.0
-    """New connections; more are refused."""
+    connects_per_s: float = Field(default=20.0, gt=0, le=10_000)
+    """New connections; more are refused. No machine shakes hands with more than thousands."""
+
+    @field_validator("token")
+    @classmethod
+    def _can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else SecretStr(usable_token(token.get_secret_value()))
 
     @model_validator(mode="after")
     def _key_with_certificate(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key belong together")
         return self
+
+
+def usable_token(text: str) -> str:
+    """A token as clients send it, without the white space around it.
+
+    Raises:
+        ValueError: it is empty, or cannot be sent in a header; the message does not show it.
+    """
+    token = text.strip()
+    if not token:
+        raise ValueError("empty; leave it out where no token is wanted")
+    if any(not "!" <= c <= "~" for c in token):
+        raise ValueError("may hold only visible ASCII characters, no spaces")
+    return token
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +174,3 @@ class Config:
     endpointing: EndpointingConfig
     turns: TurnsConfig
     server: ServerConfig = field(default_factory=ServerConfig)
-
-
-SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}
-
-
-def load_config(path: Path, preset: str | None = None) -> Config:
-    """Read a configuration file.
-
-    Args:
-        path: the file.
-        preset: replaces the one the file chooses.
-
-    Raises:
-        ConfigError: an unknown key, a wrong type or value; every such key is named.
-    """
-    values = read_config(path)
-    if unknown := values.keys() - SECTIONS:
-        known = ", ".join(sorted(SECTIONS))
-        raise ConfigError(f"{min(unknown)}: unknown section; known: {known}")
-    name, model = load_preset(path, preset)
-    endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
-    turns = validate(TurnsConfig, values.get("turns", {}), "turns")
-    server = validate(ServerConfig, values.get("server", {}), "server")
-    return Config(name, model, endpointing, turns, server)

@@ -1,28 +1,42 @@
 """What a client may ask of a session, apart from hearing. In order with the audio."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from streaming.config import EndpointingConfig, TurnsConfig
+
+# The bounds are checked where controls are read from a tape, not where they are made.
+Tokens = Annotated[int, Field(ge=1)]
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+Mass = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A typed question about everything in the ring; it takes the place of a reply under way."""
+    """A typed question about everything in the ring. While someone speaks or a reply is given, it
+    waits; it is answered once, after those that were asked before it."""
 
     text: str
     ref: str | None = None
-    """Told back when it is refused."""
+    """Told back when it is answered, or refused."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the reply; what was given out of it stays said."""
+    """Stop a reply; what was given out of it stays said."""
 
     ref: str | None = None
+    """Told back when there is none."""
+
+    asked: str | None = None
+    """The `ref` of the control that asked for the reply, which may still wait; None: the reply that
+    is being given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Commit:
     or_ring: bool = False
     """Where nothing was said: about everything in the ring."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
 
 
@@ -49,7 +63,13 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """What was said and not answered is not to be answered."""
+    """What was said and not answered is not to be answered, and not to be looked at any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What comes next is a recording, a turn of its own: no endpoint is looked for in it. `Hold`
+    ends it; an utterance that goes on is ended by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +79,18 @@ class Configure:
     instruction: str | None = None
     """What is asked about every turn that begins after it."""
 
-    max_new_tokens: int | None = None
+    max_new_tokens: Tokens | None = None
     """Of a reply."""
 
-    temperature: float | None = None
+    temperature: Temperature | None = None
     """Of sampling; 0: always the likeliest token."""
 
-    top_p: float | None = None
+    top_p: Mass | None = None
     """Probability mass sampled from, over 0 and at most 1."""
 
     turns: TurnsConfig | None = None
-    """Its `ring_s`, `silence_db`, `sound_events` and `turns_kept` are settled when a session is
-    made."""
+    """Its `ring_s`, `silence_db` and `turns_kept` are settled when a session is made: here they
+    have no effect."""
 
     endpointing: EndpointingConfig | None = None
     """An utterance that goes on is ended by it."""
@@ -80,17 +100,17 @@ class Configure:
 class Forget:
     """What was said is not to be looked at any more."""
 
-    turn: int | None = None
+    turn: Count | None = None
     """Which of the turns that were answered, counted from 0; it leaves the LLM's context."""
 
     part: Literal["question", "answer"] = "question"
     """Of that turn."""
 
-    since: int = 0
+    since: Count = 0
     """First sample of what was heard that is forgotten, too."""
 
-    until: int = 0
+    until: Count = 0
     """One past the last sample of it."""
 
 
-Control = Ask | Cancel | Commit | Hold | Clear | Configure | Forget
+Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget

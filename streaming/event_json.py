@@ -7,6 +7,7 @@ from streaming.events import (
     AudioPrefilled,
     Caption,
     Event,
+    FellSilent,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -19,6 +20,7 @@ from streaming.events import (
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
+    FellSilent: "fell.silent",
     AudioPrefilled: "audio.prefilled",
     Caption: "caption",
     ReplyStarted: "reply.started",

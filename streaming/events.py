@@ -24,6 +24,21 @@ class SpeechEnded:
     decided_at: int
     """Sample at which the silence had been long enough to be sure; the wait is by choice."""
 
+    kept: bool = True
+    """What was said is a turn, or belongs to one. False: it was too short to interrupt the reply it
+    was said under, and is not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class FellSilent:
+    """Nobody has spoken for `idle_timeout_s` since a reply: one about the silence follows."""
+
+    since: int
+    """Sample at which that reply had come to its end."""
+
+    at: int
+    """Samples heard now."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioPrefilled:
@@ -101,18 +116,26 @@ class SoundStarted:
     probability: float
 
 
+Refusal = Literal["nothing_to_do", "cancelled", "context_full"]
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A control could not be followed; nothing was changed."""
+    """A control could not be followed, or a turn not be answered; nothing else was changed."""
 
     why: str
     ref: str | None = None
-    """Of the control."""
+    """Of the control; None: no control asked for it."""
+
+    code: Refusal = "nothing_to_do"
+    """nothing_to_do: there is nothing that it could be about. cancelled: a question was taken back
+    while it waited. context_full: it is longer than the LLM's context."""
 
 
 Event = (
     SpeechStarted
     | SpeechEnded
+    | FellSilent
     | AudioPrefilled
     | Caption
     | ReplyStarted

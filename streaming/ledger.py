@@ -9,7 +9,11 @@ from streaming.work import Work
 
 @dataclass(slots=True)
 class Latency:
-    """One reply's wait, in milliseconds of this machine, but for the first, which is by choice."""
+    """Where the time of one reply went.
+
+    Places in the stream are sample indices. What ends in `_ms` is time of this machine, but for
+    `endpoint_wait_ms`: that is audio, waited for by choice.
+    """
 
     speech_end: int = 0
     """One past the last sample of speech; of a typed question the last sample heard."""

@@ -27,6 +27,10 @@ class Listener(Protocol):
     ) -> int:
         """Begin a turn about what was heard from sample `since` on; windows that wait."""
 
+    def instruct(self, instruction: str | None) -> None:
+        """Ask something else about the open turn, or the same again (None): a reply that was begun
+        is forgotten, and what the turn is about stays what it is, paused or not."""
+
     def limit(self, max_new_tokens: int) -> None:
         """Of the open turn's reply, in place of the session's; before `ask`."""
 
@@ -60,6 +64,7 @@ class Listener(Protocol):
         instruction: str | None,
         max_new_tokens: int | None,
         captions: bool | None,
+        sound_events: bool | None,
         temperature: float | None,
         top_p: float | None,
     ) -> None:

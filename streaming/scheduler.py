@@ -1,12 +1,11 @@
-"""Many sessions over one model: whose step is next. No thread is in here; a worker calls `step`."""
+"""Many sessions over one model: whose step is next. No thread is in here; a worker calls `next`."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from assistant.errors import AssistantError
-from streaming.events import Event
 from streaming.session import Session
-from streaming.work import NEED_DATA, Urgency
+from streaming.work import Urgency
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -33,9 +32,6 @@ class Scheduler(Generic[Name]):
         self._most = most
         self._sessions: dict[Name, Session] = {}  # who waited longest comes first
         self._passed: dict[Urgency, int] = {}  # steps of others since work of an urgency waits
-
-    def __len__(self) -> int:
-        return len(self._sessions)
 
     def add(self, name: Name, session: Session) -> None:
         """Take a session.
@@ -74,18 +70,3 @@ class Scheduler(Generic[Name]):
 
     def _is_overdue(self, urgency: Urgency) -> bool:
         return urgency in PATIENCE and self._passed.get(urgency, 0) >= PATIENCE[urgency]
-
-    def step(self) -> tuple[Name, list[Event]] | None:
-        """Do the most urgent step.
-
-        Returns:
-            Whose it was and its events; None when no session has anything to do.
-        """
-        chosen = self.next()
-        if chosen is None:
-            return None
-        name, session = chosen
-        events = session.step()
-        assert events is not NEED_DATA, "a session with work had none"
-        assert isinstance(events, list)
-        return name, events

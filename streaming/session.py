@@ -13,16 +13,29 @@ out, and speech that goes on takes it back.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
+from assistant.errors import ContextFullError
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
 from streaming.events import (
     AudioPrefilled,
     Caption,
     EndOfReply,
     Event,
+    FellSilent,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -35,10 +48,14 @@ from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.listener import Listener, SpeechFinder
 from streaming.stage import Stage
 from streaming.turn import Phase, Turn
-from streaming.vad import Change, SpeechPaused, SpeechResumed, choose_endpointer
+from streaming.vad import Change, SpeechPaused, SpeechResumed
 from streaming.work import NEED_DATA, NeedData, Urgency, Work
 
 NOTHING_SAID = "there is nothing to commit: nothing was said"
+NO_REPLY = "there is no reply to cancel"
+
+SETTLED = ("ring_s", "silence_db", "turns_kept")
+"""Settings of turns that are settled when a session is made."""
 
 Pace = Callable[[int], int]
 """How many tokens may be given out after so many pieces of input: frames and controls."""
@@ -59,7 +76,7 @@ class Session:
         listener: Listener,
         turns: TurnsConfig,
         *,
-        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None] = choose_endpointer,
+        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
         pace: Pace | None = None,
     ) -> None:
         """Args:
@@ -87,7 +104,16 @@ class Session:
         self._last: tuple[int, int] | None = None  # begin and end of the last turn ended by silence
         self._closed = 0  # turns that were answered
         self._reply_ref: str | None = None  # of the control that asked for the reply to come
-        self._untidy = True  # a closed turn may have left something to do, and so has the beginning
+        self._given_ref: str | None = None  # of the one that asked for the reply being given
+        self._questions: deque[Ask] = deque()  # typed, and waiting for quiet
+        # What was said under a reply: samples it is about and is spoken from, and whether it is
+        # answered without being asked for.
+        self._unanswered: list[tuple[int, int, bool]] = []
+        self._recording: int | None = None  # first sample of the recording that is being given
+        self._silent_since: int | None = None  # nobody has spoken since this reply's end
+        self._by_hand_from = 0  # first sample since which turns end by hand
+        self._unopened = False  # a turn by hand does not fit into the context: wait for a change
+        self._untidy = True  # a closed turn may have left something to do; the beginning has
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
         """What the last step did."""
@@ -139,6 +165,8 @@ class Session:
             return Urgency.AHEAD if alone else Urgency.LISTEN
         if self._may_speak():
             return self._how_soon()
+        if self._takes_up():
+            return Urgency.FIRST
         if self._inbox or (self._eof and self._started is not None):
             return Urgency.LISTEN
         if (self._pace is None or self._eof) and self._can_speak():
@@ -154,10 +182,13 @@ class Session:
         """Do one bounded piece of work: a frame, a block, a prefill or a token."""
         if self._jobs:
             self.work, job = self._jobs.popleft()
-            return job()
+            return self._do(job)
         if self._may_speak():
             self._allowance -= 1
             return self._speak()
+        if self._takes_up():
+            self.work = Work.CONTROL
+            return self._take_up()
         if self._inbox:
             self.work = Work.LISTEN
             self.taken += 1
@@ -173,6 +204,17 @@ class Session:
             self._untidy = self._listener.tidy()
             return []
         return NEED_DATA
+
+    def _do(self, job: Callable[[], list[Event]]) -> list[Event]:
+        """Do a job; a turn that the LLM's context has no room for is given up, and nothing else."""
+        try:
+            return job()
+        except ContextFullError as full:
+            ref, self._reply_ref = self._reply_ref, None
+            if self._endpointer is None:
+                self._answered = self.heard  # or the next turn by hand would be about it, too
+            self._leave()
+            return [Refused(str(full), ref, "context_full")]
 
     def _may_speak(self) -> bool:
         """Tokens come before more input: those of the pace or, live, those that are there."""
@@ -195,15 +237,17 @@ class Session:
     def _follow(self, control: Control) -> list[Event]:
         match control:
             case Ask():
-                return self._typed(control)
-            case Cancel(ref):
-                return self._cancel(ref)
+                return self._question(control)
+            case Cancel():
+                return self._cancel(control)
             case Commit():
                 return self._commit(control)
             case Hold(ref):
                 return self._hold(ref)
             case Clear():
                 return self._clear()
+            case Recording():
+                return self._begin_recording()
             case Configure():
                 return self._configure(control)
             case Forget():
@@ -214,30 +258,77 @@ class Session:
         if self._listener.hear(frame.samples()):
             self._jobs.append((Work.PREFILL, self._prefill))
         events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
+        if self._recording is not None:
+            return events
         if self._endpointer is None:
             self._hold_turn(frame.at)
             return events
         if self._turn.waiting and self._is_too_old():
             self._leave()
         events += self._change(self._endpointer.push(frame))
-        return events + self._barge_in(self._endpointer)
+        return events + self._barge_in(self._endpointer) + self._fall_silent()
+
+    def _fall_silent(self) -> list[Event]:
+        """Nobody has spoken for long: answer the silence, where that is wished."""
+        since, wait = self._silent_since, self._turns.idle_timeout_s
+        if since is None or wait is None or self.heard - since < wait * SAMPLE_RATE:
+            return []
+        self._silent_since = None
+        if self._busy() or self._turn.is_open:
+            return []
+        self._begin(since)
+        self._reply_at_once(None, None)
+        return [FellSilent(since, self.heard)]
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""
         if self._turn.is_open and not self._turn.replying and self._is_too_old():
             self._leave()
-        if not self._turn.is_open:
+        if not self._turn.is_open and not self._unopened:
             ring = round(self._turns.ring_s * SAMPLE_RATE)
-            self._begin(max(self._answered, at - ring), spoken_from=self._answered)
+            since = max(at - ring, self._with_context(self._by_hand_from))
+            spoken_from = max(self._answered, self._by_hand_from)
+            self._unopened = not self._begin(since, spoken_from=spoken_from)
 
     def _is_too_old(self) -> bool:
         """The open turn is about more than the ring holds twice over."""
         return self.heard - self._turn.since > 2 * self._turns.ring_s * SAMPLE_RATE
 
+    # --- what waits for quiet
+
+    def _busy(self) -> bool:
+        """Someone speaks, a recording is being given, or a reply is on its way or being given."""
+        speaking = self._started is not None or self._recording is not None
+        return speaking or self._turn.replying or self._turn.ending
+
+    def _takes_up(self) -> bool:
+        """Something waits for quiet, and it is quiet."""
+        due = bool(self._questions) or any(answer for *_, answer in self._unanswered)
+        return due and not self._busy()
+
+    def _take_up(self) -> list[Event]:
+        """Answer what was said under a reply, else the question that was typed first."""
+        if not any(answer for *_, answer in self._unanswered):
+            return self._typed(self._questions.popleft())
+        self._go_back()
+        self._reply_at_once(None, None)
+        return []
+
+    def _go_back(self) -> None:
+        """Open a turn about the utterances that a reply kept waiting."""
+        events = self._drop_turn()
+        assert not events, "a reply was being given"
+        since, spoken_from, _ = self._unanswered[0]
+        self._unanswered.clear()
+        self._begin(since, spoken_from=spoken_from)
+
+    def _question(self, question: Ask) -> list[Event]:
+        if self._busy() or self._questions:
+            self._questions.append(question)
+            return []
+        return self._typed(question)
+
     def _typed(self, question: Ask) -> list[Event]:
-        if self._started is not None:
-            why = "someone is speaking: a typed question waits for the endpoint"
-            return [Refused(why, question.ref)]
         events = self._drop_turn()
         self._begin_about_ring(question.text)
         self._reply_at_once(question.ref, question.max_new_tokens)
@@ -247,9 +338,13 @@ class Session:
         ring = round(self._turns.ring_s * SAMPLE_RATE)
         self._begin(max(0, self.heard - ring), instruction)
 
-    def _cancel(self, ref: str | None) -> list[Event]:
-        if not self._turn.replying:
-            return [Refused("there is no reply to cancel", ref)]
+    def _cancel(self, cancel: Cancel) -> list[Event]:
+        for question in self._questions:
+            if cancel.asked is not None and question.ref == cancel.asked:
+                self._questions.remove(question)
+                return [Refused("the question was taken back", question.ref, "cancelled")]
+        if not self._turn.replying or cancel.asked not in (None, self._given_ref):
+            return [Refused(NO_REPLY, cancel.ref)]
         events = self._stop("cancelled")
         self._turn_to_speaker()
         return events
@@ -262,18 +357,31 @@ class Session:
             if not commit.or_ring:
                 return [*events, Refused(NOTHING_SAID, commit.ref)]
             self._begin_about_ring(commit.instruction)
-        elif commit.instruction is not None or self._guessed_otherwise(commit):
-            turn = self._turn
-            self._leave()
-            self._begin(turn.since, commit.instruction, turn.spoken_from)
-            if self._started is not None and self._silent:
-                self._guess()
+        elif (commit.instruction is not None or self._guessed_otherwise(commit)) and (
+            refused := self._instruct(commit.instruction, commit.ref)
+        ):
+            return events + refused
+        if not self._turn.is_open:  # the context has no room for it, which is told
+            self._reply_ref = commit.ref
+            return events
         if self._started is not None:
             self._committed, self._reply_ref = True, commit.ref
             self._limit(commit.max_new_tokens)
             return events + self._end_utterance()
         self._reply_at_once(commit.ref, commit.max_new_tokens)
         return events
+
+    def _instruct(self, instruction: str | None, ref: str | None) -> list[Event]:
+        """Answer the open turn in other words, or within another limit (None)."""
+        self._turn.forget_reply()
+        if instruction is not None:
+            self._turn.prefilled.clear()
+        try:
+            self._listener.instruct(instruction)
+        except ContextFullError as full:
+            self._leave()
+            return [Refused(str(full), ref, "context_full")]
+        return []
 
     def _guessed_otherwise(self, commit: Commit) -> bool:
         """A reply was begun in secret, and not with the limit that is wished now."""
@@ -283,7 +391,24 @@ class Session:
         if max_new_tokens is not None:
             self._listener.limit(max_new_tokens)
 
+    def _begin_recording(self) -> list[Event]:
+        events = self._end_utterance() if self._started is not None else []
+        self._recording = self.heard
+        return events
+
+    def _end_recording(self) -> list[Event]:
+        """What was recorded waits to be asked for, with whatever else does."""
+        assert self._recording is not None
+        at, self._recording = self._recording, None
+        if self._busy():
+            self._unanswered.append((at, at, False))
+        elif self._turn.is_open or self._begin(at, spoken_from=at):
+            self._hold_open_turn()
+        return []
+
     def _hold(self, ref: str | None) -> list[Event]:
+        if self._recording is not None:
+            return self._end_recording()
         if self._turn.replying:
             return []  # what is said under a reply is a turn when the reply is over
         if not self._something_said():
@@ -291,39 +416,57 @@ class Session:
         if self._started is not None:
             self._held = True
             return self._end_utterance()
+        self._hold_open_turn()
+        return []
+
+    def _hold_open_turn(self) -> None:
+        """The open turn is about all that was heard until now, and waits to be asked for."""
         if self._turn.waiting:
             self._resume()
         self._jobs.append((Work.ENCODE, self._pause))
         self._wait()
-        return []
 
     def _something_said(self) -> bool:
         """Whether a turn is open, or can be, about what was not answered yet."""
         self._turn_to_speaker()
+        if self._unanswered and self._started is None:
+            self._go_back()
         if not self._turn.is_open and self._endpointer is None and self.heard > self._answered:
             self._hold_turn(self.heard)
         return self._turn.is_open
 
     def _clear(self) -> list[Event]:
-        self._answered, self._last = self.heard, None
+        since, self._answered, self._last = self._answered, self.heard, None
+        self._unanswered.clear()
+        self._unopened = False
         if self._turn.is_open and not self._turn.replying:
             self._leave()
             self._turn_to_speaker()
+        self._listener.unhear(since, self.heard)
         return []
 
     def _configure(self, wanted: Configure) -> list[Event]:
         events: list[Event] = []
-        captions = None if wanted.turns is None else wanted.turns.captions
+        turns, self._unopened = wanted.turns, False
         self._listener.configure(
-            wanted.instruction, wanted.max_new_tokens, captions, wanted.temperature, wanted.top_p
+            wanted.instruction,
+            wanted.max_new_tokens,
+            None if turns is None else turns.captions,
+            None if turns is None else turns.sound_events,
+            wanted.temperature,
+            wanted.top_p,
         )
-        if wanted.turns is not None:
-            self._turns = wanted.turns
+        self._untidy = self._untidy or not self._turn.is_open
+        if turns is not None:
+            settled = {name: getattr(self._turns, name) for name in SETTLED}
+            self._turns = turns.model_copy(update=settled)
         if wanted.endpointing is not None:
             if self._started is not None:
                 events = self._end_utterance()
             if self._endpointer is None and self._turn.phase is Phase.OPEN:
                 self._leave()  # nobody would end it
+            if self._endpointer is not None:
+                self._by_hand_from = self.heard
             self._endpointer = self._make_endpointer(wanted.endpointing)
         return events
 
@@ -344,7 +487,9 @@ class Session:
         return []
 
     def _reply_at_once(self, ref: str | None, max_new_tokens: int | None) -> None:
-        self._reply_ref, self._last = ref, None
+        self._reply_ref, self._last, self._silent_since = ref, None, None
+        if not self._turn.is_open:
+            return  # the context has no room for it, which is told
         self._limit(max_new_tokens)
         if not self._turn.waiting:  # otherwise it was paused at its endpoint
             self._jobs.append((Work.ENCODE, self._pause))
@@ -366,7 +511,7 @@ class Session:
             match change:
                 case SpeechStarted(at):
                     events.append(change)
-                    self._started, self._silent = at, False
+                    self._started, self._silent, self._silent_since = at, False, None
                     if not self._turn.is_open:
                         self._begin_at(at)
                     elif self._turn.waiting:
@@ -380,11 +525,25 @@ class Session:
                     if self._turn.may_go_on:
                         self._resume()
                 case SpeechEnded(at):
-                    events.append(change)
-                    if self._turn.may_go_on:
-                        self._end_turn(at)
+                    events.append(replace(change, kept=self._keep(at)))
                     self._started = None
         return events
+
+    def _keep(self, speech_end: int) -> bool:
+        """An utterance is over; whether it is a turn, or will be."""
+        if self._turn.may_go_on:
+            self._end_turn(speech_end)
+        elif self._turn.replying and self._turns.barge_in_frames is None:
+            assert self._started is not None
+            begun = self._started
+            self._unanswered.append((self._with_context(begun), begun, self._answers()))
+        elif self._turn.replying:
+            return False
+        return True
+
+    def _answers(self) -> bool:
+        """Whether the utterance that ends now is answered without being asked for."""
+        return self._committed or (self._turns.auto_reply and not self._held)
 
     def _go_on(self, at: int) -> None:
         """Someone speaks again before the turn was answered: it goes on, if it is not too old."""
@@ -402,7 +561,7 @@ class Session:
 
     def _end_turn(self, speech_end: int) -> None:
         """The utterance is over: answer, or wait until that is asked for."""
-        if self._committed or (self._turns.auto_reply and not self._held):
+        if self._answers():
             self._turn.phase = Phase.ENDING
             self._last = None if self._committed else (self._turn.since, speech_end)
             if self._turn.windows is None:  # otherwise that was done in secret
@@ -436,15 +595,29 @@ class Session:
                 self._listener.forget(self._closed - 1, "answer")
                 self._begin(begun, spoken_from=at)
                 return
-        context = round(self._turns.context_s * SAMPLE_RATE)
-        self._begin(max(self._answered, at - context, 0), spoken_from=at)
+        self._begin(self._with_context(at), spoken_from=at)
+
+    def _with_context(self, at: int) -> int:
+        """First sample that an utterance's turn is about."""
+        return max(self._answered, at - round(self._turns.context_s * SAMPLE_RATE), 0)
 
     def _begin(
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
-    ) -> None:
+    ) -> bool:
+        """Open a turn; whether the LLM's context has room for it, otherwise that is told."""
+        try:
+            waiting = self._listener.open(since, instruction, spoken_from)
+        except ContextFullError as full:
+            self._jobs.append((Work.CONTROL, partial(self._refuse_turn, str(full))))
+            return False
         self._turn, self._untidy = Turn(since, spoken_from), False
-        if self._listener.open(since, instruction, spoken_from):
+        if waiting:
             self._jobs.append((Work.PREFILL, self._prefill))
+        return True
+
+    def _refuse_turn(self, why: str) -> list[Event]:
+        ref, self._reply_ref = self._reply_ref, None
+        return [Refused(why, ref, "context_full")]
 
     def _prefill(self) -> list[Event]:
         done = AudioPrefilled(self.heard, self._listener.prefill())
@@ -492,12 +665,12 @@ class Session:
         self._turn.phase, self._answered = Phase.REPLYING, self._turn.paused_at
         self._turn.caption_due = self._turns.captions and not self._turn.last_caption_given
         text_tokens = self._listener.text_tokens()
-        ref, self._reply_ref = self._reply_ref, None
-        return [ReplyStarted(self._turn.windows, text_tokens, cached, ref)]
+        self._given_ref, self._reply_ref = self._reply_ref, None
+        return [ReplyStarted(self._turn.windows, text_tokens, cached, self._given_ref)]
 
     def _can_speak(self) -> bool:
-        if self._turn.replying:
-            return self._started is None  # otherwise it is held: the user may be interrupting
+        if self._turn.replying:  # held while someone speaks, who may be interrupting
+            return self._started is None or self._turns.barge_in_frames is None
         return self._turn.windows is not None and not self._turn.finished
 
     def _speak(self) -> list[Event]:
@@ -511,7 +684,9 @@ class Session:
     def _say(self, text: str | None) -> list[Event]:
         self.released += 1
         if text is None:
-            return self._stop("limit" if self._listener.cut_short() else "complete")
+            events = self._stop("limit" if self._listener.cut_short() else "complete")
+            self._turn_to_speaker()
+            return events
         self._turn.said += 1
         if self._turn.caption_due and text and not self._jobs:  # never before the first text
             self._jobs.append((Work.CAPTION, self._last_caption))
@@ -521,6 +696,7 @@ class Session:
         events = self._last_caption()
         self._listener.close(None if reason in ("complete", "limit") else self._turn.said)
         self._closed += 1
+        self._silent_since = self.heard if self._started is None else None
         self._over()
         return [*events, ReplyEnded(self._turn.said, reason)]
 
@@ -537,18 +713,21 @@ class Session:
 
     def _barge_in(self, endpointer: SpeechFinder) -> list[Event]:
         """Speech under a reply: long enough, it interrupts."""
-        if not self._turn.replying or self._started is None:
+        enough = self._turns.barge_in_frames
+        if not self._turn.replying or self._started is None or enough is None:
             return []
-        spoken = endpointer.speech_end - self._started
-        if spoken < self._turns.barge_in_frames * FRAME_SAMPLES:
+        if endpointer.speech_end - self._started < enough * FRAME_SAMPLES:
             return []
         events = self._stop("interrupted")
         self._turn_to_speaker()
         return events
 
     def _turn_to_speaker(self) -> None:
-        """What someone says under a reply that is stopped is a turn from here on."""
+        """What someone says under a reply that is over is a turn from here on, with what was said
+        under it before."""
         if self._started is not None and not self._turn.is_open:
-            self._begin_at(self._started)
+            at = min([self._started, *(begin for _, begin, _ in self._unanswered)])
+            self._unanswered.clear()
+            self._begin_at(at)
             if self._silent:
                 self._guess()

@@ -11,6 +11,7 @@ from streaming.events import (
     AudioPrefilled,
     Caption,
     Event,
+    FellSilent,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -76,6 +77,11 @@ class Screen:
                 out.print(
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  [cyan]{escape(name)}[/]"
                     f" [dim](heard until {until / SAMPLE_RATE:.2f} s)[/]"
+                )
+            case FellSilent(since, at):
+                out.print(
+                    f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  nobody has spoken for"
+                    f" {(at - since) / SAMPLE_RATE:.1f} s"
                 )
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)

@@ -1,4 +1,4 @@
-"""The one abstraction every streaming component implements."""
+"""What stages promise: the decoder of input bytes and the endpointer are such."""
 
 from typing import Protocol, TypeVar
 

@@ -21,21 +21,35 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
 from streaming.event_json import to_json
 from streaming.events import Event
 from streaming.session import Session
 from streaming.work import NEED_DATA, NeedData
 
 VERSION = 1
+LONGEST_MS = 7 * 24 * 60 * 60 * 1000
+"""No session lasts longer."""
+
 _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "ask": TypeAdapter(Ask),
     "cancel": TypeAdapter(Cancel),
     "commit": TypeAdapter(Commit),
     "hold": TypeAdapter(Hold),
     "clear": TypeAdapter(Clear),
+    "recording": TypeAdapter(Recording),
     "configure": TypeAdapter(Configure),
     "forget": TypeAdapter(Forget),
 }
@@ -163,6 +177,10 @@ class Tape:
 def read_tape(lines: Iterable[str]) -> Tape:
     """Read a tape.
 
+    Args:
+        lines: of the file, cut at newlines alone, as a file gives them: an instruction may hold
+            what Unicode takes for the end of a line.
+
     Raises:
         TapeError: it is none, or of another version; the message names the line.
     """
@@ -178,7 +196,13 @@ def read_tape(lines: Iterable[str]) -> Tape:
                 tape = Tape(values)
             else:
                 _read(tape, values)
-        except (ValueError, KeyError, TypeError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise TapeError(f"line {number}: {where}: {first['msg']}") from error
+        except RecursionError as error:
+            raise TapeError(f"line {number}: nested too deep") from error
+        except (ValueError, TypeError) as error:
             raise TapeError(f"line {number}: {error}") from error
     if tape is None:
         raise TapeError("line 1: nothing there")
@@ -189,22 +213,31 @@ def _read(tape: Tape, values: dict[str, Any]) -> None:
     match values:
         case {"out": event}:
             tape.events.append(json.dumps(event, ensure_ascii=False))
-        case {"tokens": int(tokens), "after": int(after)}:
-            tape.tokens[after] = tokens
+        case {"tokens": tokens, "after": after}:
+            tape.tokens[_count("after", after)] = _count("tokens", tokens)
         case {"in": "audio", "ms": ms, "data": data}:
             tape.inputs.append((_milliseconds(ms), base64.b64decode(data, validate=True)))
         case {"in": "end"}:
             tape.ended = True
-        case {"in": name, "ms": ms, **rest}:
+        case {"in": str(name), "ms": ms, **rest} if name in _CONTROLS:
             tape.inputs.append((_milliseconds(ms), _CONTROLS[name].validate_python(rest)))
+        case {"in": name, "ms": _}:
+            raise TapeError(f"in: {name!r:.60} is no input")
         case _:
-            raise TapeError(f"unknown line with {', '.join(values)}")
+            raise TapeError(f"unknown line with {', '.join(values):.60}")
 
 
 def _milliseconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise TapeError(f"ms: {value!r} is no number")
-    return float(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= LONGEST_MS:  # type: ignore[operator]
+        raise TapeError(f"ms: {value!r:.60} is no number from 0 to {LONGEST_MS}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _count(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TapeError(f"{name}: {value!r:.60} is no count")
+    return value
 
 
 def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:

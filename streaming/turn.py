@@ -91,8 +91,13 @@ class Turn:
         return bool(self.secret) and self.secret[-1] is None
 
     def take_back(self) -> None:
-        """It goes on: forget the reply that was begun in secret."""
-        self.windows, self.last_caption_given = None, False
+        """It goes on: forget the reply that was begun in secret, and the last caption."""
+        self.forget_reply()
+        self.last_caption_given = False
+
+    def forget_reply(self) -> None:
+        """Forget the reply that was begun in secret; the turn is over all the same."""
+        self.windows = None
         self.secret.clear()
 
     def close(self) -> None:

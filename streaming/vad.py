@@ -3,12 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import webrtcvad
-
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
-from streaming.silero import silero
 
 IsSpeech = Callable[[Frame], bool]
 
@@ -27,16 +24,6 @@ class SpeechResumed:
 
 
 Change = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
-
-
-def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
-    """A maker of webrtcvad detectors; each has its own state."""
-
-    def make() -> IsSpeech:
-        detector = webrtcvad.Vad(aggressiveness)
-        return lambda frame: bool(detector.is_speech(frame.pcm, SAMPLE_RATE))
-
-    return make
 
 
 class Endpointer:
@@ -103,18 +90,3 @@ class Endpointer:
         paused: list[Change] = [] if self._paused else [SpeechPaused(self.speech_end)]
         self._speaking, self._paused, self._run = False, False, 0
         return [*paused, SpeechEnded(self.speech_end, self._heard)]
-
-
-def choose_endpointer(config: EndpointingConfig) -> Endpointer | None:
-    """What finds utterances as `config` says; None: nothing, turns end by hand.
-
-    Raises:
-        ComponentError: the detector's package is not installed.
-    """
-    match config.detector:
-        case "silero":
-            return Endpointer(silero(config.threshold), config)
-        case "webrtc":
-            return Endpointer(webrtc(config.aggressiveness), config)
-        case "manual":
-            return None

@@ -1,4 +1,5 @@
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ SHARED = Path(__file__).parents[2] / "shared"
 def _one_thread() -> None:
     """Results must not depend on how many cores share a sum."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _exact_floats() -> Iterator[None]:
+    """Training lets the processor round the smallest numbers to zero; other tests must not."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

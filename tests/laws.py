@@ -1,9 +1,14 @@
 """What every stage promises, and the strategies to check it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from hypothesis import strategies as st
+
+from streaming.stage import Stage
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 def cuts(length: int) -> st.SearchStrategy[list[slice]]:
@@ -12,11 +17,11 @@ def cuts(length: int) -> st.SearchStrategy[list[slice]]:
     return points.map(lambda p: [slice(a, b) for a, b in zip([0, *p], [*p, length], strict=True)])
 
 
-def run(stage: Any, chunks: Iterable[Any]) -> list[Any]:
+def run(stage: Stage[In, Out], chunks: Iterable[In]) -> list[Out]:
     return [out for chunk in chunks for out in stage.push(chunk)] + stage.flush()
 
 
-def check_stage_laws(make: Callable[[], Any], whole: Any, chunks: Sequence[Any]) -> None:
+def check_stage_laws(make: Callable[[], Stage[In, Out]], whole: In, chunks: Sequence[In]) -> None:
     expected = run(make(), [whole])
     stage = make()
     assert run(stage, chunks) == expected, "chunking changed the output"

@@ -5,17 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.evaluation.score import word_error_rate
 from assistant.hearing import Hearing
-from assistant.model import Salmonn
+from assistant.model import Salmonn, load
 from assistant.presets import shipped_config
 from assistant.prompt import tasks
 from streaming.build import build_session
-from streaming.config import load_config
+from streaming.config_file import load_config
 from streaming.controls import Ask
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
-from streaming.replay import Latency, replay
+from streaming.ledger import Latency
+from streaming.replay import replay
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 
@@ -31,7 +32,7 @@ def converse(
 ) -> list[Event]:
     config = load_config(shipped_config(), "nano")
     session = build_session(model, config, instruction, pace=one_each)
-    pcm = audio.to_pcm16(audio.load(DEMO))
+    pcm = recording.to_pcm16(recording.load(DEMO))
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
 
@@ -64,9 +65,9 @@ def test_a_spoken_command_is_answered(nano: Salmonn) -> None:
 
 def test_what_was_that(nano: Salmonn) -> None:
     session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
-    session.receive(audio.to_pcm16(audio.load(WAVES)))
+    session.receive(recording.to_pcm16(recording.load(WAVES)))
     session.control(Ask("What was that sound?"))
-    session.receive(bytes(2 * audio.SAMPLE_RATE))
+    session.receive(bytes(2 * recording.SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:
@@ -85,13 +86,30 @@ def test_other_chunks_give_the_same_events(nano: Salmonn, events: list[Event]) -
     assert converse(nano, 1_001) == events
 
 
-def test_streamed_tokens_are_the_offline_tokens(nano: Salmonn) -> None:
-    samples = torch.from_numpy(audio.load(DEMO))
-    stream = nano.ear.stream()
+def streamed_tokens(model: Salmonn, samples: torch.Tensor) -> torch.Tensor:
+    stream = model.ear.stream()
     pieces = [stream.push(piece) for piece in samples.split(320)]
-    streamed = torch.cat([*pieces, stream.flush()])
+    return torch.cat([*pieces, stream.flush()])
+
+
+def test_streamed_tokens_are_the_offline_tokens() -> None:
+    config = load_config(shipped_config(), "nano").model
+    exact = config.encoding.model_copy(update={"dtype": "float32"})
+    model = load(config.model_copy(update={"encoding": exact}))
+    samples = torch.from_numpy(recording.load(DEMO))
+    torch.testing.assert_close(
+        streamed_tokens(model, samples), model.ear.hear(samples), atol=1e-4, rtol=0
+    )
+
+
+def test_streamed_tokens_are_the_offline_tokens_where_they_are_rounded(nano: Salmonn) -> None:
+    """bf16 products round by the shape they come in, and a token that is between two words may fall
+    to either side: one of the 78 does, on processors that multiply bf16 without AMX."""
+    samples = torch.from_numpy(recording.load(DEMO))
+    streamed = streamed_tokens(nano, samples)
     cosines = torch.cosine_similarity(streamed, nano.ear.hear(samples))
-    assert cosines.min() > 0.995  # bf16 products round by the shape they come in
+    assert (cosines > 0.995).float().mean() > 0.95
+    assert cosines.mean() > 0.995
     hearing = Hearing(nano.ear, silence_db=-1000.0)  # as `ask` hears, silence too
     windows = hearing.push(samples) + hearing.peek()
     assert torch.equal(torch.cat([window.tokens for window in windows]), streamed)

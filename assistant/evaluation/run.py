@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from assistant.audio import Samples, load
 from assistant.evaluation.score import SYNONYMS, right, spoken, word_error_rate
 from assistant.evaluation.sets import EvalSet
 from assistant.evaluation.systems import System
 from assistant.prompt import instruction
+from assistant.recording import Samples, load
 from assistant.training.manifest import Row
 from assistant.training.synth import NOTHING_SAID
 

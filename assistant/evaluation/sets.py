@@ -7,10 +7,10 @@ from typing import Literal
 
 import soundfile
 
-from assistant.audio import SAMPLE_RATE
 from assistant.errors import ConfigError
 from assistant.evaluation.score import plain
 from assistant.prompt import instruction
+from assistant.recording import SAMPLE_RATE
 from assistant.training import manifest
 from assistant.training.derive import adults, genders, keywords, kinds
 from assistant.training.manifest import Row, entries, from_speechocean

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 import whisper
 
-from assistant.audio import SAMPLE_RATE, Samples, clip_mel
+from assistant.audio import clip_mel
 from assistant.config import GenerationConfig
 from assistant.conversation import Conversation
 from assistant.llm import Llm
 from assistant.model import Salmonn
 from assistant.prompt import Prompt
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training.manifest import Row
 from assistant.whisper import WhisperWeights
 

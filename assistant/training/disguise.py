@@ -7,7 +7,7 @@ A handful of synthetic voices becomes as many speakers as there are utterances.
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 
 PITCH_HZ = (75.0, 300.0)
 """Mean pitch of a speaker: deep men to children."""

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from assistant.audio import FBANK_BINS, PATCH_SAMPLES, fbank, load
+from assistant.audio import FBANK_BINS, PATCH_SAMPLES, fbank
 from assistant.blocks import MARGIN, pad_right
 from assistant.build import build_ear
 from assistant.config import ModelConfig
 from assistant.ear import Ear
 from assistant.errors import ConfigError
 from assistant.half import fast_half
+from assistant.recording import load
 from assistant.training import manifest
 from assistant.training.manifest import Row
 from assistant.weights import sha256

@@ -13,7 +13,7 @@ import mido
 import numpy as np
 import soundfile
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training.manifest import Row
 from assistant.training.scenes import fade, sound_rows
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from assistant.audio import Samples
+from assistant.recording import Samples
 
 RATE = 24_000
 FOLDER = "KOKORO_VOICES"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from assistant.audio import SAMPLE_RATE, Samples, load
+from assistant.recording import SAMPLE_RATE, Samples, load
 from assistant.training.manifest import Row
 from assistant.training.questions import facts, sentence
 from assistant.training.rough import background, gain_for_snr, in_quiet

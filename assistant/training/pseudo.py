@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 import whisper
 
-from assistant.audio import clip_mel, load
+from assistant.audio import clip_mel
 from assistant.evaluation.score import plain
 from assistant.half import fast_half
+from assistant.recording import load
 from assistant.training.manifest import Row
 from assistant.whisper import WhisperWeights
 

@@ -1,6 +1,6 @@
 """Writing a corpus of made recordings: any maker, several processes, resumable."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import soundfile
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training import manifest
 from assistant.training.manifest import Row
 
@@ -46,7 +46,7 @@ def _one(index: int) -> list[Row]:
     return [replace(row, audio=path.name, length=length) for row in _maker.rows(index)]
 
 
-def write_corpus(maker: Maker, count: int, folder: Path, workers: int) -> Iterator[int]:
+def write_corpus(maker: Maker, count: int, folder: Path, workers: int) -> Generator[int]:
     """Write `count` recordings and `manifest.jsonl` into `folder`, yielding how many are done."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []

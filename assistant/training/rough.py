@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 
 ROOMS = 120
 

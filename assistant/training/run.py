@@ -59,13 +59,20 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     corpus = Corpus(stores, [c.times for c in config.train])
     stage = build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
     stage.module.train()
-    speech = build_ear(model).speech_encoder.width if config.audio_dropout else 0
+    speech = _speech_width(stage) if config.audio_dropout else 0
     train(stage, corpus, watch, config, runs / name, _lead(model, config, kept), speech)
     if isinstance(stage, TagStage):
         save_beats(stage.beats, runs / name / "beats.safetensors")
     if isinstance(stage, EventStage):
         save_tagger(stage.tagger, runs / name / "tagger.safetensors")
     return runs / name
+
+
+def _speech_width(stage: Stage) -> int:
+    """Of the speech encoder's features, as the stage's aligner takes them."""
+    norm = stage.module.get_submodule("aligner.ln_speech")
+    assert isinstance(norm, nn.LayerNorm)
+    return norm.normalized_shape[0]
 
 
 def _taught(folder: Path, key: str) -> FeatureStore:
@@ -99,11 +106,11 @@ def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list
     if config.stage == "tag":
         if config.beats is None:
             raise ConfigError("beats: the stage needs the size of the encoder")
-        block = model.encoding.block_windows * model.aligner.stride_features
+        block = model.encoding.block_windows * model.aligner.window_features
         return TagStage(Beats(config.beats), texts, block)
     ear = build_ear(model)
     if config.stage == "events":
-        block = model.encoding.block_windows * model.aligner.stride_features
+        block = model.encoding.block_windows * model.aligner.window_features
         return EventStage(texts, ear.feature_width, block)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)

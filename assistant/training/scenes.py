@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from assistant.audio import SAMPLE_RATE, Samples, load
+from assistant.recording import SAMPLE_RATE, Samples, load
 from assistant.training import manifest
 from assistant.training.disguise import disguise
 from assistant.training.manifest import Row

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.audio import SAMPLE_RATE, Samples, load
+from assistant.recording import SAMPLE_RATE, Samples, load
 from assistant.training.manifest import Row
 from assistant.training.questions import facts
 from assistant.training.rough import Surroundings, in_quiet, make_rooms, roughen

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from assistant.audio import FEATURE_SAMPLES, SAMPLE_RATE
+from assistant.audio import FEATURE_SAMPLES
 from assistant.build import build_captions, build_ear
 from assistant.captions import CaptionDecoder, believable, unlooped
 from assistant.config import ModelConfig
+from assistant.recording import SAMPLE_RATE
 from assistant.training.features import TRANSCRIPTS, FeatureStore
 
 _decoder: CaptionDecoder | None = None

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from assistant.audio import SAMPLE_RATE, Samples
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training import kokoro
 from assistant.training.disguise import disguise
 

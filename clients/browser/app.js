@@ -1,5 +1,6 @@
 import { Conversation } from "./conversation.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
+import { Questions } from "./questions.js";
 import { Realtime } from "./realtime.js";
 import { Strip } from "./strip.js";
 
@@ -23,15 +24,17 @@ const SESSION = {
 const UNDERSTANDABLE = {
   nothing_to_do: "Nothing was heard that could be answered.",
   input_audio_buffer_commit_empty: "Nothing was heard that could be answered.",
-  response_cancel_not_active: "", // the answer ended by itself in the meantime
+  context_full: "The question is longer than the model can read. Ask a shorter one.",
+  string_above_max_length: "The question is longer than the model can read. Ask a shorter one.",
+  unknown_parameter: "This page and the server do not fit together. Load the page anew.",
+  session_expired: "This session is over; a new one begins.",
 };
 
 let server, microphone;
 let link = "off"; // connecting, asking (for the microphone), on, lost or busy
 let hearing; // item of the utterance that goes on
-let asked; // typed, the last one that was sent
-let answering = false, holding = false, muted = false;
-let questions = []; // typed, and to be asked after the answer that is given now
+let questions = newQuestions();
+let holding = false, muted = false;
 
 // --- what is going on
 
@@ -43,9 +46,11 @@ function state() {
     case link === "busy": return ["lost", "Server busy, waiting …"];
     case link === "lost": return ["lost", "Connection lost, trying again …"];
     case holding: return ["hearing", "Hearing you"];
-    case answering: return ["answering", "Answering"];
+    case questions.given !== undefined: return ["answering", "Answering"];
     case hearing !== undefined: return ["hearing", "Hearing you"];
+    case questions.open: return ["answering", "Answering"];
     case !microphone: return ["listening", "No microphone"];
+    case microphone.paused: return ["idle", "Microphone paused"];
     case muted: return ["idle", "Muted"];
     default: return ["listening", "Listening"];
   }
@@ -65,6 +70,15 @@ function show() {
   $("hold").setAttribute("aria-pressed", holding);
   $("mute").setAttribute("aria-pressed", muted);
   if (microphone) microphone.muted = muted && !holding;
+  tellWaiting();
+}
+
+/** Questions that wait for something say for what. */
+function tellWaiting() {
+  const speaking = holding || hearing !== undefined;
+  if (!speaking && questions.given === undefined) return;
+  const why = speaking ? "until you have finished" : "until this answer is complete";
+  for (const turn of questions.waiting) conversation.waits(turn, `Your question waits ${why}.`);
 }
 
 function label(id, text, icon) {
@@ -92,9 +106,8 @@ function start() {
   show();
 }
 
-function opened({ resumed, missing }) {
+function opened({ resumed, missing, again }) {
   problem();
-  const again = link === "lost";
   strip.offline(false);
   strip.skip(missing);
   if (resumed) {
@@ -102,9 +115,7 @@ function opened({ resumed, missing }) {
     conversation.note(missing ? `Connected again; ${seconds} s of sound were not heard.` : "Connected again, nothing was lost.");
   } else {
     strip.begin();
-    hearing = undefined;
-    answering = false;
-    questions = [];
+    forget();
     link = "on";
     show();
     if (holding) press(true);
@@ -117,7 +128,7 @@ function opened({ resumed, missing }) {
 
 async function listen() {
   link = "asking";
-  const mine = new Microphone(heard, () => lostMicrophone(mine));
+  const mine = new Microphone(heard, () => lostMicrophone(mine), () => pausedMicrophone(mine));
   microphone = mine;
   show();
   try {
@@ -149,6 +160,12 @@ function lostMicrophone(which) {
   show();
 }
 
+function pausedMicrophone(which) {
+  if (microphone !== which) return;
+  conversation.note(which.paused ? "The microphone is paused." : "The microphone is back.");
+  show();
+}
+
 function lost({ final, busy, token, reason }) {
   if (final) {
     stop();
@@ -166,15 +183,23 @@ function lost({ final, busy, token, reason }) {
 function stop() {
   server?.close();
   microphone?.close();
-  if (hearing) conversation.unspoken(hearing);
   strip.offline(false);
   strip.begin();
-  server = microphone = hearing = undefined;
-  answering = holding = muted = false;
-  questions = [];
+  forget();
+  server = microphone = undefined;
+  holding = muted = false;
   link = "off";
   show();
 }
+
+/** What the session knew is forgotten, questions that wait as well. */
+function forget() {
+  conversation.over();
+  hearing = undefined;
+  questions = newQuestions();
+}
+
+function newQuestions() { return new Questions((event) => server.send(event)); }
 
 async function listDevices() {
   const chosen = $("device").value;
@@ -200,12 +225,13 @@ function take(event) {
       problem();
       hearing = event.item_id;
       strip.speechStarted(event.audio_start_ms);
-      if (!answering) conversation.spoken(hearing);
+      if (questions.given === undefined) conversation.spoken(hearing);
       break;
     case "input_audio_buffer.speech_stopped":
+      if (questions.given !== undefined) conversation.unspoken(event.item_id);
+      if (event.item_id !== hearing) break; // it ended when the button was pressed
       strip.speechStopped(event.audio_end_ms);
       hearing = undefined;
-      if (answering) conversation.unspoken(event.item_id);
       break;
     case "input_audio_buffer.committed":
       conversation.spoken(event.item_id);
@@ -217,11 +243,10 @@ function take(event) {
       conversation.captionDone(event.item_id, event.transcript);
       break;
     case "response.created":
-      answering = true;
-      conversation.answers(event.response.metadata?.turn);
+      questions.created(event.response, conversation.said);
       break;
     case "response.output_item.added":
-      conversation.answer(event.item.id);
+      conversation.answer(event.item.id, questions.begun(event.response_id));
       break;
     case "response.output_text.delta":
       conversation.answerDelta(event.item_id, event.delta);
@@ -229,12 +254,14 @@ function take(event) {
     case "response.output_item.done":
       conversation.answerDone(event.item.id, event.item.status === "incomplete");
       break;
-    case "response.done":
-      answering = false;
+    case "response.done": {
+      const given = event.response.id === questions.given;
+      conversation.settled(questions.done(event.response));
+      if (!given) break; // it waited
       strip.answered();
       if (hearing) conversation.spoken(hearing); // what interrupted is a turn now
-      if (questions.length) put(questions.shift());
       break;
+    }
     case "salmonn.prefill":
       strip.prefilled(event.audio_ms, event.audio_tokens);
       break;
@@ -245,13 +272,18 @@ function take(event) {
     case "salmonn.latency":
       conversation.ledger(event);
       break;
+    case "salmonn.session_expires":
+      conversation.note(`This session ends in ${soon(event.seconds_left)}; a new one begins then.`);
+      break;
     case "error":
-      if (tooEarly(event.error)) break;
+      if (questions.refused(event.error)) break;
       problem(UNDERSTANDABLE[event.error.code] ?? event.error.message);
       break;
   }
   show();
 }
+
+function soon(seconds) { return seconds > 50 ? "a minute" : `${Math.max(1, seconds)} s`; }
 
 // --- what the user does
 
@@ -263,15 +295,11 @@ function detection(value) {
 function press(again = false) {
   if ((holding && !again) || $("hold").disabled) return;
   problem();
-  if (hearing) {
-    strip.speechStopped();
-    conversation.unspoken(hearing);
-    hearing = undefined;
-  }
+  if (hearing) strip.speechStopped(); // and the server ends it: it belongs to what is said now
+  hearing = undefined;
   holding = true;
-  if (answering) server.send({ type: "response.cancel" });
+  questions.hold();
   detection(null);
-  server.send({ type: "input_audio_buffer.clear" });
   if (!again) strip.speechStarted();
   show();
 }
@@ -281,7 +309,7 @@ function release() {
   holding = false;
   strip.speechStopped();
   server.send({ type: "input_audio_buffer.commit" });
-  server.send({ type: "response.create" });
+  questions.release();
   detection(VOICE);
   show();
 }
@@ -291,21 +319,6 @@ function mute() {
   muted = !muted;
   conversation.say(muted ? "Muted" : "Not muted");
   show();
-}
-
-/** Ask a typed question; its turn's number tells which answer is its. */
-function put({ turn, text, item = true }) {
-  const content = [{ type: "input_text", text }];
-  if (item) server.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  asked = { turn, text, item: false };
-  server.send({ type: "response.create", event_id: `ask_${turn}`, response: { metadata: { turn } } });
-}
-
-/** Whether a question met an answer that began at the same time: it is asked after it. */
-function tooEarly({ code, event_id }) {
-  if (code !== "conversation_already_has_active_response" || event_id !== `ask_${asked?.turn}`) return false;
-  questions.unshift(asked);
-  return true;
 }
 
 $("start").onclick = () => (server ? stop() : start());
@@ -322,10 +335,7 @@ $("ask").onsubmit = (event) => {
   const text = $("question").value.trim();
   if (!text || !server) return;
   problem();
-  const question = { turn: conversation.typed(text), text };
-  if (answering) questions.push(question);
-  else put(question);
-  answering = true;
+  questions.ask(conversation.typed(text), text);
   $("question").value = "";
   show();
 };

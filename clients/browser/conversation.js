@@ -6,9 +6,8 @@ const SCALE_MS = 1000; // a ledger's whole bar
 
 export class Conversation {
   #view; #voice; #unsaid = ""; #atEnd = true;
-  #turn; // whose answer is given
+  #turn; // whose answer was given last
   #spoken; // the last one that was spoken
-  #typed = new Map(); #count = 0; // number of a typed question -> its turn
   #items = new Map(); // id of an item of the wire -> its bubble
 
   /** @param view where it is shown @param voice a live region, for screen readers */
@@ -17,6 +16,8 @@ export class Conversation {
     this.#voice = voice;
     view.addEventListener("scroll", () => {
       this.#atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
+      // at the end nothing else is kept in its place when the window gets smaller
+      view.style.overflowAnchor = this.#atEnd ? "none" : "auto";
     });
     new ResizeObserver(() => this.#follow(() => {})).observe(view);
   }
@@ -52,30 +53,43 @@ export class Conversation {
     if (!turn.children.length) turn.remove();
   }
 
-  /** @returns the turn's number */
+  /** The turn of what was spoken last. */
+  get said() { return this.#spoken; }
+
+  /** @returns the question's turn */
   typed(text) {
-    const turn = this.#newTurn(), number = String(++this.#count);
-    this.#typed.set(number, turn);
+    const turn = this.#newTurn();
     this.#follow(() => turn.append(labelled("you", "You", text)));
-    return number;
+    return turn;
+  }
+
+  /** A typed question is not answered yet: why. */
+  waits(turn, why) {
+    let note = turn.querySelector(".waits");
+    if (!note) {
+      note = element("p", "waits");
+      this.#follow(() => turn.append(note));
+      this.say(why);
+    }
+    note.textContent = why;
+  }
+
+  /** A question waits no longer. */
+  settled(turn) {
+    turn?.querySelector(".waits")?.remove();
   }
 
   // --- answers
 
-  /** An answer begins: to a typed question, or to what was spoken last. */
-  answers(number) {
-    this.#turn = this.#typed.get(number) ?? this.#spoken;
-    this.#typed.delete(number);
-  }
-
-  answer(id) {
-    const bubble = this.#item(id, "they", () => this.#place());
-    bubble.classList.add("live");
+  /** The answer of a turn begins. */
+  answer(id, turn) {
+    this.#turn = turn;
+    this.settled(turn);
+    this.#answer(id).classList.add("live");
   }
 
   answerDelta(id, delta) {
-    this.answer(id);
-    const bubble = this.#items.get(id);
+    const bubble = this.#answer(id);
     this.#grow(bubble, bubble.textContent ? delta : delta.trimStart());
     this.#unsaid += delta;
     const sentences = /^[^]*[.!?](?=\s)/.exec(this.#unsaid);
@@ -142,6 +156,17 @@ export class Conversation {
     this.#put(line);
   }
 
+  /** The session is over: what was going on will not go on. */
+  over() {
+    for (const note of this.#view.querySelectorAll(".waits")) note.remove();
+    for (const [id, bubble] of this.#items) {
+      if (!bubble.classList.contains("live")) continue;
+      bubble.classList.remove("live");
+      if (bubble.classList.contains("you")) this.unspoken(id);
+      else this.answerDone(id, true);
+    }
+  }
+
   note(text) {
     this.say(text);
     this.#put(element("p", "note", text));
@@ -155,6 +180,8 @@ export class Conversation {
   }
 
   // --- bubbles
+
+  #answer(id) { return this.#item(id, "they", () => this.#place()); }
 
   #item(id, kind, place) {
     let bubble = this.#items.get(id);

@@ -10,13 +10,17 @@ const WHY = {
 };
 
 export class Microphone {
-  #context; #stream; #onpiece; #onend;
+  #context; #stream; #onpiece; #onend; #onpause;
   muted = false;
 
-  /** Told every piece, and when the device is gone. */
-  constructor(onpiece, onend) {
+  /** The system has taken it for a while: iOS does for a call, and while the screen is locked. */
+  paused = false;
+
+  /** Told every piece, when the device is gone, and when it is paused or no longer is. */
+  constructor(onpiece, onend, onpause = () => {}) {
     this.#onpiece = onpiece;
     this.#onend = onend;
+    this.#onpause = onpause;
   }
 
   async open(deviceId) {
@@ -44,13 +48,31 @@ export class Microphone {
       this.#onpiece(this.muted ? new ArrayBuffer(data.byteLength) : data);
     };
     this.#context.createMediaStreamSource(this.#stream).connect(capture);
+    this.#watch(this.#context);
     await this.#context.resume();
   }
 
+  /** Go on hearing as soon as the system lets us. */
+  #watch(context) {
+    const goOn = () => {
+      if (context !== this.#context) return document.removeEventListener("visibilitychange", goOn);
+      if (context.state !== "running") context.resume().catch(() => {}); // not yet: it is tried again
+    };
+    context.onstatechange = () => {
+      if (context !== this.#context || context.state === "closed") return;
+      const before = this.paused;
+      this.paused = context.state !== "running"; // suspended, or iOS's interrupted
+      if (this.paused !== before) this.#onpause();
+      goOn();
+    };
+    document.addEventListener("visibilitychange", goOn);
+  }
+
   async close() {
+    const context = this.#context;
     this.#stream?.getTracks().forEach((track) => track.stop());
-    await this.#context?.close();
     this.#stream = this.#context = undefined;
+    await context?.close();
   }
 
   static async devices() {

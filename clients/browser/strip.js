@@ -4,7 +4,7 @@
 const SECONDS = 30;
 const PER_SECOND = 25; // pieces of 40 ms
 const BYTES_PER_SECOND = 32000;
-const TOKEN_S = 0.16; // of sound in an audio token: nano's; how far back a turn's first prefill reaches
+const RATES = 31; // last ones of which the middle counts
 const AXIS = 18, BAND = 5, SOUNDS = 40; // heights of the lanes, in pixels
 const BAR = 3, GAP = 1.5;
 const COLOURS = ["ink", "soft", "line", "speech", "sound", "prefilled", "bad", "card"];
@@ -12,7 +12,7 @@ const COLOURS = ["ink", "soft", "line", "speech", "sound", "prefilled", "bad", "
 export class Strip {
   #canvas; #levels = []; #count = 0; #begin = 0;
   #spans = []; #sounds = []; #prefilled = []; #offline = [];
-  #tokens = 0; #stale = true; #colours = {};
+  #tokens = 0; #rates = []; #stale = true; #colours = {};
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
@@ -44,6 +44,7 @@ export class Strip {
     this.#end();
     this.#begin = this.#now;
     this.#tokens = 0;
+    this.#rates = [];
   }
 
   /** So many bytes of audio will never reach the session. */
@@ -73,11 +74,24 @@ export class Strip {
   /** @param tokens of the turn, in the model now */
   prefilled(ms, tokens) {
     const to = this.#begin + ms / 1000;
-    const before = tokens > this.#tokens ? this.#prefilled.at(-1)?.to : undefined;
-    const from = this.#tokens && before !== undefined ? before : to - tokens * TOKEN_S;
-    this.#prefilled.push({ from: Math.max(this.#begin, from), to });
+    const before = this.#tokens && tokens > this.#tokens ? this.#prefilled.at(-1) : undefined;
+    if (before) {
+      this.#rates.push((to - before.to) / (tokens - this.#tokens));
+      if (this.#rates.length > RATES) this.#rates.shift();
+    }
+    this.#prefilled.push({ from: before?.to, to, tokens, begin: this.#begin });
     this.#tokens = tokens;
     this.#stale = true;
+  }
+
+  /** Where a stretch begins. How far back a turn's first one reaches depends on the seconds in a token,
+   *  which the model decides: the middle of those between other prefills. Before there are any, it
+   *  reaches back to where someone began to speak. */
+  #reach({ from, to, tokens, begin }) {
+    if (from !== undefined) return from;
+    const rates = [...this.#rates].sort((a, b) => a - b);
+    const spoken = this.#spans.findLast((span) => span.from < to)?.from ?? to;
+    return Math.max(begin, rates.length ? to - tokens * rates[rates.length >> 1] : spoken);
   }
 
   /** The turn was answered: the next one's tokens are counted anew. */
@@ -96,8 +110,8 @@ export class Strip {
   }
 
   #end(at = this.#now) {
-    const span = this.#spans.at(-1);
-    if (span?.to === null) span.to = at;
+    const span = this.#spans.findLast(({ to }) => to === null);
+    if (span) span.to = at;
   }
 
   /** The picture in words, for who does not see it. */
@@ -139,7 +153,8 @@ export class Strip {
 
     pen.fillStyle = colours.prefilled;
     for (const span of this.#prefilled) {
-      pen.fillRect(x(span.from), floor - BAND - 1, Math.max(1, x(span.to) - x(span.from) - 1), BAND);
+      const from = x(this.#reach(span));
+      pen.fillRect(from, floor - BAND - 1, Math.max(1, x(span.to) - from - 1), BAND);
     }
     this.#drawSounds(pen, x, width);
 

@@ -76,7 +76,7 @@ class Capture extends AudioWorkletProcessor {
   }
 
   put(sample) {
-    this.out[this.filled++] = Math.round(32767 * Math.max(-1, Math.min(1, sample)));
+    this.out[this.filled++] = Math.max(-32768, Math.min(32767, Math.round(32768 * sample)));
     if (this.filled < PIECE) return;
     const piece = this.out.buffer;
     this.port.postMessage(piece, [piece]);

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
-from streaming.realtime.wire import Item, WireError
+from streaming.realtime.wire import Content, Item, WireError
 
 Json = dict[str, Any]
 
@@ -25,6 +25,13 @@ class Items:
         """Ids of those before it."""
         return list(takewhile(lambda name: name != item_id, self._items))
 
+    def check(self, item_id: str, after: str | None) -> None:
+        """Raises WireError where `add` would: the id is taken, or there is no item `after`."""
+        if item_id in self._items:
+            raise WireError("item_id_taken", f"item {item_id!r} exists already", "item.id")
+        if after not in (None, "root") and after not in self._items:
+            raise WireError("item_not_found", f"no item {after!r}", "previous_item_id")
+
     def add(self, item: Json, after: str | None = None) -> str | None:
         """Put an item at the end, or after another; "root" is the beginning.
 
@@ -34,14 +41,11 @@ class Items:
         Raises:
             WireError: the id is taken, or there is no such item to put it after.
         """
-        if item["id"] in self._items:
-            raise WireError("item_id_taken", f"item {item['id']!r} exists already", "item.id")
+        self.check(item["id"], after)
         if after is None:
             before = next(reversed(self._items), None)
             self._items[item["id"]] = item
             return before
-        if after != "root" and after not in self._items:
-            raise WireError("item_not_found", f"no item {after!r}", "previous_item_id")
         order = list(self._items)
         place = 0 if after == "root" else order.index(after) + 1
         order.insert(place, item["id"])
@@ -54,6 +58,12 @@ class Items:
         if item_id not in self._items:
             raise WireError("item_not_found", f"no item {item_id!r}", "item_id")
         return self._items[item_id]
+
+    def spoken_part(self, item_id: str) -> int:
+        """Which part of a message was heard; 0 where there is no such message yet."""
+        content = self._items[item_id]["content"] if item_id in self._items else []
+        heard = (n for n, part in enumerate(content) if part["type"] == "input_audio")
+        return next(heard, 0)
 
     def delete(self, item_id: str) -> None:
         """Raises WireError where there is none."""
@@ -87,35 +97,51 @@ def said(item_id: str, status: str, text: str | None) -> Json:
     }
 
 
-def created(item: Item, item_id: str) -> Json:
-    """A client's item, as the conversation keeps it.
+def created(item: Item, item_id: str, where: str = "item") -> Json:
+    """A client's message, as the conversation keeps it: without its audio.
+
+    Args:
+        item: as it came.
+        item_id: its id.
+        where: the field it came in.
 
     Raises:
-        WireError: it holds what cannot be used here.
+        WireError: it holds what is not honoured here, or nothing that could be.
     """
-    base: Json = {"id": item_id, "object": "realtime.item", "type": item.type}
-    if item.type == "function_call":
-        fields = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments or "{}"}
-        return {**base, "status": "completed", **fields}
-    if item.type == "function_call_output":
-        return {**base, "status": "completed", "call_id": item.call_id, "output": item.output or ""}
+    if item.type != "message":
+        why = "no model here was trained to call functions, so there is no call it could belong to"
+        raise WireError("unsupported_item", f"{item.type}: {why}", f"{where}.type")
     if item.role is None:
-        raise WireError("missing_required_parameter", "a message needs a role", "item.role")
-    for part in item.content:
-        if part.type not in ("input_text", "output_text"):
-            raise WireError(
-                "invalid_value",
-                f"{part.type} cannot be put into the conversation as an item; append audio with "
-                "input_audio_buffer.append",
-                "item.content",
-            )
-    content = [{"type": part.type, "text": part.text or ""} for part in item.content]
+        raise WireError("missing_required_parameter", "a message needs a role", f"{where}.role")
+    if item.role == "system":
+        why = "the model does not read system messages; use session.instructions"
+        raise WireError("unsupported_item", why, f"{where}.role")
+    content = [_part(part, f"{where}.content[{n}]") for n, part in enumerate(item.content)]
+    base = {"id": item_id, "object": "realtime.item", "type": "message"}
     return {**base, "status": "completed", "role": item.role, "content": content}
 
 
-def text_of(item: Item | Json) -> str:
-    """The text of an item; of what was said, its transcript."""
-    if isinstance(item, Item):
-        return "\n".join(part.text for part in item.content if part.text) or (item.output or "")
-    parts = [part.get("text") or part.get("transcript") for part in item.get("content", [])]
-    return "\n".join(part for part in parts if part) or str(item.get("output", ""))
+def _part(part: Content, where: str) -> Json:
+    match part.type:
+        case "input_text" | "output_text":
+            return {"type": part.type, "text": part.text or ""}
+        case "input_audio" if part.audio or part.transcript:
+            return {"type": part.type, "transcript": part.transcript}
+        case "output_audio" if part.transcript:
+            return {"type": part.type, "transcript": part.transcript}
+        case "input_audio":
+            why = "input_audio needs audio, or a transcript"
+            raise WireError("missing_required_parameter", why, f"{where}.audio")
+        case "output_audio":
+            why = "output_audio needs a transcript: audio alone is not read"
+            raise WireError("missing_required_parameter", why, f"{where}.transcript")
+        case _:
+            raise WireError("invalid_value", f"{part.type} is not read here", f"{where}.type")
+
+
+def text_of(item: Json) -> str:
+    """The text of an item; where it has none, the transcript of what was said."""
+    for kind in ("text", "transcript"):
+        if parts := [part[kind] for part in item["content"] if part.get(kind)]:
+            return "\n".join(parts)
+    return ""

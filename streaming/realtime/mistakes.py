@@ -1,30 +1,53 @@
 """What is wrong with a message that is no client event, as clients are told it."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from streaming.realtime.session_config import ALTERNATIVES
-
 LONGEST_TOLD = 512
 """Characters of what is told back of a message that could not be understood."""
 
+ALTERNATIVES = {
+    "server_vad", "semantic_vad", "audio/pcm", "audio/pcmu", "audio/pcma",
+    "constrained-int", "literal['inf']", "Item", "ItemReference",
+}  # fmt: skip
+"""Names of unions' alternatives in the paths of errors: they are no fields."""
 
-def what_is_wrong(
-    message: str | bytes, error: ValidationError
-) -> tuple[str, str, str | None, str | None]:
-    """`code`, `message`, `param` and `event_id` of an `error` event."""
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What an `error` event says."""
+
+    code: str
+    message: str
+    param: str | None
+    """The field, with dots."""
+
+
+def mistake(error: ValidationError, *within: str) -> Mistake:
+    """The first thing that is wrong.
+
+    Args:
+        error: of the wire's types.
+        within: the fields that what was checked stands in.
+    """
     first = error.errors(include_input=False)[0]
     names = [str(part) for part in first["loc"] if part not in ALTERNATIVES]
     path = [name[:LONGEST_TOLD] for name in names if "." not in name]
-    code = "invalid_value" if path else "unknown_or_invalid_event"
-    why = first["msg"][:LONGEST_TOLD]  # it may repeat what was sent
-    return code, why, ".".join(path) or None, _event_id(message)
+    param = ".".join([*within, *path]) or None
+    if param is None:
+        return Mistake("unknown_or_invalid_event", first["msg"][:LONGEST_TOLD], None)
+    if first["type"] == "extra_forbidden":
+        return Mistake("unknown_parameter", f"unknown parameter: {param}", param)
+    if first["type"] == "none_required":
+        return Mistake("invalid_value", f"not offered here: {param} can only be null", param)
+    return Mistake("invalid_value", first["msg"][:LONGEST_TOLD], param)  # it may repeat what came
 
 
-def _event_id(message: str | bytes) -> str | None:
-    """Of a message that could not be understood as a whole."""
+def event_id(message: str | bytes) -> str | None:
+    """The `event_id` of a message that could not be understood as a whole."""
     try:
         values: Any = json.loads(message)
     except (ValueError, RecursionError):

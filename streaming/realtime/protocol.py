@@ -15,12 +15,23 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
 from streaming.events import (
     AudioPrefilled,
     Caption,
     EndOfReply,
     Event,
+    FellSilent,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -29,15 +40,14 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.frames import SAMPLE_RATE
+from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
-from streaming.realtime.mistakes import what_is_wrong
+from streaming.realtime.mistakes import event_id, mistake
 from streaming.realtime.response import REASONS, Response
 from streaming.realtime.session_config import (
     Settings,
     input_format,
-    merge,
     settings_for,
     update,
 )
@@ -54,6 +64,9 @@ Json = dict[str, Any]
 
 MOST_CREATED = 1_000
 """Items that a client may put into the conversation, those apart that it deleted."""
+
+MOST_WAITING = 8
+"""Answers that are asked for and not begun; all but one are out of band."""
 
 
 @dataclass(slots=True)
@@ -77,6 +90,7 @@ class Realtime:
         new_id: Callable[[str], str],
         *,
         longest: int,
+        longest_text: int,
         audio_tokens_per_window: int,
         can_transcribe: bool,
         can_name_sounds: bool,
@@ -86,16 +100,20 @@ class Realtime:
         defaults: of the core, where the protocol has no word for them.
         new_id: makes an id with a prefix, each another one.
         longest: tokens of an answer that the client does not limit.
+        longest_text: characters of a question or an instruction; longer ones are refused before
+            they are looked at.
         audio_tokens_per_window: for `usage`.
         can_transcribe: there is a decoder for captions.
         can_name_sounds: there is a tagger for sound events.
         """
         self.config = config
         self._defaults, self._new_id = defaults, new_id
-        self._longest = longest
+        self._longest, self._longest_text = longest, longest_text
         self._per_window = audio_tokens_per_window
         self._can_transcribe, self._can_name = can_transcribe, can_name_sounds
         self._decoder = InputDecoder(input_format(config))
+        self._recording: InputDecoder | None = None  # of the item whose audio comes
+        self._recorded_from = 0  # its first sample
         self._conversation = new_id("conv")
         self._items = Items()
         self._made: set[str] = set()  # those of them that the client created
@@ -111,7 +129,7 @@ class Realtime:
         self._caption = ""
         self._begun_at = 0  # sample
         self._seconds: dict[str, float] = {}  # of messages whose transcript is not complete
-        self._requested: Response | None = None  # asked for, not begun
+        self._requested: dict[str, Response] = {}  # asked for, not begun; the next one first
         self._response: Response | None = None  # being given
         self._told: Settings | None = None  # what the core was told last
         self.bytes_heard = 0
@@ -125,15 +143,20 @@ class Realtime:
 
     def receive(self, message: str | bytes) -> Output:
         """Take a message; what is wrong with it is told the client, and nothing else is lost."""
-        event_id = None
         try:
             event = CLIENT_EVENT.validate_json(message)
-            event_id = event.event_id
-            return self._follow(event)
         except ValidationError as error:
-            return Output([self._error(*what_is_wrong(message, error))])
+            wrong = mistake(error)
+            told = wrong.code, wrong.message, wrong.param, event_id(message)
+            return Output([self._error(*told)])
+        return self.follow(event)
+
+    def follow(self, event: ClientEvent) -> Output:
+        """Take an event; what is wrong with it is told the client, and nothing else is lost."""
+        try:
+            return self._follow(event)
         except WireError as error:
-            return self.refuse(error, event_id)
+            return self.refuse(error, event.event_id)
 
     def refuse(self, error: WireError, event_id: str | None = None) -> Output:
         """Tell the client why a message of theirs is not followed."""
@@ -144,7 +167,7 @@ class Realtime:
             case wire.SessionUpdate():
                 return self._update(event.session)
             case wire.Append():
-                return self._append(event.audio)
+                return Output(inputs=self.hear(decoded(event.audio, "audio")))
             case wire.CommitBuffer():
                 return self._commit(event.event_id)
             case wire.ClearBuffer():
@@ -166,10 +189,11 @@ class Realtime:
                 return self._cancel(event)
 
     def _update(self, changes: Json) -> Output:
-        config = update(self.config, self._possible(changes))
+        config = self._possible(update(self.config, changes))
+        self._check_text(config.instructions, "session.instructions")
         pending: list[bytes | Control] = []
         if input_format(config) != input_format(self.config):
-            pending.append(b"".join(frame.pcm for frame in self._decoder.flush()))
+            pending = self._flush()
             self._decoder = InputDecoder(input_format(config))
         self.config = config
         if config.audio.input.transcription is None:
@@ -177,14 +201,15 @@ class Realtime:
         shown = self._event("session.updated", session=self._shown())
         return Output([shown], pending + self._settings())
 
-    def _possible(self, changes: Json) -> Json:
-        """Changes, without what cannot be had here: it is told back as off."""
-        off: Json = {}
+    def _possible(self, config: SessionConfig) -> SessionConfig:
+        """Settings without what this preset lacks: it is told back as off."""
+        audio, ours = config.audio, config.salmonn
         if not self._can_transcribe:
-            off["audio"] = {"input": {"transcription": None}}
+            deaf = audio.input.model_copy(update={"transcription": None})
+            audio = audio.model_copy(update={"input": deaf})
         if not self._can_name:
-            off["salmonn"] = {"sound_events": False}
-        return merge(changes, off)
+            ours = ours.model_copy(update={"sound_events": False})
+        return config.model_copy(update={"audio": audio, "salmonn": ours})
 
     def _settings(self) -> list[bytes | Control]:
         settings, before = settings_for(self.config, self._defaults), self._told
@@ -205,25 +230,29 @@ class Realtime:
         """Tokens of an answer with this limit."""
         return self._longest if limit == "inf" else limit
 
-    def _append(self, encoded: str) -> Output:
-        try:
-            audio = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise WireError("invalid_value", f"not base64: {error}", "audio") from error
-        if len(audio) > APPEND_BYTES:
-            raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", "audio")
-        return Output(inputs=self.hear(audio))
-
     def hear(self, audio: bytes) -> list[bytes | Control]:
-        """Audio in the session's input format, for the core."""
+        """Audio in the session's input format, for the core: appended, or of an item."""
+        if self._recording is not None:
+            return self._heard(self._recording.push(audio))
         self.bytes_heard += len(audio)
-        pcm = b"".join(frame.pcm for frame in self._decoder.push(audio))
-        self._appended += len(pcm) // 2
-        self._taken += len(pcm) // 2
+        return self._appending(self._heard(self._decoder.push(audio)))
+
+    def _flush(self) -> list[bytes | Control]:
+        """What the decoder holds of a frame that is not complete, filled up with silence."""
+        return self._appending(self._heard(self._decoder.flush()))
+
+    def _heard(self, frames: list[Frame]) -> list[bytes | Control]:
+        self._taken += len(frames) * FRAME_SAMPLES
+        pcm = b"".join(frame.pcm for frame in frames)
+        return [pcm] if pcm else []
+
+    def _appending(self, pcm: list[bytes | Control]) -> list[bytes | Control]:
+        """Count audio that was appended; by hand it is a message to be."""
+        self._appended += sum(len(piece) // 2 for piece in pcm if isinstance(piece, bytes))
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
             self._expect_caption(self._utterance)
-        return [pcm] if pcm else []
+        return pcm
 
     def _expect_caption(self, item_id: str) -> None:
         if self.config.audio.input.transcription is not None:
@@ -241,62 +270,122 @@ class Realtime:
     def _commit(self, event_id: str | None) -> Output:
         if self.config.audio.input.turn_detection is not None:
             return Output(inputs=[Hold(event_id)])  # the utterance's end makes the message
+        rest = self._flush()
         if not self._appended:
             raise WireError("input_audio_buffer_commit_empty", "no audio was appended")
         said = self._taken - self._appended, self._taken
-        return Output(self._message(*said), [Hold(event_id)])
+        return Output(self._message(*said), [*rest, Hold(event_id)])
 
     def _create_item(self, event: wire.CreateItem) -> Output:
+        """A message: text, or a recording, which is heard as it would be if it came live."""
+        audio = audio_of(event)
+        if audio is None:
+            self._check_item(event)
+            return Output(self._put(event, None))
+        begun, heard = self.begin_recording(event), self.hear(audio)
+        ended = self.end_recording(event)
+        return Output(ended.events, begun.inputs + heard + ended.inputs)
+
+    def begin_recording(self, event: wire.CreateItem) -> Output:
+        """Audio of an item follows by `hear`, and then `end_recording`.
+
+        Raises:
+            WireError: the item cannot be put into the conversation; nothing was changed.
+        """
+        self._check_item(event)
+        self._recording = InputDecoder(input_format(self.config))
+        self._recorded_from = self._taken
+        return Output(inputs=[Recording()])
+
+    def end_recording(self, event: wire.CreateItem) -> Output:
+        """The audio of an item was given: it is a message now."""
+        assert self._recording is not None, "begin_recording() comes first"
+        rest = self._heard(self._recording.flush())
+        self._recording = None
+        return Output(self._put(event, (self._recorded_from, self._taken)), [*rest, Hold()])
+
+    def _check_item(self, event: wire.CreateItem) -> None:
+        """Raises WireError where a message cannot be put into the conversation."""
         if len(self._made) >= MOST_CREATED:
             self._made = {name for name in self._made if name in self._items}
         if len(self._made) >= MOST_CREATED:
             why = f"{MOST_CREATED} items were created; delete some"
             raise WireError("conversation_full", why)
+        item = created(event.item, event.item.id or "")
+        self._items.check(item["id"], event.previous_item_id)
+        for n, part in enumerate(event.item.content):
+            self._check_text(part.text or "", f"item.content[{n}].text")
+            self._check_text(part.transcript or "", f"item.content[{n}].transcript")
+
+    def _put(self, event: wire.CreateItem, span: tuple[int, int] | None) -> list[Json]:
+        """Put a message into the conversation; `span`: samples of its recording."""
         item = created(event.item, event.item.id or self._new_id("item"))
         before = self._items.add(item, event.previous_item_id)
         self._made.add(item["id"])
-        if item.get("role") == "assistant":
+        if item["role"] == "assistant":
             self._asked.difference_update(self._items.before(item["id"]))
-        elif text_of(item):
+        if span is not None:
+            self._spoken.add(item["id"])
+            self._spans[item["id"]] = span
+            if not any(part.get("transcript") for part in item["content"]):
+                self._expect_caption(item["id"])
+                self._seconds[item["id"]] = _seconds(*span)
+        if item["role"] == "user" and (text_of(item) if span is None else _has_text(item)):
             self._asked.add(item["id"])
         about = {"item": item, "previous_item_id": before}
-        return Output(
-            [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
-        )
+        return [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
+
+    def _check_text(self, text: str, where: str) -> None:
+        """Raises WireError where a text is longer than the model can read."""
+        if len(text) > self._longest_text:
+            why = f"{len(text)} characters are more than this model can read; the most are "
+            raise WireError("string_above_max_length", f"{why}{self._longest_text}", where)
 
     def _create_response(self, event: wire.CreateResponse) -> Output:
         wanted = event.response
-        if (active := self._requested or self._response) is not None:
+        in_conversation = wanted.conversation != "none"
+        active = [r for r in (self._response, *self._requested.values()) if r is not None]
+        busy = [r for r in active if r.in_conversation and in_conversation]
+        if len(active) > MOST_WAITING:
+            busy = active
+        if busy:
             raise WireError(
                 "conversation_already_has_active_response",
-                f"response {active.id} is being made; wait for response.done",
+                f"response {busy[0].id} is being made; wait for response.done",
             )
-        response = self._new_response(
-            wanted.conversation != "none", wanted.metadata, wanted.max_output_tokens
-        )
+        response = self._new_response(in_conversation, wanted.metadata, wanted.max_output_tokens)
         response.asked_by = event.event_id
-        if wanted.input is None:
-            response.about = [item["id"] for item in self._items if item["id"] in self._asked]
         question = self._question(wanted)
+        if wanted.input is None and in_conversation:
+            response.about = [item["id"] for item in self._items if item["id"] in self._asked]
         limit = None if wanted.max_output_tokens is None else self._most(response.limit)
         asked: Control
-        if question is None:
+        if question is None and not active:
             asked = Commit(wanted.instructions, response.id, or_ring=True, max_new_tokens=limit)
         else:
-            asked = Ask(question, response.id, limit)
-        self._requested = response
+            words = wanted.instructions or self.config.instructions
+            asked = Ask(words if question is None else question, response.id, limit)
+        self._requested[response.id] = response
         return Output([self._created(response)], [asked])
 
     def _question(self, wanted: wire.ResponseConfig) -> str | None:
-        """What is asked in text; None where the answer is about what was said."""
+        """What is asked in text; None where the answer is about what was said.
+
+        Raises:
+            WireError: it is longer than the model can read, or not text.
+        """
         if wanted.input is not None:
-            texts = [self._text(item) for item in wanted.input]
+            texts = [
+                self._text(item, f"response.input[{n}]") for n, item in enumerate(wanted.input)
+            ]
         elif self._asked:
             texts = [text_of(item) for item in self._items if item["id"] in self._asked]
-            self._asked.clear()
         else:
+            self._check_text(wanted.instructions or "", "response.instructions")
             return None
-        return _lines([wanted.instructions or "", *texts]) or self.config.instructions
+        question = _lines([wanted.instructions or "", *texts])
+        self._check_text(question, "response.input" if wanted.input is not None else "response")
+        return question or self.config.instructions
 
     def _truncate(self, event: wire.TruncateItem) -> Output:
         """Answers are text, so all that can be cut off are the 0 ms of audio that they have."""
@@ -324,25 +413,31 @@ class Realtime:
             inputs.append(forget)
         return Output([self._event("conversation.item.deleted", item_id=item_id)], inputs)
 
-    def _text(self, item: wire.Item | wire.ItemReference) -> str:
+    def _text(self, item: wire.Item | wire.ItemReference, where: str) -> str:
         if isinstance(item, wire.ItemReference):
             return text_of(self._items.get(item.id))
-        return text_of(item)
+        if any(part.audio for part in item.content):
+            why = (
+                "audio is not read here; put it into the conversation with conversation.item.create"
+            )
+            raise WireError("invalid_value", why, f"{where}.content")
+        return text_of(created(item, "", where))
 
     def _cancel(self, event: wire.CancelResponse) -> Output:
-        active = self._response or self._requested
-        if active is None or event.response_id not in (None, active.id):
-            raise WireError("response_cancel_not_active", "there is no such response to cancel")
-        return Output(inputs=[Cancel(event.event_id)])
+        active = [self._response] if self._response is not None else []
+        for response in (*active, *self._requested.values()):
+            if event.response_id in (None, response.id):
+                return Output(inputs=[Cancel(event.event_id, response.ref)])
+        raise WireError("response_cancel_not_active", "there is no such response to cancel")
 
     @property
     def answering(self) -> bool:
         """A response is being made."""
-        return self._response is not None or self._requested is not None
+        return self._response is not None or bool(self._requested)
 
-    def server_error(self, message: str) -> Json:
-        """The session cannot go on."""
-        error = {"type": "server_error", "code": "session_failed", "message": message}
+    def server_error(self, code: str, message: str) -> Json:
+        """An error that no message of the client's brought about: the session ends."""
+        error = {"type": "server_error", "code": code, "message": message}
         return self._event("error", error=error)
 
     def extension(self, kind: str, **fields: Any) -> Json:
@@ -356,8 +451,10 @@ class Realtime:
         match event:
             case SpeechStarted(at):
                 return [self._speech_started(at)]
-            case SpeechEnded(at, decided_at):
-                return self._speech_ended(at, decided_at)
+            case SpeechEnded():
+                return self._speech_ended(event)
+            case FellSilent(since, at):
+                return self._fell_silent(since, at)
             case Caption():
                 return self._captioned(event)
             case ReplyStarted():
@@ -366,8 +463,8 @@ class Realtime:
                 return [self._delta(text)]
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
-            case Refused(why, ref):
-                return self._refused(why, ref)
+            case Refused():
+                return self._refused(event)
             case SoundStarted(at, until, name, probability):
                 if not self.config.salmonn.sound_events:
                     return []
@@ -389,19 +486,29 @@ class Realtime:
         about = {"item_id": self._utterance, "audio_start_ms": begin}
         return self._event("input_audio_buffer.speech_started", **about)
 
-    def _speech_ended(self, at: int, decided_at: int) -> list[Json]:
-        about = {"item_id": self._utterance, "audio_end_ms": _ms(decided_at)}
+    def _speech_ended(self, event: SpeechEnded) -> list[Json]:
+        about = {"item_id": self._utterance, "audio_end_ms": _ms(event.decided_at)}
         stopped = self._event("input_audio_buffer.speech_stopped", **about)
-        if self._response is not None:  # too short to interrupt: no message
+        if not event.kept:
             self._utterance = None
             return [stopped]
-        return [stopped, *self._message(self._begun_at, at)]
+        if self._response is not None and self._utterance is not None:
+            self._expect_caption(self._utterance)  # it is answered after this response
+        return [stopped, *self._message(self._begun_at, event.at)]
+
+    def _fell_silent(self, since: int, at: int) -> list[Json]:
+        """An answer to the silence follows, so the silence is a message."""
+        self._utterance = self._new_id("item")
+        told = self._event(
+            "input_audio_buffer.timeout_triggered", **_span(since, at), item_id=self._utterance
+        )
+        return [told, *self._message(since, at)]
 
     def _message(self, begin: int, end: int) -> list[Json]:
         """What was said, samples [begin, end), is a message now."""
         item_id = self._utterance or self._new_id("item")
         if self.config.audio.input.transcription is not None:
-            self._seconds[item_id] = round((end - begin) / SAMPLE_RATE, 3)
+            self._seconds[item_id] = _seconds(begin, end)
         self._utterance, self._appended = None, 0
         item = spoken(item_id)
         before = self._items.add(item)
@@ -419,7 +526,8 @@ class Realtime:
             return []
         item_id = self._uncaptioned.popleft() if caption.last else self._uncaptioned[0]
         kind = "conversation.item.input_audio_transcription"
-        place = {"item_id": item_id, "content_index": 0}
+        index = self._items.spoken_part(item_id)
+        place = {"item_id": item_id, "content_index": index}
         self._caption += caption.settled
         events = []
         if caption.settled:
@@ -427,7 +535,7 @@ class Realtime:
         if caption.last:
             text, self._caption = self._caption.strip(), ""
             if item_id in self._items:
-                self._items.get(item_id)["content"][0]["transcript"] = text
+                self._items.get(item_id)["content"][index]["transcript"] = text
             usage = {"type": "duration", "seconds": self._seconds.pop(item_id, 0.0)}
             events.append(self._event(f"{kind}.completed", **place, transcript=text, usage=usage))
         return events
@@ -449,12 +557,15 @@ class Realtime:
 
     def _reply_started(self, event: ReplyStarted) -> list[Json]:
         events = []
-        if self._requested is not None and event.ref == self._requested.id:
-            response, self._requested = self._requested, None
+        asked = self._requested.pop(event.ref, None) if event.ref is not None else None
+        if asked is not None:
+            response = asked
         else:  # an endpoint asked for it
             response = self._new_response()
+            response.ref = None
             events = [self._created(response)]
         self._response = response
+        self._asked.difference_update(response.about)
         for name in (*self._spoken, *response.about):
             self._turns[name] = Forget(self._answers, "question")
         self._turns[response.item_id] = Forget(self._answers, "answer")
@@ -501,16 +612,20 @@ class Realtime:
             self._expect_caption(self._utterance)  # it interrupted: now it is a turn
         return events
 
-    def _refused(self, why: str, ref: str | None) -> list[Json]:
-        refused = self._requested
-        if refused is None or ref != refused.id:
-            return [self._error("nothing_to_do", why, None, ref)]
-        self._requested = None
-        error = {"type": "invalid_request_error", "code": "nothing_to_answer"}
-        details = {"type": "failed", "error": error}
+    def _refused(self, event: Refused) -> list[Json]:
+        code, why = event.code, event.why
+        refused = self._requested.pop(event.ref, None) if event.ref is not None else None
+        if refused is None:
+            return [self._error(code, why, None, event.ref)]
+        if code == "cancelled":
+            details: Json = {"type": "cancelled", "reason": "client_cancelled"}
+            shown = refused.resource("cancelled", self._conversation, details)
+            return [self._event("response.done", response=shown)]
+        about = "nothing_to_answer" if code == "nothing_to_do" else code
+        details = {"type": "failed", "error": {"type": "invalid_request_error", "code": about}}
         shown = refused.resource("failed", self._conversation, details)
         done = self._event("response.done", response=shown)
-        return [done, self._error("nothing_to_do", why, None, refused.asked_by)]
+        return [done, self._error(code, why, None, refused.asked_by)]
 
     # --- shapes
 
@@ -536,12 +651,49 @@ class Realtime:
         return self._event("error", error={**error, "param": param, "event_id": event_id})
 
 
+def decoded(encoded: str, where: str) -> bytes:
+    """Audio from base64.
+
+    Raises:
+        WireError: it is none, or too much; `where` names the field.
+    """
+    try:
+        audio = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise WireError("invalid_value", f"not base64: {error}", where) from error
+    if len(audio) > APPEND_BYTES:
+        raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", where)
+    return audio
+
+
+def audio_of(event: wire.CreateItem) -> bytes | None:
+    """The audio of an item, its parts one after the other; None where it has none.
+
+    Raises:
+        WireError: a part is not base64, or too much.
+    """
+    parts = [
+        decoded(part.audio, f"item.content[{n}].audio")
+        for n, part in enumerate(event.item.content)
+        if part.audio
+    ]
+    return b"".join(parts) if parts and event.item.role == "user" else None
+
+
 def _lines(texts: list[str]) -> str:
     return "\n".join(text for text in texts if text)
 
 
 def _ms(sample: int) -> int:
     return round(1000 * sample / SAMPLE_RATE)
+
+
+def _has_text(item: Json) -> bool:
+    return any(part.get("text") for part in item["content"])
+
+
+def _seconds(begin: int, end: int) -> float:
+    return round((end - begin) / SAMPLE_RATE, 3)
 
 
 def _span(begin: int, end: int) -> Json:

@@ -7,12 +7,19 @@ from pydantic import ValidationError
 
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
+from streaming.realtime import beta
+from streaming.realtime.mistakes import mistake
 from streaming.realtime.wire import (
+    Audio,
+    AudioInput,
+    Extensions,
     Pcm,
     Pcma,
     SemanticVad,
     ServerVad,
     SessionConfig,
+    Transcription,
+    TurnDetection,
     WireError,
 )
 from streaming.wire_audio import InputFormat
@@ -22,8 +29,11 @@ FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 """Silence that ends a turn under `semantic_vad`: there is no model of meaning here."""
 
-NEVER = 10**9
-"""Frames of speech that interrupt a reply where nothing shall."""
+MODES = 4
+"""Of webrtcvad's aggressiveness."""
+
+SETTINGS_BYTES = 64 * 2**10
+"""Size of a session's settings as JSON, tools and all: each update is answered with all of them."""
 
 
 def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -39,33 +49,52 @@ def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
-    """Settings after `session.update`.
+    """Settings after `session.update`: those that are in effect then.
+
+    Args:
+        current: before it.
+        changes: as GA has them, or as the beta had them.
 
     Raises:
-        WireError: a value is wrong; `param` names it.
+        WireError: a field is unknown, a value is wrong or cannot be followed; `param` names it.
     """
     if changes.get("type", "realtime") != "realtime":
         kind = changes["type"]
         raise WireError(
-            "invalid_session_type", f"session type {kind!r}: only realtime", "session.type"
+            "invalid_session_type", f"session type {kind!r:.60}: only realtime", "session.type"
         )
-    fixed = {"id": current.id, "object": current.object, "model": current.model}
-    wanted = merge(current.model_dump(), changes) | fixed
-    wanted["output_modalities"] = ["text"]  # nothing is spoken here, whatever is asked for
+    fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
+    wanted = merge(current.model_dump(), beta.session(changes)) | fixed
     try:
-        return SessionConfig.model_validate(wanted)
+        config = in_effect(SessionConfig.model_validate(wanted))
     except ValidationError as error:
-        first = error.errors()[0]
-        # a union's alternative stands in the path by its name: it is no field
-        path = [str(part) for part in first["loc"] if part not in ALTERNATIVES]
-        raise WireError("invalid_value", first["msg"], ".".join(["session", *path])) from error
+        wrong = mistake(error, "session")
+        raise WireError(wrong.code, wrong.message, wrong.param) from error
+    if len(config.model_dump_json()) > SETTINGS_BYTES:
+        why = f"all settings together are more than {SETTINGS_BYTES} bytes of JSON"
+        raise WireError("settings_too_large", why, "session")
+    return config
 
 
-ALTERNATIVES = {
-    "server_vad", "semantic_vad", "audio/pcm", "audio/pcmu", "audio/pcma",
-    "constrained-int", "literal['inf']", "Item", "ItemReference",
-}  # fmt: skip
-"""Names of unions' alternatives in the paths of errors."""
+def in_effect(wanted: SessionConfig) -> SessionConfig:
+    """Settings with those that have no effect here as they are: off.
+
+    So clients are told what is, not what they wished. The name of the model that transcribes, and
+    functions that would be called, are told back: see docs/protocol.md.
+
+    Raises:
+        WireError: a function has to be called, which no model here can.
+    """
+    if wanted.tool_choice not in ("auto", "none", None):
+        why = "no model here was trained to call functions, so none can be required"
+        raise WireError("invalid_value", why, "session.tool_choice")
+    heard = wanted.audio.input.transcription
+    named = None if heard is None else Transcription(model=heard.model)
+    muted = {"noise_reduction": None, "transcription": named}
+    audio = Audio(input=wanted.audio.input.model_copy(update=muted))
+    off = {"parallel_tool_calls": None, "include": None, "reasoning": None, "tracing": None}
+    kept = {"output_modalities": ["text"], "truncation": "auto", "audio": audio}
+    return wanted.model_copy(update={**off, **kept})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +105,43 @@ class Settings:
     endpointing: EndpointingConfig
 
 
+def initial(settings: Settings, **about: Any) -> SessionConfig:
+    """What a session begins with, so that the core is told `settings` and nothing else.
+
+    Args:
+        settings: of the configuration.
+        about: the other fields of `SessionConfig`: id, model, instructions.
+    """
+    turns, endpointing = settings.turns, settings.endpointing
+    idle = turns.idle_timeout_s
+    detection = ServerVad(
+        type="server_vad",
+        threshold=_threshold(endpointing),
+        silence_duration_ms=FRAME_MS * endpointing.min_silence_frames,
+        create_response=turns.auto_reply,
+        interrupt_response=turns.barge_in_frames is not None,
+        idle_timeout_ms=None if idle is None else round(1000 * idle),
+    )
+    heard = AudioInput(
+        transcription=Transcription(model="whisper-1") if turns.captions else None,
+        turn_detection=None if endpointing.detector == "manual" else detection,
+    )
+    return SessionConfig(
+        **about,
+        audio=Audio(input=heard),
+        salmonn=Extensions(sound_events=turns.sound_events),
+    )
+
+
+def _threshold(endpointing: EndpointingConfig) -> float:
+    """The detector's strictness as the wire has it, 0 to 1."""
+    if endpointing.detector == "webrtc":
+        return (endpointing.aggressiveness + 0.5) / MODES
+    return endpointing.threshold
+
+
 def settings_for(config: SessionConfig, defaults: Settings) -> Settings:
-    """The core's settings for a client's."""
+    """The core's settings for a client's; `defaults` where the wire has no word for one."""
     detection = config.audio.input.turn_detection
     turns: dict[str, Any] = {
         "captions": config.audio.input.transcription is not None,
@@ -87,25 +151,40 @@ def settings_for(config: SessionConfig, defaults: Settings) -> Settings:
     if detection is None:
         manual = defaults.endpointing.model_copy(update={"detector": "manual"})
         return Settings(defaults.turns.model_copy(update=turns), manual)
-    if not detection.interrupt_response:
-        turns["barge_in_frames"] = NEVER
+    turns["barge_in_frames"] = _barge_in(detection.interrupt_response, defaults.turns)
+    idle_ms = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
+    turns["idle_timeout_s"] = None if idle_ms is None else idle_ms / 1000
+    return Settings(
+        defaults.turns.model_copy(update=turns),
+        defaults.endpointing.model_copy(update=_endpointing(detection, defaults.endpointing)),
+    )
+
+
+def _barge_in(interrupts: bool, turns: TurnsConfig) -> int | None:
+    """Frames of speech that interrupt; where nothing did by default, as many as usually."""
+    usual: int | None = TurnsConfig().barge_in_frames
+    return (turns.barge_in_frames or usual) if interrupts else None
+
+
+def _endpointing(detection: TurnDetection, defaults: EndpointingConfig) -> dict[str, Any]:
     silence_ms = (
         SILENCE_MS[detection.eagerness]
         if isinstance(detection, SemanticVad)
         else detection.silence_duration_ms
     )
     frames = max(1, round(silence_ms / FRAME_MS))
-    endpointing: dict[str, Any] = {
+    changed: dict[str, Any] = {
         "min_silence_frames": frames,
-        "pause_frames": min(defaults.endpointing.pause_frames, frames),
+        "pause_frames": min(defaults.pause_frames, frames),
     }
-    if isinstance(detection, ServerVad):
-        endpointing["threshold"] = min(0.99, max(0.01, detection.threshold))
-        endpointing["aggressiveness"] = min(3, int(4 * detection.threshold))
-    return Settings(
-        defaults.turns.model_copy(update=turns),
-        defaults.endpointing.model_copy(update=endpointing),
-    )
+    if defaults.detector == "manual":
+        changed["detector"] = EndpointingConfig().detector
+    if isinstance(detection, ServerVad) and defaults.detector == "webrtc":
+        changed["aggressiveness"] = min(MODES - 1, int(MODES * detection.threshold))
+    elif isinstance(detection, ServerVad):
+        inside = 0 < detection.threshold < 1
+        changed["threshold"] = detection.threshold if inside else 0.01 + 0.98 * detection.threshold
+    return changed
 
 
 def input_format(config: SessionConfig) -> InputFormat:

@@ -1,13 +1,15 @@
 """OpenAI Realtime (GA) on the wire: what clients send, typed and in range.
 
 Source: openai-python `types/realtime`, generated from OpenAI's specification, as of August 2026.
-Unknown fields are ignored, so that newer clients are understood; wrong values are errors that name
-the field.
+Every field that the specification has is known, whether it can be followed here or not
+(`session_config.in_effect`); other fields, and wrong values, are errors that name the field.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from streaming.realtime import beta
 
 APPEND_BYTES = 15 * 2**20
 """Largest audio of one append, as the specification has it."""
@@ -16,7 +18,7 @@ APPEND_BYTES = 15 * 2**20
 class Wire(BaseModel):
     """A JSON object of the protocol."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Pcm(Wire):
@@ -51,8 +53,8 @@ class ServerVad(Wire):
     silence_duration_ms: int = Field(default=500, ge=20, le=30_000)
     create_response: bool = True
     interrupt_response: bool = True
-    idle_timeout_ms: None = None
-    """Not supported: only null."""
+    idle_timeout_ms: int | None = Field(default=None, ge=5_000, le=30_000)
+    """Silence after a reply that is answered, too."""
 
 
 class SemanticVad(Wire):
@@ -73,6 +75,9 @@ class Transcription(Wire):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
+    languages: list[str] | None = None
+    keywords: list[str] | None = None
+    delay: str | None = None
 
 
 class AudioInput(Wire):
@@ -119,6 +124,16 @@ Limit = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 """Of an answer's tokens; "inf" is the model's own."""
 
 
+class Tool(BaseModel):
+    """A function that the client would call; told back, and not called: no preset was trained to.
+    What servers of tools (`mcp`) have is not offered."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Literal["function"] = "function"
+    name: str = Field(max_length=64)
+
+
 class SessionConfig(Wire):
     """A session's settings."""
 
@@ -126,13 +141,21 @@ class SessionConfig(Wire):
     object: Literal["realtime.session"] = "realtime.session"
     id: str
     model: str
-    instructions: str = Field(max_length=8_000)
-    output_modalities: list[Literal["text", "audio"]] = ["text"]
+    expires_at: int | None = None
+    """Seconds since 1970 at which the session is over."""
+
+    instructions: str
+    output_modalities: list[Literal["text", "audio"]] = Field(default=["text"], min_length=1)
     max_output_tokens: Limit = "inf"
-    tools: list[dict[str, Any]] = []
+    tools: list[Tool] = Field(default=[], max_length=128)
     tool_choice: Any = "auto"
+    parallel_tool_calls: bool | None = None
     audio: Audio = Audio()
     include: list[str] | None = None
+    prompt: None = None
+    """Not offered: prompts are not kept here."""
+
+    reasoning: Any = None
     tracing: Any = None
     truncation: Any = "auto"
     salmonn: Extensions = Extensions()
@@ -142,9 +165,11 @@ class Content(Wire):
     """A part of a message."""
 
     type: Literal["input_text", "output_text", "input_audio", "input_image", "output_audio"]
-    text: str | None = Field(default=None, max_length=8_000)
+    text: str | None = None
     audio: str | None = None
     transcript: str | None = None
+    detail: str | None = None
+    image_url: str | None = None
 
 
 class Item(Wire):
@@ -152,6 +177,8 @@ class Item(Wire):
 
     type: Literal["message", "function_call", "function_call_output"]
     id: str | None = Field(default=None, max_length=64)
+    object: Literal["realtime.item"] | None = None
+    status: Literal["completed", "incomplete", "in_progress"] | None = None
     role: Literal["user", "assistant", "system"] | None = None
     content: list[Content] = []
     call_id: str | None = None
@@ -171,19 +198,40 @@ MetadataKey = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 
 
+def _none_to_call(tools: list[Any]) -> list[Any]:
+    if tools:
+        raise ValueError("no model here was trained to call functions")
+    return tools
+
+
 class ResponseConfig(Wire):
     """What `response.create` wishes; null is as if it were not there."""
 
-    instructions: str | None = Field(default=None, max_length=8_000)
+    instructions: str | None = None
     conversation: Literal["auto", "none"] | None = None
     input: list[Item | ItemReference] | None = None
     metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
     max_output_tokens: Limit | None = None
-    output_modalities: list[Literal["text", "audio"]] | None = None
+    output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1)
     """Checked only: answers are text."""
 
-    tools: list[dict[str, Any]] | None = None
-    """Checked only: no model here was trained to call functions."""
+    audio: Any = None
+    """Of the answer's voice, which there is none of."""
+
+    tools: Annotated[list[Any], AfterValidator(_none_to_call)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
+    """No model here was trained to call functions, so none may be wished for."""
+
+    prompt: None = None
+    """Not offered: prompts are not kept here."""
+
+    reasoning: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_before_ga(cls, given: Any) -> Any:
+        return beta.response(given)
 
 
 class _ClientEvent(Wire):

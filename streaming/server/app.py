@@ -2,44 +2,46 @@
 
 import asyncio
 import contextlib
-import hmac
 import itertools
 import json
-import logging
-import mimetypes
 import secrets
 import ssl
 import time
-import traceback
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import cast
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.http11 import Request as Handshake
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from streaming.config import ServerConfig
 from streaming.frames import SAMPLE_RATE
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.wire import WireError
-from streaming.server.connection import STRANGERS, Strangers, limited
-from streaming.server.large import LARGE, give_back, in_pieces, long_audio
+from streaming.server.admission import Admission
+from streaming.server.connection import (
+    HANDSHAKE_S,
+    STRANGERS,
+    WRONG_TOKEN_S,
+    Connection,
+    Strangers,
+    connections_of,
+)
+from streaming.server.http import READ, RefusedError, Reply, Request, refusal
+from streaming.server.large import LARGE, LongItem, give_back, in_pieces, long_audio
+from streaming.server.listen import Listening, listen
+from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
+from streaming.server.pages import KEYED, SOCKET, Pages
 from streaming.server.seat import Seat
 from streaming.server.worker import Done, Worker
 from streaming.session import Session
-
-log = logging.getLogger("salmonn-live")
-PAGE = Path(__file__).parents[2] / "clients" / "browser"
-SOCKET = "/v1/realtime"
-KEY_PROTOCOL = "openai-insecure-api-key."
-"""Browsers cannot send headers: their key comes as a subprotocol."""
 
 FAREWELL_S = 2.0
 """Seconds in which a client must take what it is told at the end."""
@@ -53,8 +55,13 @@ PATIENCE_S = 0.3
 UNREAD_FRAMES = 2
 """That wait for us to take them; each may be as long as a message."""
 
+WARNING_S = 60.0
+"""Seconds before a session's end at which its client is warned, or a tenth of the session."""
+
 TOO_SLOW, TRY_LATER, GOING_AWAY, BROKEN = 1008, 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
+
+ELSEWHERE = "the session goes on over another connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,84 +72,107 @@ class Assistant:
     new_session: Callable[[], Session]
     """Called on the worker's thread."""
 
-    new_protocol: Callable[[str, Callable[[str], str]], Realtime]
-    """From a session's id and a maker of ids."""
+    new_protocol: Callable[[str, Callable[[str], str], int], Realtime]
+    """From a session's id, a maker of ids, and when it ends: seconds since 1970."""
 
 
 class App:
     """Sessions, who may have one, and what is told about them."""
 
-    def __init__(self, assistant: Assistant, config: ServerConfig) -> None:
+    def __init__(
+        self, assistant: Assistant, config: ServerConfig, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._assistant, self._config = assistant, config
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(config.sessions, self._from_worker)
         self._seats: dict[str, Seat] = {}
         self._connects: list[float] = []
         self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self.metrics = Metrics()
-        self._strangers = Strangers(STRANGERS, self._cut)
-        self.connection = limited(self._strangers, self._cut)
-        """The class of connections."""
+        self.lines = Log()
+        self.tls = tls
+        self.strangers = Strangers(STRANGERS, self.cut)
+        self._admission = Admission(config)
+        self._pages = Pages(assistant.name, self.metrics.text)
 
     # --- HTTP
 
-    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Pages and refusals; None lets a websocket through."""
-        path = urlsplit(request.path).path
-        if path == SOCKET:
-            return self._refuse(connection, request)
-        match path:
-            case "/healthz":
-                return _respond(HTTPStatus.OK, b"ok\n", "text/plain")
-            case "/readyz" if self._draining:
-                return _respond(HTTPStatus.SERVICE_UNAVAILABLE, b"draining\n", "text/plain")
-            case "/readyz":
-                return _respond(HTTPStatus.OK, b"ready\n", "text/plain")
-            case "/metrics":
-                return _respond(HTTPStatus.OK, self.metrics.text(), "text/plain; version=0.0.4")
-            case "/v1/models":
-                model = {"id": self._assistant.name, "object": "model", "owned_by": "salmonn-live"}
-                listed = json.dumps({"object": "list", "data": [model]}).encode()
-                return _respond(HTTPStatus.OK, listed, "application/json")
-        return _file(path)
+    def respond(self, request: Request) -> Reply:
+        """The answer to a request that opens no socket; it takes nobody's place.
 
-    def _refuse(self, connection: ServerConnection, request: Request) -> Response | None:
-        """What is wrong with a request for a session; None where nothing is."""
-        why: tuple[HTTPStatus, str] | None = None
-        if not self._origin_is_ours(request.headers):
-            why = HTTPStatus.FORBIDDEN, "origin"
-        elif not self._knows_token(request.headers):
-            why = HTTPStatus.UNAUTHORIZED, "token"
-        elif self._returning(request):
-            why = None
-        elif self._draining:
-            why = HTTPStatus.SERVICE_UNAVAILABLE, "draining"
-        elif self._too_many_connects():
-            why = HTTPStatus.TOO_MANY_REQUESTS, "rate"
-        elif not self._has_room():
-            why = HTTPStatus.SERVICE_UNAVAILABLE, "busy"
-        if why is None:
-            return None
-        status, name = why
-        self.metrics.refused.labels(name).inc()
-        return connection.respond(status, REFUSALS[name] + "\n")
+        Raises:
+            RefusedError: it is refused, as the same request for a socket would be.
+        """
+        self._admission.check(request)
+        if request.path == SOCKET and request.method in READ:
+            self._check_asker(request)
+            if not self._returning(request):
+                self._check_place(free=False)
+            why = f"{SOCKET} is a websocket."
+            raise RefusedError(HTTPStatus.UPGRADE_REQUIRED, "upgrade", why)
+        if request.path in KEYED:
+            self._admission.check_token(request)
+        return self._pages.answer(request, ready=not self._draining)
 
-    def _origin_is_ours(self, headers: Headers) -> bool:
-        origin = headers.get("Origin")
-        if origin is None or origin in self._config.origins:
-            return True  # not a browser, or one that is welcome
-        return urlsplit(origin).netloc == headers.get("Host")
+    async def answer(self, connection: ServerConnection, _: Handshake) -> Response | None:
+        """The answer to a handshake that is refused; None lets a websocket through."""
+        try:
+            self._admit(cast(Connection, connection).head)
+        except RefusedError as error:
+            self.refused(error)
+            if error.status is HTTPStatus.UNAUTHORIZED:
+                await asyncio.sleep(WRONG_TOKEN_S)
+            reply = refusal(error)
+            headers = Headers(reply.all_headers())
+            return Response(reply.status.value, reply.status.phrase, headers, reply.body)
+        return None
 
-    def _knows_token(self, headers: Headers) -> bool:
-        token = self._config.token
-        if token is None:
-            return True
-        brought = [headers.get("Authorization", "").removeprefix("Bearer ")]
-        for protocol in headers.get("Sec-WebSocket-Protocol", "").split(","):
-            brought.append(protocol.strip().removeprefix(KEY_PROTOCOL))
-        # a list: all of them are compared. What is no ASCII came as surrogates
-        digests = [hmac.compare_digest(_octets(b), token.encode()) for b in brought]
-        return any(digests)
+    def _admit(self, request: Request) -> None:
+        self._admission.check(request)
+        if request.path != SOCKET:
+            why = f"There is no socket at this address, only at {SOCKET}."
+            raise RefusedError(HTTPStatus.NOT_FOUND, "not_found", why)
+        self._check_asker(request)
+        if self._returning(request):
+            return
+        if self._draining or not self._too_many_connects():
+            self._check_place(free=True)
+        else:
+            why = "Too many connections at once; try again in a second."
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "rate", why)
+
+    def _check_asker(self, request: Request) -> None:
+        """Raises RefusedError where somebody may not have a session, or none of this kind."""
+        self._admission.check_origin(request)
+        self._admission.check_token(request)
+        if request.query.get("intent", "conversation") != "conversation":
+            why = "Not offered here: sessions for transcription alone. Leave `intent` out, and set "
+            why += "turn_detection.create_response to false."
+            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
+
+    def _check_place(self, *, free: bool) -> None:
+        """Raises RefusedError where there is no place for one more session.
+
+        Args:
+            free: if need be, take that of somebody who left and had not been heard.
+        """
+        if self._draining:
+            why = "The server is going away."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", why)
+        if not self._has_room(free=free):
+            why = "All sessions are taken; try again later."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", why)
+
+    def refused(self, error: RefusedError) -> None:
+        """Count and log a request that was refused."""
+        self.metrics.refused.labels(error.why).inc()
+        self.lines.line("connection.refused", why=error.why, status=error.status.value)
+
+    def cut(self, why: str) -> None:
+        """Count and log a connection that was cut off."""
+        self.metrics.cut.labels(why).inc()
+        self.lines.line("connection.cut", why=why)
 
     def _too_many_connects(self) -> bool:
         now = time.monotonic()
@@ -152,46 +182,45 @@ class App:
         self._connects.append(now)
         return False
 
-    def _has_room(self) -> bool:
-        """There is a place; if need be that of somebody who left and had not been heard."""
+    def _has_room(self, *, free: bool) -> bool:
+        """There is a place, or there can be one; `free`: then there is."""
         if len(self._seats) < self._config.sessions:
             return True
         unused = [s for s in self._seats.values() if s.left_at is not None and not s.given]
         if not unused:
             return False
-        oldest = min(unused, key=lambda s: s.left_at or 0.0)
-        self._free(oldest, oldest.left_at or 0.0)
+        if free:
+            oldest = min(unused, key=lambda s: s.left_at or 0.0)
+            self._free(oldest, oldest.left_at or 0.0)
         return True
 
     def _returning(self, request: Request) -> bool:
-        return _asked(request, "session_id") in self._seats
+        return request.query.get("session_id") in self._seats
 
     # --- sockets
 
     async def converse(self, connection: ServerConnection) -> None:
         """One connection, from its first message to its last."""
-        assert connection.request is not None
-        self._strangers.leave(connection)
-        seat = self._take_seat(connection.request)
+        self.strangers.leave(connection)
+        request = cast(Connection, connection).head
+        seat = self._take_seat(request)
         if isinstance(seat, str):
             await connection.close(TRY_LATER if seat == BUSY else BROKEN, seat)
             return
         before, seat.left_at, seat.connection = seat.connection, None, connection
-        if before is not None:  # half open: its client is here again
-            before.transport.abort()
-        sent = int(_asked(connection.request, "after") or 0) if seat.resumed else 0
+        if before is not None:  # its client is here again: half open, or somebody else's
+            self._background(_send_away(before))
+        sent = int(request.query.get("after") or 0) if seat.resumed else 0
         writing = asyncio.create_task(self._write(connection, seat, sent))
         reading = asyncio.create_task(self._read(connection, seat))
         gone = asyncio.create_task(connection.wait_closed())
-        tasks = {writing, reading, gone}
+        over = asyncio.create_task(seat.ended.wait())
+        tasks = {writing, reading, gone, over}
         try:
-            left = seat.begun + 60 * self._config.session_minutes - time.monotonic()
-            done, _ = await asyncio.wait(
-                tasks, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                seat.end("the session is over: it lasted as long as it may")
-            if seat.over is not None:  # what is left to say, and why it is over
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if seat.connection is not connection:  # it is being sent away
+                await asyncio.wait({gone}, timeout=FAREWELL_S)
+            elif seat.over is not None:  # what is left to say, and why it is over
                 await asyncio.wait({writing}, timeout=FAREWELL_S)
         finally:
             connection.transport.abort()  # whoever did not take the farewell in time
@@ -204,32 +233,47 @@ class App:
             if seat.connection is connection:  # nobody has come back in the meantime
                 self._leave(seat)
 
+    def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do something to its end, whether anybody waits for it or not."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _take_seat(self, request: Request) -> Seat | str:
         """A seat: that of a session that is resumed, or a new one; or why there is none."""
-        name = _asked(request, "session_id")
+        name = request.query.get("session_id")
         if name is not None:
             seat = self._seats.get(name)
-            number = _asked(request, "after") or "0"
-            known = len(number) < 10 and number.isdecimal()
+            number = request.query.get("after") or "0"
+            known = len(number) < 10 and number.isascii() and number.isdecimal()
             if seat is None or not known or seat.after(int(number)) is None:
                 return "this session cannot be resumed"
             seat.resumed = True
             self.metrics.resumed.inc()
             return seat
-        if not self._has_room():  # others came while this one shook hands
+        if not self._has_room(free=True):  # others came while this one shook hands
             return BUSY
-        name = f"sess_{secrets.token_urlsafe(16)}"
+        return self._new_seat(f"sess_{secrets.token_urlsafe(16)}")
+
+    def _new_seat(self, name: str) -> Seat:
         counts = itertools.count(1)
 
         def new_id(kind: str) -> str:
             # the n-th event is event_n: a client that comes back says which it had last
             return f"{kind}_{next(counts) if kind == 'event' else secrets.token_hex(8)}"
 
-        protocol = self._assistant.new_protocol(name, new_id)
+        lasts = 60 * self._config.session_minutes
+        protocol = self._assistant.new_protocol(name, new_id, int(time.time() + lasts))
         seat = Seat(name, protocol, self._worker)
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
         self._worker.add(name, self._assistant.new_session)
+        warning = min(WARNING_S, lasts / 10)
+        seat.timers = [
+            self._loop.call_later(lasts - warning, seat.warn, warning),
+            self._loop.call_later(lasts, seat.expire, GOING_AWAY),
+        ]
         seat.put(protocol.begin())
         log.info("session.begins session=%s", name[:10])
         return seat
@@ -237,42 +281,69 @@ class App:
     async def _read(self, connection: ServerConnection, seat: Seat) -> None:
         """Take messages; not reading on makes a client wait."""
         async for message in connection:
+            answered = seat.answered_bytes
             if await self._take(connection, seat, message):
                 return
             if seat.over is not None:
                 return
-            delay = seat.allowance.spend(len(message), time.monotonic())
-            if delay:
-                await asyncio.sleep(delay)
+            cost = len(message) + seat.answered_bytes - answered
+            # and others first: a message that is there already takes no turn of the event loop
+            await asyncio.sleep(seat.allowance.spend(cost, time.monotonic()))
 
     async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
         """Take a message, a long one piece by piece; True: this connection is not the seat's."""
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
-        audio: bytes | None = message if binary else None  # type: ignore[assignment]
-        refused: WireError | None = None
+        found: bytes | LongItem | WireError | None = message if binary else None  # type: ignore[assignment]
         long = len(message) > LARGE
         seat.took_long = seat.took_long or long
         if long and not binary:
             try:
-                audio = await asyncio.to_thread(long_audio, message)
+                found = await asyncio.to_thread(long_audio, message)
             except WireError as error:
-                refused = error
+                found = error
         if seat.connection is not connection:
             return True
-        if audio is None:
-            refusal = None if refused is None else seat.protocol.refuse(refused)
+        if isinstance(found, LongItem):
+            seat.messages += 1
+            # whole, whatever becomes of the connection: its client counts it as taken
+            await asyncio.shield(self._background(self._hear_item(seat, found)))
+            return False
+        async with seat.taking:
+            if isinstance(found, bytes):
+                return await self._hear(connection, seat, found, counts=not binary)
+            if seat.connection is not connection:
+                return True
+            refusal = None if found is None else seat.protocol.refuse(found)
             seat.put(refusal or seat.protocol.receive(message))
             seat.messages += 1
             await self._caught_up(seat)
-            return False
+        return False
+
+    async def _hear(
+        self, connection: ServerConnection, seat: Seat, audio: bytes, *, counts: bool
+    ) -> bool:
+        """Hear what was appended; True: this connection is not the seat's any more."""
         for piece in in_pieces(audio):
             if seat.connection is not connection:
                 return True
             seat.hear(piece)
             await self._caught_up(seat)
             await asyncio.sleep(0)  # others first
-        seat.messages += not binary
+        seat.messages += counts
         return False
+
+    async def _hear_item(self, seat: Seat, item: LongItem) -> None:
+        async with seat.taking:
+            try:
+                seat.put(seat.protocol.begin_recording(item.event))
+            except WireError as error:
+                seat.put(seat.protocol.refuse(error, item.event.event_id))
+                return
+            for piece in in_pieces(item.audio):
+                seat.hear(piece)
+                await self._caught_up(seat)
+                await asyncio.sleep(0)  # others first
+            seat.put(seat.protocol.end_recording(item.event))
 
     async def _caught_up(self, seat: Seat) -> None:
         await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)
@@ -293,22 +364,20 @@ class App:
                 for line in waiting:
                     async with asyncio.timeout(UNREAD_S):
                         await connection.send(line, text=True)
+                    if seat.connection is not connection:
+                        return
                     sent += 1
                     seat.wrote(sent)
                 if seat.over is not None:
-                    await _close(connection, GOING_AWAY, seat.over)
+                    await _close(connection, *seat.over)
                     return
                 seat.news.clear()
                 if seat.last == sent:
                     await seat.news.wait()
         except TimeoutError:
-            self._cut("unread")
-            seat.end("events were left unread")
+            self.cut("unread")
+            seat.end(TOO_SLOW, "events were left unread for too long")
             await _close(connection, TOO_SLOW, "events were left unread for too long")
-
-    def _cut(self, why: str) -> None:
-        """A connection was cut off."""
-        self.metrics.cut.labels(why).inc()
 
     def _leave(self, seat: Seat) -> None:
         """A connection is gone: keep the seat for a while, unless the session is over."""
@@ -319,6 +388,8 @@ class App:
     def _free(self, seat: Seat, left_at: float) -> None:
         """Forget a session that nobody came back to since it was left."""
         if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
+            for timer in seat.timers:
+                timer.cancel()
             self._worker.remove(seat.name, give_back if seat.took_long else None)
             self.metrics.sessions.set(len(self._seats))
             log.info("session.ends session=%s", seat.name[:10])
@@ -348,14 +419,9 @@ class App:
             self.metrics.reply(latency)
 
     def _fail(self, seat: Seat, error: Exception) -> None:
-        frames = traceback.extract_tb(error.__traceback__)
-        # no more than where it was: an error's message, and its lines' values, may hold speech
-        where = "<".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
-        log.error(
-            "session.fails session=%s error=%s at=%s", seat.name[:10], type(error).__name__, where
-        )
+        log.error("session.fails session=%s %s", seat.name[:10], where(error))
         self.metrics.errors.inc()
-        seat.fail(error)
+        seat.fail(BROKEN, error)
 
     async def drain(self, seconds: float) -> None:
         """Take nobody new, let replies come to their end, then end all sessions."""
@@ -364,13 +430,13 @@ class App:
         now = time.monotonic()
         await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), now + seconds)
         for seat in self._seats.values():
-            seat.end("the server is going away")
+            seat.end(GOING_AWAY, "the server is going away")
         farewell = time.monotonic() + 2 * FAREWELL_S
         await self._nobody(lambda seat: seat.connection is not None, farewell)
         for seat in self._seats.values():
             if seat.connection is not None:  # its client does not read
                 seat.connection.transport.abort()
-        self._strangers.dismiss()
+        self.strangers.dismiss()
 
     async def _nobody(self, still: Callable[[Seat], bool], until: float) -> None:
         """Wait until there is no such seat any more, but not for ever."""
@@ -386,14 +452,6 @@ class App:
 
 BUSY = "all sessions are taken; try again later"
 
-REFUSALS = {
-    "origin": "This web origin may not connect; see server.origins.",
-    "token": "A token is needed: send it as your API key.",
-    "draining": "The server is going away.",
-    "rate": "Too many connections at once; try again in a second.",
-    "busy": "All sessions are taken; try again later.",
-}
-
 
 async def _close(connection: ServerConnection, code: int, why: str) -> None:
     """Say goodbye; the library would wait for ever for who does not read."""
@@ -402,37 +460,10 @@ async def _close(connection: ServerConnection, code: int, why: str) -> None:
             await connection.close(code, why)
 
 
-def _octets(header: str) -> bytes:
-    """A header as it came."""
-    return header.encode("utf-8", "surrogateescape")
-
-
-def _asked(request: Request, name: str) -> str | None:
-    """A parameter of the address."""
-    return parse_qs(urlsplit(request.path).query).get(name, [None])[0]
-
-
-def _respond(status: HTTPStatus, body: bytes, kind: str) -> Response:
-    headers = Headers(
-        {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Connection": "close",
-        }
-    )
-    return Response(status.value, status.phrase, headers, body)
-
-
-def _file(path: str) -> Response:
-    """A file of the browser page; nothing outside its folder."""
-    name = "index.html" if path == "/" else path.removeprefix("/")
-    files = {str(f.relative_to(PAGE)): f for f in PAGE.rglob("*") if f.is_file()}
-    if name not in files:
-        return _respond(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain")
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return _respond(HTTPStatus.OK, files[name].read_bytes(), kind)
+async def _send_away(connection: ServerConnection) -> None:
+    """Tell a connection that another one has taken its session over."""
+    await _close(connection, TOO_SLOW, ELSEWHERE)
+    connection.transport.abort()
 
 
 def _subprotocol(
@@ -443,27 +474,48 @@ def _subprotocol(
 
 
 @asynccontextmanager
-async def running(assistant: Assistant, config: ServerConfig) -> AsyncIterator[tuple[App, Server]]:
-    """The server, listening."""
-    app = App(assistant, config)
-    tls = None
-    if config.certificate is not None:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(config.certificate, config.key)
+async def running(
+    assistant: Assistant, config: ServerConfig, listening: Listening | None = None
+) -> AsyncIterator[tuple[App, Server]]:
+    """The server, serving.
+
+    Args:
+        assistant: what it serves.
+        config: who may connect, and how much of everything there may be.
+        listening: its sockets; None: those `config` says.
+
+    Yields:
+        The application, and the server of the first address; its `sockets` tell the port.
+
+    Raises:
+        ConfigError: it cannot listen as `config` says.
+    """
+    if listening is None:
+        listening = listen(config)
+    app = App(assistant, config, listening.tls)
+    asyncio.get_running_loop().set_exception_handler(one_line_errors(app.lines))
     try:
-        async with serve(
-            app.converse,
-            config.host,
-            config.port,
-            process_request=app.answer,
-            select_subprotocol=_subprotocol,
-            max_size=round(config.message_mb * 2**20),
-            max_queue=UNREAD_FRAMES,
-            compression=None,  # a small message must not become a large one
-            create_connection=app.connection,
-            ssl=tls,
-            server_header="salmonn-live",
-        ) as server:
-            yield app, server
+        async with contextlib.AsyncExitStack() as servers:
+            servers.enter_context(listening)
+            begun = [
+                await servers.enter_async_context(
+                    serve(
+                        app.converse,
+                        sock=sock,
+                        process_request=app.answer,
+                        select_subprotocol=_subprotocol,
+                        max_size=round(config.message_mb * 2**20),
+                        max_queue=UNREAD_FRAMES,
+                        compression=None,  # a small message must not become a large one
+                        create_connection=connections_of(app),  # agrees on TLS, too
+                        open_timeout=HANDSHAKE_S,
+                        logger=library_logger(),
+                        server_header=None,
+                    )
+                )
+                for sock in listening.sockets
+            ]
+            servers.callback(app.strangers.dismiss)  # the library waits for those it knows of
+            yield app, begun[0]
     finally:
         app.stop()

@@ -1,17 +1,21 @@
 """Putting a server together."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from assistant.errors import ComponentError
+from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from streaming.build import build_session
 from streaming.config import Config
 from streaming.realtime.protocol import Realtime
-from streaming.realtime.session_config import FRAME_MS, Settings
-from streaming.realtime.wire import Audio, AudioInput, ServerVad, SessionConfig
+from streaming.realtime.session_config import Settings, initial
 from streaming.server.app import Assistant
 from streaming.session import Session
+
+CHARACTERS = 8
+"""Of a text for each position of the LLM's context: more cannot fit, whatever the language."""
+
+UNLIMITED = 8192
+"""Positions of an LLM that says nothing of its context."""
 
 
 def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assistant:
@@ -19,32 +23,40 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
 
     Args:
         model: shared weights.
-        config: endpointing and turns to begin with.
+        config: endpointing and turns that every session begins with.
         instruction: what is asked about every turn, until a client wishes otherwise.
+
+    Raises:
+        ConfigError: it asks for what the preset lacks.
     """
-    named = model.tagger is not None
-    turns = config.turns.model_copy(update={"sound_events": named})
-    settled = replace(config, turns=turns)
+    settings = Settings(config.turns, config.endpointing)
+    transcribes, named = _has_decoder(model), model.tagger is not None
+    if config.turns.captions and not transcribes:
+        raise ConfigError("turns.captions: the preset's Whisper has no decoder to read with")
+    if config.turns.sound_events and not named:
+        raise ConfigError("turns.sound_events: the preset has no sound_tagger")
 
     def new_session() -> Session:
-        return build_session(model, settled, instruction)
+        return build_session(model, config, instruction)
 
-    silence_ms = FRAME_MS * config.endpointing.min_silence_frames
-    detection = ServerVad(type="server_vad", silence_duration_ms=silence_ms)
-    audio = Audio(input=AudioInput(turn_detection=detection))
-
-    def new_protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+    def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
-            SessionConfig(id=name, model=config.preset, instructions=instruction, audio=audio),
-            Settings(turns, config.endpointing),
+            initial(
+                settings,
+                id=name,
+                model=config.preset,
+                expires_at=expires_at,
+                instructions=instruction,
+            ),
+            settings,
             new_id,
             longest=model.config.generation.max_new_tokens,
-            audio_tokens_per_window=model.config.aligner.queries,
+            longest_text=CHARACTERS * (model.llm.context or UNLIMITED),
+            audio_tokens_per_window=model.ear.aligner.per_window,
             can_transcribe=transcribes,
             can_name_sounds=named,
         )
 
-    transcribes = _has_decoder(model)
     return Assistant(config.preset, new_session, new_protocol)
 
 

@@ -6,10 +6,11 @@ import ctypes
 import gc
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from streaming.realtime.wire import APPEND_BYTES, Append, WireError
+from streaming.realtime.wire import APPEND_BYTES, Append, CreateItem, WireError
 
 LARGE = 32 * 2**10
 """Characters of a message that is looked at here first."""
@@ -24,33 +25,57 @@ BASE64_PIECE = 2**18
 """Characters, a multiple of four."""
 
 
-def long_audio(message: str | bytes) -> bytes | None:
+@dataclass(frozen=True, slots=True)
+class LongItem:
+    """An item for the conversation with a recording."""
+
+    event: CreateItem
+    audio: bytes
+    """Of all its parts, decoded."""
+
+
+def long_audio(message: str | bytes) -> bytes | LongItem | None:
     """The audio of a long message; may be called on any thread.
 
     Returns:
-        None where it is another client event, or none, of a length that those may have.
+        Audio that is appended, or an item with a recording. None where it is another client event,
+        or none, of a length that those may have.
 
     Raises:
         WireError: nothing that may be so long.
     """
+    for kind in (Append, CreateItem):
+        try:
+            event = kind.model_validate_json(message)
+        except ValidationError:
+            continue
+        if isinstance(event, Append):
+            return _decoded(event.audio, "audio")
+        parts = event.item.content
+        rest = len(message) - sum(len(part.audio or "") for part in parts)
+        if rest <= LONGEST and event.item.role == "user" and any(part.audio for part in parts):
+            audio = [
+                _decoded(part.audio, f"item.content[{n}].audio")
+                for n, part in enumerate(parts)
+                if part.audio
+            ]
+            return LongItem(event, b"".join(audio))
+    if len(message) <= LONGEST:
+        return None
+    raise WireError("invalid_value", f"only audio may be longer than {LONGEST} characters")
+
+
+def _decoded(text: str, where: str) -> bytes:
     try:
-        event = Append.model_validate_json(message)
-    except ValidationError as error:
-        if len(message) <= LONGEST:
-            return None
-        raise WireError(
-            "invalid_value", f"only audio may be longer than {LONGEST} characters"
-        ) from error
-    try:
-        audio = b"".join(_decoded(event.audio))
+        audio = b"".join(_pieces(text))
     except (binascii.Error, ValueError) as error:
-        raise WireError("invalid_value", f"not base64: {error}", "audio") from error
+        raise WireError("invalid_value", f"not base64: {error}", where) from error
     if len(audio) > APPEND_BYTES:
-        raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", "audio")
+        raise WireError("invalid_value", f"more than {APPEND_BYTES} bytes", where)
     return audio
 
 
-def _decoded(text: str) -> Iterator[bytes]:
+def _pieces(text: str) -> Iterator[bytes]:
     """Piece by piece: decoding holds up every other thread."""
     for at in range(0, len(text), BASE64_PIECE):
         piece = text[at : at + BASE64_PIECE]

@@ -20,7 +20,10 @@ KEPT = 2000
 """Server events that are kept for a client that comes back."""
 
 KEPT_BYTES = 4 * 2**20
-"""Of them."""
+"""Their size at most."""
+
+UNSENT_BYTES = KEPT_BYTES // 2
+"""Bytes of events that a client may leave unread before no more of its messages are taken."""
 
 
 class Seat:
@@ -53,8 +56,20 @@ class Seat:
         self.left_at: float | None = None
         """When the last connection was lost; None while there is one."""
 
-        self.over: str | None = None
-        """Why the session has ended."""
+        self.over: tuple[int, str] | None = None
+        """The close code and the reason, once the session has ended."""
+
+        self.ended = asyncio.Event()
+        """Set when it has."""
+
+        self.timers: list[asyncio.TimerHandle] = []
+        """What will happen to it when it has lasted long."""
+
+        self.taking = asyncio.Lock()
+        """Held while a message is taken, so that one ends before the next one begins."""
+
+        self.answered_bytes = 0
+        """Size of the events that messages were answered with at once."""
 
         self.resumed = False
         self.connection: ServerConnection | None = None
@@ -63,9 +78,9 @@ class Seat:
         self._stopwatch = Stopwatch()
         self._given_pieces = 0
         self._answered_at = self.begun  # something was being answered
-        self._log: deque[bytes] = deque()
-        self._log_bytes = 0
+        self._log: deque[tuple[bytes, int]] = deque()  # events, and the size of all before them
         self._logged = 0  # events ever put into the log
+        self._logged_bytes = 0
         self.news = asyncio.Event()
         """Set when there are events that were not written."""
 
@@ -85,21 +100,36 @@ class Seat:
             self.waiting += frames
         if output.inputs:
             self._worker.give(self.name, output.inputs)
+        before = self._logged_bytes
         self.send(output.events)
+        self.answered_bytes += self._logged_bytes - before
 
     def hear(self, audio: bytes) -> None:
         """Audio as it is, in the session's input format."""
         self.put(Output(inputs=self.protocol.hear(audio)))
 
     async def caught_up(self, backlog_s: float, unread: int) -> None:
-        """Wait while more than so much audio waits, or the client left that many events unread.
+        """Wait while more than so much audio waits, or the client left too many events unread.
 
-        A control counts as 20 ms of audio.
+        Args:
+            backlog_s: seconds of audio; a control counts as 20 ms of it.
+            unread: events; their size counts, too, see `UNSENT_BYTES`.
         """
         most = backlog_s * SAMPLE_RATE / FRAME_SAMPLES
-        while self.over is None and (self.waiting > most or self.last - self.sent > unread):
+        while self.over is None and (
+            self.waiting > most
+            or self.last - self.sent > unread
+            or self._unsent_bytes() > UNSENT_BYTES
+        ):
             self._progress.clear()
             await self._progress.wait()
+
+    def _unsent_bytes(self) -> int:
+        """Size of the events that were not written to a socket."""
+        unsent = self._logged - self.sent
+        if unsent <= 0:
+            return 0
+        return self._logged_bytes - self._log[-min(unsent, len(self._log))][1]
 
     def wrote(self, number: int) -> None:
         """The events up to this one were written to a socket."""
@@ -112,11 +142,22 @@ class Seat:
             self._answered_at = time.monotonic()
         return self._answered_at > since
 
-    def fail(self, error: Exception) -> None:
-        """The session is broken off."""
+    def fail(self, code: int, error: Exception) -> None:
+        """The session is broken off; its client is told the message of an `AssistantError`."""
         told = str(error) if isinstance(error, AssistantError) else "an error of the server"
-        self.send([self.protocol.server_error(told)])
-        self.end("the session failed")
+        self.send([self.protocol.server_error("session_failed", told)])
+        self.end(code, "the session failed")
+
+    def warn(self, seconds: float) -> None:
+        """Tell the client that the session will be over in so many seconds."""
+        left = {"expires_at": self.protocol.config.expires_at, "seconds_left": round(seconds)}
+        self.send([self.protocol.extension("session_expires", **left)])
+
+    def expire(self, code: int) -> None:
+        """The session has lasted as long as it may."""
+        why = "the session is over: it lasted as long as it may"
+        self.send([self.protocol.server_error("session_expired", why)])
+        self.end(code, why)
 
     def done(self, done: Done) -> tuple[int, Latency | None]:
         """A step of the session was done.
@@ -149,16 +190,20 @@ class Seat:
         """Put events into the log; whoever writes to a socket sees them."""
         for event in events:
             line = _line(event)
-            self._log.append(line)
+            self._log.append((line, self._logged_bytes))
             self._logged += 1
-            self._log_bytes += len(line)
-            while len(self._log) > KEPT or self._log_bytes > KEPT_BYTES:
-                self._log_bytes -= len(self._log.popleft())
+            self._logged_bytes += len(line)
+            while self._log and (
+                len(self._log) > KEPT or self._logged_bytes - self._log[0][1] > KEPT_BYTES
+            ):
+                self._log.popleft()
         self.news.set()
 
-    def end(self, why: str) -> None:
-        """The session is over."""
-        self.over = why
+    def end(self, code: int, why: str) -> None:
+        """The session is over, with this close code; a session ends once."""
+        if self.over is None:
+            self.over = code, why
+        self.ended.set()
         self.news.set()
         self._progress.set()
 
@@ -167,7 +212,7 @@ class Seat:
         missing = self._logged - number
         if not 0 <= missing <= len(self._log):
             return None
-        return list(self._log)[len(self._log) - missing :] if missing > 0 else []
+        return [line for line, _ in list(self._log)[len(self._log) - missing :]]
 
 
 def _line(event: dict[str, Any]) -> bytes:

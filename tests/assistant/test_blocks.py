@@ -48,6 +48,13 @@ def test_many_blocks_at_once_are_the_same_frames() -> None:
     assert torch.equal(torch.cat(parts, 1), whole)
 
 
+class Number(int):
+    """A state that never changes."""
+
+    def fork(self) -> "Number":
+        return self
+
+
 class Recorder:
     """A block encoder that notes what it is given."""
 
@@ -55,11 +62,11 @@ class Recorder:
         self.calls: list[tuple[int, list[float]]] = []
         self.states = 0
 
-    def start(self) -> int:
+    def start(self) -> Number:
         self.states += 1
-        return self.states
+        return Number(self.states)
 
-    def attend(self, x: Tensor, state: int, block: int) -> Tensor:
+    def attend(self, x: Tensor, state: Number, block: int) -> Tensor:
         self.calls.append((state, x[::block, 0].tolist()))
         return x
 

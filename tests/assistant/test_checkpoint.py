@@ -282,7 +282,12 @@ def test_without_adapters_their_tensors_are_left_over(tmp_path: Path) -> None:
 
 # --- our folder -----------------------------------------------------------------------------------
 
-CARD = {"preset": "toy", "training_data": ["clips"], "figures": {"wer": 0.5}, "licence": "MIT"}
+CARD: dict[str, object] = {
+    "preset": "toy",
+    "training_data": ["clips"],
+    "figures": {"wer": 0.5},
+    "licence": "MIT",
+}
 
 
 @pytest.fixture

@@ -1,16 +1,25 @@
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 
 from assistant.build import device_of
-from assistant.config import ModelConfig
+from assistant.config import (
+    AlignerConfig,
+    EncodingConfig,
+    GenerationConfig,
+    LoraConfig,
+    ModelConfig,
+    QFormerConfig,
+    Section,
+)
 from assistant.errors import ConfigError
 from assistant.presets import load_preset, read_config, read_yaml, shipped_config, validate
-from streaming.config import load_config
+from streaming.config_file import load_config
 
 TEXT = shipped_config().read_text()
 PRESETS = list(yaml.safe_load(TEXT)["presets"])
@@ -93,6 +102,33 @@ def test_the_salmonn_presets_name_the_published_parts() -> None:
     )
 
 
+SECTIONS: dict[str, type[Section]] = {
+    "encoding": EncodingConfig,
+    "aligner": AlignerConfig,
+    "qformer": QFormerConfig,
+    "lora": LoraConfig,
+    "generation": GenerationConfig,
+}
+LAST_AND_FIRST_WRONG: list[tuple[str, Any, Any]] = [
+    *((f"encoding.{key}", 30.0, 30.01) for key in ("left_context_s", "look_ahead_s", "pad_to_s")),
+    *((f"encoding.{key}", 1500, 1501) for key in ("block_windows", "horizon_blocks")),
+    *((f"aligner.{key}", 1500, 1501) for key in ("window_features", "stride_features", "queries")),
+    ("aligner.token_length", 10_000.0, 10_000.1),
+    ("aligner.qformer.layers", 128, 129),
+    *((f"aligner.qformer.{key}", 65_536, 65_537) for key in ("width", "heads", "mlp_width")),
+    ("llm.lora.rank", 65_536, 65_537),
+    *((f"llm.lora.{key}", 10_000.0, 10_000.1) for key in ("alpha", "scale")),
+    ("generation.max_new_tokens", 4096, 4097),
+    ("generation.beams", 256, 257),
+    ("generation.temperature", 2.0, 2.01),
+    ("generation.repetition_penalty", 10.0, 10.01),
+    ("generation.length_penalty", 10.0, 10.01),
+    ("generation.length_penalty", -10.0, -10.01),
+    ("generation.seed", 2**63 - 1, 2**63),
+    ("generation.seed", 0, -1),
+]
+"""Key, the last value that is taken, the next one."""
+
 WRONG = [
     # unknown keys, at every depth
     ("volume", 1),
@@ -137,6 +173,9 @@ WRONG = [
     ("generation.top_p", 0.0),
     ("generation.top_p", 1.01),
     ("generation.top_p", float("nan")),
+    *((key, value) for key, _, value in LAST_AND_FIRST_WRONG),
+    *((key, 10**400) for key, _, _ in LAST_AND_FIRST_WRONG),
+    ("device", "cuda:100"),
 ]
 
 
@@ -147,6 +186,14 @@ def test_a_wrong_value_is_an_error_that_names_its_key(
     with pytest.raises(ConfigError) as error:
         load(changed(tmp_path, f"presets.nano.{key}", value), "nano")
     assert str(error.value).startswith(f"presets.nano.{key}: ")
+
+
+@pytest.mark.parametrize(("key", "value", "_"), LAST_AND_FIRST_WRONG)
+def test_the_largest_value_is_taken(key: str, value: object, _: object) -> None:
+    parent, last = key.split(".")[-2:]
+    field = SECTIONS[parent].model_fields[last]  # alone: beside the preset's it need not make sense
+    kind: Any = Annotated[field.annotation, *field.metadata]
+    TypeAdapter(kind).validate_python(value, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +242,6 @@ def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "where", "what"),
     [
-        ("aligner.stride_features", 8, "", "stride_features = window_features"),
         ("aligner", {"window_features": 12, "stride_features": 12}, "", "multiple of 8"),
         ("encoding.overlap_blocks", 11, ".encoding", "less than horizon_blocks"),
         ("prompt.template", "{instruction}", ".prompt", "{audio} exactly once"),
@@ -212,15 +258,85 @@ def test_keys_that_contradict_each_other_are_an_error(
     assert what in str(error.value)
 
 
-def test_recompute_mode_takes_any_window_and_stride(tmp_path: Path) -> None:
-    path = changed(tmp_path, "presets.salmonn-7b.aligner.stride_features", 9)
-    assert load(path, "salmonn-7b").aligner.stride_features == 9
+@pytest.mark.parametrize(("preset", "window"), [("nano", 16), ("salmonn-7b", 17)])
+@pytest.mark.parametrize("step", [-1, 0, 1])
+def test_windows_neither_overlap_nor_leave_gaps(
+    tmp_path: Path, preset: str, window: int, step: int
+) -> None:
+    path = changed(tmp_path, f"presets.{preset}.aligner.stride_features", window + step)
+    if step == 0:
+        assert load(path, preset).aligner.window_features == window
+        return
+    message = (
+        rf"^presets\.{preset}\.aligner: .*stride_features: {window + step} "
+        rf"is not window_features \({window}\)"
+    )
+    with pytest.raises(ConfigError, match=message):
+        load(path, preset)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_configuration_cannot_be_changed(name: str) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(shipped_config(), name).device = "cpu"
+
+
+BOMB = b"a0: &a0 [x]\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 10)
+)
+"""Nine lists, each nine times the one before: 400 million values."""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("21:45", "21:45"),  # base 60 in YAML 1.1: 1305
+        ("1:30.5", "1:30.5"),
+        ("010", "010"),  # octal in YAML 1.1: 8
+        ("0x1F", "0x1F"),
+        ("2024-13-45", "2024-13-45"),
+        ("2024-01-02", "2024-01-02"),
+        ("9" * 5000, "9" * 5000),
+        ("9" * 4000, 10**4000 - 1),
+        ("-8", -8),
+        ("1_000", 1000),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("-.5e+3", -500.0),
+        ("-.inf", float("-inf")),
+        ("yes", True),
+        ("null", None),
+        ("{<<: {a: 1, b: 2}, a: 3}", {"a": 3, "b": 2}),
+    ],
+)
+def test_values_are_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
+    (tmp_path / "c.yaml").write_text(f"key: {text}\n")
+    assert read_yaml(tmp_path / "c.yaml")["key"] == value
+
+
+def test_a_list_of_lists_in_a_known_key_is_shown_in_short(tmp_path: Path) -> None:
+    lists = BOMB.split(b"\n")[:5]  # 6,561 values in the last one
+    (tmp_path / "c.yaml").write_bytes(b"\n".join([b"presets:", *(b"  " + x for x in lists)]))
+    with pytest.raises(ConfigError, match=r"^presets\.a4: .*got \[\[") as error:
+        load_preset(tmp_path / "c.yaml", "a4")
+    assert len(str(error.value)) < 400
+
+
+def test_strange_keys_stay_on_one_line(tmp_path: Path) -> None:
+    keys = '1: a\nfoo: b\n"new\\nline": c\n' + "x" * 500 + ": d\n"
+    (tmp_path / "c.yaml").write_text(keys)
+    with pytest.raises(ConfigError, match="^'1': unknown section; known: endpointing"):
+        load_config(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text(
+        "endpointing:\n" + "".join(f"  {k}\n" for k in keys.splitlines())
+    )
+    with pytest.raises(ConfigError, match="endpointing.1: unknown key; ") as error:
+        load_config(tmp_path / "c.yaml")
+    told = str(error.value)
+    assert "endpointing.foo: unknown key" in told
+    assert "endpointing.'new\\nline': unknown key" in told
+    assert "\n" not in told
+    assert len(told) < 400
 
 
 @pytest.mark.parametrize(
@@ -231,7 +347,22 @@ def test_a_configuration_cannot_be_changed(name: str) -> None:
         (b"nano", "expected sections, found str"),
         (b"preset: [", "not YAML"),
         (b"\tpreset: nano", "not YAML"),
-        (b"preset: \xff", "not YAML"),
+        (b"preset: \xff", "not YAML \\(byte 8 is not UTF-8"),
+        ("preset: nano".encode("utf-16"), "not YAML \\(byte 0 is not UTF-8"),
+        ("preset: nano".encode("utf-16-le"), "not YAML \\(character 0x0000: special characters"),
+        (b"a: 1\nb: \0", "not YAML \\(character 0x0000: special characters"),
+        (b"a: 1\nb: 2\na: 3", "not YAML \\(line 3: the key 'a' stands twice"),
+        (b"a: 1\nb:\n  - c: {d: 1, d: 2}", "not YAML \\(line 3: the key 'd' stands twice"),
+        (b"a: " + b"[" * 3000, "not YAML \\(line 1: nested over 32 deep"),
+        (b"\n".join(b" " * i + b"a:" for i in range(3000)), "not YAML \\(line 32: nested over 32"),
+        (BOMB, "not YAML \\(line 6: more than 100,000 values"),
+        (b"a: &a [*a]", "not YAML \\(line 1: an alias stands inside itself"),
+        (b"a: *b", "not YAML \\(line 1: found undefined alias 'b'"),
+        (b"a: !!python/object:os.system []", "not YAML \\(line 1: tags"),
+        (b"a: !!int 21:45", "not YAML \\(line 1: tags"),
+        (b'a: "\\U99999999"', "not YAML \\(OverflowError"),
+        (b"a: b\n---\na: b", "not YAML \\(line 2: but found another document"),
+        (b"[a]: b", "not YAML \\(line 1: found unhashable key"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_an_error_that_names_it(
@@ -239,8 +370,9 @@ def test_a_file_that_is_no_configuration_is_an_error_that_names_it(
 ) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: {message}"):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: {message}") as error:
         read_yaml(path)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -156,19 +156,6 @@ def test_recompute_with_all_context_is_near_the_full_pass() -> None:
     assert cosine.min() > 0.99
 
 
-def test_windows_may_overlap() -> None:
-    aligner = AlignerConfig(
-        window_features=17, stride_features=10, queries=1,
-        qformer=QFormerConfig(layers=1, width=32, heads=4, mlp_width=64),
-    )  # fmt: skip
-    settings = EncodingConfig(mode="recompute", block_windows=3, left_context_s=1.0)
-    config = TINY.model_copy(update={"aligner": aligner, "encoding": settings})
-    ear = build_ear(config, llm_width=24)
-    for n in (1, 17 * 320, 17 * 320 + 1, 40_000):
-        expected = 1 + max(0, -(-(n - 17 * 320) // 3200))
-        assert len(stream(ear, [sound(n)])) == expected
-
-
 def test_without_beats() -> None:
     ear = build_ear(TINY.model_copy(update={"audio_encoder": None}), llm_width=24)
     samples = sound(3 * BLOCK)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.ear import EarStream
 from assistant.hearing import Hearing, Window
 from tests.assistant.test_ear import BLOCK, CACHED, RECOMPUTE, WINDOW, sound
 from tests.laws import cuts
@@ -48,7 +49,7 @@ def test_what_is_heard_without_silence_is_what_a_stream_hears(ear: object) -> No
     final = hearing.push(samples)
     assert torch.equal(joined(final), stream.push(samples))
     assert torch.equal(joined(hearing.peek()), stream.flush())
-    step = ear.spans.stride  # type: ignore[attr-defined]
+    step = ear.spans.window  # type: ignore[attr-defined]
     assert [w.at for w in final + hearing.peek()] == [
         i * step for i in range(len(final) + len(hearing.peek()))
     ]
@@ -116,3 +117,24 @@ def test_windows_bring_the_features_that_captions_are_read_from(ear: object) -> 
     if ear is CACHED:
         wanted, _ = CACHED.encode_blocks(samples)
         torch.testing.assert_close(speech, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("change", [-1, 0, 1])
+def test_tokens_and_the_features_they_were_made_of_agree_in_number(
+    monkeypatch: pytest.MonkeyPatch, change: int
+) -> None:
+    whole: property = EarStream.__dict__["speech"]
+    window = CACHED.aligner.config.window_features
+
+    def speech(stream: EarStream) -> torch.Tensor:
+        """So many windows' features too few or too many."""
+        found: torch.Tensor = whole.__get__(stream)
+        return torch.cat([found, found[:window]])[: len(found) + change * window]
+
+    monkeypatch.setattr(EarStream, "speech", property(speech))
+    hearing = Hearing(CACHED)
+    if change == 0:
+        assert len(hearing.push(sound(2 * BLOCK))) > 0
+    else:
+        with pytest.raises(ValueError, match="zip"):
+            hearing.push(sound(2 * BLOCK))

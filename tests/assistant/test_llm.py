@@ -150,8 +150,11 @@ def test_truncating_to_all_that_is_held_keeps_the_next_token(plain: list[int]) -
 
 def test_there_is_no_next_token_before_something_is_heard() -> None:
     cache = LLM.cache()
-    for lose in (lambda: None, lambda: cache.extend(PROMPT[:0]), lambda: _heard_and_lost(cache)):
-        lose()
+    losses: list[Callable[[LlmCache], None]] = [
+        lambda cache: None, lambda cache: cache.extend(PROMPT[:0]), _heard_and_lost,
+    ]  # fmt: skip
+    for lose in losses:
+        lose(cache)
         with pytest.raises(RuntimeError, match="needs extend"):
             cache.next_token(GREEDY)
 
@@ -186,13 +189,27 @@ def test_a_forks_doings_leave_the_origin_as_it_was(plain: list[int]) -> None:
     assert list(origin.tokens(GREEDY)) == plain
 
 
+def test_two_caches_of_one_llm_do_not_touch_each_other() -> None:
+    config = GREEDY.model_copy(update={"repetition_penalty": 1.5})
+    other = LLM.embed(LLM.ids("something else"))
+    first, second = heard(LLM, PROMPT), heard(LLM, other)
+    said = [(first.next_token(config), second.next_token(config)) for _ in range(9)]
+    second.truncate(2)
+    second.extend(PROMPT)
+    said_later = [first.next_token(config) for _ in range(11)]
+    assert [token for token, _ in said] + said_later == answer(LLM, config=config)
+    assert [token for _, token in said] == answer(LLM, other, config)[:9]
+
+
 def test_an_answer_that_ended_at_once_leaves_nothing_behind(plain: list[int]) -> None:
     llm = toy(stop=(LLM.tokenizer.convert_ids_to_tokens(plain[0]),))
     cache = heard(llm, PROMPT)
     assert list(cache.tokens(GREEDY)) == []
-    cache.truncate(len(PROMPT))
+    more = LLM.embed(LLM.ids("something else"))
+    cache.extend(more)
     penalised = GREEDY.model_copy(update={"repetition_penalty": 3.0})
-    assert list(cache.tokens(penalised)) == answer(llm, config=penalised)
+    wanted = answer(llm, torch.cat([PROMPT, more]), penalised)
+    assert list(cache.tokens(penalised)) == wanted != []
 
 
 # --- the end of the context, and of answers -------------------------------------------------------
@@ -220,8 +237,8 @@ def test_an_answer_stops_at_max_new_tokens(most: int, plain: list[int]) -> None:
 
 
 def test_a_stop_token_ends_the_answer_and_is_not_part_of_it(plain: list[int]) -> None:
-    stop = plain[6]
-    first = plain.index(stop)
+    first = next(i for i, token in enumerate(plain) if i > 2 and token not in plain[:i])
+    stop = plain[first]
     llm = toy(stop=(LLM.tokenizer.convert_ids_to_tokens(stop),))
     assert llm.stop_ids == {1, stop}  # the model's own too
     cache = heard(llm, PROMPT)
@@ -274,7 +291,10 @@ def test_sampling_draws_from_the_fewest_tokens_that_hold_the_mass(top_p: float) 
         held += probability
     config = GREEDY.model_copy(update={"sample": True, "temperature": 2.0, "top_p": top_p})
     random = torch.Generator().manual_seed(0)
-    drawn = [cache.fork().next_token(config, random) for _ in range(400)]
+    drawn = []
+    for _ in range(400):
+        drawn.append(cache.next_token(config, random))
+        cache.truncate(len(PROMPT))
     assert set(drawn) <= allowed.keys()
     likeliest = ranked[0][0]
     share = allowed[likeliest] / sum(allowed.values())

@@ -19,7 +19,7 @@ from assistant.config import LlmConfig
 from assistant.engine import GROWTH, TransformersEngine
 from assistant.errors import ComponentError
 from assistant.gguf_file import GgufFile
-from assistant.llm import Llm
+from assistant.llm import Llm, choose_engine
 from assistant.llm_weights import GGUF_NAMES
 from assistant.packed import BLOCK, Packed, join, pack_gguf
 from assistant.packed_llm import load_packed
@@ -265,6 +265,9 @@ def test_an_llm_of_them_talks_as_its_file_says(file: Path) -> None:
     assert tokenizer.chat_template == CHAT
     assert llm.embed([]).shape == (0, WIDTH)
     assert llm.embed([5, 7]).dtype is torch.float32
+    again = llm.over(model, choose_engine(model, AUTO))
+    assert again.engine is llm.engine is model.engine
+    assert torch.equal(again.embed([5, 7]), llm.embed([5, 7]))
 
 
 # --- the cache ------------------------------------------------------------------------------------

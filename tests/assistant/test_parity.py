@@ -11,7 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from assistant import audio
+from assistant import audio, recording
+from assistant.aligner import Aligner
+from assistant.beats import Beats
 from assistant.config import (
     AlignerConfig,
     GenerationConfig,
@@ -48,13 +50,19 @@ def model(parity: Path) -> Salmonn:
 
 
 @pytest.fixture(scope="module")
+def beats(model: Salmonn) -> Beats:
+    assert model.ear.audio_encoder is not None
+    return model.ear.audio_encoder
+
+
+@pytest.fixture(scope="module")
 def reference(parity: Path) -> Arrays:
     return dict(np.load(parity / "ref_single_3s2.npz"))
 
 
 @pytest.fixture(scope="module")
 def samples(parity: Path) -> torch.Tensor:
-    return torch.from_numpy(audio.load(parity / "wav" / "a_3s2.wav"))
+    return torch.from_numpy(recording.load(parity / "wav" / "a_3s2.wav"))
 
 
 def close(ours: torch.Tensor, theirs: NDArray[np.generic], tolerance: float) -> None:
@@ -80,18 +88,20 @@ def test_fbank(samples: torch.Tensor, reference: Arrays) -> None:
     close(audio.fbank(samples), reference["beats_fbank"][0], 1e-4)
 
 
-def test_beats_patches(model: Salmonn, reference: Arrays) -> None:
+def test_beats_patches(beats: Beats, reference: Arrays) -> None:
     fbank = torch.from_numpy(reference["beats_fbank"][0]).float()
-    close(model.ear.audio_encoder.stem(fbank), reference["beats_patch_tokens_in"][0], 5e-6)
+    close(beats.stem(fbank), reference["beats_patch_tokens_in"][0], 5e-6)
 
 
-def test_beats(model: Salmonn, reference: Arrays) -> None:
+def test_beats(beats: Beats, reference: Arrays) -> None:
     fbank = torch.from_numpy(reference["beats_fbank"][0]).float()
-    close(model.ear.audio_encoder(fbank), reference["beats_out"][0], 5e-6)
+    close(beats(fbank), reference["beats_out"][0], 5e-6)
 
 
 def test_layer_norms(model: Salmonn, reference: Arrays) -> None:
     aligner = model.ear.aligner
+    assert isinstance(aligner, Aligner)
+    assert aligner.ln_audio is not None
     speech = torch.from_numpy(reference["whisper_out"][0])
     sound = torch.from_numpy(reference["beats_out"][0])
     close(aligner.ln_speech(speech), reference["ln_speech_out"][0], 5e-6)
@@ -107,6 +117,7 @@ def test_windows(model: Salmonn, reference: Arrays) -> None:
 
 def test_qformer_and_projection(model: Salmonn, reference: Arrays) -> None:
     aligner = model.ear.aligner
+    assert isinstance(aligner, Aligner)
     windows = torch.from_numpy(reference["qformer_windows_in"])
     close(aligner.qformer(aligner.queries, windows), reference["qformer_out"], 5e-6)
     close(aligner(windows), reference["proj_out_windows"], 5e-6)

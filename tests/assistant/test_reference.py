@@ -7,16 +7,20 @@ guards them on machines that do not have its tensors. After an intended change:
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from assistant import audio
+from assistant.aligner import Aligner
 from assistant.config import GenerationConfig
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
 
+Arrays = dict[str, NDArray[Any]]
 STORED = Path(__file__).with_name("reference") / "tiny.npz"
 TOLERANCES = {
     "log_mel": 5e-5, "fbank": 1e-4, "whisper": 1e-4, "beats_patches": 1e-4, "beats": 1e-4,
@@ -34,7 +38,7 @@ def sound() -> torch.Tensor:
 
 
 @torch.inference_mode()
-def stages(model: Salmonn) -> dict[str, np.ndarray]:
+def stages(model: Salmonn) -> Arrays:
     ear, samples = model.ear, sound()
     mel, fbank = audio.clip_mel(samples, 80), audio.fbank(samples)
     assert ear.audio_encoder is not None
@@ -46,6 +50,7 @@ def stages(model: Salmonn) -> dict[str, np.ndarray]:
     embeds = torch.cat([model.llm.embed(before), tokens, model.llm.embed(after)])
     cache = model.llm.cache()
     cache.extend(embeds)
+    assert isinstance(ear.aligner, Aligner)
     found = {
         "log_mel": mel[:, :240:6],
         "fbank": fbank[::6],
@@ -65,12 +70,12 @@ def stages(model: Salmonn) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def ours(tiny: Salmonn) -> dict[str, np.ndarray]:
+def ours(tiny: Salmonn) -> Arrays:
     return stages(tiny)
 
 
 @pytest.mark.parametrize("stage", TOLERANCES)
-def test_stage(stage: str, ours: dict[str, np.ndarray]) -> None:
+def test_stage(stage: str, ours: Arrays) -> None:
     stored = np.load(STORED)[stage]
     assert ours[stage].shape == stored.shape
     np.testing.assert_allclose(ours[stage], stored, atol=TOLERANCES[stage], rtol=0)
@@ -79,4 +84,4 @@ def test_stage(stage: str, ours: dict[str, np.ndarray]) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     made = stages(load(load_preset(shipped_config(), "tiny")[1]))
-    np.savez_compressed(STORED, **made)
+    np.savez_compressed(STORED, **made)  # type: ignore[arg-type]  # as if one were `allow_pickle`

@@ -10,7 +10,7 @@ from assistant import build
 from assistant.chat import Chat, chat
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, ContextFullError
 from assistant.hearing import Sound
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config, validate
@@ -279,3 +279,97 @@ def test_without_a_tagger_no_sound_is_named(model: Salmonn) -> None:
     talk.open(since=0, spoken_from=0)
     talk.pause()
     assert given(talk).startswith("(Sounds heard: none.)")
+
+
+# --- other words about an open turn, sounds, and contexts that are too small
+
+
+def held(talk: Conversation, instruction: str | None = None) -> Conversation:
+    """A second of speech that was paused at, and asked for in secret."""
+    talk.open(since=0, instruction=instruction, spoken_from=0)
+    heard(talk, samples(BLOCK + 999))
+    talk.pause()
+    answer(talk)
+    return talk
+
+
+def test_other_words_about_a_held_turn_are_as_if_it_had_been_opened_with_them(
+    model: Salmonn,
+) -> None:
+    straight, instructed = (
+        held(Conversation(model, "Hi."), "Who?"),
+        held(Conversation(model, "Hi.")),
+    )
+    instructed.instruct("Who?")
+    assert given(instructed) == given(straight)
+    straight.instruct(None)
+    assert answer(instructed) == answer(straight) != ""
+    assert instructed._cache.length == straight._cache.length
+    assert instructed.text_tokens() == straight.text_tokens()
+
+
+def test_the_same_words_again_after_another_limit(model: Salmonn) -> None:
+    talk = held(Conversation(model, "Hi."))
+    talk.instruct(None)
+    talk.limit(1)
+    talk.ask()
+    while talk.token() is not None:
+        pass
+    assert talk.cut_short()
+
+
+def test_sounds_are_known_whether_events_are_wished_or_not(model: Salmonn) -> None:
+    talk = Conversation(model, "Hi.", sound_events=True)
+    heard(talk, samples(BLOCK))
+    talk.configure(sound_events=False)
+    talk.hear(samples(2 * BLOCK, 1))
+    assert talk.sounds() == []
+    talk.open(0, spoken_from=0)
+    talk.pause()
+    assert max(end for _, end, _ in noticed(talk)) == talk.heard
+    talk.drop()
+    talk.configure(sound_events=True)
+    talk.hear(samples(BLOCK, 5))
+    assert len(talk.sounds()) == len(talk._hearing.sounds)
+
+
+def test_a_sound_that_goes_on_after_what_was_cleared_begins_anew(model: Salmonn) -> None:
+    talk = Conversation(model, "Hi.")
+    heard(talk, samples(4 * BLOCK)[: 2 * BLOCK + talk._model.ear.ahead])
+    assert talk._hearing.noticed
+    talk.unhear(0, talk.heard)
+    assert talk._hearing.noticed == []
+    talk.hear(samples(4 * BLOCK)[2 * BLOCK + talk._model.ear.ahead :])
+    talk.open(0, spoken_from=0)
+    talk.pause()
+    assert noticed(talk)
+    assert min(begin for begin, _, _ in noticed(talk)) >= 2 * BLOCK
+
+
+def test_what_no_context_holds_is_refused_when_a_turn_is_opened(model: Salmonn) -> None:
+    talk = Conversation(model, "word " * 3000, turns_kept=1)
+    assert not talk.tidy()
+    for _ in range(2):
+        with pytest.raises(ContextFullError):
+            talk.open(since=0)
+    talk.configure(instruction="Hi.")
+    talk.open(since=0, spoken_from=0)
+    heard(talk, samples(BLOCK))
+    talk.pause()
+    assert answer(talk) == answer(held_like(model))
+
+
+def held_like(model: Salmonn) -> Conversation:
+    talk = Conversation(model, "Hi.")
+    talk.open(since=0, spoken_from=0)
+    heard(talk, samples(BLOCK))
+    talk.pause()
+    return talk
+
+
+def test_another_instruction_is_prefilled_before_anyone_speaks(model: Salmonn) -> None:
+    talk = Conversation(model, "Hi.")
+    talk.configure(instruction="Answer in French.")
+    while talk.tidy():
+        pass
+    assert talk._cache.length == len(model.prompt.prefix(model.llm, "Answer in French."))

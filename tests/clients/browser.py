@@ -13,6 +13,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.clients.needs import program
 
+Json = dict[str, Any]
+
 QUIET = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -29,6 +31,21 @@ window.WebSocket = class extends WebSocket {
 };
 """
 """A script for a page: while `cut` is true, the server cannot be reached."""
+
+SCRIPTED = """() => {
+  window.sent = [];
+  window.WebSocket = class {
+    #count = 0;
+    constructor() { window.wire = this; }
+    send(data) { if (typeof data === "string") sent.push(JSON.parse(data)); }
+    say(event) {
+      this.#count++;
+      this.onmessage({ data: JSON.stringify({ event_id: `event_${this.#count}`, ...event }) });
+    }
+    close() {}
+  };
+}"""
+"""A script for a page: the test is the server. It reads `sent` and speaks with `wire.say`."""
 
 GENEROUS_MS = 60_000
 """For what comes soon, on a machine that has other things to do."""
@@ -79,15 +96,63 @@ async def opened(browser: Browser, host: str, **context: Any) -> AsyncIterator[P
     page = await used.new_page()
     page.set_default_timeout(GENEROUS_MS)
     thrown: list[str] = []
-    elsewhere: list[str] = []
+    asked: list[str] = []
     page.on("pageerror", lambda error: thrown.append(str(error)))
-    page.on("request", lambda request: host in request.url or elsewhere.append(request.url))
+    page.on("request", lambda request: asked.append(request.url))
     await page.add_init_script(CUT)
     await page.goto(f"http://{host}/")
     yield page
     await used.close()
     assert thrown == []
-    assert elsewhere == []
+    assert [url for url in asked if host not in url] == []
+
+
+class Server:
+    """A server whose every event a test decides, for a page that was just loaded."""
+
+    def __init__(self, it: Page) -> None:
+        self._page = it
+
+    async def begin(self) -> None:
+        """Begin a session."""
+        await self._page.evaluate(SCRIPTED)
+        await self._page.click("#start")
+        await self.say("session.created", session={"id": "sess_1", "model": "scripted"})
+        ready = "() => ['Listening', 'No microphone'].includes(state.textContent)"
+        await self._page.wait_for_function(ready)
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        """Send an event."""
+        await self._page.evaluate("event => wire.say(event)", {"type": kind, **fields})
+
+    async def speech(self, item: str, *, ends: bool = False) -> None:
+        """Someone begins to speak, or has finished."""
+        if not ends:
+            return await self.say(
+                "input_audio_buffer.speech_started", item_id=item, audio_start_ms=0
+            )
+        await self.say("input_audio_buffer.speech_stopped", item_id=item, audio_end_ms=99)
+        await self.say("input_audio_buffer.committed", item_id=item)
+
+    async def created(self, response: str, asked: Json | None = None) -> None:
+        """An answer is under way; `asked`: the `response.create` that asked for it."""
+        metadata = asked and asked["response"]["metadata"]
+        await self.say("response.created", response={"id": response, "metadata": metadata})
+
+    async def answers(self, response: str, text: str) -> None:
+        """An answer begins."""
+        item = {"id": f"item_of_{response}"}
+        await self.say("response.output_item.added", response_id=response, item=item)
+        await self.say("response.output_text.delta", item_id=item["id"], delta=text)
+
+    async def done(self, response: str, status: str = "completed") -> None:
+        """An answer is over."""
+        await self.say("response.done", response={"id": response, "status": status})
+
+    async def took(self) -> list[Json]:
+        """What the page sent since this was asked last, audio and settings apart."""
+        sent = await self._page.evaluate("sent.splice(0)")
+        return [event for event in sent if "session" not in event]
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ import soxr
 from playwright.async_api import Browser, Page, ViewportSize
 
 from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.detectors import choose_endpointer
 from streaming.session import Session
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.clients.browser import DENIED, browsing, hearing, opened, state
 from tests.streaming.fakes import Echo
@@ -147,9 +147,14 @@ async def talk(browser: Browser, host: str) -> None:
         await shoot(it, "hearing")
         await it.wait_for_selector(".they.live:not(:empty)")
         await it.screenshot(path=PAGES / "answering.png")
-        await it.wait_for_selector(".turn:nth-of-type(2) .ledger")
+        await it.wait_for_selector(".ledger")
+        await state(it, "Hearing you")
+        await it.wait_for_selector(".you.live:not(:empty)")
         await it.fill("#question", QUESTION)
         await it.press("#question", "Enter")
+        await it.wait_for_selector(".waits")
+        await it.evaluate("document.activeElement.blur()")
+        await shoot(it, "waiting")
         await it.wait_for_selector(f".turn:has(.you:text-is('{QUESTION}')) .ledger")
         await it.evaluate("document.activeElement.blur()")
         await shoot(it, "conversation")

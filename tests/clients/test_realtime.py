@@ -1,10 +1,22 @@
-"""The Python client against a real server with a scripted model."""
+"""The Python client against a real server with a scripted model, and against servers that err."""
 
 import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
-from clients.realtime import KEPT_BYTES, SAMPLE_RATE, SETTINGS, Json, Session, SessionLostError
+from clients import realtime
+from clients.errors import ClientError
+from clients.realtime import SETTINGS, Json, Session, SessionLostError, address
 from streaming.session import one_each
 from tests.streaming.fakes import pcm, session
 from tests.streaming.server.test_app import TURN, fake, run, serving
@@ -63,38 +75,152 @@ async def test_a_connection_that_drops_is_not_noticed() -> None:
             assert await reading == ["I heard 3 windows", "I heard 10 windows"], drop_at
 
 
-class Forgetful(Session):
-    """Keeps what it sends, and comes back as the test says."""
+Talk = Callable[[ServerConnection], Awaitable[None]]
 
-    def __init__(self) -> None:
-        super().__init__("ws://nowhere")
-        self.out: list[str | bytes] = []
 
-    async def _try_to_send(self, message: str | bytes) -> bool:
-        self.out.append(message)
-        return True
+@asynccontextmanager
+async def scripted(*talks: Talk) -> AsyncIterator[str]:
+    """The address of a server that does as these say, one for each connection."""
+    left = list(talks)
+
+    async def handle(connection: ServerConnection) -> None:
+        await left.pop(0)(connection)
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
+        assert not left, "the client did not connect as often as it should"
+
+
+async def begin(connection: ServerConnection, name: str = "sess_1") -> None:
+    await say(connection, type="session.created", event_id="event_1", session={"id": name})
+
+
+async def say(connection: ServerConnection, **event: Any) -> None:
+    await connection.send(json.dumps(event))
+
+
+async def stay(connection: ServerConnection) -> None:
+    """Until the client leaves."""
+    async for _ in connection:
+        pass
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What is waited between two tries, without waiting so long."""
+    waited: list[float] = []
+
+    async def short(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(realtime, "sleep", short)
+    return waited
+
+
+# --- a server that cannot be reached, or refuses
+
+
+@pytest.mark.parametrize(
+    ("tries", "waited"), [(1, []), (3, [0.25, 0.5]), (99, [0.25, 0.5, 1, 2, 4])]
+)
+def test_a_server_that_is_not_there_is_told_after_the_last_try(
+    tries: int, waited: list[float], waits: list[float]
+) -> None:
+    @run
+    async def test() -> None:
+        with pytest.raises(SessionLostError, match="ws://127.0.0.1:9"):
+            async with Session("ws://127.0.0.1:9/v1/realtime", tries=tries):
+                pass
+
+    test()
+    assert waits == waited
+
+
+REFUSALS = [
+    (HTTPStatus.UNAUTHORIZED, b"A token is needed.\n", "A token is needed. .HTTP 401."),
+    (
+        HTTPStatus.FORBIDDEN,
+        b'{"error": {"message": "Not from there."}}',
+        "Not from there. .HTTP 403",
+    ),
+    (HTTPStatus.BAD_REQUEST, b'{"error": "x"}', "error.* .HTTP 400."),
+    (HTTPStatus.NOT_FOUND, b"<html><body>nginx</body></html>", "realtime: Not Found .HTTP 404."),
+    (HTTPStatus.UPGRADE_REQUIRED, b"", "Upgrade Required .HTTP 426."),
+    (HTTPStatus.NOT_IMPLEMENTED, b"[" * 100_000, "HTTP 501"),
+    (HTTPStatus.OK, b"a\x1bpage\nof a thousand words" * 99, "a.page of .{200,300} .HTTP 200.$"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "told"), REFUSALS)
+def test_a_refusal_that_cannot_get_better_is_told_at_once_in_the_servers_words(
+    status: HTTPStatus, body: bytes, told: str, waits: list[float]
+) -> None:
+    def refuse(connection: ServerConnection, request: Request) -> Response:
+        headers = Headers({"Content-Length": str(len(body)), "Connection": "close"})
+        return Response(status.value, status.phrase, headers, body)
+
+    @run
+    async def test() -> None:
+        async with serve(stay, "127.0.0.1", 0, process_request=refuse) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(SessionLostError, match=told) as caught:
+                async with Session(f"ws://user:secret@127.0.0.1:{port}/v1/realtime?key=secret"):
+                    pass
+        assert "secret" not in str(caught.value)
+
+    test()
+    assert waits == []
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_for_now_is_tried_again(status: int, waits: list[float]) -> None:
+    busy = [status, status]
+
+    def refuse(connection: ServerConnection, request: Request) -> Response | None:
+        return connection.respond(HTTPStatus(busy.pop()), "later\n") if busy else None
+
+    @run
+    async def test() -> None:
+        async def talk(connection: ServerConnection) -> None:
+            await begin(connection)
+            await stay(connection)
+
+        async with serve(talk, "127.0.0.1", 0, process_request=refuse) as server:
+            port = server.sockets[0].getsockname()[1]
+            async with Session(f"ws://127.0.0.1:{port}/v1/realtime") as session:
+                assert (await anext(aiter(session)))["type"] == "session.created"
+
+    test()
+    assert waits == [0.25, 0.5]
+
+
+def test_a_server_that_ends_every_connection_is_not_tried_for_ever(waits: list[float]) -> None:
+    async def busy(connection: ServerConnection) -> None:
+        await connection.close(1013, "all sessions are taken")
+
+    @run
+    async def test() -> None:
+        async with scripted(*[busy] * 3) as url:
+            with pytest.raises(SessionLostError, match="all sessions are taken"):
+                async with Session(url, tries=3) as session:
+                    await anext(aiter(session))
+
+    test()
+    assert waits == [0.25, 0.5]
 
 
 @run
-async def test_audio_that_is_kept_no_longer_is_left_out_once() -> None:
-    talk, second = Forgetful(), bytes(SAMPLE_RATE * 2)
-    for _ in range(40):
-        await talk.audio(second)
-    await talk._take({"type": "salmonn.resumed", "audio_bytes": 500, "messages": 1})
-    assert talk.out == [second] * (KEPT_BYTES // len(second))
-    await talk.audio(b"more")
-    has = 500 + KEPT_BYTES
-    await talk._take({"type": "salmonn.resumed", "audio_bytes": has, "messages": 1})
-    assert talk.out[-2:] == [b"more", b"more"]
-    await talk._take({"type": "salmonn.resumed", "audio_bytes": has + 4, "messages": 1})
-    assert talk.out[-3:] == [second, b"more", b"more"]
+async def test_a_certificate_that_nobody_vouches_for_is_told_at_once() -> None:
+    error = ssl.SSLCertVerificationError("self-signed certificate")
 
+    async def connect(*_: Any, **__: Any) -> None:
+        raise error
 
-@run
-async def test_a_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(SessionLostError, match="ws://127.0.0.1:9"):
-        async with Session("ws://127.0.0.1:9/v1/realtime", tries=1):
-            pass
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(realtime, "connect", connect)
+        with pytest.raises(SessionLostError, match="self-signed certificate"):
+            async with Session("wss://127.0.0.1:9/v1/realtime"):
+                pass
 
 
 @run
@@ -103,5 +229,264 @@ async def test_a_wrong_token_is_told() -> None:
         async with Session(url(host), token="right"):
             pass
         with pytest.raises(SessionLostError, match="401"):
-            async with Session(url(host), token="wrong", tries=1):
+            async with Session(url(host), token="wrong"):
                 pass
+
+
+@pytest.mark.parametrize("token", ["a\nb", "\x00", "日本", "\x7f"])
+def test_a_token_that_cannot_be_sent_is_told_without_it(token: str) -> None:
+    with pytest.raises(ClientError, match="the token has characters") as caught:
+        Session("ws://h/v1/realtime", token=token)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "127.0.0.1:8765/v1/realtime", "localhost:8765", "", "ws:///v1/realtime", "ws://:1/", "ws://h:x/",
+        "ws://h:99999/", "ws://h:0/", "ws://[::1/", "ftp://h/", "file:///etc/passwd", "a\nb",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_told_with_what_one_looks_like(given: str) -> None:
+    with pytest.raises(ClientError, match="ws://HOST:PORT/v1/realtime") as caught:
+        Session(given)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("ws://h:1/v1/realtime", "ws://h:1/v1/realtime"),
+        ("http://h:1/v1/realtime/", "ws://h:1/v1/realtime"),
+        ("HTTPS://h", "wss://h/v1/realtime"),
+        ("http://[::1]:8765/", "ws://[::1]:8765/v1/realtime"),
+        ("wss://u:p@h/other?model=x", "wss://u:p@h/other?model=x"),
+    ],
+)
+def test_addresses_of_pages_are_those_of_their_sockets(given: str, meant: str) -> None:
+    assert address(given) == meant
+
+
+# --- messages that are no events
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["no json", "", "[1]", "{}", '{"type": 3}', "null", "[" * 100_000, b"binary", b'{"type": "x"}'],
+    ids=repr,
+)
+def test_what_is_no_event_is_an_error_and_the_session_goes_on(message: str | bytes) -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await connection.send(message)
+        await begin(connection)
+        await connection.send(message)
+        await say(connection, type="salmonn.sound", event_id="event_2", name="knock")
+        await stay(connection)
+
+    @run
+    async def test() -> None:
+        async with scripted(talk) as url, Session(url) as session:
+            events = aiter(session)
+            came = [await anext(events) for _ in range(4)]
+        assert [event["type"] for event in came] == [
+            "error", "session.created", "error", "salmonn.sound",
+        ]  # fmt: skip
+        assert came[0]["error"]["code"] == "unreadable_message"
+        assert "is no event" in came[0]["error"]["message"]
+
+    test()
+
+
+@pytest.mark.parametrize("fields", [{}, {"session": {}}, {"session": {"id": 3}}, {"session": None}])
+def test_a_session_without_a_name_goes_on_but_cannot_be_resumed(fields: Json) -> None:
+    async def first(connection: ServerConnection) -> None:
+        await say(connection, type="session.created", event_id="event_x", **fields)
+        assert json.loads(await connection.recv())["type"] == "session.update"
+        connection.transport.abort()
+
+    async def second(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        assert "session_id" not in connection.request.path
+        await begin(connection)
+        await stay(connection)
+
+    @run
+    async def test() -> None:
+        async with scripted(first, second) as url, Session(url) as session:
+            events = aiter(session)
+            kinds = [(await anext(events))["type"] for _ in range(3)]
+        assert kinds == ["session.created", "salmonn.restarted", "session.created"]
+
+    test()
+
+
+@run
+async def test_a_server_that_does_not_say_what_it_has_is_left() -> None:
+    async def first(connection: ServerConnection) -> None:
+        await begin(connection)
+        await connection.recv()
+        connection.transport.abort()
+
+    async def second(connection: ServerConnection) -> None:
+        await say(connection, type="salmonn.resumed", audio_bytes="many")
+        await stay(connection)
+
+    async with scripted(first, second) as url, Session(url) as session:
+        events = aiter(session)
+        await anext(events)
+        with pytest.raises(SessionLostError, match="does not say"):
+            await anext(events)
+        with pytest.raises(SessionLostError, match="does not say"):  # and who asks again is told
+            await anext(aiter(session))
+
+
+@run
+async def test_whatever_goes_wrong_while_reading_nobody_waits_for_ever() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await begin(connection)
+        await stay(connection)
+
+    class Broken(Session):
+        async def _take(self, event: Json) -> None:
+            raise RuntimeError("a bug")
+
+    async with scripted(talk) as url, Broken(url) as session:
+        with pytest.raises(SessionLostError, match="RuntimeError") as caught:
+            await anext(aiter(session))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+@run
+async def test_who_waits_for_events_is_told_of_the_end() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await begin(connection)
+        await stay(connection)
+
+    async with scripted(talk) as url:
+        async with Session(url) as session:
+            events = aiter(session)
+            await anext(events)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+        with pytest.raises(SessionLostError, match="was ended"):
+            await waiting
+
+
+# --- farewells
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1008, "the session goes on over another connection"),
+        (1009, "message too big"),
+        (1011, "the session failed"),
+    ],
+)
+def test_a_farewell_is_final(code: int, reason: str) -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await begin(connection)
+        await connection.close(code, reason)
+
+    @run
+    async def test() -> None:
+        async with scripted(talk) as url, Session(url) as session:
+            with pytest.raises(SessionLostError, match=reason):
+                _ = [event async for event in session]
+
+    test()
+
+
+@run
+async def test_who_cannot_begin_another_session_is_told() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await connection.close(1011, realtime.FORGOTTEN)
+
+    async with scripted(talk) as url, Session(url) as session:
+        with pytest.raises(SessionLostError, match="cannot be resumed"):
+            await anext(aiter(session))
+
+
+# --- a server that was started anew
+
+
+@run
+async def test_a_server_that_forgot_the_session_gets_another_one() -> None:
+    got: list[Any] = []
+    over = asyncio.Event()
+
+    async def first(connection: ServerConnection) -> None:
+        await begin(connection)
+        for _ in range(4):
+            await connection.recv()
+        connection.transport.abort()
+
+    async def second(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        assert "session_id=sess_1&after=1" in connection.request.path
+        assert not mine._ready.is_set()
+        await mine.audio(b"34")  # said while there is no session
+        await mine.send("input_audio_buffer.commit")
+        await connection.close(1011, realtime.FORGOTTEN)
+
+    async def third(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        assert "session_id" not in connection.request.path
+        await begin(connection, "sess_2")
+        for _ in range(3):
+            message = await connection.recv()
+            got.append(json.loads(message) if isinstance(message, str) else message)
+        connection.transport.abort()
+
+    async def fourth(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        assert "session_id=sess_2&after=1" in connection.request.path
+        await say(connection, type="salmonn.resumed", audio_bytes=2, messages=1)
+        got.append(json.loads(await connection.recv()))
+        over.set()
+        await stay(connection)
+
+    async with scripted(first, second, third, fourth) as url, Session(url) as mine:
+        events = aiter(mine)
+        await anext(events)
+        audio = {"input": {"turn_detection": None}}
+        await mine.send("session.update", session={"type": "realtime", "audio": audio})
+        await mine.audio(b"12")
+        await mine.send("response.create")
+        kinds = [(await anext(events))["type"] for _ in range(3)]
+        await over.wait()
+    assert kinds == ["salmonn.restarted", "session.created", "salmonn.resumed"]
+    commit = {"type": "input_audio_buffer.commit"}
+    assert got[1:] == [b"34", commit, commit]
+    assert got[0]["type"] == "session.update"
+    heard = got[0]["session"]["audio"]["input"]
+    assert heard == {**SETTINGS["audio"]["input"], "turn_detection": None}  # as it was last
+
+
+@run
+async def test_a_conversation_goes_on_at_a_server_that_was_started_anew() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with serving(port=port) as (_, host):
+        session = await Session(url(host), settings=SHORT).__aenter__()
+        await session.audio(pcm(TURN))
+        assert await answers(session, 1) == ["I heard 3 windows"]
+    await session.audio(pcm(TURN))
+    async with serving(port=port):
+        assert await answers(session, 1) == ["I heard 3 windows"]
+        await session.__aexit__(None, None, None)
+
+
+# --- what is kept
+
+
+@run
+async def test_a_session_that_only_types_stays_bounded() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await begin(connection)
+        await stay(connection)
+
+    async with scripted(talk) as url, Session(url) as session:
+        for number in range(3000):
+            await session.send("response.create", event_id=str(number))
+        assert len(session._outbox) == 1000

@@ -30,9 +30,9 @@ async def _switch(context: Any, arguments: str) -> str:
 
 
 LIGHT = FunctionTool(
-    name=str(TOOL["name"]),
-    description=str(TOOL["description"]),
-    params_json_schema=dict(TOOL["parameters"]),  # type: ignore[call-overload]
+    name=TOOL["name"],
+    description=TOOL["description"],
+    params_json_schema=dict(TOOL["parameters"]),
     on_invoke_tool=_switch,
     strict_json_schema=False,
 )

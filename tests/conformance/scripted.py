@@ -11,10 +11,12 @@ import numpy as np
 import soundfile
 import soxr
 from pydantic import ValidationError
+from websockets.asyncio.server import Server
 
 from assistant.model import Salmonn
 from assistant.presets import shipped_config
-from streaming.config import ServerConfig, load_config
+from streaming.config import ServerConfig
+from streaming.config_file import load_config
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import CLIENT_EVENT, SessionConfig
@@ -70,7 +72,7 @@ async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
     sent: set[str] = set()
     wanted = {"port": 0, "resume_s": 30.0, "connects_per_s": 1000.0, "sessions": 40, **changes}
     open_to_all = ServerConfig(**wanted)
-    guarded = open_to_all.model_copy(update={"token": TOKEN})
+    guarded = ServerConfig.model_validate({**wanted, "token": TOKEN})
     real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
     scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
     async with (
@@ -78,14 +80,19 @@ async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
         running(_noting(scripted, sent), guarded) as (_, second),
         running(_noting(real, sent), open_to_all) as (_, third),
     ):
-        hosts = [f"127.0.0.1:{s.sockets[0].getsockname()[1]}" for s in (first, second, third)]
-        yield Servers(*hosts, recording(24_000), sent, lambda: _drop(app))
+        yield Servers(
+            _host(first), _host(second), _host(third), recording(24_000), sent, lambda: _drop(app)
+        )
 
 
-def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+def _host(server: Server) -> str:
+    return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
     return Realtime(
-        SessionConfig(id=name, model="scripted", instructions="Reply."),
-        Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
+        SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
+        Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000, audio_tokens_per_window=2,
         can_transcribe=True, can_name_sounds=True,
     )  # fmt: skip
 
@@ -93,8 +100,8 @@ def _protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
 def _noting(assistant: Assistant, sent: set[str]) -> Assistant:
     """An assistant that notes which events clients send and are understood."""
 
-    def new_protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
-        protocol = assistant.new_protocol(name, new_id)
+    def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
+        protocol = assistant.new_protocol(name, new_id, expires_at)
         receive = protocol.receive
 
         def noting(message: str | bytes) -> Output:

@@ -65,8 +65,14 @@ def test_the_table_is_what_a_client_did(client: tuple[str, Record]) -> None:
     assert column("What the server sends", name) == came
 
 
+UNKNOWN_TO_NODE = "input_audio_buffer.timeout_triggered"
+"""GA has it; `@openai/agents` has no schema for it yet."""
+
+
 def test_only_what_is_ours_is_unknown_to_clients() -> None:
-    for kind, cells in rows("What the server sends").items():
+    told = rows("What the server sends")
+    assert told.pop(UNKNOWN_TO_NODE) == ["parsed", "parsed", "unknown"]
+    for kind, cells in told.items():
         assert set(cells) == {"unknown" if kind.startswith("salmonn.") else "parsed"}, kind
 
 

@@ -17,6 +17,9 @@ from streaming.work import NEED_DATA
 CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
 
+Script = list[bytes | Control]
+"""What a client sends, in order."""
+
 WINDOW = 4 * FRAME_SAMPLES
 """Samples of the scripted model's window."""
 
@@ -78,11 +81,16 @@ class Echo:
         self, since: int, instruction: str | None = None, spoken_from: int | None = None
     ) -> int:
         assert not self.is_open
-        self.is_open, self.reply, self.ahead, self.cached = True, None, None, 0
+        self.is_open, self.reply, self.ahead, self.cached, self.settled = True, None, None, 0, 0
         self.most = self.usual
         self.first = min(since // WINDOW, self.whole)
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
+
+    def instruct(self, instruction: str | None) -> None:
+        assert self.is_open
+        self.cached, self.reply, self.made = self.settled, None, 0
+        self.diary.append(f"instructed {instruction}")
 
     def limit(self, max_new_tokens: int) -> None:
         assert self.reply is None
@@ -136,6 +144,7 @@ class Echo:
         instruction: str | None,
         max_new_tokens: int | None,
         captions: bool | None,
+        sound_events: bool | None,
         temperature: float | None,
         top_p: float | None,
     ) -> None:
@@ -198,7 +207,7 @@ def drain(session: Session) -> list[Event]:
 
 
 def converse(session: Session, chunks: Sequence[bytes | Control]) -> list[Event]:
-    events = []
+    events: list[Event] = []
     for chunk in chunks:
         if isinstance(chunk, bytes):
             session.receive(chunk)

@@ -8,25 +8,27 @@ They are read as text: events between the audio they came from, one line each.
 from functools import cache
 from pathlib import Path
 
-from assistant import audio
+from assistant import recording
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
 from streaming.build import build_session, session_of_tape, tape_head
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from streaming.controls import Ask, Cancel, Commit, Control
 from streaming.session import Session
-from streaming.tape import Recorder, Tape
+from streaming.tape import Recorder, Tape, read_tape
 from streaming.work import NEED_DATA
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "tests" / "golden"
 INSTRUCTION = "Transcribe the speech."
 CHUNK = 3200
 """Bytes that come at once: 100 ms."""
 
 
 def spoken(first_s: float, last_s: float) -> bytes:
-    samples = audio.load(ROOT / "demo" / "kitchen.flac")
-    return audio.to_pcm16(samples[round(16_000 * first_s) : round(16_000 * last_s)])
+    samples = recording.load(ROOT / "demo" / "kitchen.flac")
+    return recording.to_pcm16(samples[round(16_000 * first_s) : round(16_000 * last_s)])
 
 
 SCENES: dict[str, tuple[dict[str, object], list[bytes | Control]]] = {
@@ -56,6 +58,11 @@ def session_of(tape: Tape) -> Session:
     return session_of_tape(tiny(), load_config(shipped_config(), "tiny"), tape)
 
 
+def read(name: str) -> Tape:
+    with (FOLDER / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        return read_tape(lines)
+
+
 def record(name: str) -> str:
     changes, script = SCENES[name]
     config = settings(changes)
@@ -78,7 +85,6 @@ def record(name: str) -> str:
 
 
 if __name__ == "__main__":
-    folder = ROOT / "tests" / "golden"
-    folder.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     for name in SCENES:
-        (folder / f"{name}.jsonl").write_text(record(name))
+        (FOLDER / f"{name}.jsonl").write_text(record(name))

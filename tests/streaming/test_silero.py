@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from assistant import audio
+from assistant import recording
 from assistant.errors import ComponentError
 from streaming import silero
 from streaming.config import EndpointingConfig
+from streaming.detectors import choose_endpointer
 from streaming.frames import Frame
 from streaming.silero import CONTEXT, RESTS_AFTER, WINDOW, SileroDetector
-from streaming.vad import choose_endpointer
 from streaming.wire_audio import InputDecoder, InputFormat
 from tests.laws import run
 
@@ -21,13 +21,13 @@ DEMO = Path(__file__).parents[2] / "demo" / "kitchen.flac"
 
 
 def frames(samples: np.ndarray) -> list[Frame]:
-    return run(InputDecoder(InputFormat()), [audio.to_pcm16(samples)])
+    return run(InputDecoder(InputFormat()), [recording.to_pcm16(samples)])
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @torch.inference_mode()
 def test_probabilities_are_those_of_the_torchscript_model() -> None:
-    samples = audio.load(DEMO)[: 3 * 16_000]
+    samples = recording.load(DEMO)[: 3 * 16_000]
     detector = SileroDetector(0.5)
     ours = []
     for i, frame in enumerate(frames(samples)):
@@ -37,7 +37,7 @@ def test_probabilities_are_those_of_the_torchscript_model() -> None:
     spec = importlib.util.find_spec("silero_vad")
     assert spec is not None and spec.submodule_search_locations  # noqa: PT018
     model = torch.jit.load(f"{spec.submodule_search_locations[0]}/data/silero_vad.jit")
-    pcm = torch.from_numpy(np.frombuffer(audio.to_pcm16(samples), "<i2") / 32768.0).float()
+    pcm = torch.from_numpy(np.frombuffer(recording.to_pcm16(samples), "<i2") / 32768.0).float()
     theirs = [float(model(window, 16_000)) for window in pcm.split(WINDOW) if len(window) == WINDOW]
     assert len(ours) == len(theirs)
     assert np.abs(np.array(ours) - np.array(theirs)).max() < 1e-3
@@ -47,14 +47,15 @@ def test_probabilities_are_those_of_the_torchscript_model() -> None:
 def test_speech_is_found_and_noise_is_not() -> None:
     config = EndpointingConfig(detector="silero")
     endpointer = choose_endpointer(config)
-    changes = run(endpointer, frames(audio.load(DEMO)))
+    assert endpointer is not None
+    changes = run(endpointer, frames(recording.load(DEMO)))
     assert len(changes) == 9  # three utterances: started, paused, ended
     noise = np.random.default_rng(0).standard_normal(5 * 16_000).astype(np.float32) * 0.1
     assert run(endpointer, frames(noise)) == []
 
 
 def test_after_digital_silence_it_is_as_at_the_start() -> None:
-    speech = audio.load(DEMO)[: 18 * 5 * WINDOW]  # whole windows and whole frames
+    speech = recording.load(DEMO)[: 18 * 5 * WINDOW]  # whole windows and whole frames
     fresh, rested = SileroDetector(0.5), SileroDetector(0.5)
     for frame in frames(speech):
         rested(frame)
@@ -68,7 +69,7 @@ def test_after_digital_silence_it_is_as_at_the_start() -> None:
 
 
 def test_the_state_is_the_detectors_own() -> None:
-    speech = frames(audio.load(DEMO)[16_000 : 2 * 16_000])
+    speech = frames(recording.load(DEMO)[16_000 : 2 * 16_000])
     first, second = SileroDetector(0.5), SileroDetector(0.5)
     for frame in speech:
         first(frame)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.config import EndpointingConfig
+from streaming.detectors import webrtc
 from streaming.events import SpeechEnded, SpeechStarted
 from streaming.frames import FRAME_SAMPLES
-from streaming.vad import Change, Endpointer, SpeechPaused, SpeechResumed, webrtc
+from streaming.vad import Change, Endpointer, SpeechPaused, SpeechResumed
 from tests.streaming.fakes import CONFIG, framed, loudness, pcm
 
 

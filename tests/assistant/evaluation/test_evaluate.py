@@ -17,7 +17,7 @@ from assistant.evaluation.report import check_files, plot, table, write_json
 from assistant.evaluation.run import Answered, Result, evaluate, figure, invents
 from assistant.evaluation.score import right
 from assistant.evaluation.sets import HEARS, MADE, EvalSet, coffee_orders, named_sets, own_set
-from assistant.evaluation.systems import Cascade, Offline, Streamed, TextOracle, Transcriber
+from assistant.evaluation.systems import Cascade, Offline, Streamed, System, TextOracle, Transcriber
 from assistant.model import load
 from assistant.training import manifest, mixtures
 from assistant.training.manifest import Row
@@ -43,7 +43,7 @@ def test_streamed_and_offline_give_the_same_answers(own: Path, tiny_config: Mode
     model = load(tiny_config)
     greedy = tiny_config.generation
     oracle = TextOracle(model.llm, model.prompt, greedy)
-    systems = [Offline(model, greedy), Streamed(model, greedy), oracle]
+    systems: list[System] = [Offline(model, greedy), Streamed(model, greedy), oracle]
     steps: list[int] = []
     results = evaluate(own_set(own, 10), {s.name: s for s in systems}, lambda: steps.append(1))
     assert [r.system for r in results] == ["offline", "streamed", "text oracle"]
@@ -230,9 +230,10 @@ def test_the_transcript_of_one_recording_is_not_that_of_another(
         read.append(0.0)
         return SimpleNamespace(text=f" {len(read)}")
 
+    whisper_model = SimpleNamespace(load_state_dict=lambda *a, **k: 0)
+    whisper_model.eval = lambda: whisper_model
     monkeypatch.setattr(whisper, "Whisper", lambda dims: whisper_model)
     monkeypatch.setattr(whisper, "decode", decode)
-    whisper_model = SimpleNamespace(eval=lambda: whisper_model, load_state_dict=lambda *a, **k: 0)
     transcriber = Transcriber(SimpleNamespace(dims=SimpleNamespace(n_mels=80), state={}))  # type: ignore[arg-type]
     one, other = np.zeros(1600, np.float32), np.ones(1600, np.float32)
     row = Row("a.wav", "")  # the same name and stretch, of another set
@@ -264,7 +265,7 @@ def test_files_that_cannot_be_written_are_named(
     check_files(None, None)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match=message):
-        check_files(json_name and tmp_path / json_name, plot_name and tmp_path / plot_name)
+        check_files(*(None if name is None else tmp_path / name for name in (json_name, plot_name)))
 
 
 def test_the_table_tells_recordings_and_the_share_of_the_oracle() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.audio import SAMPLE_RATE, Samples
 from assistant.evaluation.score import right
+from assistant.recording import SAMPLE_RATE, Samples
 from assistant.training import kokoro, manifest, mixtures, scenes, sounds
 from assistant.training.credits import credits
 from assistant.training.disguise import disguise
@@ -252,7 +252,8 @@ def voiced(hz: float, seconds: float = 1.0) -> Samples:
     pulses = np.zeros(int(seconds * SAMPLE_RATE), np.float32)
     pulses[:: round(SAMPLE_RATE / hz)] = 1.0
     time = np.arange(400) / SAMPLE_RATE
-    vowel = sum(np.exp(-300 * time) * np.sin(2 * np.pi * f * time) for f in (700, 1200, 2500))
+    formants = np.array([[700], [1200], [2500]])
+    vowel = (np.exp(-300 * time) * np.sin(2 * np.pi * formants * time)).sum(0)
     return np.convolve(pulses, vowel)[: len(pulses)].astype(np.float32)
 
 
@@ -370,7 +371,7 @@ def mixing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MixtureMaker:
 
 
 def test_mixtures_of_every_kind(mixing: MixtureMaker) -> None:
-    kinds = Counter()
+    kinds: Counter[str] = Counter()
     for index in range(120):
         rows = mixing.rows(index)
         kinds[rows[0].speaker] += 1

@@ -69,7 +69,12 @@ def test_rows_alone_are_told_by_the_llm_of_the_preset(
 ) -> None:
     asked: list[object] = []
     llm = SimpleNamespace(model=SimpleNamespace(bfloat16=lambda: asked.append("bf16")))
-    monkeypatch.setattr(prepare, "build_llm", lambda model: asked.append(model) or llm)
+
+    def build_llm(model: ModelConfig) -> SimpleNamespace:
+        asked.append(model)
+        return llm
+
+    monkeypatch.setattr(prepare, "build_llm", build_llm)
     monkeypatch.setattr(prepare, "fast_half", lambda: half)
     monkeypatch.setattr(prepare, "stories", lambda llm, rows: iter(rows))
     manifest.write(tmp_path / "rain" / "manifest.jsonl", [Row("a.wav", "", task="audiocaption")])

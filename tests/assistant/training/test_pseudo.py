@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import whisper
 
 from assistant.tiny import toy_decoder
 from assistant.training import pseudo
@@ -33,8 +34,8 @@ def test_sure_readings_become_texts_and_bf16_is_for_cpus_that_have_it(
         text, sure = next(said)
         return [SimpleNamespace(text=text, avg_logprob=sure)]
 
-    monkeypatch.setattr(pseudo.whisper, "Whisper", Model)
-    monkeypatch.setattr(pseudo.whisper, "decode", decode)
+    monkeypatch.setattr(whisper, "Whisper", Model)
+    monkeypatch.setattr(whisper, "decode", decode)
     monkeypatch.setattr(pseudo, "fast_half", lambda: half)
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros(16_000), 16_000)

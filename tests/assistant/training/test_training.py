@@ -9,12 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from assistant import audio
+from assistant import recording
+from assistant.aligner import Aligner
+from assistant.build import build_ear
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
+from assistant.ear import Ear
 from assistant.errors import ConfigError
 from assistant.model import load
-from assistant.training import manifest
+from assistant.training import manifest, run
 from assistant.training.batches import batches, epoch_rows
 from assistant.training.config import StageConfig, load_stage
 from assistant.training.features import FeatureStore, extract
@@ -166,6 +169,23 @@ def test_only_stages_with_two_encoders_silence_one() -> None:
         stage("events", 1, audio_dropout=0.5)
 
 
+def test_the_ear_is_built_once(
+    runs: Path, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[int] = []
+
+    def build(config: ModelConfig) -> Ear:
+        built.append(build_ear(config).speech_encoder.width)
+        return build_ear(config)
+
+    widths: list[int] = []
+    monkeypatch.setattr(run, "build_ear", build)
+    monkeypatch.setattr(run, "train", lambda *given: widths.append(given[-1]))
+    run_stage(tiny_config, stage("ctc", 1, audio_dropout=0.5), runs, "once")
+    assert len(built) == 1
+    assert widths == built
+
+
 def test_silencing_an_encoder_changes_what_is_learned(runs: Path, tiny_config: ModelConfig) -> None:
     both, one = (
         losses(run_stage(tiny_config, stage("ctc", 8, audio_dropout=share), runs, f"drop-{share}"))
@@ -250,10 +270,11 @@ def test_a_trained_model_answers_as_its_trainer_heard_it(
     assert (weights.aligner["ln_speech.weight"] == 1).all()  # the Q-Former's products do its work
     write_folder(tmp_path / "ours", weights, {"preset": "tiny"})
     model = load(tiny_config.model_copy(update={"checkpoint": str(tmp_path / "ours")}))
-    store = FeatureStore(runs / "features" / "all")
+    aligner, store = model.ear.aligner, FeatureStore(runs / "features" / "all")
+    assert isinstance(aligner, Aligner)
     for i in range(3):
-        tokens = audio_tokens(model.ear.aligner, [store.features(i)])[0]
-        samples = audio.load(runs / f"{i}.wav")
+        tokens = audio_tokens(aligner, [store.features(i)])[0]
+        samples = recording.load(runs / f"{i}.wav")
         heard = model.ear.hear(torch.from_numpy(samples))
         cosine = torch.nn.functional.cosine_similarity(heard, tokens)
         assert cosine.min() > 0.99  # features were stored in fp16, made in bf16

@@ -13,7 +13,7 @@ from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.frames import FRAME_SAMPLES
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
-from streaming.realtime.wire import SessionConfig
+from streaming.realtime.wire import ServerVad, SessionConfig
 from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, drain, pcm, session
 
@@ -29,7 +29,7 @@ class Client:
         counts = itertools.count(1)
         config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
         self.protocol = Realtime(
-            config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50,
+            config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50, longest_text=9000,
             audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=knocks,
         )  # fmt: skip
         self.listener = Echo()
@@ -73,7 +73,7 @@ class Client:
         return next(event for event in reversed(self.sent) if event["type"] == kind)
 
 
-MANUAL = {"audio": {"input": {"turn_detection": None}}}
+MANUAL: Json = {"audio": {"input": {"turn_detection": None}}}
 TURN = "...SSSS" + "." * 20
 
 
@@ -110,7 +110,7 @@ def test_the_first_event_tells_all_settings() -> None:
     counts = itertools.count()
     config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
     protocol = Realtime(
-        config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50,
+        config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50, longest_text=9000,
         audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=False,
     )  # fmt: skip
     (created,) = protocol.begin().events
@@ -250,7 +250,8 @@ def test_who_may_not_interrupt_does_not() -> None:
     client = Client(audio={"input": {"turn_detection": detection}})
     client.speak("...SSSS" + "." * 8 + "S" * 9 + "." * 20)
     assert client.last("response.done")["response"]["status"] == "completed"
-    assert client.kinds().count("response.created") == 1
+    assert client.kinds().count("response.created") == 2
+    assert client.kinds().count("input_audio_buffer.committed") == 2
 
 
 def test_what_was_said_is_transcribed_when_it_is_wished() -> None:
@@ -298,13 +299,26 @@ def test_items_are_put_in_order_told_and_deleted() -> None:
     assert client.send("conversation.item.delete", item_id="a")[0]["type"] == "error"
 
 
-def test_a_tool_round_trip_on_the_wire() -> None:
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "function_call_output", "call_id": "c", "output": "{}"}, "item.type"),
+        ({"type": "function_call", "call_id": "c", "name": "n", "arguments": "{}"}, "item.type"),
+        ({"type": "message", "role": "system",
+          "content": [{"type": "input_text", "text": "You are a pirate."}]}, "item.role"),
+    ],
+)  # fmt: skip
+def test_what_the_model_does_not_read_is_refused_and_never_asked(item: Json, param: str) -> None:
     client = Client()
-    output = {"type": "function_call_output", "call_id": "call_1", "output": '{"ok": true}'}
-    assert client.send("conversation.item.create", item=output)[1]["item"]["output"]
+    (error,) = client.send("conversation.item.create", item=item, event_id="mine")
+    told = error["error"]
+    assert (told["code"], told["param"], told["event_id"]) == ("unsupported_item", param, "mine")
+    (error,) = client.send("response.create", response={"input": [item]})
+    assert error["error"]["param"] == param.replace("item", "response.input[0]")
     client.send("response.create")
     client.speak("." * 9)
     assert client.last("response.done")["response"]["status"] == "completed"
+    assert "open 0" in client.listener.diary, "in the session's words"
 
 
 @pytest.mark.parametrize(
@@ -337,7 +351,7 @@ def test_a_tool_round_trip_on_the_wire() -> None:
          "invalid_value", "session.salmonn.top_p"),
         ('{"type": "conversation.item.create", "event_id": "e", "item": {"type": "message", '
          '"role": "user", "content": [{"type": "input_image"}]}}', "invalid_value",
-         "item.content"),
+         "item.content[0].type"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_and_nothing_else_is_lost(
@@ -386,7 +400,8 @@ def test_whatever_is_sent_every_response_is_done_once(
     client.speak("." * 60)
     created = [e["response"]["id"] for e in client.sent if e["type"] == "response.created"]
     done = [e["response"]["id"] for e in client.sent if e["type"] == "response.done"]
-    assert created == done
+    assert sorted(created) == sorted(done)
+    assert len(set(done)) == len(done)
     added = [e["item"]["id"] for e in client.sent if e["type"] == "conversation.item.added"]
     finished = [e["item"]["id"] for e in client.sent if e["type"] == "conversation.item.done"]
     assert sorted(added) == sorted(finished)
@@ -396,7 +411,7 @@ def test_whatever_is_sent_every_response_is_done_once(
 def test_defaults_are_those_of_the_specification() -> None:
     config = SessionConfig(id="s", model="m", instructions="")
     detection = config.audio.input.turn_detection
-    assert detection is not None
+    assert isinstance(detection, ServerVad)
     assert detection.model_dump() == {
         "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300,
         "silence_duration_ms": 500, "create_response": True, "interrupt_response": True,
@@ -576,7 +591,7 @@ def test_a_text_that_was_deleted_is_not_asked() -> None:
 def test_texts_are_asked_in_the_order_of_the_conversation() -> None:
     client = Client()
     client.send("conversation.item.create", item=typed("user", "Second?"))
-    first = typed("system", "First.")
+    first = typed("user", "First.")
     client.send("conversation.item.create", item=first, previous_item_id="root")
     client.send("response.create", response={"instructions": "Do this:"})
     assert "open 0 Do this:\nFirst.\nSecond?" in client.listener.diary
@@ -668,7 +683,12 @@ def test_an_answer_to_other_input_is_an_item_too_unless_it_is_out_of_band() -> N
         ({"metadata": {str(n): "v" for n in range(17)}}, "response.metadata"),
         ({"max_output_tokens": 4097}, "response.max_output_tokens"),
         ({"output_modalities": ["smell"]}, "response.output_modalities.0"),
-        ({"tools": ["light"]}, "response.tools.0"),
+        ({"tools": ["light"]}, "response.tools"),
+        ({"tools": [{"type": "function", "name": "light"}]}, "response.tools"),
+        ({"tool_choice": "required"}, "response.tool_choice"),
+        ({"prompt": {"id": "p"}}, "response.prompt"),
+        ({"temperature": 0.5}, "response.temperature"),
+        ({"instructions": "x" * 9001}, "response.instructions"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "item_id"),
     ],
 )

@@ -137,7 +137,8 @@ async def test_bad_base64_and_wrong_rates_name_the_field() -> None:
         for text in ("é", "A", "A===", "AA=A", "A A=", "AAA=" * 20_000):
             await say(bad, "input_audio_buffer.append", audio=text)
             assert (await take(bad))["error"]["param"] == "audio", text
-        for rate in (0, -1, 8000, 44_100, "24000", None, 1e300, [], True):
+        rates: list[object] = [0, -1, 8000, 44_100, "24000", None, 1e300, [], True]
+        for rate in rates:
             audio = {"input": {"format": {"type": "audio/pcm", "rate": rate}}}
             await say(bad, "session.update", session={"audio": audio})
             assert (await take(bad))["error"]["param"].startswith("session.audio.input.format")
@@ -160,6 +161,42 @@ async def test_a_long_message_is_audio_or_an_error() -> None:
         assert (await take(socket))["error"]["param"] == "audio"
         await say(socket, "input_audio_buffer.append", audio=long)
         assert answer(await until(socket, "response.done")) == REPLY
+
+
+@run
+async def test_a_long_recording_is_an_item_and_whole_though_its_connection_goes() -> None:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
+    item = {"id": "rec", "type": "message", "role": "user", "content": [part]}
+    event = json.dumps({"type": "conversation.item.create", "item": item})
+    assert len(event) > LONGEST
+    async with beside() as (app, host):
+        async with client(host) as socket:
+            told = await configure(socket)
+            await socket.send(event)
+            seat = app._seats[told["id"]]
+            await eventually(lambda: seat.given > 0)
+            socket.transport.abort()
+        async with client(host, f"?session_id={told['id']}&after=2") as back:
+            assert (await take(back))["messages"] == 2
+            done = (await until(back, "conversation.item.done"))[-1]
+            assert done["item"]["content"] == [{"type": "input_audio", "transcript": None}]
+            await say(back, "response.create")
+            assert answer(await until(back, "response.done")) == "I heard 250 windows"
+
+
+@run
+async def test_a_long_recording_that_cannot_be_put_anywhere_is_an_error() -> None:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
+    item = {"type": "message", "role": "user", "content": [part]}
+    async with beside() as (_, host), client(host) as bad:
+        await configure(bad)
+        await say(bad, "conversation.item.create", item=item, previous_item_id="x", event_id="e")
+        error = (await take(bad))["error"]
+        assert (error["param"], error["event_id"]) == ("previous_item_id", "e")
+        part["audio"] = "*" + part["audio"]
+        await say(bad, "conversation.item.create", item=item)
+        assert (await take(bad))["error"]["param"] == "item.content[0].audio"
+        assert await turn_of(bad) == REPLY
 
 
 def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,6 +252,64 @@ async def test_audio_byte_by_byte() -> None:
             await socket.send(bytes([byte]))
         await socket.send(audio[1500:])
         assert answer(await until(socket, "response.done")) == REPLY
+
+
+# --- what small messages may cost
+
+
+@run
+async def test_many_small_messages_let_others_have_their_turn() -> None:
+    async with serving() as (app, host), client(host) as good, client(host) as bad:
+        told = await configure(bad)
+        await configure(good)
+        seat = app._seats[told["id"]]
+        before = seat.messages
+        update = json.dumps({"type": "session.update", "session": {}}).encode()
+        await asyncio.gather(*(bad.send(update.decode()) for _ in range(300)))
+        await say(good, "sing")
+        await take(good)
+        assert seat.messages - before < 300
+
+
+@run
+async def test_answers_are_spent_from_the_allowance_too() -> None:
+    async with serving() as (app, host), client(host) as socket:
+        told = await configure(socket)
+        text = [{"type": "input_text", "text": "x" * 8000}] * 20
+        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        await say(socket, "conversation.item.create", item=item)
+        await until(socket, "conversation.item.done")
+        spent: list[float] = []
+        allowance = app._seats[told["id"]].allowance
+        with pytest.MonkeyPatch.context() as patch:
+            spend = allowance.spend
+
+            def counted(_: object, size: float, now: float) -> float:
+                spent.append(size)
+                return spend(0, now)
+
+            patch.setattr(type(allowance), "spend", counted)
+            await say(socket, "conversation.item.retrieve", item_id="long")
+            await until(socket, "conversation.item.retrieved")
+            await say(socket, "sing")
+            await until(socket, "error")
+        assert 160_000 < spent[0] < 170_000
+
+
+@run
+async def test_a_client_that_reads_large_answers_is_not_cut() -> None:
+    async with serving() as (app, host), client(host, max_size=None) as socket:
+        await configure(socket)
+        text = [{"type": "input_text", "text": "x" * 8000}] * 25
+        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        await say(socket, "conversation.item.create", item=item)
+        await until(socket, "conversation.item.done")
+        reading = asyncio.create_task(told_of(socket, "the last one"))
+        for _ in range(60):  # 12 MB, three times what is kept
+            await say(socket, "conversation.item.retrieve", item_id="long")
+        await say(socket, "sing", event_id="the last one")
+        await reading
+        assert b"salmonn_connections_cut_total{" not in app.metrics.text()
 
 
 # --- frames
@@ -309,7 +404,7 @@ async def test_few_events_are_kept_and_never_many_bytes() -> None:
                 await take(socket)
             (seat,) = app._seats.values()
             assert seat.last == 42
-            assert sum(map(len, seat._log)) <= 10_000
+            assert sum(len(line) for line, _ in seat._log) <= 10_000
             for number, code in ((42, None), (2, 1011)):
                 query = f"?session_id={told['id']}&after={number}"
                 async with client(host, query) as back:
@@ -405,9 +500,10 @@ async def test_who_vanishes_with_much_unheard_leaves_nothing_behind() -> None:
 async def test_tokens_that_are_no_ascii_are_wrong_tokens() -> None:
     async with serving(token="secret") as (_, host):
         reader, writer = await asyncio.open_connection("127.0.0.1", port(host))
-        head = b"GET /v1/realtime HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xc3\xa9\xff\r\n"
+        head = b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n"
         writer.write(
-            head + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            head
+            + b"Authorization: Bearer \xc3\xa9\xff\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
             b"Sec-WebSocket-Version: 13\r\n\r\n"
         )

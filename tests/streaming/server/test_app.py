@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import random
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -11,16 +12,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.version import version
 
-from assistant.errors import ContextFullError
+from assistant.errors import ComponentError
 from streaming.config import ServerConfig
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
-from streaming.server.app import App, Assistant, running
+from streaming.server.app import ELSEWHERE, App, Assistant, running
 from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, pcm, session
 
@@ -29,11 +30,11 @@ TURN = "...SSSS" + "." * 20
 
 
 def fake(new_session: Callable[[], Session] | None = None) -> Assistant:
-    def protocol(name: str, new_id: Callable[[str], str]) -> Realtime:
+    def protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
-            SessionConfig(id=name, model="fake", instructions="Reply."),
-            Settings(TURNS, CONFIG), new_id, longest=50, audio_tokens_per_window=2,
-            can_transcribe=True, can_name_sounds=True,
+            SessionConfig(id=name, model="fake", expires_at=expires_at, instructions="Reply."),
+            Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000,
+            audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=True,
         )  # fmt: skip
 
     return Assistant("fake", new_session or (lambda: session(pace=None)), protocol)
@@ -88,7 +89,7 @@ async def speak(socket: ClientConnection, script: str) -> None:
 
 
 async def until(socket: ClientConnection, kind: str) -> list[Json]:
-    events = []
+    events: list[Json] = []
     while not events or events[-1]["type"] != kind:
         events.append(await take(socket))
     return events
@@ -262,7 +263,7 @@ async def test_what_cannot_be_resumed_is_told() -> None:
 async def test_a_session_that_fails_ends_alone() -> None:
     class Failing(Echo):
         def ask(self) -> int:
-            raise ContextFullError("the context is full")
+            raise ComponentError("a part of the model is gone")
 
     listeners = [Failing(), Echo()]
     assistant = fake(lambda: session(listeners.pop(0), pace=None))
@@ -272,7 +273,10 @@ async def test_a_session_that_fails_ends_alone() -> None:
             await configure(good)
             await speak(bad, TURN)
             error = (await until(bad, "error"))[-1]["error"]
-            assert (error["type"], error["message"]) == ("server_error", "the context is full")
+            assert (error["type"], error["message"]) == (
+                "server_error",
+                "a part of the model is gone",
+            )
             with pytest.raises(ConnectionClosed):
                 await bad.recv()
             await speak(good, TURN)
@@ -308,7 +312,7 @@ async def test_a_server_that_goes_finishes_what_is_being_said() -> None:
 
 
 def test_the_client_library_is_the_one_expected() -> None:
-    assert int(websockets.__version__.split(".")[0]) >= 15
+    assert int(version.split(".")[0]) >= 15
 
 
 @run
@@ -341,14 +345,50 @@ async def test_who_comes_back_takes_the_place_of_a_half_open_connection() -> Non
             assert (await take(new))["type"] == "salmonn.resumed"
             with pytest.raises(ConnectionClosed):
                 await until(old, "never")
+            assert (old.close_code, old.close_reason) == (1008, ELSEWHERE)
             await speak(new, TURN)
             assert answer(await until(new, "response.done")) == "I heard 3 windows"
 
 
 @run
 async def test_a_session_lasts_so_long_and_says_so() -> None:
-    async with serving(session_minutes=0.005) as (_, host), client(host) as socket:
-        await configure(socket)  # and says nothing more
+    before = time.time()
+    async with serving(session_minutes=0.01) as (_, host), client(host) as socket:
+        created = await configure(socket)  # and says nothing more
+        assert before < created["expires_at"] + 1 <= time.time() + 2
+        events = await until(socket, "error")
+        warning = next(e for e in events if e["type"] == "salmonn.session_expires")
+        assert warning["expires_at"] == created["expires_at"]
+        assert events[-1]["error"]["code"] == "session_expired"
         with pytest.raises(ConnectionClosed):
-            await until(socket, "never")
+            await take(socket)
+        assert socket.close_code == 1001
         assert "lasted as long as it may" in (socket.close_reason or "")
+
+
+@run
+async def test_a_session_that_ends_while_its_client_is_away_tells_it_later() -> None:
+    async with serving(session_minutes=0.005) as (app, host):
+        async with client(host) as socket:
+            told = await configure(socket)
+        seat = app._seats[told["id"]]
+        await seat.ended.wait()
+        async with client(host, f"?session_id={told['id']}&after=2") as back:
+            events = await until(back, "error")
+            assert events[-1]["error"]["code"] == "session_expired"
+
+
+@run
+async def test_a_session_that_failed_is_not_to_be_come_back_to() -> None:
+    class Failing(Echo):
+        def ask(self) -> int:
+            raise RuntimeError("a bug, with words of the user's")
+
+    failing = fake(lambda: session(Failing(), pace=None))
+    async with serving(failing) as (_, host), client(host) as bad:
+        await configure(bad)
+        await speak(bad, TURN)
+        assert (await until(bad, "error"))[-1]["error"]["message"] == "an error of the server"
+        with pytest.raises(ConnectionClosed):
+            await take(bad)
+        assert bad.close_code == 1011

@@ -10,7 +10,8 @@ from websockets.asyncio.client import connect
 from assistant.errors import ConfigError
 from assistant.presets import shipped_config
 from streaming.cli_serve import TOKEN, server_config
-from streaming.config import Config, load_config
+from streaming.config import Config
+from streaming.config_file import load_config
 from tests.streaming.server.test_app import run, serving, take
 
 
@@ -28,7 +29,9 @@ def test_an_address_that_others_reach_needs_a_token_or_a_word(
         server_config(settings, host, None, False)
     assert server_config(settings, host, None, True).host == host
     monkeypatch.setenv(TOKEN, "secret")
-    assert server_config(settings, host, None, False).token == "secret"
+    token = server_config(settings, host, None, False).token
+    assert token is not None
+    assert token.get_secret_value() == "secret"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])

@@ -1,0 +1,31 @@
+"""Reading `config.yaml`."""
+
+from pathlib import Path
+
+from assistant.errors import ConfigError
+from assistant.presets import load_preset, read_config, validate
+from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
+
+SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}
+
+
+def load_config(path: Path, preset: str | None = None) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: the file.
+        preset: replaces the one the file chooses.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or value; every such key is named.
+    """
+    values = read_config(path)
+    if unknown := values.keys() - SECTIONS:
+        known = ", ".join(sorted(SECTIONS))
+        first = min(map(str, unknown))
+        raise ConfigError(f"{first!r:.60}: unknown section; known: {known}")
+    name, model = load_preset(path, preset)
+    endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
+    turns = validate(TurnsConfig, values.get("turns", {}), "turns")
+    server = validate(ServerConfig, values.get("server", {}), "server")
+    return Config(name, model, endpointing, turns, server)

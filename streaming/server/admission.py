@@ -1,0 +1,108 @@
+"""Who may connect: what a request says of its host, its origin and its token."""
+
+import hmac
+import ipaddress
+import socket
+from http import HTTPStatus
+from urllib.parse import SplitResult, urlsplit
+
+from streaming.config import ServerConfig
+from streaming.server.http import RefusedError, Request
+
+KEY_PROTOCOL = "openai-insecure-api-key."
+"""Browsers cannot send headers: their key comes as a subprotocol."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Admission:
+    """The rules of one server."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._scheme = "http" if config.certificate is None else "https"
+        machine = socket.gethostname().lower()
+        names = {"localhost", config.host, machine, f"{machine}.local", *config.hosts}
+        self._names = {name.lower() for name in names}
+
+    def check(self, request: Request) -> None:
+        """Let a request for anything through.
+
+        Raises:
+            RefusedError: it names another host, as a page does that had its name's address changed
+                to this machine's (DNS rebinding).
+        """
+        host = request.one("host")
+        if host is None:
+            if request.version == "1.0":  # from before there was the header: no browser
+                return
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "host", "A request needs a Host header.")
+        parts = _parsed(f"//{host}")
+        if parts is None or parts.hostname is None:
+            why = "The Host header cannot be understood."
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "host", why)
+        if not self._is_ours(parts.hostname):
+            why = "This server does not answer to that host name; see server.hosts."
+            raise RefusedError(HTTPStatus.FORBIDDEN, "host", why)
+
+    def check_origin(self, request: Request) -> None:
+        """Let a request for a session through that comes from no browser, or from a page of ours.
+
+        Raises:
+            RefusedError: it comes from a page of somebody else's.
+        """
+        origin = request.one("origin")
+        if origin is None or origin in self._config.origins:
+            return
+        came, ours = _parsed(origin), _parsed(f"{self._scheme}://{request.one('host')}")
+        if came is None or ours is None or _place(came) != _place(ours):
+            why = "This web origin may not connect; see server.origins."
+            raise RefusedError(HTTPStatus.FORBIDDEN, "origin", why)
+
+    def check_token(self, request: Request) -> None:
+        """Let a request through that brings the token, where there is one.
+
+        Raises:
+            RefusedError: it does not.
+        """
+        if self._config.token is None:
+            return
+        brought = []
+        scheme, _, key = (request.one("authorization") or "").partition(" ")
+        if scheme.lower() == "bearer":  # RFC 9110, section 11.1: in any case
+            brought.append(key.strip())
+        for protocol in ",".join(request.all("sec-websocket-protocol")).split(","):
+            if protocol.strip().startswith(KEY_PROTOCOL):
+                brought.append(protocol.strip().removeprefix(KEY_PROTOCOL))
+        # a list: all of them are compared. What is no ASCII came as surrogates
+        token = self._config.token.get_secret_value().encode()
+        if not any([hmac.compare_digest(_octets(key), token) for key in brought]):
+            why = "A token is needed: send it as your API key."
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "token", why)
+
+    def _is_ours(self, name: str) -> bool:
+        """Whether a host name is ours. An address is no name, so nobody can point it elsewhere."""
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._names or name.endswith(".localhost")
+        return True
+
+
+def _parsed(address: str) -> SplitResult | None:
+    """None where it cannot be understood."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+
+
+def _octets(header: str) -> bytes:
+    """A header as it came."""
+    return header.encode("utf-8", "surrogateescape")
