@@ -14,13 +14,14 @@ from assistant.prompt import tasks
 from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
-from streaming.events import Event, ReplyDelta, ReplyEnded
+from streaming.events import Event
 from streaming.ledger import Latency
 from streaming.replay import replay
 from streaming.server.build import build_assistant
 from streaming.session import one_each
 from streaming.work import NEED_DATA
 from tests.assistant.test_words import words_model
+from tests.test_nano import replies
 
 DEMO = Path(__file__).parents[1] / "demo"
 
@@ -30,17 +31,6 @@ def converse(model: Salmonn, pcm: bytes, chunk_bytes: int, instruction: str) -> 
     session = build_session(model, config, instruction, pace=one_each)
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
-
-
-def replies(events: list[Event]) -> list[str]:
-    texts, words = [], []
-    for event in events:
-        if isinstance(event, ReplyDelta):
-            words.append(event.text)
-        elif isinstance(event, ReplyEnded):
-            texts.append("".join(words))
-            words = []
-    return texts
 
 
 def asked(model: Salmonn, pcm: bytes, question: str) -> str:
