@@ -31,6 +31,16 @@ class Aligner(nn.Module):
         length = config.token_length
         self.length = None if length is None else nn.Parameter(torch.tensor(length))
 
+    @property
+    def per_window(self) -> int:
+        """Audio tokens of a window."""
+        return self.config.queries
+
+    @property
+    def width(self) -> int:
+        """Size of an audio token."""
+        return self.projection.out_features
+
     def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
         """Normalise and join features; the shorter of the two is padded with zeros.
 
@@ -49,10 +59,7 @@ class Aligner(nn.Module):
 
     def windows(self, features: Tensor) -> Tensor:
         """Features (n, width) -> windows (m, window, width); a partial last one is dropped."""
-        size, stride = self.config.window_features, self.config.stride_features
-        if len(features) < size:
-            return features.new_zeros(0, size, features.shape[1])
-        return features.unfold(0, size, stride).transpose(1, 2)
+        return _windows(features, self.config)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Windows (m, window, width) -> audio tokens (m, queries, LLM width)."""
@@ -60,3 +67,32 @@ class Aligner(nn.Module):
         if self.length is not None:
             tokens = F.normalize(tokens, dim=-1) * self.length
         return tokens
+
+
+class NoAligner(nn.Module):
+    """For an LLM that is given words: windows are counted, and have no audio tokens."""
+
+    per_window = 0
+
+    def __init__(self, config: AlignerConfig, llm_width: int) -> None:
+        super().__init__()
+        self.config, self.width = config, llm_width
+
+    def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
+        """See `Aligner`; nothing is normalised."""
+        return speech if audio is None else join([speech, audio])
+
+    def windows(self, features: Tensor) -> Tensor:
+        """See `Aligner`."""
+        return _windows(features, self.config)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows (m, window, width) -> (m, 0, LLM width)."""
+        return windows.new_zeros(len(windows), 0, self.width)
+
+
+def _windows(features: Tensor, config: AlignerConfig) -> Tensor:
+    size, stride = config.window_features, config.stride_features
+    if len(features) < size:
+        return features.new_zeros(0, size, features.shape[1])
+    return features.unfold(0, size, stride).transpose(1, 2)

@@ -3,13 +3,15 @@
 import torch
 
 from assistant import components
-from assistant.aligner import Aligner
+from assistant.aligner import Aligner, NoAligner
 from assistant.captions import CaptionDecoder
 from assistant.config import ModelConfig
 from assistant.ear import Ear
 from assistant.errors import ComponentError, ConfigError
 from assistant.half import fast_half
 from assistant.llm import Llm, add_lora, load_base
+from assistant.pack import as_folder, packed_folder
+from assistant.packed_llm import load_packed
 from assistant.tagger import SoundTagger
 from assistant.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_tagger, toy_whisper
 
@@ -36,9 +38,13 @@ def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
         sources = config.audio_encoder.weights
         seed = toy_seed(sources)
         audio = toy_beats(seed) if seed is not None else components.find_beats(sources)
-    torch.manual_seed(0)
-    width = None if audio is None else audio.width
-    aligner = Aligner(config.aligner, speech.width, width, llm_width)
+    aligner: Aligner | NoAligner
+    if config.reads == "words":
+        aligner = NoAligner(config.aligner, llm_width)
+    else:
+        torch.manual_seed(0)
+        width = None if audio is None else audio.width
+        aligner = Aligner(config.aligner, speech.width, width, llm_width)
     return Ear(speech, audio, aligner, config.encoding).eval()
 
 
@@ -121,7 +127,12 @@ def build_llm(config: ModelConfig, train: bool = False) -> Llm:
         model.requires_grad_(False)
     else:
         source = components.find_llm(config.llm.weights)
-        model, tokenizer = load_base(source, config.llm, device_of(config))
+        if device_of(config) == "cpu" and (folder := packed_folder(source, config.llm)):
+            if config.generation.beams > 1:
+                raise ConfigError("generation.beams: packed weights answer without beam search")
+            packed, tokenizer = load_packed(folder, torch.get_num_threads())
+            return Llm(packed, tokenizer, config.prompt.stop)
+        model, tokenizer = load_base(as_folder(source), config.llm, device_of(config))
     if train and config.llm.lora is not None:
         torch.manual_seed(1)
         return Llm(add_lora(model, config.llm.lora), tokenizer, config.prompt.stop)

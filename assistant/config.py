@@ -165,8 +165,9 @@ class LlmConfig(PartConfig):
     """What runs the layers. lean: a lean forward for Llamas on a CPU. auto: it where it can."""
 
     quantisation: Literal["none", "auto", "8bit", "4bit"] = "none"
-    """8bit: on a CPU in ONNX Runtime (Llamas), on a GPU with bitsandbytes. 4bit: on a GPU with
-    bitsandbytes. auto: 8bit on CPUs, where it can, none elsewhere."""
+    """8bit, 4bit: on a CPU in ONNX Runtime, on a GPU with bitsandbytes; 4bit on a CPU is for
+    weights without LoRA. auto: on CPUs, where it can, as a GGUF file has them, else 8bit; none
+    elsewhere."""
 
     placement: Literal["single", "auto"] = "single"
     """auto spreads the layers over all GPUs, with accelerate."""
@@ -174,12 +175,33 @@ class LlmConfig(PartConfig):
     lora: LoraConfig | None = LoraConfig()
 
 
+AUTO = "auto"
+"""The template that is the LLM's own."""
+
+
+class ExampleConfig(Section):
+    """A turn that the LLM is shown before all others."""
+
+    user: str
+    assistant: str
+    sounds: str = "none"
+    """reads words: names of sounds and when they were heard, as the LLM is told."""
+
+
 class PromptConfig(Section):
     """How an instruction and audio become the LLM's input."""
 
     template: str = "USER: <Speech>{audio}</Speech> {instruction}\nASSISTANT:"
     """`{audio}` and `{instruction}` each once. What stands before `{audio}` is prefilled before
-    any sound arrives; what stands after it is all that is left at the end of speech."""
+    any sound arrives; what stands after it is all that is left at the end of speech. auto: the
+    chat template that comes with the LLM's tokenizer; `system` and the instruction are its system
+    message."""
+
+    system: str = ""
+    """template auto: who the assistant is and how it talks; stands before every instruction."""
+
+    examples: list[ExampleConfig] = []
+    """template auto: turns that show it."""
 
     bos: bool = True
     """Begin with the tokenizer's beginning-of-text token."""
@@ -193,7 +215,7 @@ class PromptConfig(Section):
     @model_validator(mode="after")
     def _slots(self) -> Self:
         for slot in ("{audio}", "{instruction}"):
-            if self.template.count(slot) != 1:
+            if self.template != AUTO and self.template.count(slot) != 1:
                 raise ValueError(f"template must contain {slot} exactly once")
         return self
 
@@ -231,6 +253,11 @@ class ModelConfig(Section):
     speech_encoder: SpeechEncoderConfig
     audio_encoder: PartConfig | None
     encoding: EncodingConfig = EncodingConfig()
+    reads: Literal["audio", "words"] = "audio"
+    """What the LLM is given of what is heard. audio: audio tokens, which an aligner makes that was
+    trained for this LLM. words: what Whisper's decoder reads at the pause, and the names that
+    `sound_tagger` has for sounds; any instruct LLM reads them."""
+
     aligner: AlignerConfig = AlignerConfig()
     llm: LlmConfig
     prompt: PromptConfig = PromptConfig()
@@ -260,6 +287,15 @@ class ModelConfig(Section):
                 f"encoding.left_context_s: with block and look_ahead_s {span_s:.2f} s are encoded "
                 "at once; Whisper has positions for 30 s"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _words_need_no_training(self) -> Self:
+        if self.reads == "words":
+            if self.encoding.mode != "cached":
+                raise ValueError("reads: words needs encoding.mode cached")
+            if self.checkpoint is not None or self.llm.lora is not None:
+                raise ValueError("reads: words needs checkpoint and llm.lora to be null")
         return self
 
     @model_validator(mode="after")

@@ -16,13 +16,11 @@ from assistant.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.detokenizer import Detokenizer
 from assistant.errors import ConfigError
-from assistant.hearing import Hearing, Window
-from assistant.model import Salmonn
+from assistant.hearing import Hearing, Sound, Window
+from assistant.model import TIDY_POSITIONS, Salmonn
 from assistant.recording import Samples
 from assistant.tagger import SoundTagger
-
-TIDY_POSITIONS = 64
-"""Positions put into the cache at a time when it is filled anew: some 50 ms on two cores."""
+from assistant.words import heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,12 @@ class _Past:
 @dataclass(slots=True)
 class _Turn:
     """The turn being heard or answered."""
+
+    since: int
+    """Sample of the stream from which on it is about what was heard."""
+
+    asked_about: str | None
+    """A typed question, or how to answer this turn; for an LLM that reads words."""
 
     begun: int
     """Cache length before it."""
@@ -84,6 +88,12 @@ class _Turn:
 
     transcript: str = ""
     """What the second ear read at the pause."""
+
+    noticed: list[Sound] = field(default_factory=list)
+    """Sounds up to the pause."""
+
+    paused_at: int = 0
+    """Samples heard by then."""
 
     captioner: Captioner | None = None
     spoken_from: int = 0
@@ -133,6 +143,8 @@ class Conversation:
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
+        self._words = model.config.reads == "words"
+        self._events = sound_events
         self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self._cache = model.llm.cache()
         self._past: deque[_Past] = deque()  # the turns kept
@@ -141,15 +153,23 @@ class Conversation:
         self._now = torch.zeros(0, model.llm.width)  # of the turn in the cache
         self._behind = self._now  # of the turns kept, what is not in the cache yet
         self._turn: _Turn | None = None
-        self._end = [model.llm.end_id, *model.llm.ids("\n")]  # of a reply in the context
-        self._two_ears = model.config.aligner.transcript
+        closing = [] if self._words else model.llm.ids("\n")
+        self._end = [model.llm.end_id, *closing]  # of a reply in the context
+        self._two_ears = self._words or model.config.aligner.transcript
+        # A transcript has no more tokens than windows, about.
+        self._per_window = model.ear.aligner.per_window or 1
         self._captions = model.captions if captions or self._two_ears else None
         self._shown = captions
+        self._standing = instruction  # what is asked about every turn, in the cache
+        self._prefix = self._now  # its embeddings, before all turns
+        self._last_opened: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
+        self._stand(instruction)
 
-    def _tagger(self, wanted: bool) -> SoundTagger | None:
-        if wanted and self._model.tagger is None:
+    def _tagger(self, events: bool) -> SoundTagger | None:
+        """An LLM that reads words is told of sounds whether a client is or not."""
+        if events and self._model.tagger is None:
             raise ConfigError("turns.sound_events: the preset has no sound_tagger")
-        return self._model.tagger if wanted else None
+        return self._model.tagger if events or self._words else None
 
     @property
     def heard(self) -> int:
@@ -174,6 +194,8 @@ class Conversation:
     def sounds(self) -> list[tuple[int, int, str, float]]:
         """Sounds that began in what `hear` was given last: first sample, one past the last, name,
         probability."""
+        if not self._events:
+            return []
         return [(s.begin, s.end, s.name, round(s.probability, 3)) for s in self._hearing.sounds]
 
     def configure(
@@ -201,6 +223,7 @@ class Conversation:
         """
         if sound_events is not None:
             self._hearing.name_sounds(self._tagger(sound_events))
+            self._events = sound_events
         if instruction is not None:
             self._instruction = instruction
         wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
@@ -228,15 +251,22 @@ class Conversation:
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
         """
-        before, after = self._model.prompt.ids(
-            self._llm, self._instruction if instruction is None else instruction
-        )
+        self._stand(self._instruction)
+        asked = instruction if self._words else None
+        standing = self._instruction if instruction is None or self._words else instruction
+        before, after = self._model.prompt.turn(self._llm, standing)
+        if self._words:
+            spoken_from = self._spoken_since(since, spoken_from)
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
-        self._make_room(len(before) + len(after) + sum(len(w.tokens) for w in recent))
+        own = len(before) + len(after) + len(self._llm.ids(asked or ""))
+        self._llm.room(len(self._prefix) + own)
+        self._make_room(own + len(recent) * self._per_window)
         while self.tidy():
             pass
-        self._turn = _Turn(self._cache.length, after, most=self._generation.max_new_tokens)
+        self._turn = _Turn(
+            since, asked, self._cache.length, after, most=self._generation.max_new_tokens
+        )
         if self._captions is not None and spoken_from is not None:
             self._turn.captioner = Captioner(self._captions)
             self._turn.spoken_from = spoken_from - length
@@ -244,6 +274,16 @@ class Conversation:
         self._extend([self._llm.embed(before)])
         self._turn.settled = self._cache.length, 0
         return len(recent)
+
+    def _spoken_since(self, since: int, spoken_from: int | None) -> int:
+        """Where what is read begins: a turn that is opened again goes on with the utterance that it
+        was opened with, and a typed question is about everything."""
+        if spoken_from is None:
+            return since
+        if self._last_opened is not None and self._last_opened[0] == since:
+            spoken_from = min(spoken_from, self._last_opened[1])
+        self._last_opened = since, spoken_from
+        return spoken_from
 
     def instruct(self, instruction: str | None) -> None:
         """Ask something else about the open turn: the same windows, in another prompt.
@@ -257,11 +297,13 @@ class Conversation:
         """
         turn = self._open_turn()
         turn.asked, turn.said, turn.done, turn.cut_short = None, [], False, False
-        if instruction is None:
+        if instruction is not None and self._words:
+            turn.asked_about = instruction
+        if instruction is None or self._words:
             length, turn.windows = turn.settled
             self._truncate(turn, length)
             return
-        before, turn.tail = self._model.prompt.ids(self._llm, instruction)
+        before, turn.tail = self._model.prompt.turn(self._llm, instruction)
         self._truncate(turn, turn.begun)
         turn.waiting, turn.taken = [*turn.taken, *turn.waiting], []
         self._extend([self._llm.embed(before)])
@@ -308,6 +350,8 @@ class Conversation:
         turn.ahead = self._hearing.peek()
         if turn.captioner is not None and self._two_ears:
             turn.transcript = turn.captioner.peek(self._spoken(turn.ahead))
+        turn.paused_at = self._hearing.heard
+        turn.noticed = [sound for sound in self._hearing.peeked if sound.end > turn.since]
         return len(turn.ahead)
 
     def ask(self) -> int:
@@ -322,19 +366,25 @@ class Conversation:
         turn = self._open_turn()
         self._settle(turn)
         ahead = turn.missing
-        second = self._model.transcript(turn.transcript)
-        self._extend([*(w.tokens for w in ahead), second, self._llm.embed(turn.tail)])
+        self._extend([*(w.tokens for w in ahead), self._in_words(turn), self._llm.embed(turn.tail)])
         turn.windows += len(ahead)
         turn.asked = self._cache.length
         turn.text = self._llm.detokenizer()
         turn.random = torch.Generator(self._llm.device).manual_seed(self._generation.seed)
         return turn.windows
 
+    def _in_words(self, turn: _Turn) -> Tensor:
+        """Embeddings of what the LLM is given as text."""
+        if not self._words:
+            return self._model.transcript(turn.transcript)
+        text = heard(turn.noticed, turn.paused_at, turn.transcript, turn.asked_about)
+        return self._llm.embed(self._llm.ids(text))
+
     def text_tokens(self) -> int:
         """Positions of the open turn that are not audio tokens; `ask` was called."""
         turn = self._open_turn()
         assert turn.asked is not None, "text_tokens() needs ask() before it"
-        audio = turn.windows * self._model.config.aligner.queries
+        audio = turn.windows * self._model.ear.aligner.per_window
         return turn.asked - turn.begun - audio
 
     def resume(self) -> int:
@@ -412,8 +462,8 @@ class Conversation:
             self._extend([self._llm.embed([*turn.said[:said], *self._end])])
             question = turn.asked - turn.begun
             self._past.append(_Past(self._answered, self._now[:question], self._now[question:]))
-            before, after = self._model.prompt.ids(self._llm, self._instruction)
-            ring = self._hearing.most_windows * self._model.config.aligner.queries
+            before, after = self._model.prompt.turn(self._llm, self._instruction)
+            ring = self._hearing.most_windows * self._per_window
             self._make_room(len(before) + len(after) + ring)
             self._now = self._now[:0]
         self._answered += 1
@@ -470,23 +520,46 @@ class Conversation:
             turn.settled = turn.settled[0] + moved, turn.settled[1]
             self._cache.extend(self._now)
 
+    def _stand(self, instruction: str) -> None:
+        """What is asked about every turn stands before all of them, where the prompt has it so."""
+        if self._standing == instruction and len(self._prefix):
+            return
+        self._standing = instruction
+        ids = self._model.prompt.prefix(self._llm, instruction)
+        if ids or len(self._prefix):
+            self._prefix = self._llm.embed(ids)
+            self._fill_anew()
+
     def _fill_anew(self) -> None:
-        """The cache is to hold the turns kept, and no more."""
-        self._cache.truncate(0)
+        """The cache is to hold what stands before all turns, the turns kept, and no more."""
         parts = [part for past in self._past for part in (past.question, past.answer)]
+        standing = self._model.standing
+        if standing is not None and standing[0] == self._standing:
+            self._cache = standing[1].fork()
+        else:
+            self._cache.truncate(0)
+            parts = [self._prefix, *parts]
         self._behind = torch.cat([self._now[:0], *parts])
 
     def tidy(self) -> bool:
-        """Go on filling the cache with the turns that are kept, after the oldest were dropped.
+        """Go on filling the cache with what stands before all turns and those that are kept, after
+        another instruction was given or the oldest were dropped.
 
         A bounded piece of it, the same pieces whenever it is done.
 
         Returns:
             Whether there is more to do. `open` does what is left.
         """
+        if self._turn is None:
+            self._stand(self._instruction)
+        limit = self._llm.context
+        if limit is not None and self._cache.length + len(self._behind) > limit:
+            return False  # `open` drops turns, or refuses
         if len(self._behind):
-            self._cache.extend(self._behind[:TIDY_POSITIONS])
-            self._behind = self._behind[TIDY_POSITIONS:]
+            ahead = len(self._prefix) - self._cache.length  # filled by itself, as the model's is
+            size = min(ahead, TIDY_POSITIONS) if ahead > 0 else TIDY_POSITIONS
+            self._cache.extend(self._behind[:size])
+            self._behind = self._behind[size:]
         return len(self._behind) > 0
 
     def _spoken(self, windows: list[Window]) -> list[Window]:
@@ -512,7 +585,7 @@ class Conversation:
     def _make_room(self, needed: int) -> None:
         """Drop the oldest turns: no more than may be kept, and a turn and its reply must fit."""
         limit = self._llm.context
-        wanted = needed + self._generation.max_new_tokens
+        wanted = len(self._prefix) + needed + self._generation.max_new_tokens
         before = len(self._past)
         while len(self._past) > self._turns_kept or (
             self._past and limit is not None and sum(map(len, self._past)) + wanted > limit

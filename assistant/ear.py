@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from assistant.aligner import Aligner, join
+from assistant.aligner import Aligner, NoAligner, join
 from assistant.attention import KeyValues
 from assistant.audio import (
     CLIP_SAMPLES,
@@ -50,7 +50,7 @@ class Ear(nn.Module):
         self,
         speech_encoder: SpeechEncoder,
         audio_encoder: Beats | None,
-        aligner: Aligner,
+        aligner: Aligner | NoAligner,
         encoding: EncodingConfig,
     ) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Ear(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.aligner.queries.device
+        return next(self.speech_encoder.parameters()).device
 
     @property
     def feature_width(self) -> int:
@@ -354,5 +354,6 @@ class EarStream:
         return speech, audio[kept]
 
     def _joined(self, tokens: list[Tensor]) -> Tensor:
-        width = self._ear.aligner.projection.out_features
-        return torch.cat([torch.zeros(0, width, device=self._ear.device), *tokens])
+        return torch.cat(
+            [torch.zeros(0, self._ear.aligner.width, device=self._ear.device), *tokens]
+        )

@@ -6,15 +6,18 @@ value in one product, gate and up in another, keys and values in one preallocate
 or bf16. In 8 bits a Llama runs in ONNX Runtime (`assistant.onnx_engine`).
 """
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from assistant.scripted import scripted
 
@@ -22,23 +25,40 @@ GROWTH = 256
 """Positions by which a cache grows."""
 
 
-class Engine(Protocol):
+class Engine(ABC):
     """Shared weights that extend a state by embeddings."""
 
+    @abstractmethod
     def start(self) -> Any:
         """A state that holds nothing."""
 
+    @abstractmethod
+    def append(self, state: Any, embeds: Tensor) -> Tensor:
+        """Append embeddings (n, width), n >= 1; what `logits` takes after the last."""
+
+    @abstractmethod
+    def logits(self, last: Tensor) -> Tensor:
+        """The logits (vocabulary,), fp32, after what `append` gave. A large vocabulary costs a
+        quarter of a token, so it is for those who choose one."""
+
     def extend(self, state: Any, embeds: Tensor) -> Tensor:
         """Append embeddings (n, width), n >= 1; the logits (vocabulary,) after the last, fp32."""
+        return self.logits(self.append(state, embeds))
 
+    @abstractmethod
     def length(self, state: Any) -> int:
         """Positions held."""
 
+    @abstractmethod
     def truncate(self, state: Any, length: int) -> None:
         """Forget all positions from `length` on."""
 
+    @abstractmethod
+    def fork(self, state: Any) -> Any:
+        """An independent copy of a state."""
 
-class TransformersEngine:
+
+class TransformersEngine(Engine):
     """Any causal LM that transformers loads."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -48,13 +68,17 @@ class TransformersEngine:
         """See `Engine`."""
         return DynamicCache(config=self._model.config)
 
-    def extend(self, state: DynamicCache, embeds: Tensor) -> Tensor:
+    def append(self, state: DynamicCache, embeds: Tensor) -> Tensor:
         """See `Engine`."""
         out = self._model(
             inputs_embeds=embeds[None], past_key_values=state, use_cache=True, logits_to_keep=1
         )
         logits: Tensor = out.logits[0, -1].float()
         return logits
+
+    def logits(self, last: Tensor) -> Tensor:
+        """See `Engine`; the model made them."""
+        return last
 
     def length(self, state: DynamicCache) -> int:
         """See `Engine`."""
@@ -65,6 +89,10 @@ class TransformersEngine:
         drop = self.length(state) - length
         if drop:
             state.crop(-drop)
+
+    def fork(self, state: DynamicCache) -> DynamicCache:
+        """See `Engine`."""
+        return copy.deepcopy(state)
 
 
 @dataclass(slots=True)
@@ -93,7 +121,7 @@ class _Layer:
     down: Product
 
 
-class LeanEngine:
+class LeanEngine(Engine):
     """Llama (Touvron et al. 2023; grouped queries, rotary positions) for one stream at a time."""
 
     def __init__(self, model: LlamaForCausalLM, dtype: torch.dtype) -> None:
@@ -120,7 +148,7 @@ class LeanEngine:
         head = state.get("lm_head.weight", state["model.embed_tokens.weight"])
         self._last_norm = state["model.norm.weight"].to(self._dtype)
         self._lm_head = partial(F.linear, weight=head.to(dtype))
-        self._rotations = torch.complex(*rotations(model))
+        self._rotations = torch.complex(*rotations(config))
 
     def start(self) -> LeanState:
         """See `Engine`."""
@@ -135,7 +163,11 @@ class LeanEngine:
         """See `Engine`."""
         state.length = length
 
-    def extend(self, state: LeanState, embeds: Tensor) -> Tensor:
+    def fork(self, state: LeanState) -> LeanState:
+        """See `Engine`."""
+        return LeanState(state.held.clone(), state.length)
+
+    def append(self, state: LeanState, embeds: Tensor) -> Tensor:
         """See `Engine`."""
         x = embeds.to(self._dtype)
         new = len(x)
@@ -155,7 +187,11 @@ class LeanEngine:
             gate, up = layer.gate_up(self._norm(x, layer.before_mlp)).chunk(2, -1)
             x = x + layer.down(F.silu(gate) * up)
         state.length = end
-        return self._lm_head(self._norm(x[-1:], self._last_norm))[0].float()
+        return x[-1]
+
+    def logits(self, last: Tensor) -> Tensor:
+        """See `Engine`."""
+        return self._lm_head(self._norm(last[None], self._last_norm))[0].float()
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, weight.shape, weight, self._epsilon)
@@ -248,9 +284,9 @@ def _paired(weight: Tensor, head: int) -> Tensor:
     return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
 
 
-def rotations(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
+def rotations(config: LlamaConfig) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
-    places = torch.arange(model.config.max_position_embeddings)[None]
-    cos, sin = model.model.rotary_emb(torch.zeros(1, dtype=torch.float32), places)
+    places = torch.arange(config.max_position_embeddings)[None]
+    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=torch.float32), places)
     half = sin.shape[-1] // 2
     return cos[0, :, :half], sin[0, :, :half]

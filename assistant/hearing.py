@@ -5,7 +5,7 @@ of silence costs a few multiplications; the encoders begin anew after it.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Sound:
     """First sample of the block it began in."""
 
     end: int
-    """One past the last sample of it."""
+    """One past the last sample of the last block it was heard in, so far."""
 
     name: str
     probability: float
@@ -80,6 +80,12 @@ class Hearing:
         self.sounds: list[Sound] = []
         """Those that began in the blocks the last push completed."""
 
+        self.noticed: list[Sound] = []
+        """Those of the last seconds, in the order in which they began."""
+
+        self.peeked: list[Sound] = []
+        """The same when `peek` was last called, and those of the block that was open then."""
+
     @property
     def most_windows(self) -> int:
         """Windows that are kept at most."""
@@ -120,21 +126,28 @@ class Hearing:
         self.windows.extend(found)
         while self.windows and self.windows[0].at < self.heard - self._keep:
             self.windows.popleft()
+        self.noticed = [sound for sound in self.noticed if sound.end > self.heard - self._keep]
         return found
 
     @torch.inference_mode()
     def peek(self) -> list[Window]:
         """The windows of the open block as it is, the last one completed with silence.
 
-        They are provisional: when the block is complete, `push` gives others in their place.
+        They are provisional: when the block is complete, `push` gives others in their place. What
+        is noticed with them is in `peeked`.
         """
+        self.peeked = self.noticed
         held = self._samples()
         if self._is_silent(held):
             return []
         run, given = self._current()
         twin = run.fork()
         pushed = twin.push(held[given - self._begun :]), twin.speech
+        blocks = twin.blocks
         rest = twin.flush(), twin.speech
+        if self._tagger is not None:
+            features = torch.cat(blocks + twin.blocks)
+            self.peeked, _ = self._notice(self._onsets.fork(), features, self.heard)
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
 
@@ -149,8 +162,9 @@ class Hearing:
             self._tagger, self._onsets = tagger, Onsets()
 
     def forget(self, since: int, until: int) -> None:
-        """Drop the windows that hold any of the samples [since, until); in the block that is open,
-        those samples are silence now. What the encoders keep of them is not touched."""
+        """Drop the windows and sounds that hold any of the samples [since, until); in the block
+        that is open, those samples are silence now. What the encoders keep of them is not touched.
+        """
         begin, end = (max(0, at - self._begun) for at in (since, until))
         if begin < min(end, self._held):
             held = self._samples().clone()
@@ -160,14 +174,35 @@ class Hearing:
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)
         )
+        dropped = [s for s in self.noticed if s.begin < until and s.end > since]
+        self.noticed = [s for s in self.noticed if s not in dropped]
+        self._onsets.on -= {s.name for s in dropped if s.end == self._begun}  # or begin anew
 
     def _tell(self, blocks: list[Tensor]) -> None:
-        """Name the sounds that begin in the open block, which has just been encoded."""
+        """Name the sounds in the open block, which has just been encoded."""
         if self._tagger is None:
             return
         (features,) = blocks
-        for name, probability in self._onsets.push(self._tagger.probabilities(features)):
-            self.sounds.append(Sound(self._begun, self._begun + self._block, name, probability))
+        end = self._begun + self._block
+        self.noticed, begun = self._notice(self._onsets, features, end)
+        self.sounds += begun
+
+    def _notice(
+        self, onsets: Onsets, features: Tensor, end: int
+    ) -> tuple[list[Sound], list[Sound]]:
+        """All that was noticed up to `end`, and what of it began in the open block."""
+        assert self._tagger is not None
+        begun = [
+            Sound(self._begun, end, name, probability)
+            for name, probability in onsets.push(self._tagger.probabilities(features))
+        ]
+        went_on = [
+            replace(sound, end=end)
+            if sound.name in onsets.on and sound.end == self._begun
+            else sound
+            for sound in self.noticed
+        ]
+        return went_on + begun, begun
 
     def _current(self) -> tuple[EarStream, int]:
         """The encoders that hear the open block, and the sample they go on from."""
@@ -176,11 +211,12 @@ class Hearing:
         return self._run, self._given
 
     def _cut(self, tokens: Tensor, speech: Tensor) -> list[Window]:
-        aligner = self._ear.aligner.config
-        parts = tokens.split(aligner.queries), speech.split(aligner.window_features)
+        aligner = self._ear.aligner
+        features = speech.split(aligner.config.window_features)
+        each = tokens.split(aligner.per_window) if aligner.per_window else [tokens] * len(features)
         return [
             Window(self._begun + i * self._ear.spans.window, *both)
-            for i, both in enumerate(zip(*parts, strict=True))
+            for i, both in enumerate(zip(each, features, strict=True))
         ]
 
     def _is_silent(self, samples: Tensor) -> bool:

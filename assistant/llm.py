@@ -21,6 +21,9 @@ from assistant.detokenizer import Detokenizer, Pieces
 from assistant.engine import Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ComponentError, ConfigError, ContextFullError
 from assistant.half import fast_half
+from assistant.llm_weights import ReadWeights, StateTensors
+from assistant.onnx_engine import OnnxEngine
+from assistant.packed_llm import PackedLlm, Rows
 from assistant.weights import UNREADABLE
 
 HEAD_MULTIPLE = 8
@@ -35,13 +38,13 @@ class Llm:
 
     def __init__(
         self,
-        model: PreTrainedModel | peft.PeftModel,
+        model: PreTrainedModel | peft.PeftModel | PackedLlm,
         tokenizer: PreTrainedTokenizerBase,
         stop: list[str],
         engine: Engine | None = None,
     ) -> None:
         """Args:
-        model: frozen weights.
+        model: frozen weights; packed ones are for answering alone.
         tokenizer: its tokenizer.
         stop: tokens that end an answer, besides the model's own.
         engine: runs the layers; None: transformers does.
@@ -49,18 +52,19 @@ class Llm:
         Raises:
             ConfigError: a stop token is not one token of this tokenizer.
         """
-        self.model = model
+        self.model: PreTrainedModel | peft.PeftModel = model
         self.tokenizer = tokenizer
-        self.engine = engine or TransformersEngine(model)
-        self._embedding: nn.Embedding = model.get_input_embeddings()
+        own = model.engine if isinstance(model, PackedLlm) else None
+        self.engine = engine or own or TransformersEngine(model)
+        self._embedding: nn.Embedding | Rows = model.get_input_embeddings()
         self.stop_ids = _stop_ids(model, tokenizer, stop)
         self.end_id: int = (
-            tokenizer.convert_tokens_to_ids(stop[0]) if stop else min(self.stop_ids, default=0)
+            tokenizer.convert_tokens_to_ids(stop[0]) if stop else _own_end(tokenizer, self.stop_ids)
         )
-        """The token that training ends an answer with."""
+        """The token that an answer in the context ends with, and training ends one with."""
         self._pieces = Pieces(tokenizer)
 
-    def over(self, model: PreTrainedModel | peft.PeftModel, engine: Engine) -> "Llm":
+    def over(self, model: PreTrainedModel | peft.PeftModel | PackedLlm, engine: Engine) -> "Llm":
         """The same over other weights of the same LLM, such as merged ones.
 
         The tokenizer, which takes long to read, is shared.
@@ -159,12 +163,13 @@ class Llm:
 
 
 class LlmCache:
-    """Keys and values of what one conversation holds, and the logits after its last position."""
+    """Keys and values of what one conversation holds, and what follows its last position."""
 
     def __init__(self, llm: Llm) -> None:
         self._llm = llm
         self._state = llm.engine.start()
-        self._logits: Tensor | None = None
+        self._last: Tensor | None = None  # what the engine makes logits of
+        self._logits: Tensor | None = None  # after the last position, once they were asked for
         self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
         self._unfed: list[int] = []  # the last one chosen: fed only when something follows it
 
@@ -174,7 +179,7 @@ class LlmCache:
         return self._llm.engine.length(self._state) + len(self._unfed)
 
     def extend(self, embeds: Tensor) -> None:
-        """Append embeddings (n, width), n >= 0, and compute the logits after them.
+        """Append embeddings (n, width), n >= 0.
 
         Raises:
             ContextFullError: the model's context would overflow.
@@ -190,8 +195,23 @@ class LlmCache:
                 embeds = torch.cat([chosen, self._llm.take(embeds)]) if len(embeds) else chosen
                 self._unfed = []
             if len(embeds):
-                self._logits = self._llm.engine.extend(self._state, self._llm.take(embeds))
+                self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
+                self._logits = None
 
+    @torch.inference_mode()
+    def logits(self) -> Tensor:
+        """After what `extend` was given last, (vocabulary,), fp32.
+
+        Raises:
+            RuntimeError: nothing stands before them: `extend` first.
+        """
+        if self._last is None:
+            raise RuntimeError("next_token() needs extend() first")
+        if self._logits is None:
+            self._logits = self._llm.engine.logits(self._last)
+        return self._logits
+
+    @torch.inference_mode()
     def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
         """Choose the next token and append it.
 
@@ -207,9 +227,7 @@ class LlmCache:
         """
         if self._unfed:
             self.extend(self._llm.embed([]))
-        if self._logits is None:
-            raise RuntimeError("next_token() needs extend() first")
-        logits = _penalise(self._logits, self._seen, config.repetition_penalty)
+        logits = _penalise(self.logits(), self._seen, config.repetition_penalty)
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
         if token not in self._llm.stop_ids:
             self._seen.append(token)
@@ -242,8 +260,17 @@ class LlmCache:
             held = self.length - len(self._unfed)
             if length < held:
                 self._llm.engine.truncate(self._state, length)
-                self._logits = None
+                self._last = self._logits = None
             self._unfed, self._seen = [], []
+
+    def fork(self) -> "LlmCache":
+        """An independent copy: what happens to one does not touch the other."""
+        twin = LlmCache(self._llm)
+        twin._state = self._llm.engine.fork(self._state)
+        twin._last, twin._logits = self._last, self._logits
+        twin._seen = list(self._seen)
+        twin._unfed = list(self._unfed)
+        return twin
 
 
 def _penalise(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
@@ -269,15 +296,20 @@ def _stop_ids(
     model: PreTrainedModel | peft.PeftModel, tokenizer: PreTrainedTokenizerBase, stop: list[str]
 ) -> frozenset[int]:
     found = set()
-    own = model.config.eos_token_id
-    if own is not None:
-        found.update(own if isinstance(own, list) else [own])
+    chat = getattr(tokenizer, "chat_template", None)  # its turns end with the tokenizer's own
+    for own in (model.config.eos_token_id, tokenizer.eos_token_id if chat else None):
+        found.update(own if isinstance(own, list) else [] if own is None else [own])
     for token in stop:
         index = tokenizer.convert_tokens_to_ids(token)
         if index is None or index == tokenizer.unk_token_id:
             raise ConfigError(f"prompt.stop: {token!r} is not a token of this LLM")
         found.add(index)
     return frozenset(found)
+
+
+def _own_end(tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> int:
+    own: int | None = tokenizer.eos_token_id
+    return min(stop_ids, default=0) if own is None else own
 
 
 def load_base(
@@ -302,12 +334,15 @@ def load_base(
     return model.eval().requires_grad_(False), tokenizer
 
 
-def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
-    """The engine `config.engine` asks for; `auto` is the lean one where it can run.
+def choose_engine(model: PreTrainedModel | PackedLlm, config: LlmConfig) -> Engine:
+    """The engine `config.engine` asks for; `auto` is the lean one where it can run. A packed model
+    has its own.
 
     Raises:
         ConfigError: the lean one is asked for and cannot, or cannot in 8 bits.
     """
+    if isinstance(model, PackedLlm):
+        return model.engine
     if config.engine == "transformers" or (config.engine == "auto" and not lean_enough(model)):
         if config.quantisation == "8bit" and model.device.type == "cpu":
             raise ConfigError("llm.quantisation: 8bit on a CPU is for plain Llamas, run lean")
@@ -322,9 +357,8 @@ def choose_engine(model: PreTrainedModel, config: LlmConfig) -> Engine:
             f"numbers and at most {LARGEST_GRAPH:,} parameters"
         )
     if fits and config.quantisation in ("8bit", "auto"):
-        from assistant.onnx_engine import OnnxEngine  # a third of a second that others need not
-
-        return OnnxEngine(model, torch.get_num_threads())
+        weights = ReadWeights(StateTensors(model), model.config)
+        return OnnxEngine(weights, torch.get_num_threads())
     return LeanEngine(model, torch.bfloat16 if half else torch.float32)
 
 

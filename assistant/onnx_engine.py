@@ -1,13 +1,15 @@
-"""Llama in ONNX Runtime with 8-bit weights: for CPUs, where a token waits for weights to be read.
+"""Llama and Qwen2 in ONNX Runtime with weights in 4 or 8 bits: for CPUs, where a token waits for
+weights to be read.
 
-The graph is built from the loaded model, LoRA merged. Products are `MatMulNBits`: weights in blocks
-of 32 with a scale each, inputs rounded to 8 bits block by block as they come, so that a row's
-result does not depend on the rows beside it. Keys and values lie in buffers that
-`GroupQueryAttention` writes into; to forget is to count fewer of them.
+Products are `MatMulNBits`: weights in blocks with a scale each, inputs rounded to 8 bits block by
+block as they come, so that a row's result does not depend on the rows beside it. Keys and values
+lie in buffers that `GroupQueryAttention` writes into; to forget is to count fewer of them.
 
 Operators: ONNX Runtime's documentation, ContribOperators.md.
 """
 
+import ctypes
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,24 +17,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
-from transformers import LlamaForCausalLM
 
-from assistant.engine import GROWTH, rotations
-
-BLOCK = 32
-"""Weights that share a scale."""
-
-WEIGHT = 127
-"""Greatest size of a rounded weight."""
-
-ZERO = 128
-"""What stands for a weight of 0; the operator's own choice where none is given."""
+from assistant.engine import GROWTH, Engine, rotations
+from assistant.llm_weights import PlainConfig, Weights
+from assistant.packed import BLOCK, Packed
 
 EIGHT_BIT_INPUTS = 4
 """`accuracy_level` of products of 8-bit integers."""
+
+TOGETHER = 200_000_000
+"""Weights of a graph's layers. ONNX Runtime copies weights into an order of its own, and those of
+one graph are there twice while it does."""
 
 
 @dataclass(slots=True)
@@ -46,27 +44,30 @@ class OnnxState:
     length: int
 
 
-class OnnxEngine:
-    """Llama (Touvron et al. 2023; grouped queries, rotary positions) for one stream at a time."""
+class OnnxEngine(Engine):
+    """Grouped queries, rotary positions (Llama: Touvron et al. 2023; Qwen2: Yang et al. 2024), for
+    one stream at a time."""
 
-    def __init__(self, model: LlamaForCausalLM, threads: int) -> None:
+    def __init__(self, weights: Weights, threads: int) -> None:
         """Args:
-        model: without adapters beside its weights.
+        weights: of a model without adapters beside them.
         threads: that share a product.
         """
-        config = model.config
+        config = weights.config
         self._layers, self._heads = config.num_hidden_layers, config.num_key_value_heads
-        self._head = config.head_dim
-        self._names = [(f"past.{n}", f"present.{n}") for n in _cache_names(self._layers)]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Threads that wait by spinning would take the cores from PyTorch's, which run the ear.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        graph = _Graph(model)
-        options.add_external_initializers(list(graph.large), list(graph.large.values()))
-        self._session = onnxruntime.InferenceSession(
-            graph.serialised(), options, providers=["CPUExecutionProvider"]
-        )
+        self._head = _head_width(config)
+        head = _Graph(weights)
+        head.product("logits", weights.product("head"), "last_row")
+        inputs, outputs = [("last_row", [1, 1, "width"])], [("logits", [1, 1, config.vocab_size])]
+        self._vocabulary = head.session(inputs, outputs, threads)
+        _trim()
+        turning = [table.contiguous().numpy() for table in rotations(config)]
+        self._pieces = []
+        together = max(1, TOGETHER // _weights_of_layer(config))
+        for begin in range(0, self._layers, together):
+            end = min(begin + together, self._layers)
+            self._pieces.append(_Piece(weights, begin, end, turning, threads))
+            _trim()
 
     def start(self) -> OnnxState:
         """See `Engine`."""
@@ -80,27 +81,27 @@ class OnnxEngine:
         """See `Engine`."""
         state.length = length
 
-    def extend(self, state: OnnxState, embeds: Tensor) -> Tensor:
+    def fork(self, state: OnnxState) -> OnnxState:
+        """See `Engine`."""
+        return OnnxState(self._copies(state, state.capacity), state.capacity, state.length)
+
+    def append(self, state: OnnxState, embeds: Tensor) -> Tensor:
         """See `Engine`."""
         end = state.length + len(embeds)
         if end > state.capacity:
             capacity = -(-end // GROWTH) * GROWTH
             state.held, state.capacity = self._copies(state, capacity), capacity
-        given = {  # bound by address: they must live until the run is over
-            "embeds": np.ascontiguousarray(embeds.float().numpy())[None],
-            "last": np.array([end - 1], np.int32),
-            "total": np.array(end, np.int32),
-        }
-        binding = self._session.io_binding()
-        for name, value in given.items():
-            binding.bind_cpu_input(name, value)
-        for (past, present), held in zip(self._names, state.held, strict=True):
-            binding.bind_ortvalue_input(past, held)
-            binding.bind_ortvalue_output(present, held)
-        binding.bind_output("logits")
-        self._session.run_with_iobinding(binding)
+        given = np.ascontiguousarray(embeds.float().numpy())[None]
+        passed = [onnxruntime.OrtValue.ortvalue_from_numpy(given)]
+        for piece in self._pieces:
+            passed = piece.run(passed, state.held, end)
         state.length = end
-        return torch.from_numpy(binding.get_outputs()[-1].numpy()[0, 0])
+        return torch.from_numpy(passed[0].numpy()[0, 0])
+
+    def logits(self, last: Tensor) -> Tensor:
+        """See `Engine`."""
+        (found,) = self._vocabulary.run(None, {"last_row": last.numpy()[None, None]})
+        return torch.from_numpy(found[0, 0])
 
     def _room(self, capacity: int) -> onnxruntime.OrtValue:
         shape = 1, self._heads, capacity, self._head
@@ -115,69 +116,135 @@ class OnnxEngine:
         return copies
 
 
-def _cache_names(layers: int) -> list[str]:
-    return [f"{what}.{i}" for i in range(layers) for what in ("key", "value")]
+class _Piece:
+    """Some layers that follow one another."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        begin: int,
+        end: int,
+        turning: list[NDArray[np.float32]],
+        threads: int,
+    ) -> None:
+        """`turning`: cosines and sines of rotary positions, which all pieces share."""
+        config = weights.config
+        self._places = slice(2 * begin, 2 * end)
+        cache = _cache_names(begin, end)
+        self._names = [(f"past.{name}", f"present.{name}") for name in cache]
+        graph = _Graph(weights)
+        for name, table in zip(("cos", "sin"), turning, strict=True):
+            graph.beside(name, table, TensorProto.FLOAT)
+        before, added = "before", "added" if begin else ""
+        self._given = ["before", "added"] if begin else ["before"]
+        for i in range(begin, end):
+            before, added = graph.layer(i, before, added)
+        self._made = [before, added]
+        wide = [1, "new", config.hidden_size]
+        if end == config.num_hidden_layers:
+            normed, _ = graph.norm("last", before, added)
+            graph.constant("end", torch.tensor([-1]))
+            graph.node("Gather", [normed, "end"], ["last_row"], axis=1)
+            self._made, wide_made = ["last_row"], [1, 1, config.hidden_size]
+        else:
+            wide_made = wide
+        held = [1, config.num_key_value_heads, "capacity", _head_width(config)]
+        inputs = [(name, wide) for name in self._given]
+        outputs = [(name, wide_made) for name in self._made]
+        inputs += [(past, held) for past, _ in self._names]
+        outputs += [(present, held) for _, present in self._names]
+        self._session = graph.session(inputs, outputs, threads, counts=True)
+
+    def run(
+        self, passed: list[onnxruntime.OrtValue], held: list[onnxruntime.OrtValue], end: int
+    ) -> list[onnxruntime.OrtValue]:
+        """Take what the layers before gave, for the positions up to `end`; what goes on."""
+        counts = {"last": np.array([end - 1], np.int32), "total": np.array(end, np.int32)}
+        binding = self._session.io_binding()
+        for name, count in counts.items():  # bound by address: they must live until it has run
+            binding.bind_cpu_input(name, count)
+        for name, value in zip(self._given, passed, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for name in self._made:
+            binding.bind_output(name)
+        for (past, present), place in zip(self._names, held[self._places], strict=True):
+            binding.bind_ortvalue_input(past, place)
+            binding.bind_ortvalue_output(present, place)
+        self._session.run_with_iobinding(binding)
+        found: list[onnxruntime.OrtValue] = binding.get_outputs()[: len(self._made)]
+        return found
+
+
+def _head_width(config: PlainConfig) -> int:
+    own: int | None = getattr(config, "head_dim", None)
+    return own or int(config.hidden_size // config.num_attention_heads)
+
+
+def _weights_of_layer(config: PlainConfig) -> int:
+    heads = 2 * (config.num_attention_heads + config.num_key_value_heads)
+    return int(config.hidden_size * (heads * _head_width(config) + 3 * config.intermediate_size))
+
+
+def _cache_names(begin: int, end: int) -> list[str]:
+    return [f"{what}.{i}" for i in range(begin, end) for what in ("key", "value")]
+
+
+def _trim() -> None:
+    """Give freed memory back to the system: glibc keeps what reordering weights took, which comes
+    to two thirds of the weights."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 class _Graph:
-    """The model as an ONNX graph; its large weights are beside it, not copied into messages."""
+    """An ONNX graph; its large weights are beside it, not copied into messages."""
 
-    def __init__(self, model: LlamaForCausalLM) -> None:
-        self._config = model.config
+    def __init__(self, weights: Weights) -> None:
+        self._source, self._config = weights, weights.config
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
-        self.large: dict[str, onnxruntime.OrtValue] = {}
-        """Weights by name."""
+        self._large: dict[str, onnxruntime.OrtValue] = {}
+        self._summed: dict[str, str] = {}  # block sums by what was summed
 
-        weights = {key: tensor.float() for key, tensor in model.state_dict().items()}
-        cos, sin = rotations(model)
-        self._constant("cos", cos)
-        self._constant("sin", sin)
-        layers = self._config.num_hidden_layers
-        before, added = "embeds", ""
-        for i in range(layers):
-            prefix = f"model.layers.{i}."
-            state = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
-            before, added = self._layer(i, state, before, added)
-        normed, _ = self._norm("last", weights["model.norm.weight"], before, added)
-        self._constant("end", torch.tensor([-1]))
-        self._node("Gather", [normed, "end"], ["last_row"], axis=1)
-        head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
-        self._product("logits", head, "last_row")
-
-    def serialised(self) -> bytes:
-        """As ONNX Runtime reads it."""
-        cache = _cache_names(self._config.num_hidden_layers)
+    def session(
+        self,
+        inputs: list[tuple[str, list[Any]]],
+        outputs: list[tuple[str, list[Any]]],
+        threads: int,
+        *,
+        counts: bool = False,
+    ) -> onnxruntime.InferenceSession:
+        """Ready to run; `counts`: it has the cache's counts among its inputs."""
         real, whole = TensorProto.FLOAT, TensorProto.INT32
-        config = self._config
-        held = [1, config.num_key_value_heads, "capacity", config.head_dim]
-        inputs = [
-            ("embeds", real, [1, "new", config.hidden_size]),
-            ("last", whole, [1]),
-            ("total", whole, []),
-            *((f"past.{name}", real, held) for name in cache),
-        ]
-        outputs = [(f"present.{name}", real, held) for name in cache]
-        outputs.append(("logits", real, [1, 1, config.vocab_size]))
+        given = [(name, real, shape) for name, shape in inputs]
+        if counts:
+            given += [("last", whole, [1]), ("total", whole, [])]
         graph = helper.make_graph(
             self._nodes,
-            "llama",
-            [helper.make_tensor_value_info(*given) for given in inputs],
-            [helper.make_tensor_value_info(*made) for made in outputs],
+            "llm",
+            [helper.make_tensor_value_info(*one) for one in given],
+            [helper.make_tensor_value_info(name, real, shape) for name, shape in outputs],
             self._weights,
         )
         versions = helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)
-        made: bytes = helper.make_model(
-            graph, opset_imports=versions, ir_version=10
-        ).SerializeToString()
-        return made
+        made = helper.make_model(graph, opset_imports=versions, ir_version=10)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = False  # each graph would keep what its longest prompt took
+        # Threads that wait by spinning would take the cores from PyTorch's, which run the ear.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers(list(self._large), list(self._large.values()))
+        return onnxruntime.InferenceSession(
+            made.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
 
-    def _layer(self, i: int, state: dict[str, Tensor], before: str, added: str) -> tuple[str, str]:
+    def layer(self, i: int, before: str, added: str) -> tuple[str, str]:
         """Names of the layer's sum so far, and of what is to be added to it."""
         config, name = self._config, f"{i}"
-        normed, before = self._norm(f"{name}.a", state["input_layernorm.weight"], before, added)
-        qkv = torch.cat([state[f"self_attn.{part}_proj.weight"] for part in "qkv"])
-        mixed = self._product(f"{name}.qkv", qkv, normed)
+        normed, before = self.norm(f"{name}.a", before, added)
+        bias = self._source.vector(f"{name}.qkv")
+        mixed = self.product(f"{name}.qkv", self._source.product(f"{name}.qkv"), normed, bias)
         past, present = (
             [f"{when}.{what}.{i}" for what in ("key", "value")] for when in ("past", "present")
         )
@@ -189,67 +256,94 @@ class _Graph:
             kv_num_heads=config.num_key_value_heads,
             do_rotary=1,
         )
-        out = self._product(f"{name}.out", state["self_attn.o_proj.weight"], f"{name}.found")
-        norm = state["post_attention_layernorm.weight"]
-        normed, before = self._norm(f"{name}.m", norm, before, out)
-        both = torch.cat([state["mlp.gate_proj.weight"], state["mlp.up_proj.weight"]])
+        out = self.product(f"{name}.out", self._source.product(f"{name}.out"), f"{name}.found")
+        normed, before = self.norm(f"{name}.m", before, out)
         gate, up = f"{name}.gate", f"{name}.up"
-        self._node("Split", [self._product(f"{name}.both", both, normed)], [gate, up],
-                   axis=-1, num_outputs=2)  # fmt: skip
+        both = self.product(f"{name}.both", self._source.product(f"{name}.both"), normed)
+        self.node("Split", [both], [gate, up], axis=-1, num_outputs=2)
         self._own_node("QuickGelu", [gate], [f"{name}.silu"], alpha=1.0)  # x sigmoid(x)
-        self._node("Mul", [f"{name}.silu", up], [f"{name}.inner"])
-        return before, self._product(f"{name}.down", state["mlp.down_proj.weight"], f"{name}.inner")
+        inner = f"{name}.inner"
+        self.node("Mul", [f"{name}.silu", up], [inner])
+        return before, self.product(f"{name}.down", self._source.product(f"{name}.down"), inner)
 
-    def _norm(self, name: str, weight: Tensor, before: str, added: str) -> tuple[str, str]:
+    def norm(self, name: str, before: str, added: str) -> tuple[str, str]:
         """Names of the normalised sum of both, and of the sum."""
-        self._constant(f"{name}.weight", weight)
+        self.constant(f"{name}.weight", self._source.vector(name))
         epsilon = self._config.rms_norm_eps
         normed, total = f"{name}.normed", f"{name}.sum"
         if not added:
             given = [before, f"{name}.weight"]
-            self._node("SimplifiedLayerNormalization", given, [normed], epsilon=epsilon, axis=-1)
+            self.node("SimplifiedLayerNormalization", given, [normed], epsilon=epsilon, axis=-1)
             return normed, before
         self._own_node("SkipSimplifiedLayerNormalization", [before, added, f"{name}.weight"],
                        [normed, "", "", total], epsilon=epsilon)  # fmt: skip
         return normed, total
 
-    def _product(self, name: str, weight: Tensor, x: str) -> str:
-        """Name of x W^T, for W (out, in)."""
-        rounded, scale = rounded_blocks(weight)
-        self._large(f"{name}.weight", rounded, TensorProto.UINT8)
-        self._large(f"{name}.scale", scale, TensorProto.FLOAT)
-        self._own_node("MatMulNBits", [x, f"{name}.weight", f"{name}.scale"], [name],
-                       K=weight.shape[1], N=weight.shape[0], bits=8, block_size=BLOCK,
-                       accuracy_level=EIGHT_BIT_INPUTS)  # fmt: skip
+    def product(self, name: str, parts: list[Packed], x: str, bias: Tensor | None = None) -> str:
+        """Name of x W^T + bias, for W in parts (out, in) one below the other."""
+        if len(parts) == 1:
+            return self._product(name, parts[0], x, bias)
+        made, begin = [], 0
+        for i, part in enumerate(parts):
+            end = begin + part.rows
+            own = None if bias is None or not len(bias) else bias[begin:end]
+            made.append(self._product(f"{name}.{i}", part, x, own))
+            begin = end
+        self.node("Concat", made, [name], axis=-1)
         return name
 
-    def _constant(self, name: str, value: Tensor) -> None:
+    def _product(self, name: str, packed: Packed, x: str, bias: Tensor | None) -> str:
+        if packed.rest is None:
+            self._multiply(name, packed, x, bias)
+            return name
+        sums = self._sums(x, packed)
+        self._multiply(f"{name}.steps", packed, x, bias)
+        self._multiply(f"{name}.rest", packed.rest, sums, None)
+        self.node("Add", [f"{name}.steps", f"{name}.rest"], [name])
+        return name
+
+    def _multiply(self, name: str, packed: Packed, x: str, bias: Tensor | None) -> None:
+        rounded, scale, zero, added = f"{name}.rounded", f"{name}.scale", "", ""
+        self.beside(rounded, packed.rounded, TensorProto.UINT8)
+        self.beside(scale, packed.scale, TensorProto.FLOAT)
+        if packed.zero is not None:
+            zero = f"{name}.zero"
+            self.beside(zero, packed.zero, TensorProto.UINT8)
+        if bias is not None and len(bias):
+            added = f"{name}.bias"
+            self.constant(added, bias)
+        self._own_node("MatMulNBits", [x, rounded, scale, zero, "", added], [name],
+                       K=packed.columns, N=packed.rows, bits=packed.bits, block_size=packed.block,
+                       accuracy_level=EIGHT_BIT_INPUTS)  # fmt: skip
+
+    def _sums(self, x: str, packed: Packed) -> str:
+        """Name of the sums of x over each block of weights."""
+        if x not in self._summed:
+            shape, axis = f"{x}.blocks.shape", f"{x}.blocks.axis"
+            self.constant(shape, torch.tensor([1, -1, packed.columns // BLOCK, BLOCK]))
+            self.constant(axis, torch.tensor([3]))
+            self.node("Reshape", [x, shape], [f"{x}.blocks"])
+            self.node("ReduceSum", [f"{x}.blocks", axis], [f"{x}.sums"], keepdims=0)
+            self._summed[x] = f"{x}.sums"
+        return self._summed[x]
+
+    def constant(self, name: str, value: Tensor) -> None:
+        """A small one, in the graph itself."""
         self._weights.append(numpy_helper.from_array(value.contiguous().numpy(), name))
 
-    def _large(self, name: str, value: Tensor, kind: TensorProto.DataType) -> None:
+    def beside(self, name: str, value: NDArray[Any], kind: TensorProto.DataType) -> None:
+        """A large one, handed over as it is."""
         elsewhere = onnx.StringStringEntryProto(key="location", value="memory")
         self._weights.append(
             TensorProto(name=name, dims=value.shape, data_type=kind, external_data=[elsewhere],
                         data_location=TensorProto.EXTERNAL)
         )  # fmt: skip
-        self.large[name] = onnxruntime.OrtValue.ortvalue_from_numpy(value.numpy())
+        self._large[name] = onnxruntime.OrtValue.ortvalue_from_numpy(value)
 
-    def _node(self, kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> None:
+    def node(self, kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> None:
+        """One of ONNX's operators."""
         self._nodes.append(helper.make_node(kind, inputs, outputs, **settings))
 
     def _own_node(self, kind: str, inputs: list[str], outputs: list[str], **more: Any) -> None:
-        """One of ONNX Runtime's own operators."""
-        self._node(kind, inputs, outputs, domain="com.microsoft", **more)
-
-
-def rounded_blocks(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (out, in), fp32, as `MatMulNBits` takes them.
-
-    Returns:
-        (out, blocks, 32), of which w is (rounded - 128) * scale, and the scales, (out, blocks).
-    """
-    blocks = F.pad(weight, (0, -weight.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK))
-    low, high = blocks.aminmax(dim=2)
-    scale = torch.maximum(high, -low).clamp_(min=1e-30) / WEIGHT
-    rounded = (blocks / scale[:, :, None]).round_().add_(ZERO)
-    return rounded.to(torch.uint8), scale
+        """One of ONNX Runtime's own."""
+        self.node(kind, inputs, outputs, domain="com.microsoft", **more)

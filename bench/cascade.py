@@ -17,7 +17,7 @@ import torch
 
 from assistant.model import load
 from assistant.presets import shipped_config
-from bench.baselines import LlamaCpp, timed, transcribe, whisper_base
+from bench.baselines import LlamaCpp, gguf, timed, transcribe, whisper_base
 from bench.common import keep, lengthened, parser, read_clips, show
 from bench.latency import committed, streamed
 from streaming.config_file import load_config
@@ -38,7 +38,8 @@ def main() -> None:
     ends = config.endpointing
     wait = (ends.min_silence_frames - ends.pause_frames) * FRAME_SAMPLES / SAMPLE_RATE
     clips = read_clips(chosen)
-    llm = LlamaCpp(chosen.threads)
+    with gguf("nano") as path:
+        llm = LlamaCpp(chosen.threads, path)
     rows = []
     with whisper_base(chosen.threads) as whisper:
         for seconds in SECONDS:

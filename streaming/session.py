@@ -113,7 +113,7 @@ class Session:
         self._silent_since: int | None = None  # nobody has spoken since this reply's end
         self._by_hand_from = 0  # first sample since which turns end by hand
         self._unopened = False  # a turn by hand does not fit into the context: wait for a change
-        self._untidy = False  # a closed turn may have left something to do
+        self._untidy = True  # a closed turn may have left something to do; the beginning has
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
         """What the last step did."""
@@ -456,6 +456,7 @@ class Session:
             wanted.temperature,
             wanted.top_p,
         )
+        self._untidy = self._untidy or not self._turn.is_open
         if turns is not None:
             settled = {name: getattr(self._turns, name) for name in SETTLED}
             self._turns = turns.model_copy(update=settled)

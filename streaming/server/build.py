@@ -52,7 +52,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
             new_id,
             longest=model.config.generation.max_new_tokens,
             longest_text=CHARACTERS * (model.llm.context or UNLIMITED),
-            audio_tokens_per_window=model.config.aligner.queries,
+            audio_tokens_per_window=model.ear.aligner.per_window,
             can_transcribe=transcribes,
             can_name_sounds=named,
         )

@@ -1,15 +1,17 @@
 import errno
+import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256 as new_digest
 from pathlib import Path
 
 import pytest
 from safetensors import SafetensorError
 
 from assistant import components, gguf
-from assistant.components import PackageFile
+from assistant.components import PackageFile, PackageParts
 from assistant.errors import CheckpointError, ComponentError, ConfigError
 from assistant.tiny import toy_seed
 from assistant.weights import sha256
@@ -80,6 +82,58 @@ def test_a_beats_path_that_is_no_weights(tmp_path: Path) -> None:
         components.find_beats([str(tmp_path / "b.pt")])
 
 
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageParts:
+    """A file in two packages."""
+    for i, data in enumerate((b"wei", b"ghts"), 1):
+        folder = tmp_path / f"some_part{i}" / "data"
+        folder.mkdir(parents=True)
+        (folder.parent / "__init__.py").touch()
+        (folder / f"part0{i}.bin").write_bytes(data)
+    monkeypatch.syspath_prepend(tmp_path)
+    return PackageParts(
+        ("some_part1", "some_part2"), new_digest(b"weights").hexdigest(), "some.txt"
+    )
+
+
+def test_parts_are_verified_together_once(
+    parts: PackageParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / f"some_part{i}" / "data" / f"part0{i}.bin" for i in (1, 2)]
+    assert components.locate_parts(parts) == paths
+    monkeypatch.setattr(components, "sha256", lambda *paths: pytest.fail("read again"))
+    assert components.locate_parts(parts) == paths
+
+
+def test_parts_that_are_not_the_pinned_file_are_refused(
+    parts: PackageParts, tmp_path: Path
+) -> None:
+    components.locate_parts(parts)
+    changed = tmp_path / "some_part2" / "data" / "part02.bin"
+    changed.write_bytes(b"gths")
+    os.utime(changed, ns=(0, 0))
+    with pytest.raises(ComponentError, match=r"1 parts after it.*reinstall requirements/some\.txt"):
+        components.locate_parts(parts)
+    changed.unlink()
+    assert components.locate_parts(parts) is None
+
+
+def test_parts_that_are_not_installed_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(components, "locate_parts", lambda parts: None)
+    with pytest.raises(ComponentError, match=r"run `pip install -r requirements/small\.txt"):
+        components.find_llm(["package:qwen2.5-coder-1.5b-instruct"])
+
+
+def test_a_gguf_file_is_known_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF")
+    found = components.find_llm([str(path)])
+    assert isinstance(found, components.GgufParts)
+    assert found.paths == (path,)
+    os.utime(path, ns=(0, 0))
+    assert components.find_llm([str(path)]) != found
+
+
 # --- the cache of converted models
 
 
@@ -105,7 +159,7 @@ def conversion(monkeypatch: pytest.MonkeyPatch) -> Conversion:
 
 
 def converted() -> Path:
-    return components._dequantised(Path("llm.gguf"), DIGEST)
+    return components.dequantised(Path("llm.gguf"), DIGEST)
 
 
 def test_a_model_is_converted_once(conversion: Conversion) -> None:
@@ -180,7 +234,7 @@ def convert(gguf, folder):
     (folder / "config.json").write_text("whole")
 
 gguf.convert = convert
-print((components._dequantised(Path("llm.gguf"), "0" * 64) / "config.json").read_text())
+print((components.dequantised(Path("llm.gguf"), "0" * 64) / "config.json").read_text())
 """
 
 

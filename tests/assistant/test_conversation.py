@@ -166,7 +166,7 @@ def test_history_is_what_was_said(tiny: Salmonn) -> None:
     probe = llm.embed(llm.ids("x"))
     talk._cache.extend(probe)
     expected.extend(probe)
-    torch.testing.assert_close(talk._cache._logits, expected._logits, atol=1e-4, rtol=0)
+    torch.testing.assert_close(talk._cache.logits(), expected.logits(), atol=1e-4, rtol=0)
     assert ids
 
 
@@ -191,8 +191,7 @@ def two_turns(tiny: Salmonn) -> Conversation:
 def logits_after(talk: Conversation, probe: torch.Tensor) -> torch.Tensor:
     """What follows `probe` in the LLM's context: a function of all keys and values in it."""
     talk._cache.extend(probe)
-    assert talk._cache._logits is not None
-    return talk._cache._logits
+    return talk._cache.logits()
 
 
 @pytest.mark.parametrize("turn", [0, 1])

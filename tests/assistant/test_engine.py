@@ -8,6 +8,7 @@ from assistant.config import LlmConfig
 from assistant.engine import GROWTH, Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.errors import ConfigError
 from assistant.llm import choose_engine
+from assistant.llm_weights import ReadWeights, StateTensors
 from assistant.model import Salmonn
 from assistant.onnx_engine import OnnxEngine
 from assistant.tiny import toy_llm
@@ -40,7 +41,7 @@ def engines() -> dict[str, Engine]:
         "transformers": TransformersEngine(model),
         "lean, fp32": LeanEngine(model, torch.float32),
         "lean, bf16": LeanEngine(model, torch.bfloat16),
-        "onnx, 8 bits": OnnxEngine(model, threads=1),
+        "onnx, 8 bits": OnnxEngine(ReadWeights(StateTensors(model), config), threads=1),
     }
 
 
@@ -71,7 +72,7 @@ def test_cut_differently_the_logits_are_the_same(engines: dict[str, Engine], nam
 
 @pytest.mark.parametrize("name", ENGINES)
 @torch.inference_mode()
-def test_forgetting_leaves_no_trace_and_states_are_independent(
+def test_forgetting_leaves_no_trace_and_forks_are_independent(
     engines: dict[str, Engine], name: str
 ) -> None:
     engine = engines[name]
@@ -81,13 +82,12 @@ def test_forgetting_leaves_no_trace_and_states_are_independent(
 
     state = engine.start()
     engine.extend(state, embeds(4))
-    other = engine.start()
-    engine.extend(other, embeds(4))
+    twin = engine.fork(state)
     engine.extend(state, embeds(5, 9))
     engine.truncate(state, 4)
     assert torch.equal(engine.extend(state, embeds(2, 1)), wanted)
-    assert engine.length(other) == 4
-    assert torch.equal(engine.extend(other, embeds(2, 1)), wanted)
+    assert engine.length(twin) == 4
+    assert torch.equal(engine.extend(twin, embeds(2, 1)), wanted)
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -113,7 +113,8 @@ PROMPTS = (
 def test_eight_bits_of_nano_choose_the_same_tokens(nano: Salmonn) -> None:
     llm = nano.llm
     assert isinstance(llm.model, LlamaForCausalLM)
-    exact, short = LeanEngine(llm.model, torch.float32), OnnxEngine(llm.model, 2)
+    weights = ReadWeights(StateTensors(llm.model), llm.model.config)
+    exact, short = LeanEngine(llm.model, torch.float32), OnnxEngine(weights, 2)
     cosines, same = [], []
     for prompt in PROMPTS:
         ours, theirs = short.start(), exact.start()

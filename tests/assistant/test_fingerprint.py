@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant import fingerprint
+from assistant import components, fingerprint
 from assistant.checkpoint import read_card
 from assistant.fingerprint import PIECE, PIECES, fingerprints
 from assistant.presets import load_preset, shipped_config
@@ -60,3 +60,17 @@ def test_a_shipped_folder_is_known_by_its_card() -> None:
     told = fingerprints(config.model_copy(update={"checkpoint": "shipped:nano"}))
     folder = Path(fingerprint.__file__).with_name("weights") / "nano"
     assert told["checkpoint"] == read_card(folder).weights_sha256[:16]
+
+
+@pytest.mark.parametrize("name", ["small", "mini"])
+def test_a_file_in_parts_is_known_by_its_pinned_digest(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "locate", lambda file: Path("part"))
+    monkeypatch.setattr(components, "locate_parts", lambda parts: [Path("part")])
+    config = load_preset(shipped_config(), name)[1]
+    (pinned,) = components.PINNED[config.llm.weights[0]]
+    assert fingerprints(config)["llm"] == pinned.sha256[:16]
+    assert pinned.sha256 in components.describe(config.llm.weights)
+    monkeypatch.setattr(components, "locate_parts", lambda parts: None)
+    assert fingerprints(config)["llm"] != pinned.sha256[:16]

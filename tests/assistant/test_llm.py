@@ -46,8 +46,7 @@ def answer(
 
 
 def logits(cache: LlmCache) -> Tensor:
-    assert cache._logits is not None
-    return cache._logits
+    return cache.logits()
 
 
 def close(a: Tensor, b: Tensor, tolerance: float = 5e-5) -> None:  # toy logits reach 7
@@ -163,6 +162,31 @@ def test_there_is_no_next_token_before_something_is_heard() -> None:
 def _heard_and_lost(cache: LlmCache) -> None:
     cache.extend(PROMPT)
     cache.truncate(len(PROMPT) - 1)
+
+
+def test_a_fork_and_its_origin_do_not_touch_each_other(plain: list[int]) -> None:
+    config = GREEDY.model_copy(update={"repetition_penalty": 1.5})
+    expected = answer(LLM, config=config)
+    first = heard(LLM, PROMPT)
+    started = [first.next_token(config) for _ in range(3)]
+    twins = [first.fork(), first.fork(), first.fork()]
+    first.extend(LLM.embed(LLM.ids("something else")))
+    assert [t.length for t in twins] == [len(PROMPT) + 3] * 3
+    twins[0].truncate(2)
+    twins[1].extend(PROMPT)
+    assert len(list(twins[1].tokens(config))) == 20
+    assert started + [twins[2].next_token(config) for _ in range(17)] == expected
+    first.truncate(len(PROMPT))
+    assert twins[1].length == 2 * len(PROMPT) + 23
+    assert first.length == len(PROMPT)
+
+
+def test_a_forks_doings_leave_the_origin_as_it_was(plain: list[int]) -> None:
+    origin = heard(LLM, PROMPT)
+    twin = origin.fork()
+    twin.extend(PROMPT)
+    twin.truncate(1)
+    assert list(origin.tokens(GREEDY)) == plain
 
 
 def test_two_caches_of_one_llm_do_not_touch_each_other() -> None:

@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from assistant import onnx_engine
-from assistant.onnx_engine import BLOCK, WEIGHT, ZERO, OnnxEngine, rounded_blocks
+from assistant import packed
+from assistant.llm_weights import ReadWeights, StateTensors
+from assistant.onnx_engine import OnnxEngine
+from assistant.packed import BLOCK, ZERO, rounded_blocks
 
 
 @pytest.mark.parametrize("width", [BLOCK, 3 * BLOCK, BLOCK + 1, 5])
@@ -17,26 +19,27 @@ def test_no_weight_is_off_by_more_than_half_a_step(width: int) -> None:
     blocks = -(-width // BLOCK)
     assert rounded.shape == (7, blocks, BLOCK)
     assert scale.shape == (7, blocks)
-    meant = ((rounded.float() - ZERO) * scale[:, :, None]).flatten(1)[:, :width]
+    meant = ((rounded.float() - ZERO[8]) * scale[:, :, None]).flatten(1)[:, :width]
     step = scale.repeat_interleave(BLOCK, 1)[:, :width]
     assert ((meant - weight).abs() <= step * 0.5001).all()
-    assert int((rounded.int() - ZERO).abs().max()) == WEIGHT
+    assert int((rounded.int() - ZERO[8]).abs().max()) == 127
 
 
 def test_the_engine_keeps_nothing_that_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Tensor] = []
 
-    def recorded(weight: Tensor) -> tuple[Tensor, Tensor]:
-        made = rounded_blocks(weight)
+    def recorded(weight: Tensor, block: int) -> tuple[Tensor, Tensor]:
+        made = rounded_blocks(weight, block)
         given.extend(made)
         return made
 
-    monkeypatch.setattr(onnx_engine, "rounded_blocks", recorded)
+    monkeypatch.setattr(packed, "rounded_blocks", recorded)
     config = LlamaConfig(
         vocab_size=90, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
         num_attention_heads=2, num_key_value_heads=1, head_dim=16,
     )  # fmt: skip
-    engine = OnnxEngine(LlamaForCausalLM(config).eval(), threads=1)
+    model = LlamaForCausalLM(config).eval()
+    engine = OnnxEngine(ReadWeights(StateTensors(model), config), threads=1)
     embeds = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
     before = engine.extend(engine.start(), embeds).clone()
     assert before.any()

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from assistant import audio, recording
+from assistant.aligner import Aligner
 from assistant.beats import Beats
 from assistant.config import (
     AlignerConfig,
@@ -99,6 +100,7 @@ def test_beats(beats: Beats, reference: Arrays) -> None:
 
 def test_layer_norms(model: Salmonn, reference: Arrays) -> None:
     aligner = model.ear.aligner
+    assert isinstance(aligner, Aligner)
     assert aligner.ln_audio is not None
     speech = torch.from_numpy(reference["whisper_out"][0])
     sound = torch.from_numpy(reference["beats_out"][0])
@@ -115,6 +117,7 @@ def test_windows(model: Salmonn, reference: Arrays) -> None:
 
 def test_qformer_and_projection(model: Salmonn, reference: Arrays) -> None:
     aligner = model.ear.aligner
+    assert isinstance(aligner, Aligner)
     windows = torch.from_numpy(reference["qformer_windows_in"])
     close(aligner.qformer(aligner.queries, windows), reference["qformer_out"], 5e-6)
     close(aligner(windows), reference["proj_out_windows"], 5e-6)

@@ -42,9 +42,9 @@ def llm() -> Llm:
     return build_llm(load_preset(shipped_config(), "tiny")[1])
 
 
-def test_the_tasks_are_salmonns_25_and_listening() -> None:
+def test_the_tasks_are_salmonns_25_and_two_of_ours() -> None:
     assert len(SALMONNS_TASKS) == 25
-    assert list(tasks()) == ["listen", *SALMONNS_TASKS]
+    assert list(tasks()) == ["listen", "talk", *SALMONNS_TASKS]
     assert all(words.strip() for words in tasks().values())
 
 
@@ -82,7 +82,9 @@ def test_words_and_a_task_together_are_an_error() -> None:
 
 
 def test_an_unknown_task_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(ConfigError, match=r"unknown task 'Asr'; known: listen, asr, .*keywords"):
+    with pytest.raises(
+        ConfigError, match=r"unknown task 'Asr'; known: listen, talk, asr, .*keywords"
+    ):
         instruction(None, "Asr", None)
 
 

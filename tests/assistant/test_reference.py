@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from assistant import audio
+from assistant.aligner import Aligner
 from assistant.config import GenerationConfig
 from assistant.model import Salmonn, load
 from assistant.presets import load_preset, shipped_config
@@ -49,6 +50,7 @@ def stages(model: Salmonn) -> Arrays:
     embeds = torch.cat([model.llm.embed(before), tokens, model.llm.embed(after)])
     cache = model.llm.cache()
     cache.extend(embeds)
+    assert isinstance(ear.aligner, Aligner)
     found = {
         "log_mel": mel[:, :240:6],
         "fbank": fbank[::6],

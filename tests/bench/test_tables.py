@@ -37,8 +37,9 @@ WIDEST: dict[str, Rows] = {
          "end to decision, ms": MS},
     ],
     "engine": [
-        {"engine": "ONNX Runtime, 8 bits", "prefill of 15, ms": MS, "tokens per second": 123.4,
-         "of llama.cpp's": SHARE},
+        {"engine": "ONNX Runtime, packed", "positions": 64, "prefill, ms": MS,
+         "tokens per second": 123.4, "prefill, times llama.cpp's speed": 12.3,
+         "decoding, times": 1.23},
     ],
     "latency": [
         {"utterance, s": 20.0, "from the endpoint, p50, ms": MS, "p95, ms": MS,
@@ -60,6 +61,10 @@ WIDEST: dict[str, Rows] = {
         {"in %": "layer 2, last and BEATs, as nano hears", "ESC-10 fold 4": 97.5,
          "all classes": 83.2},
     ],
+    "spoken": [
+        {"kind": "commands", "asked": 123, "right": 123, "claims an act": 123,
+         "first token after, ms": MS},
+    ],
     "streams": [
         {"streams": 16, "windows' blocks": 1234, "in the KV cache after, ms, median": MS,
          "the latest, ms": MS, "first text, ms, median": float("nan"), "on time": False},
@@ -75,6 +80,7 @@ SINGLE: dict[str, Rows] = {
         {"clips": 2500, "audio tokens": 123_456, "least cosine": SHARE, "mean cosine": 0.999,
          "WER replay, %": 12.3, "WER ask, %": 12.3, "no speech found": 2500},
     ],
+    "spoken": [{"peak, GB": 3.21}],
     "streams": [{"streams with every window on time": 16}],
     "training": [{"as it is, s": MS, "compiled, s": MS, "ratio": 0.67}],
 }  # fmt: skip

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 from unittest.mock import patch
 
 import pytest
@@ -57,12 +57,14 @@ SCHEMAS: dict[str, type[Section]] = {
 
 
 def keys_of(schema: type[Section], path: str) -> Iterator[str]:
-    """Every key of a section, those of the sections inside it with dots between."""
+    """Every key of a section, those of the sections inside it with dots between; 0 is the first of
+    a list of them."""
     for name, info in schema.model_fields.items():
         kinds = [info.annotation, *get_args(info.annotation)]
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, Section)]
         if inner:
-            yield from keys_of(inner[0], f"{path}.{name}")
+            first = ".0" if get_origin(info.annotation) is list else ""
+            yield from keys_of(inner[0], f"{path}.{name}{first}")
         else:
             yield f"{path}.{name}"
 
@@ -89,12 +91,14 @@ class Row:
 def configured(changes: Changes) -> Config:
     """The shipped configuration with the tiny preset and some keys changed."""
     values = {**copy.deepcopy(_shipped()), "preset": "tiny"}
+    section: Any
     for key, value in changes.items():
         *parents, last = key.split(".")
         section = values
         for parent in parents:
-            section = section.setdefault(parent, {})
-        section[last] = _named(value)
+            listed = isinstance(section, list)
+            section = section[int(parent)] if listed else section.setdefault(parent, {})
+        section[last] = _named(copy.deepcopy(value))
     sections = {name: values[name] for name in ("endpointing", "turns", "server")}
     return Config(
         values["preset"],
@@ -292,8 +296,7 @@ def adapted(config: Config) -> object:
     model = load(config.model)
     cache = model.llm.cache()
     cache.extend(model.llm.embed([5]))
-    assert cache._logits is not None
-    return cache._logits.double().round(decimals=3).tolist(), model.leftover
+    return cache.logits().double().round(decimals=3).tolist(), model.leftover
 
 
 def left_out(config: Config) -> object:
@@ -493,8 +496,14 @@ RECOMPUTE = {
 TRAINED = {f"{PRESET}.checkpoint": "FILES/trained"}
 SAMPLED = {f"{PRESET}.generation.sample": True}
 SEARCHED = {f"{PRESET}.generation.beams": 3}
+WORDS = {f"{PRESET}.reads": "words", f"{PRESET}.llm.lora": None}
+CHAT = {f"{PRESET}.prompt.template": "auto", f"{PRESET}.llm.weights": ["FILES/chat"]}
+SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
+
+TEMPLATE = "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}</s>\n{% endfor %}<s>assistant:"
+"""Of an LLM that has one for chats."""
 
 FILES = Path()
 """Folder of what the keys name; its name stands for it in `ROWS`."""
@@ -562,6 +571,7 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.aligner.qformer.mlp_width": Row(32, heard),
     f"{PRESET}.aligner.qformer.dropout": Row(0.3, left_out),
     f"{PRESET}.sound_tagger.weights": Row(["toy:8"], tagged),
+    f"{PRESET}.reads": Row("words", asked, {f"{PRESET}.llm.lora": None}),
     f"{PRESET}.checkpoint": Row("FILES/trained", heard),
     f"{PRESET}.device": Row("cuda", placed),
     # the LLM
@@ -576,6 +586,10 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.llm.lora.targets": Row(["q_proj"], adapted, TRAINED),
     f"{PRESET}.llm.lora.scale": Row(0.0, adapted, TRAINED),
     f"{PRESET}.prompt.template": Row("{audio} {instruction}\n", prompted),
+    f"{PRESET}.prompt.system": Row("Be brief.", prompted, CHAT),
+    f"{PRESET}.prompt.examples.0.user": Row("What?", prompted, SHOWN),
+    f"{PRESET}.prompt.examples.0.assistant": Row("You.", prompted, SHOWN),
+    f"{PRESET}.prompt.examples.0.sounds": Row("rain", prompted, {**WORDS, **SHOWN}),
     f"{PRESET}.prompt.default_task": Row("keywords", instructed),
     f"{PRESET}.prompt.bos": Row(False, prompted),
     f"{PRESET}.prompt.stop": Row(["</s>", "s"], asked),
@@ -604,6 +618,9 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
     llm, tokenizer = toy_llm(3)
     llm.save_pretrained(FILES / "llm")
     tokenizer.save_pretrained(FILES / "llm")
+    tokenizer.chat_template = TEMPLATE
+    llm.save_pretrained(FILES / "chat")
+    tokenizer.save_pretrained(FILES / "chat")
     for command in (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=a -out chain.pem -keyout key.pem",
         "req -x509 -key key.pem -days 2 -subj /CN=b -out renewed.pem",

@@ -116,7 +116,8 @@ def test_among_equals_nobody_is_passed_over() -> None:
         scheduler.add(i, talk)
     order = [name for name, _ in steps(scheduler)]
     assert order[:30] == [0, 1, 2] * 10
-    assert order[30:] == [0] * 40
+    assert order[30:70] == [0] * 40
+    assert sorted(order[70:]) == [0, 1, 2]  # what there is to do when nothing else is
 
 
 @pytest.mark.parametrize("urgency", list(PATIENCE))

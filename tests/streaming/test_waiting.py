@@ -32,6 +32,7 @@ from streaming.events import (
 from streaming.frames import FRAME_SAMPLES
 from streaming.session import Session, one_each
 from streaming.wire_audio import InputDecoder, InputFormat
+from tests.assistant.test_words import words_model
 from tests.laws import cuts
 from tests.streaming.fakes import (
     CONFIG,
@@ -139,6 +140,29 @@ def test_other_words_about_held_windows_on_the_tiny_model(tiny: Salmonn) -> None
     assert answered("Say it again.", "What is said?", 0) == plain
     assert answered("Say it again.", "What is said?", 40) == plain
     assert answered("Say it again.", None, 0) != plain
+
+
+@pytest.fixture(scope="module")
+def words() -> Salmonn:
+    """The tiny model, whose LLM reads words."""
+    return words_model()
+
+
+def test_other_words_about_what_was_held_are_read_beside_it(words: Salmonn) -> None:
+    """The same answer whenever they come, and another one than without them."""
+
+    def answered(then: str | None, later: int) -> str:
+        talk = Session(
+            InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(words, "Hi."), WAITING,
+            make_endpointer=endpointer, pace=one_each,
+        )  # fmt: skip
+        return text(converse(talk, [speech("S" * 90 + "." * (12 + later)), Commit(then)]))
+
+    said = answered("What is said?", 0)
+    assert said
+    assert answered("What is said?", 40) == said
+    assert answered("What is meant?", 0) != said
+    assert answered(None, 0) != said
 
 
 BY_HAND = CONFIG.model_copy(update={"detector": "manual"})
@@ -358,15 +382,35 @@ def test_an_instruction_no_turn_has_room_for_is_told_once_by_hand() -> None:
     assert len(replies(events)) == 1
 
 
-def test_a_question_longer_than_the_tiny_models_context(tiny: Salmonn) -> None:
+@pytest.mark.parametrize("reads", ["tiny", "words"])
+def test_a_question_longer_than_the_tiny_models_context(
+    reads: str, request: pytest.FixtureRequest
+) -> None:
+    model: Salmonn = request.getfixturevalue(reads)
     talk = Session(
-        InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(tiny, "What is said?"), TURNS,
-        make_endpointer=endpointer, pace=one_each,
+        InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(model, "What is said?"),
+        TURNS, make_endpointer=endpointer, pace=one_each,
     )  # fmt: skip
     script: Script = [Ask("word " * 3000, "long"), Ask("What?", "short"), pcm("." * 40)]
     events = converse(talk, script)
     assert refusals(events) == [("long", "context_full")]
     assert [ref for ref, _ in replies(events)] == ["short"]
+
+
+def test_an_instruction_longer_than_the_context_is_told_until_there_is_another(
+    words: Salmonn,
+) -> None:
+    talk = Session(
+        InputDecoder(InputFormat()), endpointer(CONFIG), Conversation(words, "Hi."), TURNS,
+        make_endpointer=endpointer, pace=one_each,
+    )  # fmt: skip
+    script: Script = [
+        Configure("word " * 3000), pcm("." * 9), Ask("What?", "a"), pcm("." * 9),
+        Configure("Hi."), Ask("What?", "b"), pcm("." * 40),
+    ]  # fmt: skip
+    events = converse(talk, script)
+    assert refusals(events) == [("a", "context_full")]
+    assert [ref for ref, _ in replies(events)] == ["b"]
 
 
 # --- laws

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from assistant import recording
+from assistant.aligner import Aligner
 from assistant.build import build_ear
 from assistant.checkpoint import fit, read_trained, write_folder
 from assistant.config import ModelConfig
@@ -269,9 +270,10 @@ def test_a_trained_model_answers_as_its_trainer_heard_it(
     assert (weights.aligner["ln_speech.weight"] == 1).all()  # the Q-Former's products do its work
     write_folder(tmp_path / "ours", weights, {"preset": "tiny"})
     model = load(tiny_config.model_copy(update={"checkpoint": str(tmp_path / "ours")}))
-    store = FeatureStore(runs / "features" / "all")
+    aligner, store = model.ear.aligner, FeatureStore(runs / "features" / "all")
+    assert isinstance(aligner, Aligner)
     for i in range(3):
-        tokens = audio_tokens(model.ear.aligner, [store.features(i)])[0]
+        tokens = audio_tokens(aligner, [store.features(i)])[0]
         samples = recording.load(runs / f"{i}.wav")
         heard = model.ear.hear(torch.from_numpy(samples))
         cosine = torch.nn.functional.cosine_similarity(heard, tokens)

@@ -1,0 +1,107 @@
+"""Sessions whose LLM reads words: the toy's keep the laws, the real one answers what it hears."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assistant import recording
+from assistant.components import GGUFS, locate_parts
+from assistant.model import Salmonn, load
+from assistant.presets import load_preset, shipped_config
+from assistant.prompt import tasks
+from streaming.build import build_session
+from streaming.config_file import load_config
+from streaming.controls import Ask
+from streaming.events import Event
+from streaming.ledger import Latency
+from streaming.replay import replay
+from streaming.server.build import build_assistant
+from streaming.session import one_each
+from streaming.work import NEED_DATA
+from tests.assistant.test_words import words_model
+from tests.test_nano import replies
+
+DEMO = Path(__file__).parents[1] / "demo"
+
+
+def converse(model: Salmonn, pcm: bytes, chunk_bytes: int, instruction: str) -> list[Event]:
+    config = load_config(shipped_config(), "tiny")
+    session = build_session(model, config, instruction, pace=one_each)
+    events = replay(session, pcm, chunk_bytes=chunk_bytes)
+    return [event for event in events if not isinstance(event, Latency)]
+
+
+def asked(model: Salmonn, pcm: bytes, question: str) -> str:
+    """The answer to a typed question about a recording."""
+    config = load_config(shipped_config(), "tiny")
+    session = build_session(model, config, tasks()["talk"], pace=one_each)
+    session.receive(pcm)
+    session.control(Ask(question))
+    session.receive(bytes(8 * recording.SAMPLE_RATE))
+    session.receive_eof()
+    events: list[Event] = []
+    while (new := session.step()) is not NEED_DATA:
+        assert isinstance(new, list)
+        events += new
+    (reply,) = replies(events)
+    return reply
+
+
+@pytest.mark.parametrize("chunk_bytes", [1_001, 64_000])
+def test_the_same_events_however_the_input_is_cut(chunk_bytes: int) -> None:
+    model = words_model()
+    pcm = recording.to_pcm16(recording.load(DEMO / "kitchen.flac"))
+    events = converse(model, pcm, 640, "Hi.")
+    assert len(replies(events)) == 3
+    assert converse(model, pcm, chunk_bytes, "Hi.") == events
+
+
+def test_usage_has_no_audio_tokens() -> None:
+    model, config = words_model(), load_config(shipped_config(), "tiny")
+    assistant = build_assistant(model, config, "Hi.")
+    numbers = itertools.count()
+    protocol = assistant.new_protocol("sess", lambda kind: f"{kind}_{next(numbers)}", 0)
+    protocol.begin()
+    pcm = recording.to_pcm16(recording.load(DEMO / "kitchen.flac"))
+    told = [sent for e in converse(model, pcm, 640, "Hi.") for sent in protocol.translate(e)]
+    used = [sent["response"]["usage"] for sent in told if sent["type"] == "response.done"]
+    assert len(used) == 3
+    for usage in used:
+        assert usage["input_token_details"]["audio_tokens"] == 0
+        assert usage["input_token_details"]["text_tokens"] > 20
+
+
+# --- the real ones, where their parts are installed -----------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["small", "mini"])
+def real(request: pytest.FixtureRequest) -> Salmonn:
+    config = load_preset(shipped_config(), request.param)[1]
+    name = config.llm.weights[0].removeprefix("package:")
+    if locate_parts(GGUFS[name]) is None:
+        pytest.skip(f"requirements/{request.param}.txt is not installed")
+    return load(config)
+
+
+@pytest.mark.small
+def test_a_command_is_heard_and_not_claimed_to_be_done(real: Salmonn) -> None:
+    pcm = recording.to_pcm16(recording.load(DEMO / "kitchen.flac"))
+    events = converse(real, pcm, 640, tasks()["talk"])
+    first, *rest = replies(events)
+    assert "can't" in first
+    assert len(rest) == 2
+    assert converse(real, pcm, 1_001, tasks()["talk"]) == events
+
+
+@pytest.mark.small
+def test_a_sound_is_named(real: Salmonn) -> None:
+    waves = recording.to_pcm16(recording.load(DEMO / "waves.flac"))
+    assert "waves" in asked(real, waves, "What was that sound?")
+
+
+@pytest.mark.small
+def test_no_sound_is_invented(real: Salmonn) -> None:
+    quiet = recording.to_pcm16(np.zeros(4 * recording.SAMPLE_RATE, np.float32))
+    assert "n't" in asked(real, quiet, "What was that sound?")
