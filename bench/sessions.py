@@ -66,9 +66,10 @@ class Session:
         await self.wire.send(message)
 
     async def type(self, text: str, item_id: str | None = None, parts: int = 1) -> None:
-        """Put a text into the conversation, or so many of them."""
-        content = [{"type": "input_text", "text": text}] * parts
-        item = {"type": "message", "role": "user", "content": content, "id": item_id}
+        """Put a question into the conversation, or a long answer of so many parts."""
+        kind, role = ("input_text", "user") if parts == 1 else ("output_text", "assistant")
+        content = [{"type": kind, "text": text}] * parts
+        item = {"type": "message", "role": role, "content": content, "id": item_id}
         await self.say("conversation.item.create", item=item)
 
     async def at_once(self, count: int, kind: str, **fields: Any) -> None:
@@ -191,25 +192,22 @@ async def long_questions(limits: Limits, count: Counter[str]) -> None:
     text = MARKER + "x" * (8000 - len(MARKER))
     message = {"type": "message", "role": "user"}
     inline = [{**message, "content": [{"type": "input_text", "text": text}]}] * 20
-    responses: list[tuple[int, int, Json]] = [  # items, parts of each, what is asked for
-        (4, 4, {}), (1, 1, {}), (40, 1, {}), (0, 0, {"input": inline}),
-        (0, 0, {"instructions": text * 25}), (0, 0, {"conversation": "none", "input": inline[:1]}),
+    responses: list[tuple[int, Json]] = [  # items, and what is asked for
+        (1, {}), (40, {}), (0, {"input": inline}), (0, {"instructions": text * 25}),
+        (0, {"conversation": "none", "input": inline[:1]}),
     ]  # fmt: skip
 
     async def talk(_: int) -> None:
         while not limits.over:
             async with open_session(limits, count) as ours:
-                for items, parts, response in responses:
-                    names = [f"item{n}" for n in range(items)]
-                    for name in names:
-                        await ours.type(text, name, parts)
+                for items, response in responses:
                     wrong = ours.types["error"]
+                    for _ in range(items):
+                        await ours.type(text)
                     await ours.say("response.create", response=response)
                     told = await ours.came("error", wrong + 1, 5)
                     count["told so"] += told
                     await _nothing_asked(ours)
-                    for name in names:
-                        await ours.say("conversation.item.delete", item_id=name)
                 count["sessions"] += 1
                 await ours.type("What is it?")
                 done = ours.types["response.done"] + 1
@@ -231,8 +229,8 @@ async def _nothing_asked(ours: Session, seconds: float = 4.0) -> bool:
 
 
 async def recordings(limits: Limits, count: Counter[str]) -> None:
-    """Items with recordings of up to 15 MiB; another client comes for the session meanwhile."""
-    items = {mib: _recording(mib) for mib in (1, 4, 15)}
+    """Items with recordings of up to 28 s; another client comes for the session meanwhile."""
+    items = {seconds: _recording(seconds) for seconds in (2, 10, 28)}
 
     async def talk(number: int) -> None:
         rng = random.Random(number)
@@ -259,9 +257,9 @@ async def recordings(limits: Limits, count: Counter[str]) -> None:
     await each(limits, 2, talk)
 
 
-def _recording(mib: int) -> str:
-    """A message with silence in an item."""
-    part = {"type": "input_audio", "audio": base64.b64encode(bytes(mib * 2**20)).decode()}
+def _recording(seconds: int) -> str:
+    """A message with so much silence in an item, at 24 kHz."""
+    part = {"type": "input_audio", "audio": base64.b64encode(bytes(48_000 * seconds)).decode()}
     item = {"type": "message", "role": "user", "content": [part]}
     return json.dumps({"type": "conversation.item.create", "item": item})
 
@@ -313,6 +311,6 @@ WITHIN = {
     "250 kB retrieved, 100 at once": Abuse(many_retrieved),
     "an honest reader of 250 kB": Abuse(honest_reader),
     "questions over the context": Abuse(long_questions),
-    "15 MiB recordings, taken over": Abuse(recordings),
+    "recordings of 28 s, taken over": Abuse(recordings),
     "questions and cancels in speech": Abuse(typed_questions),
 }

@@ -35,8 +35,8 @@ class Cancel:
     """Told back when there is none."""
 
     asked: str | None = None
-    """The `ref` of the control that asked for the reply, which may still wait; None: the reply that
-    is being given."""
+    """The `ref` of the control that asked for the reply, which may still wait; "": one that no
+    control asked for; None: whichever is being given."""
 
 
 @dataclass(frozen=True, slots=True)

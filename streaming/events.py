@@ -64,6 +64,9 @@ class Caption:
     last: bool
     """No more of this utterance will come."""
 
+    since: int = 0
+    """First sample of the speech that its turn is about."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:

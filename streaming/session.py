@@ -343,7 +343,7 @@ class Session:
             if cancel.asked is not None and question.ref == cancel.asked:
                 self._questions.remove(question)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
-        if not self._turn.replying or cancel.asked not in (None, self._given_ref):
+        if not self._turn.replying or cancel.asked not in (None, self._given_ref or ""):
             return [Refused(NO_REPLY, cancel.ref)]
         events = self._stop("cancelled")
         self._turn_to_speaker()
@@ -400,6 +400,8 @@ class Session:
         """What was recorded waits to be asked for, with whatever else does."""
         assert self._recording is not None
         at, self._recording = self._recording, None
+        if self._turn.is_open and not self._busy() and self._is_too_old():
+            self._leave()
         if self._busy():
             self._unanswered.append((at, at, False))
         elif self._turn.is_open or self._begin(at, spoken_from=at):
@@ -634,7 +636,7 @@ class Session:
         found = self._listener.caption(last=last)
         if found is None or not (last or any(found)):
             return []
-        return [Caption(*found, last)]
+        return [Caption(*found, last, self._turn.spoken_from or 0)]
 
     def _pause(self) -> list[Event]:
         self._listener.pause()

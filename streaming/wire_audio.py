@@ -85,6 +85,23 @@ class InputDecoder:
         self.reset()
         return frames
 
+    def settle(self) -> list[Frame]:
+        """What is pending, as `flush` gives it; half a sample stays for the bytes that follow."""
+        half = self._half()
+        frames = self.flush()
+        self._bytes += half
+        return frames
+
+    def drop(self) -> None:
+        """Forget what is pending; half a sample stays for the bytes that follow."""
+        half = self._half()
+        self.reset()
+        self._bytes += half
+
+    def _half(self) -> bytes:
+        size = self._format.sample_bytes
+        return bytes(self._bytes[len(self._bytes) // size * size :])
+
     def _take(self, count: int) -> NDArray[np.int16]:
         raw = bytes(self._bytes[:count])
         del self._bytes[:count]

@@ -10,7 +10,7 @@ Json = dict[str, Any]
 
 
 class Items:
-    """Messages and tool calls by id, in order."""
+    """Messages by id, in order."""
 
     def __init__(self) -> None:
         self._items: dict[str, Json] = {}
@@ -124,6 +124,9 @@ def created(item: Item, item_id: str, where: str = "item") -> Json:
 def _part(part: Content, where: str) -> Json:
     match part.type:
         case "input_text" | "output_text":
+            if part.audio or part.transcript:
+                name = "audio" if part.audio else "transcript"
+                raise WireError("invalid_value", f"{part.type} has text only", f"{where}.{name}")
             return {"type": part.type, "text": part.text or ""}
         case "input_audio" if part.audio or part.transcript:
             return {"type": part.type, "transcript": part.transcript}

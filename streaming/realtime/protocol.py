@@ -117,7 +117,7 @@ class Realtime:
         self._conversation = new_id("conv")
         self._items = Items()
         self._made: set[str] = set()  # those of them that the client created
-        self._asked: set[str] = set()  # items with a text that was not answered yet
+        self._asked: dict[str, int] = {}  # items with a text that was not answered, its length
         self._spoken: set[str] = set()  # items of what was said and not answered yet
         self._spans: dict[str, tuple[int, int]] = {}  # samples of what was said
         self._turns: dict[str, Forget] = {}  # how the core forgets items of answered turns
@@ -125,7 +125,8 @@ class Realtime:
         self._taken = 0  # samples
         self._appended = 0  # samples since the last message was made of them
         self._utterance: str | None = None  # item of the utterance that goes on
-        self._uncaptioned: deque[str] = deque()  # items whose captions come, the next one first
+        # Items whose captions come, and the first sample of each; the next one first.
+        self._uncaptioned: deque[tuple[str, int]] = deque()
         self._caption = ""
         self._begun_at = 0  # sample
         self._seconds: dict[str, float] = {}  # of messages whose transcript is not complete
@@ -239,7 +240,7 @@ class Realtime:
 
     def _flush(self) -> list[bytes | Control]:
         """What the decoder holds of a frame that is not complete, filled up with silence."""
-        return self._appending(self._heard(self._decoder.flush()))
+        return self._appending(self._heard(self._decoder.settle()))
 
     def _heard(self, frames: list[Frame]) -> list[bytes | Control]:
         self._taken += len(frames) * FRAME_SAMPLES
@@ -251,19 +252,19 @@ class Realtime:
         self._appended += sum(len(piece) // 2 for piece in pcm if isinstance(piece, bytes))
         if self.config.audio.input.turn_detection is None and self._utterance is None and pcm:
             self._utterance = self._new_id("item")
-            self._expect_caption(self._utterance)
+            self._expect_caption(self._utterance, self._taken - self._appended)
         return pcm
 
-    def _expect_caption(self, item_id: str) -> None:
+    def _expect_caption(self, item_id: str, begin: int) -> None:
         if self.config.audio.input.transcription is not None:
-            self._uncaptioned.append(item_id)
+            self._uncaptioned.append((item_id, begin))
 
     def _clear(self) -> Output:
         self._appended, self._caption = 0, ""
+        self._decoder.drop()
         self._spoken.clear()
         if self.config.audio.input.turn_detection is None and self._utterance is not None:
-            if self._utterance in self._uncaptioned:
-                self._uncaptioned.remove(self._utterance)
+            self._uncaptioned = deque(u for u in self._uncaptioned if u[0] != self._utterance)
             self._utterance = None
         return Output([self._event("input_audio_buffer.cleared")], [Clear()])
 
@@ -282,17 +283,22 @@ class Realtime:
         if audio is None:
             self._check_item(event)
             return Output(self._put(event, None))
-        begun, heard = self.begin_recording(event), self.hear(audio)
+        begun, heard = self.begin_recording(event, len(audio)), self.hear(audio)
         ended = self.end_recording(event)
         return Output(ended.events, begun.inputs + heard + ended.inputs)
 
-    def begin_recording(self, event: wire.CreateItem) -> Output:
+    def begin_recording(self, event: wire.CreateItem, size: int) -> Output:
         """Audio of an item follows by `hear`, and then `end_recording`.
+
+        Args:
+            event: the item.
+            size: bytes of its audio.
 
         Raises:
             WireError: the item cannot be put into the conversation; nothing was changed.
         """
         self._check_item(event)
+        self._check_seconds(size)
         self._recording = InputDecoder(input_format(self.config))
         self._recorded_from = self._taken
         return Output(inputs=[Recording()])
@@ -316,6 +322,9 @@ class Realtime:
         for n, part in enumerate(event.item.content):
             self._check_text(part.text or "", f"item.content[{n}].text")
             self._check_text(part.transcript or "", f"item.content[{n}].transcript")
+        if item["role"] == "user":
+            waiting = sum(self._asked.values()) + len(text_of(item))
+            self._check_length(waiting, "item.content", "that wait to be answered ")
 
     def _put(self, event: wire.CreateItem, span: tuple[int, int] | None) -> list[Json]:
         """Put a message into the conversation; `span`: samples of its recording."""
@@ -323,22 +332,41 @@ class Realtime:
         before = self._items.add(item, event.previous_item_id)
         self._made.add(item["id"])
         if item["role"] == "assistant":
-            self._asked.difference_update(self._items.before(item["id"]))
+            self._answered(self._items.before(item["id"]))
         if span is not None:
             self._spoken.add(item["id"])
             self._spans[item["id"]] = span
             if not any(part.get("transcript") for part in item["content"]):
-                self._expect_caption(item["id"])
+                self._expect_caption(item["id"], span[0])
                 self._seconds[item["id"]] = _seconds(*span)
         if item["role"] == "user" and (text_of(item) if span is None else _has_text(item)):
-            self._asked.add(item["id"])
+            self._asked[item["id"]] = len(text_of(item))
         about = {"item": item, "previous_item_id": before}
         return [self._event(f"conversation.item.{what}", **about) for what in ("added", "done")]
 
+    def _check_seconds(self, size: int) -> None:
+        """Raises WireError where recordings that were not answered are longer than a turn."""
+        kind = input_format(self.config)
+        waiting = [self._spans[name] for name in self._spoken & self._made if name in self._spans]
+        seconds = size / (kind.sample_bytes * kind.rate)
+        seconds += sum(end - begin for begin, end in waiting) / SAMPLE_RATE
+        most = self._defaults.turns.ring_s
+        if seconds > most:
+            why = f"{seconds:.1f} s that wait to be answered are longer than a turn: {most:g} s"
+            raise WireError("recording_too_long", why, "item.content")
+
+    def _answered(self, names: list[str]) -> None:
+        """These texts are asked no more."""
+        for name in names:
+            self._asked.pop(name, None)
+
     def _check_text(self, text: str, where: str) -> None:
         """Raises WireError where a text is longer than the model can read."""
-        if len(text) > self._longest_text:
-            why = f"{len(text)} characters are more than this model can read; the most are "
+        self._check_length(len(text), where)
+
+    def _check_length(self, characters: int, where: str, which: str = "") -> None:
+        if characters > self._longest_text:
+            why = f"{characters} characters {which}are more than this model can read; the most are "
             raise WireError("string_above_max_length", f"{why}{self._longest_text}", where)
 
     def _create_response(self, event: wire.CreateResponse) -> Output:
@@ -401,12 +429,15 @@ class Realtime:
         """What was not answered yet will not be, and what was is not looked at again."""
         self._items.delete(item_id)
         self._made.discard(item_id)
-        self._asked.discard(item_id)
+        self._answered([item_id])
         inputs: list[bytes | Control] = []
         if item_id in self._spoken:
             self._spoken.remove(item_id)
             if not self._spoken and self._utterance is None:
                 inputs.append(Clear())
+        for response in self._requested.values():
+            if item_id in response.about:  # and has not begun: it is not asked any more
+                inputs.append(Cancel(None, response.ref))
         begin, end = self._spans.pop(item_id, (0, 0))
         forget = replace(self._turns.pop(item_id, Forget()), since=begin, until=end)
         if forget != Forget():
@@ -427,7 +458,7 @@ class Realtime:
         active = [self._response] if self._response is not None else []
         for response in (*active, *self._requested.values()):
             if event.response_id in (None, response.id):
-                return Output(inputs=[Cancel(event.event_id, response.ref)])
+                return Output(inputs=[Cancel(event.event_id, response.ref or "")])
         raise WireError("response_cancel_not_active", "there is no such response to cancel")
 
     @property
@@ -479,7 +510,7 @@ class Realtime:
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._new_id("item"), at
         if self._response is None:
-            self._expect_caption(self._utterance)
+            self._expect_caption(self._utterance, at)
         detection = self.config.audio.input.turn_detection
         padding = detection.prefix_padding_ms if isinstance(detection, wire.ServerVad) else 0
         begin = max(0, _ms(at) - padding)
@@ -493,7 +524,7 @@ class Realtime:
             self._utterance = None
             return [stopped]
         if self._response is not None and self._utterance is not None:
-            self._expect_caption(self._utterance)  # it is answered after this response
+            self._expect_caption(self._utterance, self._begun_at)  # answered after this response
         return [stopped, *self._message(self._begun_at, event.at)]
 
     def _fell_silent(self, since: int, at: int) -> list[Json]:
@@ -522,9 +553,11 @@ class Realtime:
         ]
 
     def _captioned(self, caption: Caption) -> list[Json]:
+        while self._uncaptioned and self._uncaptioned[0][1] < caption.since:
+            self._uncaptioned.popleft()  # its turn was given up: this is about later speech
         if not self._uncaptioned or self.config.audio.input.transcription is None:
             return []
-        item_id = self._uncaptioned.popleft() if caption.last else self._uncaptioned[0]
+        item_id, _ = self._uncaptioned.popleft() if caption.last else self._uncaptioned[0]
         kind = "conversation.item.input_audio_transcription"
         index = self._items.spoken_part(item_id)
         place = {"item_id": item_id, "content_index": index}
@@ -565,7 +598,7 @@ class Realtime:
             response.ref = None
             events = [self._created(response)]
         self._response = response
-        self._asked.difference_update(response.about)
+        self._answered(response.about)
         for name in (*self._spoken, *response.about):
             self._turns[name] = Forget(self._answers, "question")
         self._turns[response.item_id] = Forget(self._answers, "answer")
@@ -608,8 +641,10 @@ class Realtime:
         shown = response.resource(status, self._conversation, details, [item], usage)
         events.append(self._event("response.done", response=shown))
         self._response = None
-        if self._utterance is not None and self._utterance not in self._uncaptioned:
-            self._expect_caption(self._utterance)  # it interrupted: now it is a turn
+        if self._utterance is not None and self._utterance not in dict(self._uncaptioned):
+            self._expect_caption(
+                self._utterance, self._begun_at
+            )  # it interrupted: now it is a turn
         return events
 
     def _refused(self, event: Refused) -> list[Json]:
@@ -617,6 +652,8 @@ class Realtime:
         refused = self._requested.pop(event.ref, None) if event.ref is not None else None
         if refused is None:
             return [self._error(code, why, None, event.ref)]
+        if code == "context_full":
+            self._answered(refused.about)  # or no later question would be answered
         if code == "cancelled":
             details: Json = {"type": "cancelled", "reason": "client_cancelled"}
             shown = refused.resource("cancelled", self._conversation, details)
@@ -675,7 +712,7 @@ def audio_of(event: wire.CreateItem) -> bytes | None:
     parts = [
         decoded(part.audio, f"item.content[{n}].audio")
         for n, part in enumerate(event.item.content)
-        if part.audio
+        if part.audio and part.type == "input_audio"
     ]
     return b"".join(parts) if parts and event.item.role == "user" else None
 

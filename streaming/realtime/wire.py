@@ -7,12 +7,27 @@ Every field that the specification has is known, whether it can be followed here
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
 
 from streaming.realtime import beta
 
 APPEND_BYTES = 15 * 2**20
 """Largest audio of one append, as the specification has it."""
+
+
+PARTS, ITEMS, TOOLS = 64, 256, 128
+"""Parts of a message, items of a request, functions: longer lists are refused unread."""
+
+Modalities = Annotated[
+    list[Literal["text", "audio"]], Field(min_length=1, max_length=2, fail_fast=True)
+]
 
 
 class Wire(BaseModel):
@@ -75,8 +90,8 @@ class Transcription(Wire):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
-    languages: list[str] | None = None
-    keywords: list[str] | None = None
+    languages: Annotated[list[str], Field(max_length=TOOLS, fail_fast=True)] | None = None
+    keywords: Annotated[list[str], Field(max_length=TOOLS, fail_fast=True)] | None = None
     delay: str | None = None
 
 
@@ -145,13 +160,13 @@ class SessionConfig(Wire):
     """Seconds since 1970 at which the session is over."""
 
     instructions: str
-    output_modalities: list[Literal["text", "audio"]] = Field(default=["text"], min_length=1)
+    output_modalities: Modalities = ["text"]
     max_output_tokens: Limit = "inf"
-    tools: list[Tool] = Field(default=[], max_length=128)
+    tools: Annotated[list[Tool], Field(max_length=TOOLS, fail_fast=True)] = []
     tool_choice: Any = "auto"
     parallel_tool_calls: bool | None = None
     audio: Audio = Audio()
-    include: list[str] | None = None
+    include: Annotated[list[str], Field(max_length=TOOLS, fail_fast=True)] | None = None
     prompt: None = None
     """Not offered: prompts are not kept here."""
 
@@ -180,7 +195,7 @@ class Item(Wire):
     object: Literal["realtime.item"] | None = None
     status: Literal["completed", "incomplete", "in_progress"] | None = None
     role: Literal["user", "assistant", "system"] | None = None
-    content: list[Content] = []
+    content: Annotated[list[Content], Field(max_length=PARTS, fail_fast=True)] = []
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
@@ -209,10 +224,12 @@ class ResponseConfig(Wire):
 
     instructions: str | None = None
     conversation: Literal["auto", "none"] | None = None
-    input: list[Item | ItemReference] | None = None
+    input: Annotated[list[Item | ItemReference], Field(max_length=ITEMS, fail_fast=True)] | None = (
+        None
+    )
     metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
     max_output_tokens: Limit | None = None
-    output_modalities: list[Literal["text", "audio"]] | None = Field(default=None, min_length=1)
+    output_modalities: Modalities | None = None
     """Checked only: answers are text."""
 
     audio: Any = None
@@ -271,7 +288,7 @@ class ClearOutput(_ClientEvent):
 
 
 class CreateItem(_ClientEvent):
-    """A message that is not audio."""
+    """A message of text or of a recording."""
 
     type: Literal["conversation.item.create"]
     item: Item

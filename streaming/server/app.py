@@ -167,7 +167,7 @@ class App:
     def refused(self, error: RefusedError) -> None:
         """Count and log a request that was refused."""
         self.metrics.refused.labels(error.why).inc()
-        self.lines.line("connection.refused", why=error.why, status=error.status.value)
+        self.lines.line(f"connection.refused why={error.why}", status=error.status.value)
 
     def cut(self, why: str) -> None:
         """Count and log a connection that was cut off."""
@@ -287,8 +287,9 @@ class App:
             if seat.over is not None:
                 return
             cost = len(message) + seat.answered_bytes - answered
+            work, seat.work_s = seat.work_s, 0.0
             # and others first: a message that is there already takes no turn of the event loop
-            await asyncio.sleep(seat.allowance.spend(cost, time.monotonic()))
+            await asyncio.sleep(seat.allowance.spend(cost, time.monotonic(), work))
 
     async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
         """Take a message, a long one piece by piece; True: this connection is not the seat's."""
@@ -313,9 +314,11 @@ class App:
                 return await self._hear(connection, seat, found, counts=not binary)
             if seat.connection is not connection:
                 return True
+            begun = time.monotonic()
             refusal = None if found is None else seat.protocol.refuse(found)
             seat.put(refusal or seat.protocol.receive(message))
             seat.messages += 1
+            seat.work_s += time.monotonic() - begun
             await self._caught_up(seat)
         return False
 
@@ -335,11 +338,13 @@ class App:
     async def _hear_item(self, seat: Seat, item: LongItem) -> None:
         async with seat.taking:
             try:
-                seat.put(seat.protocol.begin_recording(item.event))
+                seat.put(seat.protocol.begin_recording(item.event, len(item.audio)))
             except WireError as error:
                 seat.put(seat.protocol.refuse(error, item.event.event_id))
                 return
             for piece in in_pieces(item.audio):
+                if seat.over is not None:
+                    return
                 seat.hear(piece)
                 await self._caught_up(seat)
                 await asyncio.sleep(0)  # others first
@@ -390,6 +395,7 @@ class App:
         if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
             for timer in seat.timers:
                 timer.cancel()
+            seat.end(GOING_AWAY, "nobody came back to the session")  # nothing waits for it any more
             self._worker.remove(seat.name, give_back if seat.took_long else None)
             self.metrics.sessions.set(len(self._seats))
             self.lines.line("session.ends", session=seat.name[:10])

@@ -161,7 +161,7 @@ class Head:
             event = self._parser.next_event()
         except h11.RemoteProtocolError as error:
             status = HTTPStatus(error.error_status_hint)
-            raise RefusedError(status, "request", "This is no HTTP request.") from error
+            raise RefusedError(status, "request", f"This is no HTTP request: {error}.") from error
         if not isinstance(event, h11.Request):
             return None
         rest = self._parser.trailing_data[0]

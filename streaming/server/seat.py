@@ -68,6 +68,9 @@ class Seat:
         self.taking = asyncio.Lock()
         """Held while a message is taken, so that one ends before the next one begins."""
 
+        self.work_s = 0.0
+        """Seconds of the event loop that the message being taken needed."""
+
         self.answered_bytes = 0
         """Size of the events that messages were answered with at once."""
 

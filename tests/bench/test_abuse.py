@@ -33,7 +33,7 @@ from tests.streaming.server.test_app import fake, run
 from tests.streaming.server.test_app import serving as server
 
 QUICK_S = 0.4
-LONG_S = {"15 MiB recordings, taken over": 2.0}
+LONG_S = {"recordings of 28 s, taken over": 2.0}
 """Seconds of what takes long to prepare."""
 
 NEVER = {"cut", "never over", "taken twice", "unanswered", "bodies after HEAD",
@@ -117,7 +117,7 @@ def test_questions_over_the_context_are_told_so(tiny: Assistant) -> None:
     async def test() -> None:
         async with server(tiny, sessions=16) as (_, host):
             count = await abused("questions over the context", port_of(host))
-        assert count["told so"] == 6 * count["sessions"]
+        assert count["told so"] == 5 * count["sessions"]
         assert count["answered after it"] == count["sessions"] > 0
 
     test()

@@ -577,7 +577,7 @@ def test_captions_come_while_speech_goes_on_and_the_last_one_after_the_first_tex
     events = converse(session(turns=CAPTIONED), [pcm("...SSSSSSSS" + "." * 20)])
     found = captions(events)
     assert [c.last for c in found] == [False] * (len(found) - 1) + [True]
-    assert found[-1] == Caption("all", "", True)
+    assert found[-1] == Caption("all", "", True, 3 * FRAME_SAMPLES)
     kinds = [type(e).__name__ for e in events]
     assert kinds.index("Caption") < kinds.index("SpeechEnded")
     assert events.index(found[-1]) == kinds.index("ReplyDelta") + 1

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from streaming.events import Event
 from streaming.frames import FRAME_SAMPLES
 from streaming.realtime.protocol import MOST_WAITING, Output
+from streaming.realtime.wire import CLIENT_EVENT
 from tests.streaming.fakes import drain, pcm
 from tests.streaming.realtime.test_protocol import MANUAL, TURN, Client, Json, typed
 
@@ -53,7 +55,7 @@ def test_a_question_typed_while_someone_speaks_is_answered_after_it_and_once() -
     assert client.listener.diary[-1] == "open 0"
 
 
-def test_a_question_that_is_refused_is_kept_until_it_is_answered() -> None:
+def test_a_question_the_model_has_no_room_for_keeps_no_other_from_being_asked() -> None:
     from assistant.errors import ContextFullError
 
     client = Client()
@@ -72,10 +74,23 @@ def test_a_question_that_is_refused_is_kept_until_it_is_answered() -> None:
     assert events[1]["response"]["status"] == "failed"
     assert events[1]["response"]["status_details"]["error"]["code"] == "context_full"
     assert (events[2]["error"]["code"], events[2]["error"]["event_id"]) == ("context_full", "mine")
+    client.send("conversation.item.create", item=typed("user", "Shorter?"))
     client.send("response.create")
     client.speak("." * 9)
     assert answered(client)["status"] == "completed"
-    assert "open 0 What was that?" in client.listener.diary
+    assert "open 0 Shorter?" in client.listener.diary
+
+
+def test_a_question_that_waits_and_is_deleted_is_not_asked() -> None:
+    client = Client()
+    client.speak("...SSSS")
+    client.send("conversation.item.create", item=typed("user", "Secret?", id="q"))
+    client.send("response.create")
+    client.send("conversation.item.delete", item_id="q")
+    client.speak("S" + "." * 40)
+    assert not any("Secret?" in line for line in client.listener.diary)
+    done = [e["response"]["status"] for e in client.sent if e["type"] == "response.done"]
+    assert done == ["cancelled", "completed"]
 
 
 def test_create_and_cancel_in_one_go_is_one_answer_cancelled() -> None:
@@ -153,14 +168,31 @@ def test_so_many_answers_may_wait_and_no_more() -> None:
 
 def test_too_long_a_question_is_refused_before_the_model_sees_it() -> None:
     client = Client()
-    for n in range(4):
+    for n in range(3):
         client.send("conversation.item.create", item=typed("user", "x" * 3000, id=f"i{n}"))
-    (error,) = client.send("response.create", event_id="mine")
+    (error,) = client.send("conversation.item.create", item=typed("user", "x"), event_id="mine")
     assert error["error"]["code"] == "string_above_max_length"
     assert error["error"]["event_id"] == "mine"
-    for n in range(2):
-        client.send("conversation.item.delete", item_id=f"i{n}")
+    client.send("conversation.item.delete", item_id="i0")
+    client.send("conversation.item.create", item=typed("user", "x"))
+    (error,) = client.send("response.create", response={"instructions": "y" * 3000})
+    assert error["error"]["code"] == "string_above_max_length"
     assert client.send("response.create")[0]["type"] == "response.created"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "response.create", "response": {"input": [0] * 5000}},
+        {"type": "response.create", "response": {"output_modalities": [0] * 5000}},
+        {"type": "conversation.item.create",
+         "item": {"type": "message", "role": "user", "content": [0] * 5000}},
+    ],
+)  # fmt: skip
+def test_of_a_long_list_the_first_mistake_is_all_that_is_looked_for(event: Json) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CLIENT_EVENT.validate_json(json.dumps(event))
+    assert caught.value.error_count() <= 2, "an item of a request may be of two kinds"
 
 
 @pytest.mark.parametrize(
@@ -215,6 +247,34 @@ def test_a_recording_is_in_the_sessions_format_and_no_frame_is_lost(rate: int) -
     client.send("conversation.item.create", item=item)
     heard = sum(len(piece) for piece in client.listener.heard)
     assert heard == 26 * FRAME_SAMPLES
+
+
+def test_the_longest_recording_and_one_sample_more() -> None:
+    turns = Client().protocol._defaults.turns
+    client = Client()
+    most = round(turns.ring_s * 50)
+    (added, _) = client.send("conversation.item.create", item=recording("S" * most, id="rec"))
+    assert added["type"] == "conversation.item.added"
+    item = recording("")
+    item["content"][0]["audio"] = base64.b64encode(bytes(2)).decode()
+    (error,) = client.send("conversation.item.create", item=item)
+    assert error["error"]["code"] == "recording_too_long"
+    client.send("response.create")
+    client.speak("." * 30)
+    assert client.send("conversation.item.create", item=item)[0]["type"] != "error"
+
+
+def test_captions_are_not_given_to_other_messages_when_a_turn_is_given_up() -> None:
+    transcription = {"model": "whisper-1"}
+    client = Client(audio={"input": {"transcription": transcription}})
+    client.session._pace = lambda n: n % 30 == 0  # slow answers
+    client.speak("...SSSS" + "." * 12)
+    client.send("conversation.item.create", item=recording("S" * 8, id="rec"))  # never asked about
+    client.speak("." * 200 + "SSSS" + "." * 200)
+    committed = [e["item_id"] for e in client.sent if e["type"] == "input_audio_buffer.committed"]
+    completed = "conversation.item.input_audio_transcription.completed"
+    told = [e["item_id"] for e in client.sent if e["type"] == completed]
+    assert told == committed
 
 
 def test_by_hand_a_recording_and_what_is_appended_are_one_turn() -> None:
@@ -371,6 +431,24 @@ def test_the_last_part_of_a_frame_belongs_to_what_is_committed(samples: int, fra
     assert error["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
+def test_half_a_sample_is_no_noise_in_what_follows_a_commit() -> None:
+    tone = (8000 * np.sin(np.arange(9600) / 12)).astype("<i2").tobytes()
+    client = Client(**MANUAL)
+    for part in (tone[:6401], tone[6401:]):
+        client.send("input_audio_buffer.append", audio=base64.b64encode(part).decode())
+        client.send("input_audio_buffer.commit")
+    assert max(float(np.abs(piece).max()) for piece in client.listener.heard) < 8001 / 32768
+
+
+def test_the_part_of_a_frame_that_was_cleared_is_in_no_message() -> None:
+    client = Client(**MANUAL)
+    client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(600)).decode())
+    client.send("input_audio_buffer.clear")
+    client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(1280)).decode())
+    client.send("input_audio_buffer.commit")
+    assert client.session.heard == 2 * FRAME_SAMPLES
+
+
 class Late(Client):
     """The core's events are translated later than the client's next messages are taken."""
 
@@ -396,6 +474,22 @@ class Late(Client):
         for event in self.waiting:
             self.sent += self.protocol.translate(event)
         self.waiting.clear()
+
+
+def test_a_cancel_that_comes_too_late_stops_no_other_answer() -> None:
+    client = Late()
+    client.speak("...SSSS" + "." * 9)
+    beside = {"conversation": "none", "input": [typed("user", "Colour?")]}
+    client.send("response.create", response=beside)
+    first, second = ids(client, "response.created")
+    client.late = True
+    client.speak("." * 3)  # the first one is over, the second begins: not told yet
+    client.send("response.cancel", response_id=first, event_id="late")
+    client.speak("." * 40)
+    client.catch_up()
+    done = {e["response"]["id"]: e["response"]["status"] for e in client.sent
+            if e["type"] == "response.done"}  # fmt: skip
+    assert done == {first: "completed", second: "completed"}
 
 
 @pytest.mark.xfail(

@@ -25,6 +25,7 @@ from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
 from streaming.server.app import App
 from streaming.server.large import LARGE, LONGEST, give_back
+from streaming.server.rate import Allowance
 from streaming.session import one_each
 from tests.streaming.fakes import Echo, pcm, session
 from tests.streaming.server.test_app import (
@@ -151,12 +152,12 @@ async def test_a_long_message_is_audio_or_an_error() -> None:
     assert len(long) > LONGEST
     async with beside() as (_, host), client(host) as socket:
         await configure(socket)
-        text = [{"type": "input_text", "text": "x" * 7000}] * 40
-        item = {"type": "message", "role": "user", "content": text}
+        text = [{"type": "output_text", "text": "x" * 7000}] * 40
+        item = {"type": "message", "role": "assistant", "content": text}
         await say(socket, "conversation.item.create", item=item)
         assert "longer" in (await take(socket))["error"]["message"]
         await say(socket, "conversation.item.create", item={**item, "content": text[:20]})
-        assert (await until(socket, "conversation.item.done"))[-1]["item"]["role"] == "user"
+        assert (await until(socket, "conversation.item.done"))[-1]["item"]["role"] == "assistant"
         await say(socket, "input_audio_buffer.append", audio=long[:-5] + "!" + long[-4:])
         assert (await take(socket))["error"]["param"] == "audio"
         await say(socket, "input_audio_buffer.append", audio=long)
@@ -182,6 +183,26 @@ async def test_a_long_recording_is_an_item_and_whole_though_its_connection_goes(
             assert done["item"]["content"] == [{"type": "input_audio", "transcript": None}]
             await say(back, "response.create")
             assert answer(await until(back, "response.done")) == "I heard 250 windows"
+
+
+@run
+async def test_a_recording_whose_client_never_comes_back_leaves_nothing_behind() -> None:
+    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1400)).decode()}
+    item = {"type": "message", "role": "user", "content": [part]}
+    async with serving(resume_s=0.05, backlog_s=0.01) as (app, host):
+        async with client(host) as socket:
+            await configure(socket)
+            await say(socket, "conversation.item.create", item=item)
+            await eventually(lambda: any(s.given for s in app._seats.values()))
+            socket.transport.abort()
+        await eventually(lambda: not app._seats)
+        await eventually(lambda: not app._tasks)
+
+
+def test_work_is_spent_from_the_allowance_too() -> None:
+    allowance = Allowance(0.0)
+    assert allowance.spend(0, 0.0, seconds=0.5) == 0  # a burst
+    assert allowance.spend(0, 0.0, seconds=1.0) == pytest.approx(2.0, abs=0.1)
 
 
 @run
@@ -275,8 +296,8 @@ async def test_many_small_messages_let_others_have_their_turn() -> None:
 async def test_answers_are_spent_from_the_allowance_too() -> None:
     async with serving() as (app, host), client(host) as socket:
         told = await configure(socket)
-        text = [{"type": "input_text", "text": "x" * 8000}] * 20
-        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        text = [{"type": "output_text", "text": "x" * 8000}] * 20
+        item = {"id": "long", "type": "message", "role": "assistant", "content": text}
         await say(socket, "conversation.item.create", item=item)
         await until(socket, "conversation.item.done")
         spent: list[float] = []
@@ -284,7 +305,7 @@ async def test_answers_are_spent_from_the_allowance_too() -> None:
         with pytest.MonkeyPatch.context() as patch:
             spend = allowance.spend
 
-            def counted(_: object, size: float, now: float) -> float:
+            def counted(_: object, size: float, now: float, seconds: float) -> float:
                 spent.append(size)
                 return spend(0, now)
 
@@ -300,8 +321,8 @@ async def test_answers_are_spent_from_the_allowance_too() -> None:
 async def test_a_client_that_reads_large_answers_is_not_cut() -> None:
     async with serving() as (app, host), client(host, max_size=None) as socket:
         await configure(socket)
-        text = [{"type": "input_text", "text": "x" * 8000}] * 25
-        item = {"id": "long", "type": "message", "role": "user", "content": text}
+        text = [{"type": "output_text", "text": "x" * 8000}] * 25
+        item = {"id": "long", "type": "message", "role": "assistant", "content": text}
         await say(socket, "conversation.item.create", item=item)
         await until(socket, "conversation.item.done")
         reading = asyncio.create_task(told_of(socket, "the last one"))
@@ -355,17 +376,17 @@ async def test_who_never_reads_events_is_cut_off() -> None:
         patch.setattr(app_module, "UNREAD_S", 0.2)
         patch.setattr(app_module, "FAREWELL_S", 0.2)
         async with beside(resume_s=0.0) as (app, host):
-            text = [{"type": "input_text", "text": "x" * 7000}] * 8
-            item = {"type": "message", "role": "user", "content": text}
+            text = [{"type": "output_text", "text": "x" * 7000}] * 8
+            item = {"type": "message", "role": "assistant", "content": text}
             await deaf(host, lambda bad: bad.say("conversation.item.create", item=item))
             assert b'connections_cut_total{why="unread"} 1.0' in app.metrics.text()
             await eventually(lambda: len(app._seats) == 1)
 
 
 async def _create_items(bad: Raw, count: int) -> None:
-    text = [{"type": "input_text", "text": "x" * 7000}] * 4
+    text = [{"type": "output_text", "text": "x" * 7000}] * 4
     for _ in range(count):
-        item = {"type": "message", "role": "user", "content": text}
+        item = {"type": "message", "role": "assistant", "content": text}
         await bad.say("conversation.item.create", item=item)
 
 
