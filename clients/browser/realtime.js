@@ -12,6 +12,9 @@ const GOING_AWAY = 1001, TOO_SLOW = 1008, BROKEN = 1011, TRY_LATER = 1013;
 const TRIES = 10; // to come back, three quarters of a minute
 const FIRST_TRIES = 3;
 const BUSY_MS = 4000;
+const AGAIN_MS = 1000; // before another session, after one that failed
+const ASLEEP = "keepalive ping timeout"; // closed with 1011, too, but the session can be gone on with
+const FORGOTTEN = "this session cannot be resumed";
 // Statuses that may be others in a while. 426: nothing is wrong with the address, but it is asked over HTTP.
 const FOR_NOW = [408, 425, 426, 429, 500, 502, 503, 504];
 
@@ -80,9 +83,12 @@ export class Realtime extends EventTarget {
   }
 
   #lost(code, reason, refusal) {
-    if (this.#session && (code === BROKEN || this.#expired)) return this.#anew();
+    const broken = code === BROKEN && reason !== ASLEEP;
+    if (this.#session && (broken || this.#expired)) {
+      return this.#anew(broken && reason !== FORGOTTEN ? AGAIN_MS : 0);
+    }
     const refused = refusal.status >= 400 && !FOR_NOW.includes(refusal.status);
-    if (refused || code === TOO_SLOW || code === BROKEN) {
+    if (refused || code === TOO_SLOW || broken) {
       const told = refusal.reason || reason || "The server ended the session.";
       return this.#tell("lost", { final: true, token: refusal.status === 401, reason: told });
     }
@@ -97,12 +103,13 @@ export class Realtime extends EventTarget {
   }
 
   /** The server has ended the session, or forgotten it: begin another one. */
-  #anew() {
+  #anew(wait) {
     this.#session = undefined;
     this.#expired = false;
     this.#last = 0;
     this.#forget();
-    this.connect();
+    if (wait) setTimeout(() => { if (!this.#closed) this.connect(); }, wait);
+    else this.connect();
   }
 
   #forget() {
