@@ -475,8 +475,8 @@ async def much_audio(app: App, host: str) -> object:
 async def many_events(app: App, host: str) -> object:
     """Whether all is taken from a client that reads nothing."""
     async with client(host, max_queue=1) as connection:
-        content = [{"type": "input_text", "text": "x" * 8000}]
-        item = {"type": "message", "role": "user", "content": content}
+        content = [{"type": "output_text", "text": "x" * 8000}]
+        item = {"type": "message", "role": "assistant", "content": content}
         for _ in range(90):
             await connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
         (seat,) = app._seats.values()
