@@ -6,6 +6,7 @@ const SCALE_MS = 1000; // a ledger's whole bar
 
 export class Conversation {
   #view; #voice; #unsaid = ""; #atEnd = true;
+  #size = ""; // of the view: another one moves what is seen before it is told
   #turn; // whose answer was given last
   #spoken; // the last one that was spoken
   #items = new Map(); // id of an item of the wire -> its bubble
@@ -15,11 +16,15 @@ export class Conversation {
     this.#view = view;
     this.#voice = voice;
     view.addEventListener("scroll", () => {
+      if (this.#measured() !== this.#size) return; // nobody scrolled
       this.#atEnd = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR_PX;
       // at the end nothing else is kept in its place when the window gets smaller
       view.style.overflowAnchor = this.#atEnd ? "none" : "auto";
     });
-    new ResizeObserver(() => this.#follow(() => {})).observe(view);
+    new ResizeObserver(() => {
+      this.#size = this.#measured();
+      this.#follow(() => {});
+    }).observe(view);
   }
 
   // --- the user
@@ -218,6 +223,8 @@ export class Conversation {
   #grow(bubble, text) {
     this.#follow(() => bubble.append(text));
   }
+
+  #measured() { return `${this.#view.clientWidth} ${this.#view.clientHeight}`; }
 
   /** Change something and keep the end in view, unless the user looks at something before it. */
   #follow(change) {
