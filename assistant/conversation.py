@@ -336,7 +336,8 @@ class Conversation:
         if turn.waiting:
             self._extend([w.tokens for w in turn.waiting])
             turn.windows += len(turn.waiting)
-            turn.taken, turn.waiting = [*turn.taken, *turn.waiting], []
+            turn.taken += turn.waiting
+            turn.waiting = []
             turn.settled = self._cache.length, turn.windows
 
     def pause(self) -> int:
