@@ -112,7 +112,8 @@ def evaluate(
     systems: Annotated[
         str | None,
         typer.Option(
-            help="offline, streamed, Whisper, cascade, bare cascade, text oracle.",
+            help="offline, streamed, Whisper, cascade, bare cascade, text oracle; of everyday: "
+            "live, cascade, text oracle, bare LLM.",
             show_default="all",
         ),
     ] = None,
@@ -130,42 +131,66 @@ def evaluate(
 ) -> None:
     """Measure a model on held-out recordings beside baselines made of the same parts."""
     from assistant.evaluation import report
-    from assistant.evaluation.build import made_sets, system_makers
+    from assistant.evaluation.build import made_sets, system_makers, talk_makers
+    from assistant.evaluation.recorded import recordings
     from assistant.evaluation.run import evaluate as judge
     from assistant.evaluation.sets import own_set
+    from assistant.evaluation.talks import SET, every
+    from assistant.evaluation.talks import judge as judge_talks
     from assistant.model import load
+    from streaming.live import Live
 
     report.check_files(json_file, plot_file)
-    model = load_config(config or shipped_config(), preset).model
-    found = [own_set(manifest, clips)] if manifest else made_sets(source, runs / "data", clips)
-    found = list(_chosen({s.name: s for s in found}, sets, "--sets").values())
-    makers = system_makers(load(model))
-    built = {name: make() for name, make in _chosen(makers, systems, "--systems").items()}
+    wanted, made = load_config(config or shipped_config(), preset), runs / "data"
+    names = _split(sets)
+    talks = every(clips) if manifest is None and (names is None or SET in names) else []
+    if manifest is not None:
+        found = [own_set(manifest, clips)]
+    else:
+        found = [] if names == [SET] else made_sets(source, made, clips)
+    known = {s.name: s for s in found} | ({SET: None} if talks else {})
+    found = [one for one in _chosen(known, names, "--sets").values() if one is not None]
+    model = load(wanted.model)
+    makers, talkers = system_makers(model), talk_makers(model, lambda: Live(model, wanted))
+    asked = _chosen(makers | talkers, _split(systems), "--systems")
+    built = {name: makers[name]() for name in asked if name in makers and found}
     results = []
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        bar = progress.add_task("", total=sum(len(s.rows) for s in found))
+        bar = progress.add_task("", total=sum(len(s.rows) for s in found) + len(talks))
         for one in found:
             progress.update(bar, description=one.name)
             results += judge(one, built, lambda: progress.advance(bar))
             if json_file is not None:  # after each set: a later one may fail
+                report.write_json(results, json_file)
+        if talks:
+            progress.update(bar, description=SET)
+            results += judge_talks(
+                recordings(talks, source, made / SET),
+                [make() for name, make in talkers.items() if name in asked],
+                lambda: progress.advance(bar),
+            )
+            if json_file is not None:
                 report.write_json(results, json_file)
     Console(emoji=False).print(report.table(results))
     if plot_file is not None:
         report.plot(results, plot_file)
 
 
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
 Thing = TypeVar("Thing")
 
 
-def _chosen(known: dict[str, Thing], names: str | None, option: str) -> dict[str, Thing]:
+def _chosen(known: dict[str, Thing], names: list[str] | None, option: str) -> dict[str, Thing]:
     """Those of `known` that an option names; all, if it was not given."""
     if names is None:
         return known
-    wanted = [name.strip() for name in names.split(",")]
-    if strange := [name for name in wanted if name not in known]:
+    if strange := [name for name in names if name not in known]:
         raise ConfigError(f"{option}: no {', '.join(strange)}; there are {', '.join(known)}")
-    return {name: known[name] for name in wanted}
+    return {name: known[name] for name in names}
 
 
 def training_commands(app: typer.Typer) -> None:

@@ -1,7 +1,7 @@
 """Putting together what `salmonn-live eval` compares, and making the recordings it needs."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from assistant.components import find_whisper
@@ -15,7 +15,9 @@ from assistant.evaluation.systems import (
     TextOracle,
     Transcriber,
 )
+from assistant.evaluation.talks import BARE, Reader, TalkSystem, transcribed, true_words
 from assistant.model import Salmonn, load
+from assistant.prompt import Prompt, instruction
 from assistant.training.prepare import load_data_config, make
 
 RECIPE = Path(__file__).parents[1] / "training" / "nano-0-data.yaml"
@@ -46,6 +48,40 @@ def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
             "cascade": lambda: Cascade("cascade", transcriber(), oracle),
             "bare cascade": bare,
         }
+    return makers
+
+
+def talk_makers(
+    model: Salmonn, live: Callable[[], TalkSystem]
+) -> dict[str, Callable[[], TalkSystem]]:
+    """What makes those that everyday talks are had with, by their names.
+
+    Args:
+        model: the preset's.
+        live: makes the whole of it, streamed.
+    """
+    config = model.config
+    words = config.reads == "words"
+    greedy = config.generation.model_copy(update={"beams": 1, "sample": False})
+    asked = instruction(None, None, None, config.prompt.default_task)
+    reader = partial(Reader, llm=model.llm, prompt=model.prompt, instruction=asked)
+
+    def bare() -> TalkSystem:
+        """The LLM as it was published, given what is really said."""
+        published = config.model_copy(update={"checkpoint": None, "prompt": BARE})
+        llm = model.llm if config.checkpoint is None else load(published).llm
+        return Reader("bare LLM", llm, Prompt(BARE), "", greedy, true_words(words=False))
+
+    makers: dict[str, Callable[[], TalkSystem]] = {
+        "live": live,
+        "text oracle": lambda: reader("text oracle", generation=greedy, reads=true_words(words)),
+        "bare LLM": bare,
+    }
+    weights = find_whisper(config.speech_encoder.weights)
+    if any(key.startswith("decoder.") for key in weights.state):
+        makers["cascade"] = lambda: reader(
+            "cascade", generation=greedy, reads=transcribed(Transcriber(weights), words)
+        )
     return makers
 
 

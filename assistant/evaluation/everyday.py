@@ -93,7 +93,7 @@ def talks(path: Path = QUESTIONS) -> list[Talk]:
             if kind == "talks":
                 found.append(Talk(kind, tuple(_TURNS.validate_python(row))))
             elif kind == "sounds":
-                asked = Asked(ask=row["ask"], any=[row["class"]])
+                asked = Asked(ask=row["ask"], any=[row["class"], *row["or"]])
                 found.append(Talk(kind, (asked,), row["class"]))
             else:
                 found.append(Talk(kind, (Asked.model_validate(row),)))

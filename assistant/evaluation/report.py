@@ -82,8 +82,9 @@ def write_json(results: list[Result], path: Path) -> None:
             "recordings": r.recordings,
             "percent": round(r.figure, 2),
             "answers": [
-                {"audio": a.row.audio, "task": a.row.task, "expected": a.row.key or a.row.answer,
-                 "answer": a.text}
+                {"audio": a.row.audio, "task": a.row.task, "speaker": a.row.speaker,
+                 "said": a.row.text, "expected": a.row.key or a.row.answer, "answer": a.text}
+                | ({} if a.right is None else {"right": a.right})
                 for a in r.answers
             ],
         }

@@ -21,6 +21,8 @@ class Answered:
 
     row: Row
     text: str
+    right: bool | None = None
+    """By a rule that is not in the row; None: the set's measure says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from assistant.training.derive import adults, genders, keywords, kinds
 from assistant.training.manifest import Row, entries, from_speechocean
 from assistant.training.scenes import KIND
 
-Measure = Literal["wer", "right", "parts", "silent"]
+Measure = Literal["wer", "right", "parts", "silent", "claims"]
 """wer: word error rate. right: share of answers that hold their key. parts: share of the keys'
 parts that answers hold. silent: share of recordings about which any answer claims speech or an
-event where there is none."""
+event where there is none. claims: share of answers that claim an act."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
-"""Synthetic voices: programs of the machine (flite, espeak-ng, festival) and packages (piper, Pico,
-Kokoro).
+"""Synthetic voices: programs of the machine (flite, espeak-ng, festival) and packages (hibari,
+piper, Pico, Kokoro).
 
 `docs/training.md` says how to install them.
 """
@@ -27,7 +27,7 @@ class Voice:
     """One synthetic speaker."""
 
     engine: str
-    """flite, espeak, festival, kokoro, pico or piper."""
+    """flite, espeak, festival, hibari, kokoro, pico or piper."""
 
     name: str
     """The engine's own name of it."""
@@ -107,12 +107,35 @@ def speak(voice: Voice, text: str, rng: np.random.Generator, disguised: bool = F
     """
     samples, rate = _ENGINES[voice.engine](voice.name, text, rng)
     pace = rng.uniform(0.87, 1.15)  # resampling moves pitch and speed together: a new speaker
-    samples = soxr.resample(samples, rate * pace, SAMPLE_RATE).astype(np.float32)
+    clean = _levelled(soxr.resample(samples, rate * pace, SAMPLE_RATE), voice)
+    return disguise(clean, rng) if disguised else clean
+
+
+def read(voice: Voice, text: str, rng: np.random.Generator) -> Samples:
+    """Read a sentence aloud as it is written, at the voice's own pitch.
+
+    Args:
+        voice: who reads.
+        text: with capitals and punctuation.
+        rng: of this recording.
+
+    Returns:
+        Shape (n,), 16 kHz, peak 1.
+
+    Raises:
+        FileNotFoundError: the engine's program is not installed.
+        ImportError: the engine's package is not.
+        RuntimeError: the engine produced nothing; the message names it.
+    """
+    samples, rate = _ENGINES[voice.engine](voice.name, text, rng)
+    return _levelled(soxr.resample(samples, rate, SAMPLE_RATE), voice)
+
+
+def _levelled(samples: Samples, voice: Voice) -> Samples:
     peak = float(np.abs(samples).max(initial=0.0))
     if len(samples) < SAMPLE_RATE // 10 or peak == 0.0:
         raise RuntimeError(f"{voice.engine} voice {voice.name} read nothing")
-    clean = np.asarray(samples / peak, np.float32)
-    return disguise(clean, rng) if disguised else clean
+    return np.asarray(samples / peak, np.float32)
 
 
 def _flite(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
@@ -130,6 +153,18 @@ def _pico(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]
 
 def _kokoro(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
     return kokoro.read(name, _lettered(text), rng), kokoro.RATE
+
+
+def _hibari(name: str, text: str, rng: np.random.Generator) -> tuple[Samples, int]:
+    spoken = _hibari_voice()(text, seed=int(rng.integers(2**31)))
+    return np.asarray(spoken, np.float32), 24_000
+
+
+@cache
+def _hibari_voice() -> Any:
+    import hibari
+
+    return hibari.Hibari()
 
 
 def _lettered(text: str) -> str:
@@ -187,6 +222,7 @@ _ENGINES: dict[str, Callable[[str, str, np.random.Generator], tuple[Samples, int
     "flite": _flite,
     "espeak": _espeak,
     "festival": _festival,
+    "hibari": _hibari,
     "kokoro": _kokoro,
     "pico": _pico,
     "piper": _piper,
