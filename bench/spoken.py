@@ -1,135 +1,69 @@
-"""Everyday questions, spoken: what is answered, whether it is right, and how long it takes.
+"""From the last word of a spoken question to the first text of the answer, presets side by side.
 
-    python -m bench.spoken --preset small [--kinds facts sums] [--clips 50] [--json FILE]
+    python -m bench.spoken [--presets nano small] [--clips 30] [--json FILE]
 
-Single questions of `assistant/evaluation/everyday.yaml`, the same share of each kind, in one voice
-of hibari-tts; talks of several turns, sentences with pauses between them and sounds are left out.
-Each question is a session of its own: 1.5 s of a quiet room, the question, 4 s of the room.
+Single questions of `everyday.yaml` in one voice of hibari-tts, the same share of each kind, each in
+a session of its own with the endpointing of config.yaml; the presets in turn. What is waited for,
+320 ms of silence, is in it. The peak is of the process, so it is a preset's only where it is alone.
 """
 
 import resource
-import statistics
-from dataclasses import dataclass
+import tempfile
+from pathlib import Path
 from typing import Any
 
-import hibari
 import numpy as np
-import soxr
 import torch
 
-from assistant.evaluation.everyday import Asked, Talk, claims_act, talks
-from assistant.model import Salmonn, load
+from assistant.evaluation.everyday import Talk, talks
+from assistant.evaluation.recorded import Recorded, recordings
+from assistant.evaluation.talks import SINGLE
+from assistant.model import load
 from assistant.presets import shipped_config
-from assistant.prompt import instruction
-from assistant.recording import SAMPLE_RATE, to_pcm16
+from assistant.training.voices import Voice
 from bench.common import keep, parser, show
-from streaming.build import build_session
-from streaming.config import Config
 from streaming.config_file import load_config
-from streaming.events import ReplyDelta, ReplyEnded
-from streaming.ledger import Latency
-from streaming.replay import replay
-from streaming.session import one_each
+from streaming.live import Live
 
-VOICE_RATE = 24_000
-"""Samples per second of the voice."""
-
-ROOM = 2e-4
-"""Level of the noise around a question, full scale 1."""
+VOICE = Voice("hibari", "heart")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A question, and what came of it."""
-
-    kind: str
-    asked: Asked
-    reply: str
-    wait_ms: float | None
-    """From the last word to the first token; None: there was no reply."""
-
-
-SINGLE = [t for t in talks() if t.sound is None and len(t.turns) == len(t.turns[0].ask) == 1]
-"""Questions that are one sentence each."""
-
-KINDS = [*dict.fromkeys(talk.kind for talk in SINGLE)]
-"""Sections of the file that have some."""
-
-
-def questions(kinds: list[str], most: int) -> list[Talk]:
-    """No more than `most` single questions of these kinds, the same share of each."""
-    chosen = [talk for talk in SINGLE if talk.kind in kinds]
+def questions(most: int) -> list[Talk]:
+    """No more than `most` single questions, the same share of each kind."""
+    chosen = [talk for talk in talks() if talk.kind in SINGLE]
     count = min(most, len(chosen))
     return [chosen[i * len(chosen) // count] for i in range(count)]
 
 
-def spoken(voice: hibari.Hibari, text: str) -> bytes:
-    """A question with a quiet room before and after it, 16 kHz PCM16."""
-    said = soxr.resample(np.asarray(voice(text, seed=1), np.float32), VOICE_RATE, SAMPLE_RATE)
-    random = np.random.default_rng(0)
-    before, after = (
-        random.standard_normal(round(seconds * SAMPLE_RATE)) * ROOM for seconds in (1.5, 4.0)
-    )
-    whole = np.concatenate([before, 0.5 * said / np.abs(said).max(), after])
-    return to_pcm16(whole.astype(np.float32))
-
-
-def answered(model: Salmonn, config: Config, pcm: bytes) -> tuple[str, float | None]:
-    """The reply to a question, and its wait in milliseconds."""
-    words = instruction(None, None, None, config.model.prompt.default_task)
-    text, wait = "", None
-    for event in replay(build_session(model, config, words, pace=one_each), pcm):
-        if isinstance(event, ReplyDelta):
-            text += event.text
-        elif isinstance(event, ReplyEnded):
-            text += " "  # a question with a pause in it may be answered twice
-        elif isinstance(event, Latency):
-            wait = event.endpoint_wait_ms + event.compute_ms
-    return text.strip(), wait
-
-
-def counted(kind: str, answers: list[Answered]) -> dict[str, Any]:
-    """A row of the table: how many are right, and how many claim an act."""
-    waits = [a.wait_ms for a in answers if a.wait_ms is not None]
-    return {
-        "kind": kind,
-        "asked": len(answers),
-        "right": sum(a.asked.is_right(a.reply) for a in answers),
-        "claims an act": sum(claims_act(a.reply) for a in answers),
-        "first token after, ms": statistics.median(waits) if waits else None,
-    }
+def waits(live: Live, recorded: Recorded) -> list[float]:
+    """Milliseconds that each reply to it was waited for."""
+    return [wait for heard in live.talk(recorded) for wait in heard.waits_ms]
 
 
 def main() -> None:
-    options = parser(__doc__, clips=50)
-    options.add_argument("--preset", default="small", help="who answers")
-    options.add_argument(
-        "--kinds", nargs="+", choices=KINDS, default=KINDS, help="sections of everyday.yaml"
-    )
+    options = parser(__doc__, clips=30)
+    options.add_argument("--presets", nargs="+", default=["nano", "small"], help="who answers")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    asked = questions(chosen.kinds, chosen.clips)
-    config = load_config(shipped_config(), chosen.preset)
-    model, voice = load(config.model), hibari.Hibari()
-    answers = []
-    for talk in asked:
-        (turn,) = talk.turns
-        reply, wait = answered(model, config, spoken(voice, turn.ask[0]))
-        answers.append(Answered(talk.kind, turn, reply, wait))
+    configs = {name: load_config(shipped_config(), name) for name in chosen.presets}
+    asked = {name: Live(load(config.model), config) for name, config in configs.items()}
+    found: dict[str, list[float]] = {name: [] for name in asked}
+    with tempfile.TemporaryDirectory() as made:
+        spoken = recordings(questions(chosen.clips), Path(), Path(made), (VOICE,))
+        for number, recorded in enumerate(spoken):
+            for name, live in asked.items():
+                times = waits(live, recorded)
+                if number:  # the first warms up
+                    found[name] += times
     rows: list[dict[str, Any]] = [
-        {"kind": a.kind, "question": a.asked.ask[0], "reply": a.reply, "wait, ms": a.wait_ms,
-         "right": a.asked.is_right(a.reply)}
-        for a in answers
+        {"preset": name, "replies": len(times), "p50, ms": float(np.percentile(times, 50)),
+         "p95, ms": float(np.percentile(times, 95))}
+        for name, times in found.items()
     ]  # fmt: skip
-    for row in rows:
-        print(f"{row['question']} {row['reply']} ({'right' if row['right'] else 'wrong'})")
-    kinds = dict.fromkeys(a.kind for a in answers)
-    summary = [counted(kind, [a for a in answers if a.kind == kind]) for kind in kinds]
-    summary.append(counted("all", answers))
-    show(f"Spoken questions, {chosen.preset}", summary)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    show("Last word to first text", rows)
     show("", [{"peak, GB": peak}])
-    keep(chosen, {"rows": rows, "summary": summary, "peak, GB": peak})
+    keep(chosen, {"rows": rows, "peak, GB": peak})
 
 
 if __name__ == "__main__":

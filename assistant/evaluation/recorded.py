@@ -1,6 +1,6 @@
 """Everyday talks as recordings: read by several synthetic voices, with sounds and pauses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -55,13 +55,16 @@ class Recorded:
     """What is heard in each turn up to its last word, shape (n,), 16 kHz."""
 
 
-def recordings(talks: list[Talk], data: Path, made: Path) -> Iterator[Recorded]:
+def recordings(
+    talks: list[Talk], data: Path, made: Path, voices: Sequence[Voice] = VOICES
+) -> Iterator[Recorded]:
     """Read talks aloud; what was read before is taken from `made`.
 
     Args:
         talks: the voice of each goes by its place in this list.
         data: the folder `data` of recordings, for the sounds.
         made: folder for the recordings.
+        voices: who asks, in turn.
 
     Raises:
         ConfigError: a program or package that makes a voice is missing, or a sound is.
@@ -69,7 +72,7 @@ def recordings(talks: list[Talk], data: Path, made: Path) -> Iterator[Recorded]:
     made.mkdir(parents=True, exist_ok=True)
     sounds = _examples(data) if any(talk.sound for talk in talks) else {}
     for place, talk in enumerate(talks):
-        voice = VOICES[place % len(VOICES)]
+        voice = voices[place % len(voices)]
         paths = []
         for number, turn in enumerate(talk.turns):
             sound = sounds[talk.sound] if talk.sound is not None and number == 0 else None

@@ -119,7 +119,7 @@ def transcribed(transcriber: Transcriber, words: bool) -> Reads:
 
 
 def judge(
-    recorded: Iterable[Recorded], systems: list[TalkSystem], step: Callable[[], None]
+    recorded: Iterable[Recorded], systems: Sequence[TalkSystem], step: Callable[[], None]
 ) -> list[Result]:
     """Ask all systems everything.
 
