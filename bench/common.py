@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assistant import recording
-from assistant.recording import Samples
-from assistant.training import manifest
-from assistant.training.manifest import Row, from_speechocean
+from assistant.sound import recording
+from assistant.sound.recording import Samples
+from lab import manifest
+from lab.manifest import Row, from_speechocean
 
 SPEECHOCEAN = Path("../shared/data/speech/speechocean762")
 

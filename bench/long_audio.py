@@ -11,16 +11,16 @@ import time
 import numpy as np
 import torch
 
-from assistant import recording
-from assistant.evaluation.score import word_error_rate
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
+from assistant.sound import recording
 from bench.common import Clip, keep, parser, read_clips, show
+from lab.score import word_error_rate
 from streaming.build import build_session
 from streaming.config_file import load_config
+from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
-from streaming.replay import replay
-from streaming.session import one_each
+from streaming.instruments.replay import replay
 
 SECONDS = (5, 15, 30, 60, 120, 600)
 INSTRUCTION = "Transcribe the speech."

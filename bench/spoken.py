@@ -2,7 +2,7 @@
 
     python -m bench.spoken --preset small [--kinds facts sums] [--clips 50] [--json FILE]
 
-Single questions of `assistant/evaluation/everyday.yaml`, the same share of each kind, in one voice
+Single questions of `lab/evaluation/everyday.yaml`, the same share of each kind, in one voice
 of hibari-tts; talks of several turns, sentences with pauses between them and sounds are left out.
 Each question is a session of its own: 1.5 s of a quiet room, the question, 4 s of the room.
 """
@@ -17,19 +17,19 @@ import numpy as np
 import soxr
 import torch
 
-from assistant.evaluation.everyday import Asked, Talk, claims_act, talks
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
-from assistant.prompt import instruction
-from assistant.recording import SAMPLE_RATE, to_pcm16
+from assistant.prompt.prompt import instruction
+from assistant.sound.recording import SAMPLE_RATE, to_pcm16
 from bench.common import keep, parser, show
+from lab.evaluation.everyday import Asked, Talk, claims_act, talks
 from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
+from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
-from streaming.ledger import Latency
-from streaming.replay import replay
-from streaming.session import one_each
+from streaming.instruments.ledger import Latency
+from streaming.instruments.replay import replay
 
 VOICE_RATE = 24_000
 """Samples per second of the voice."""

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant import recording
-from assistant.components import GGUFS, locate_parts
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
-from assistant.prompt import tasks
+from assistant.parts.components import GGUFS, locate_parts
+from assistant.prompt.prompt import tasks
+from assistant.sound import recording
 from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
+from streaming.dialogue.session import one_each
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event
-from streaming.ledger import Latency
-from streaming.replay import replay
+from streaming.instruments.ledger import Latency
+from streaming.instruments.replay import replay
 from streaming.server.build import build_assistant
-from streaming.session import one_each
-from streaming.work import NEED_DATA
-from tests.assistant.test_words import words_model
+from tests.assistant.prompt.test_words import words_model
 from tests.test_nano import replies
 
 DEMO = Path(__file__).parents[1] / "demo"

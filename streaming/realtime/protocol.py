@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from streaming.audio.wire_audio import InputDecoder
 from streaming.controls import (
     Ask,
     Cancel,
@@ -40,7 +42,6 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
 from streaming.realtime.mistakes import event_id, mistake
@@ -58,7 +59,6 @@ from streaming.realtime.wire import (
     SessionConfig,
     WireError,
 )
-from streaming.wire_audio import InputDecoder
 
 Json = dict[str, Any]
 

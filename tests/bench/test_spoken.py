@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from assistant.evaluation.everyday import Asked
+from lab.evaluation.everyday import Asked
 
 spoken = pytest.importorskip("bench.spoken", reason="needs the packages of `bench`")
 
