@@ -27,7 +27,8 @@ from assistant.parts.build import build_captions, build_ear, build_llm, build_ta
 from assistant.parts.checkpoint import checkpoint_path, read_trained
 from assistant.prompt.prompt import Prompt, instruction
 from assistant.prompt.words import heard
-from assistant.sound.recording import SAMPLE_RATE, Samples, check
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples, check
 
 TIDY_POSITIONS = 32
 """Positions put into a cache at a time when it is filled beside other work: on two cores some 30 ms

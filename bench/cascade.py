@@ -17,10 +17,11 @@ import torch
 
 from assistant.files.presets import shipped_config
 from assistant.model import load
+from assistant.rates import SAMPLE_RATE
 from bench.baselines import LlamaCpp, gguf, timed, transcribe, whisper_base
 from bench.common import keep, lengthened, parser, read_clips, show
 from bench.latency import committed, streamed
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.config_file import load_config
 
 SECONDS = (3.0, 10.0)

@@ -26,9 +26,9 @@ from assistant.ear.ear import Ear
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_ear, build_tagger
 from assistant.parts.components import find_whisper
+from assistant.rates import CLIP_SAMPLES, SAMPLE_RATE
 from assistant.sound import recording
-from assistant.sound.recording import SAMPLE_RATE
-from assistant.sound.spectra import CLIP_SAMPLES, clip_mel
+from assistant.sound.spectra import clip_mel
 from bench.common import SPEECHOCEAN, keep, parser, read_clips, show, without
 from lab.corpora.sounds import read_sounds
 from lab.score import right, word_error_rate

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.sound.recording import Samples
 from bench.common import keep, parser, read_clips, show
 from lab.corpora.rough import excerpt, gain_for_snr
 from lab.corpora.sounds import read_sounds

@@ -22,7 +22,8 @@ import torch
 from assistant.conversation import Conversation
 from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 
 INSTRUCTION = "Transcribe the speech."

@@ -13,8 +13,9 @@ import torch
 
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import Config

@@ -15,8 +15,9 @@ from rich.progress import track
 
 from assistant.files.presets import shipped_config
 from assistant.model import load
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config_file import load_config

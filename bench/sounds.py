@@ -24,7 +24,8 @@ from assistant.model import Salmonn
 from assistant.model import load as load_model
 from assistant.numerics.half import fast_half
 from assistant.parts.build import build_ear
-from assistant.sound.recording import SAMPLE_RATE, load
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import load
 from bench.common import keep, parser, show
 from lab.corpora.scenes import heard
 from lab.corpora.sounds import Sound, read_sounds

@@ -20,7 +20,8 @@ import torch
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
 from assistant.prompt.prompt import instruction
-from assistant.sound.recording import SAMPLE_RATE, to_pcm16
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import to_pcm16
 from bench.common import keep, parser, show
 from lab.evaluation.everyday import Asked, Talk, claims_act, talks
 from streaming.build import build_session

@@ -17,8 +17,9 @@ import torch
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
 from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.build import build_session

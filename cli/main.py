@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from assistant.errors import AssistantError, ConfigError
+from assistant.rates import SAMPLE_RATE
 from cli.options import (
     InstructionOption,
     LoraScaleOption,
@@ -98,7 +99,7 @@ def ask(
         sys.stdout.flush()
     typer.echo()
     if not answered:
-        seconds = len(samples) / recording.SAMPLE_RATE
+        seconds = len(samples) / SAMPLE_RATE
         tell(
             f"The model had nothing to say about these {seconds:.0f} s. A long recording is "
             "better heard with `salmonn-live replay`, utterance by utterance.",

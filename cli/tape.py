@@ -41,8 +41,9 @@ def record(
     """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
     settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
     from assistant.prompt.prompt import instruction as choose
+    from assistant.rates import SAMPLE_RATE
     from assistant.sound.recording import load_pcm16
-    from streaming.audio.frames import FRAME_BYTES, SAMPLE_RATE
+    from streaming.audio.frames import FRAME_BYTES
     from streaming.build import build_session, tape_head
     from streaming.dialogue.work import NEED_DATA
     from streaming.tape.tape import Recorder

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from assistant.config import ModelConfig
 from assistant.ear.ear import Ear
-from assistant.encoders.blocks import MARGIN, pad_right
+from assistant.encoders.blocks import pad_right
 from assistant.errors import ConfigError
 from assistant.files.weights import sha256
 from assistant.numerics.half import fast_half
 from assistant.parts.build import build_ear
+from assistant.rates import MARGIN, PATCH_SAMPLES
 from assistant.sound.recording import load
-from assistant.sound.spectra import FBANK_BINS, PATCH_SAMPLES, fbank
+from assistant.sound.spectra import FBANK_BINS, fbank
 from lab import manifest
 from lab.manifest import Row
 

@@ -93,9 +93,11 @@ def test_the_readme_shows_how_to_talk_and_to_hear() -> None:
 
 @documents
 def test_every_module_that_is_run_exists(path: Path) -> None:
-    for module in found(r"(?:python -m |`)((?:bench|tests|assistant|lab)\.[\w.]+)", path.read_text()):
+    for module in found(
+        r"(?:python -m |`)((?:bench|tests|assistant|lab)\.[\w.]+)", path.read_text()
+    ):
         place = ROOT.joinpath(*module.split("."))
-        inside = place.parent.with_suffix(".py")  # `assistant.llm.engines.engine.LeanEngine`
+        inside = place.parent.with_suffix(".py")  # of a class: `assistant.llm.llm.Llm`
         name = rf"^(?:class |def )?{place.name}\b"
         assert (
             place.with_suffix(".py").is_file()

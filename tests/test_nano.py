@@ -9,6 +9,7 @@ from assistant.ear.hearing import Hearing
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
 from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from lab.score import word_error_rate
 from streaming.build import build_session
@@ -67,7 +68,7 @@ def test_what_was_that(nano: Salmonn) -> None:
     session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
     session.receive(recording.to_pcm16(recording.load(WAVES)))
     session.control(Ask("What was that sound?"))
-    session.receive(bytes(2 * recording.SAMPLE_RATE))
+    session.receive(bytes(2 * SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:

@@ -10,6 +10,7 @@ from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
 from assistant.parts.components import GGUFS, locate_parts
 from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from streaming.build import build_session
 from streaming.config_file import load_config
@@ -39,7 +40,7 @@ def asked(model: Salmonn, pcm: bytes, question: str) -> str:
     session = build_session(model, config, tasks()["talk"], pace=one_each)
     session.receive(pcm)
     session.control(Ask(question))
-    session.receive(bytes(8 * recording.SAMPLE_RATE))
+    session.receive(bytes(8 * SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:
@@ -103,5 +104,5 @@ def test_a_sound_is_named(real: Salmonn) -> None:
 
 @pytest.mark.small
 def test_no_sound_is_invented(real: Salmonn) -> None:
-    quiet = recording.to_pcm16(np.zeros(4 * recording.SAMPLE_RATE, np.float32))
+    quiet = recording.to_pcm16(np.zeros(4 * SAMPLE_RATE, np.float32))
     assert "n't" in asked(real, quiet, "What was that sound?")

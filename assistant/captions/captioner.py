@@ -9,8 +9,7 @@ from itertools import takewhile
 
 from assistant.captions.decoder import CaptionDecoder, Slots, believable, unlooped
 from assistant.ear.hearing import Window
-from assistant.sound.recording import SAMPLE_RATE
-from assistant.sound.spectra import FEATURE_SAMPLES
+from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 AHEAD = 200
 """Positions kept for provisional windows: 4 s, more than the block that is open holds."""

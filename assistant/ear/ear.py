@@ -16,19 +16,17 @@ from assistant.config import EncodingConfig
 from assistant.ear.aligner import Aligner, NoAligner, join
 from assistant.encoders.attention import KeyValues
 from assistant.encoders.beats import Beats, BeatsState
-from assistant.encoders.blocks import MARGIN, Anchored, MelBlocks, mel_span, pad_right
+from assistant.encoders.blocks import Anchored, MelBlocks, mel_span, pad_right
 from assistant.encoders.whisper import SpeechEncoder
-from assistant.sound.recording import SAMPLE_RATE
-from assistant.sound.spectra import (
+from assistant.rates import (
+    ANALYSIS,
     CLIP_SAMPLES,
     FEATURE_SAMPLES,
-    N_FFT,
+    MARGIN,
     PATCH_SAMPLES,
-    clip_mel,
-    fbank,
-    log10_mel,
-    normalise_mel,
+    SAMPLE_RATE,
 )
+from assistant.sound.spectra import clip_mel, fbank, log10_mel, normalise_mel
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ class Ear(nn.Module):
 def _mel(samples: Tensor, features: int, n_mels: int) -> Tensor:
     """Log-mel of `samples` with silence after it, (n_mels, 2 * features)."""
     padded = pad_right(samples, features * FEATURE_SAMPLES)
-    framed = F.pad(padded[None], (N_FFT // 2, N_FFT // 2), mode="reflect")[0]
+    framed = F.pad(padded[None], (ANALYSIS // 2, ANALYSIS // 2), mode="reflect")[0]
     log_mel = log10_mel(framed, n_mels)[:, : 2 * features]
     return normalise_mel(log_mel, log_mel.max())
 

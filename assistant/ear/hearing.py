@@ -12,8 +12,7 @@ from torch import Tensor
 
 from assistant.ear.ear import Ear, EarStream
 from assistant.ear.tagger import Onsets, SoundTagger
-from assistant.sound.recording import SAMPLE_RATE
-from assistant.sound.spectra import FEATURE_SAMPLES
+from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from assistant.sound.spectra import FEATURE_SAMPLES, HOP, N_FFT, log10_mel, normalise_mel
-
-MARGIN = 240
-"""Samples after a block that its features need: BEATs' last fbank frame reaches 240, Whisper's last
-mel frame 200."""
+from assistant.rates import ANALYSIS, FEATURE_SAMPLES, HOP
+from assistant.sound.spectra import log10_mel, normalise_mel
 
 
 class Forkable(Protocol):
@@ -135,7 +132,8 @@ class MelBlocks:
             Shape (n_mels, 2 (g - f) + 3), or + 1 at the start of the stream.
         """
         if self._tail is None:
-            before = samples[1 : N_FFT // 2 + 1].flip(0)  # the reflection Whisper's STFT pads with
+            # The reflection that Whisper's STFT pads with.
+            before = samples[1 : ANALYSIS // 2 + 1].flip(0)
             log_mel = log10_mel(torch.cat([before, samples]), self._n_mels)
             first, rest = log_mel[:, :1], log_mel[:, 1:]
         else:
@@ -153,8 +151,8 @@ class MelBlocks:
 
 def mel_span(first: int, last: int) -> tuple[int, int]:
     """Stream samples that `MelBlocks.push` wants for features [first, last)."""
-    start = first * FEATURE_SAMPLES + HOP - N_FFT // 2 if first else 0
-    return start, last * FEATURE_SAMPLES + N_FFT // 2
+    start = first * FEATURE_SAMPLES + HOP - ANALYSIS // 2 if first else 0
+    return start, last * FEATURE_SAMPLES + ANALYSIS // 2
 
 
 def pad_right(samples: Tensor, length: int) -> Tensor:

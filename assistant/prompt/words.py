@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from assistant.ear.hearing import Sound
-from assistant.sound.recording import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 
 NOW_S = 1.5
 """A sound that ended no longer ago than this is still there, for whoever talks about it."""

@@ -15,11 +15,9 @@ import soxr
 from numpy.typing import NDArray
 
 from assistant.errors import AudioError
+from assistant.rates import SAMPLE_RATE
 from assistant.sound import media
 from assistant.sound.media import Block, Decoder
-
-SAMPLE_RATE = 16_000
-"""Hz."""
 
 LONGEST_S = 12 * 3600
 """Seconds of the longest recording that is read; a small file of silence can claim weeks."""

@@ -1,7 +1,6 @@
 """Sound as arrays: hops, and the two spectral front ends.
 
-Everything is mono float32 at 16 kHz. The constants form one chain of exact divisions, so that
-a feature, a patch column and a window always stand for a whole number of samples.
+Everything is mono float32 at 16 kHz; lengths are those of `rates`.
 """
 
 from functools import cache
@@ -11,27 +10,7 @@ import torch.nn.functional as F
 import whisper.audio
 from torch import Tensor
 
-from assistant.sound.recording import SAMPLE_RATE
-
-HOP = 160
-"""Samples between two spectral frames, 10 ms, in both front ends."""
-
-FEATURE_SAMPLES = 320
-"""Samples per encoder feature, 20 ms: the Whisper convolutions halve the frame rate."""
-
-PATCH_FRAMES = 16
-"""Frames per BEATs patch column; one column is 2,560 samples, 160 ms."""
-
-PATCH_SAMPLES = PATCH_FRAMES * HOP
-
-CLIP_SAMPLES = 30 * SAMPLE_RATE
-"""Whisper's horizon: 30 s, 1,500 features."""
-
-N_FFT = 400
-"""Whisper's analysis window, 25 ms."""
-
-FBANK_FRAME = 400
-"""Kaldi's frame length, 25 ms."""
+from assistant.rates import ANALYSIS, CLIP_SAMPLES, HOP, SAMPLE_RATE
 
 FBANK_FFT = 512
 
@@ -46,7 +25,7 @@ FBANK_MEAN, FBANK_STD = 15.41663, 6.55582
 
 @cache
 def _hann() -> Tensor:
-    return torch.hann_window(N_FFT)
+    return torch.hann_window(ANALYSIS)
 
 
 def log10_mel(samples: Tensor, n_mels: int) -> Tensor:
@@ -62,7 +41,7 @@ def log10_mel(samples: Tensor, n_mels: int) -> Tensor:
         Shape (n_mels, 1 + (n - 400) // 160).
     """
     stft = torch.stft(
-        samples, N_FFT, HOP, window=_hann().to(samples.device), center=False, return_complex=True
+        samples, ANALYSIS, HOP, window=_hann().to(samples.device), center=False, return_complex=True
     )
     mel: Tensor = whisper.audio.mel_filters(samples.device, n_mels) @ (stft.abs() ** 2)
     return mel.clamp(min=1e-10).log10()
@@ -84,7 +63,7 @@ def clip_mel(samples: Tensor, n_mels: int) -> Tensor:
         Shape (n_mels, 3000). Its maximum is taken over the whole 30 s.
     """
     clip = F.pad(samples[:CLIP_SAMPLES], (0, max(0, CLIP_SAMPLES - len(samples))))
-    padded = F.pad(clip[None], (N_FFT // 2, N_FFT // 2), mode="reflect")[0]
+    padded = F.pad(clip[None], (ANALYSIS // 2, ANALYSIS // 2), mode="reflect")[0]
     log_mel = log10_mel(padded, n_mels)[:, :-1]
     return normalise_mel(log_mel, log_mel.max())
 
@@ -117,9 +96,9 @@ def kaldi_fbank(samples: Tensor, n_bins: int) -> Tensor:
     Returns:
         Shape (max(0, 1 + (n - 400) // 160), n_bins), fp32.
     """
-    if len(samples) < FBANK_FRAME:
+    if len(samples) < ANALYSIS:
         return torch.zeros(0, n_bins, device=samples.device)
-    frames = (samples.double() * 32768.0).unfold(0, FBANK_FRAME, HOP)  # (frames, 400)
+    frames = (samples.double() * 32768.0).unfold(0, ANALYSIS, HOP)  # (frames, 400)
     frames = frames - frames.mean(1, keepdim=True)
     before = F.pad(frames[:, :-1], (1, 0))
     before[:, 0] = frames[:, 0]
@@ -131,7 +110,7 @@ def kaldi_fbank(samples: Tensor, n_bins: int) -> Tensor:
 
 @cache
 def _povey() -> Tensor:
-    return torch.hann_window(FBANK_FRAME, periodic=False, dtype=torch.float64) ** 0.85
+    return torch.hann_window(ANALYSIS, periodic=False, dtype=torch.float64) ** 0.85
 
 
 @cache

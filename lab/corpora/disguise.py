@@ -7,7 +7,8 @@ A handful of synthetic voices becomes as many speakers as there are utterances.
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 
 PITCH_HZ = (75.0, 300.0)
 """Mean pitch of a speaker: deep men to children."""

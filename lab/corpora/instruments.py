@@ -13,7 +13,8 @@ import mido
 import numpy as np
 import soundfile
 
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from lab.corpora.scenes import fade, sound_rows
 from lab.manifest import Row
 

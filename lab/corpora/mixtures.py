@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from assistant.sound.recording import SAMPLE_RATE, Samples, load
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples, load
 from lab.corpora.questions import facts, sentence
 from lab.corpora.rough import background, gain_for_snr, in_quiet
 from lab.corpora.scenes import fade, heard, loudest

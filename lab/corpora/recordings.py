@@ -8,7 +8,8 @@ from typing import Protocol
 
 import soundfile
 
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from lab import manifest
 from lab.manifest import Row
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from assistant.sound.recording import SAMPLE_RATE, Samples, load
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples, load
 from lab import manifest
 from lab.corpora.disguise import disguise
 from lab.corpora.questions import sentence

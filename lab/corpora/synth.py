@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.sound.recording import SAMPLE_RATE, Samples, load
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples, load
 from lab.corpora.questions import facts
 from lab.corpora.rough import Surroundings, in_quiet, make_rooms, roughen
 from lab.corpora.sounds import NAMES, read_sounds

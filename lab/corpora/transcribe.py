@@ -14,8 +14,7 @@ import torch
 from assistant.captions.decoder import CaptionDecoder, believable, unlooped
 from assistant.config import ModelConfig
 from assistant.parts.build import build_captions, build_ear
-from assistant.sound.recording import SAMPLE_RATE
-from assistant.sound.spectra import FEATURE_SAMPLES
+from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from lab.features import TRANSCRIPTS, FeatureStore
 
 _decoder: CaptionDecoder | None = None

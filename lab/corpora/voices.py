@@ -17,7 +17,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from lab.corpora import kokoro
 from lab.corpora.disguise import disguise
 

@@ -9,7 +9,7 @@ import soundfile
 
 from assistant.errors import ConfigError
 from assistant.prompt.prompt import instruction
-from assistant.sound.recording import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 from lab import manifest
 from lab.corpora.derive import adults, genders, keywords, kinds
 from lab.corpora.scenes import KIND

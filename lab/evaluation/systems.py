@@ -12,7 +12,8 @@ from assistant.encoders.whisper import WhisperWeights
 from assistant.llm.llm import Llm
 from assistant.model import Salmonn
 from assistant.prompt.prompt import Prompt
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from assistant.sound.spectra import clip_mel
 from lab.manifest import Row
 

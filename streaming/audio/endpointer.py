@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
-"""Hz."""
+from assistant.rates import FEATURE_SAMPLES
 
-FRAME_SAMPLES = 320
+FRAME_SAMPLES = FEATURE_SAMPLES
 """20 ms: what webrtcvad takes, and one encoder feature."""
 
 FRAME_BYTES = 2 * FRAME_SAMPLES

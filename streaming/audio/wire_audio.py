@@ -7,7 +7,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 
 Encoding = Literal["pcm16", "mulaw", "alaw"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import webrtcvad
 
+from assistant.rates import SAMPLE_RATE
 from streaming.audio.endpointer import Endpointer, IsSpeech
-from streaming.audio.frames import SAMPLE_RATE
 from streaming.config import EndpointingConfig
 from streaming.detectors.silero import silero
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.errors import ComponentError
-from streaming.audio.frames import SAMPLE_RATE, Frame
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import Frame
 
 WINDOW = 512
 """Samples the model looks at, 32 ms."""

@@ -18,8 +18,9 @@ from functools import partial
 from typing import Literal
 
 from assistant.errors import ContextFullError
+from assistant.rates import SAMPLE_RATE
 from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.stage import Stage
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import (

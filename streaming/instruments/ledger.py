@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from streaming.audio.frames import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 from streaming.dialogue.work import Work
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted, SpeechEnded, SpeechStarted
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from streaming.audio.frames import FRAME_BYTES, SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_BYTES
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, Work
 from streaming.events import Event

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.markup import escape
 
-from streaming.audio.frames import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 from streaming.events import (
     AudioPrefilled,
     Caption,

@@ -9,7 +9,7 @@ from html import escape
 
 import numpy as np
 
-from streaming.audio.frames import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 from streaming.dialogue.work import Work
 from streaming.events import Caption, ReplyDelta, ReplyEnded, SpeechEnded, SpeechStarted
 from streaming.instruments.replay import Step

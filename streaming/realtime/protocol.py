@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.wire_audio import InputDecoder
 from streaming.controls import (
     Ask,

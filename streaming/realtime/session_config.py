@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.realtime import beta

@@ -20,7 +20,7 @@ from websockets.http11 import Request as Handshake
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
-from streaming.audio.frames import SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
 from streaming.config import ServerConfig
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime

@@ -10,7 +10,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 
 from assistant.errors import AssistantError
-from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
 from streaming.server.rate import Allowance

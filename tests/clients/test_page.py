@@ -15,7 +15,8 @@ from playwright.async_api import Page
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
 from assistant.prompt.prompt import tasks
-from assistant.sound.recording import SAMPLE_RATE, load, to_pcm16
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import load, to_pcm16
 from streaming.config_file import load_config
 from streaming.dialogue.session import Session
 from streaming.server.build import build_assistant

@@ -4,6 +4,7 @@ import pytest
 import torch
 import whisper.audio
 
+from assistant import rates
 from assistant.sound import spectra as audio
 
 
@@ -12,9 +13,9 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_constants_divide_without_remainder() -> None:
-    assert audio.FEATURE_SAMPLES == 2 * audio.HOP
-    assert audio.PATCH_SAMPLES % audio.FEATURE_SAMPLES == 0
-    assert audio.CLIP_SAMPLES % audio.FEATURE_SAMPLES == 0
+    assert (rates.HOP, rates.ANALYSIS, rates.FEATURE_SAMPLES) == (160, 400, 320)
+    assert rates.PATCH_SAMPLES % rates.FEATURE_SAMPLES == 0
+    assert rates.CLIP_FEATURES * rates.FEATURE_SAMPLES == rates.CLIP_SAMPLES == 480_000
 
 
 @pytest.mark.parametrize("n", [1, 199, 400, 16_000, 480_000, 500_000])

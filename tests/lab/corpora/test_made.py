@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from assistant.sound.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from lab import manifest
 from lab.corpora import kokoro, mixtures, scenes, sounds
 from lab.corpora.credits import credits

@@ -9,7 +9,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES
 from streaming.audio.wire_audio import RATES, InputDecoder, InputFormat
 from tests.laws import check_stage_laws, cuts, run
 

@@ -2,7 +2,8 @@ import time
 
 import pytest
 
-from streaming.audio.frames import FRAME_SAMPLES, SAMPLE_RATE
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.dialogue.work import Work
 from streaming.events import (
     Event,
