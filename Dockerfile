@@ -15,6 +15,7 @@ COPY pyproject.toml README.md LICENSE config.yaml ./
 COPY assistant assistant
 COPY streaming streaming
 COPY clients clients
+COPY cli cli
 RUN pip install --no-cache-dir -c requirements/constraints.txt .
 USER 1000
 ENV SALMONN_LIVE_CACHE=/home/salmonn/cache

@@ -8,16 +8,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-HORIZON_FEATURES = 1500
-"""Positions of Whisper's encoder, 20 ms each."""
-
-HORIZON_S = 30.0
-"""Seconds they are."""
+from assistant.rates import CLIP_FEATURES, CLIP_S, FEATURE_S, PATCH_S
 
 MOST_TOKENS = 4096
 """Of an answer: what a client of the wire may ask for at most."""
 
-Features = Annotated[int, Field(ge=1, le=HORIZON_FEATURES)]
+Features = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
 """A number of encoder outputs; no more than Whisper has positions for."""
 
 Layer = Annotated[int, Field(ge=1, le=32)]
@@ -68,13 +64,13 @@ class EncodingConfig(Section):
     overlap_blocks: Features = 4
     """cached: past blocks a new anchor begins with."""
 
-    left_context_s: float = Field(default=8.0, gt=0, le=HORIZON_S)
+    left_context_s: float = Field(default=8.0, gt=0, le=CLIP_S)
     """recompute: seconds of past sound encoded with each block."""
 
-    look_ahead_s: float = Field(default=0.64, ge=0, le=HORIZON_S)
+    look_ahead_s: float = Field(default=0.64, ge=0, le=CLIP_S)
     """recompute: seconds of later sound waited for and encoded with each block."""
 
-    pad_to_s: float = Field(default=30.0, ge=0, le=HORIZON_S)
+    pad_to_s: float = Field(default=30.0, ge=0, le=CLIP_S)
     """Offline, recompute: clips are encoded as if this long, in seconds; 0 takes the real length.
     SALMONN's aligner saw 30 s always."""
 
@@ -113,7 +109,7 @@ class AlignerConfig(Section):
     stride_features: Features = 17
     """Features from one window's start to the next one's: as many as a window holds."""
 
-    queries: int = Field(default=1, ge=1, le=HORIZON_FEATURES)
+    queries: int = Field(default=1, ge=1, le=CLIP_FEATURES)
     """Audio tokens per window; one for each feature is as fine as it gets."""
 
     qformer: QFormerConfig = QFormerConfig()
@@ -275,14 +271,14 @@ class ModelConfig(Section):
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
         block = encoding.block_windows * self.aligner.window_features
-        if encoding.mode == "cached" and block * encoding.horizon_blocks > HORIZON_FEATURES:
+        if encoding.mode == "cached" and block * encoding.horizon_blocks > CLIP_FEATURES:
             raise ValueError(
                 f"encoding.horizon_blocks: {encoding.horizon_blocks} blocks of {block} features "
-                f"are more than the {HORIZON_FEATURES} Whisper has positions for"
+                f"are more than the {CLIP_FEATURES} Whisper has positions for"
             )
-        grid_s = 0.16  # the left context may begin this much earlier, on BEATs' patch grid
-        span_s = encoding.left_context_s + grid_s + block * 0.02 + encoding.look_ahead_s
-        if encoding.mode == "recompute" and span_s > HORIZON_S:
+        # The left context may begin a patch earlier, on BEATs' grid.
+        span_s = encoding.left_context_s + PATCH_S + block * FEATURE_S + encoding.look_ahead_s
+        if encoding.mode == "recompute" and span_s > CLIP_S:
             raise ValueError(
                 f"encoding.left_context_s: with block and look_ahead_s {span_s:.2f} s are encoded "
                 "at once; Whisper has positions for 30 s"

@@ -12,15 +12,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from assistant.captioner import Captioner
+from assistant.captions.captioner import Captioner
 from assistant.config import GenerationConfig
-from assistant.detokenizer import Detokenizer
+from assistant.ear.hearing import Hearing, Sound, Window
+from assistant.ear.tagger import SoundTagger
 from assistant.errors import ConfigError
-from assistant.hearing import Hearing, Sound, Window
+from assistant.llm.detokenizer import Detokenizer
 from assistant.model import TIDY_POSITIONS, Salmonn
-from assistant.recording import Samples
-from assistant.tagger import SoundTagger
-from assistant.words import heard
+from assistant.prompt.words import heard
+from assistant.sound.recording import Samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,32 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from assistant.aligner import Aligner
-from assistant.build import build_captions, build_ear, build_llm, build_tagger, device_of
-from assistant.captioner import Captioner
-from assistant.captions import CaptionDecoder
-from assistant.checkpoint import read_trained
+from assistant.captions.captioner import Captioner
+from assistant.captions.decoder import CaptionDecoder
 from assistant.config import GenerationConfig, ModelConfig
-from assistant.ear import Ear
-from assistant.errors import CheckpointError
-from assistant.half import fast_half, halve_linears
-from assistant.hearing import Hearing
-from assistant.llm import Llm, LlmCache, choose_engine, loads_quantised, merge_lora, set_lora_scale
-from assistant.prompt import Prompt, instruction
-from assistant.recording import SAMPLE_RATE, Samples, check
-from assistant.tagger import SoundTagger
-from assistant.words import heard
+from assistant.ear.aligner import Aligner
+from assistant.ear.ear import Ear
+from assistant.ear.hearing import Hearing
+from assistant.ear.tagger import SoundTagger
+from assistant.llm.llm import (
+    Llm,
+    LlmCache,
+    choose_engine,
+    loads_quantised,
+    merge_lora,
+    set_lora_scale,
+)
+from assistant.numerics.half import fast_half, halve_linears
+from assistant.parts.build import build_captions, build_ear, build_llm, build_tagger, device_of
+from assistant.parts.checkpoint import checkpoint_path, read_trained
+from assistant.prompt.prompt import Prompt, instruction
+from assistant.prompt.words import heard
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples, check
 
 TIDY_POSITIONS = 32
 """Positions put into a cache at a time when it is filled beside other work: on two cores some 30 ms
@@ -168,17 +174,3 @@ def load(config: ModelConfig) -> Salmonn:
     if words:
         _ = model.standing  # so that no session waits for it
     return model
-
-
-def checkpoint_path(source: str) -> Path:
-    """Where a preset's checkpoint is: `shipped:NAME` came with the program, others are paths.
-
-    Raises:
-        CheckpointError: nothing is there.
-    """
-    kind, colon, name = source.partition(":")
-    shipped = bool(colon) and kind == "shipped"
-    path = Path(__file__).with_name("weights") / name if shipped else Path(source).expanduser()
-    if not path.exists():
-        raise CheckpointError(f"checkpoint: {source}: no such file or folder")
-    return path

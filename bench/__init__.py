@@ -1,4 +1,4 @@
-"""Measurements. Threads wait as they do under the command (`streaming.cli.prepare`)."""
+"""Measurements. Threads wait as they do under the command (`cli.main.prepare`)."""
 
 import os
 

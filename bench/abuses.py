@@ -23,7 +23,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from assistant import recording
+from assistant.sound import recording
 from bench.target import ROOT, any_certificate
 
 Json = dict[str, Any]

@@ -14,9 +14,9 @@ from typing import Any
 import faster_whisper
 import xllamacpp
 
-from assistant.components import GGUFS, SMOLLM2, WHISPER_BASE, locate, locate_parts
-from assistant.presets import load_preset, shipped_config
-from assistant.recording import Samples
+from assistant.files.presets import load_preset, shipped_config
+from assistant.parts.components import GGUFS, SMOLLM2, WHISPER_BASE, locate, locate_parts
+from assistant.sound.recording import Samples
 
 
 @contextmanager

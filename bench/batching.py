@@ -13,9 +13,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from assistant.build import build_ear
-from assistant.half import fast_half
-from assistant.presets import shipped_config
+from assistant.files.presets import shipped_config
+from assistant.numerics.half import fast_half
+from assistant.parts.build import build_ear
 from bench.common import keep, median_ms, parser, show
 from streaming.config_file import load_config
 

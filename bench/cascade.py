@@ -15,13 +15,14 @@ from functools import partial
 
 import torch
 
+from assistant.files.presets import shipped_config
 from assistant.model import load
-from assistant.presets import shipped_config
+from assistant.rates import SAMPLE_RATE
 from bench.baselines import LlamaCpp, gguf, timed, transcribe, whisper_base
 from bench.common import keep, lengthened, parser, read_clips, show
 from bench.latency import committed, streamed
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.config_file import load_config
-from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
 
 SECONDS = (3.0, 10.0)
 INSTRUCTED = "<|im_start|>user\nAnswer in one sentence.\n"

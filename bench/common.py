@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from assistant import recording
-from assistant.recording import Samples
-from assistant.training import manifest
-from assistant.training.manifest import Row, from_speechocean
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.recording import Samples
+from lab import manifest
+from lab.manifest import Row, from_speechocean
 
 SPEECHOCEAN = Path("../shared/data/speech/speechocean762")
 
@@ -61,7 +62,7 @@ def _clip(row: Row, folder: Path) -> Clip:
 def lengthened(clips: list[Clip], seconds: float) -> Samples:
     """Speech of exactly this length: clips end to end."""
     joined = np.concatenate([clip.samples for clip in clips])
-    wanted = int(seconds * recording.SAMPLE_RATE)
+    wanted = int(seconds * SAMPLE_RATE)
     return np.resize(joined, wanted)
 
 

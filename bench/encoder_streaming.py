@@ -20,18 +20,18 @@ import whisper
 from rich.progress import track
 from torch import Tensor, nn
 
-from assistant import recording
-from assistant.aligner import join
-from assistant.audio import CLIP_SAMPLES, clip_mel
-from assistant.build import build_ear, build_tagger
-from assistant.components import find_whisper
 from assistant.config import AlignerConfig, EncodingConfig, ModelConfig
-from assistant.ear import Ear
-from assistant.evaluation.score import right, word_error_rate
-from assistant.presets import load_preset, shipped_config
-from assistant.recording import SAMPLE_RATE
-from assistant.training.sounds import read_sounds
+from assistant.ear.aligner import join
+from assistant.ear.ear import Ear
+from assistant.files.presets import load_preset, shipped_config
+from assistant.parts.build import build_ear, build_tagger
+from assistant.parts.components import find_whisper
+from assistant.rates import CLIP_SAMPLES, SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.spectra import clip_mel
 from bench.common import SPEECHOCEAN, keep, parser, read_clips, show, without
+from lab.corpora.sounds import read_sounds
+from lab.score import right, word_error_rate
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

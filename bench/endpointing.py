@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from assistant import recording
-from assistant.recording import SAMPLE_RATE, Samples
-from assistant.training.rough import excerpt, gain_for_snr
-from assistant.training.sounds import read_sounds
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.recording import Samples
 from bench.common import keep, parser, read_clips, show
+from lab.corpora.rough import excerpt, gain_for_snr
+from lab.corpora.sounds import read_sounds
+from streaming.audio.frames import FRAME_SAMPLES
+from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.detectors import choose_endpointer
+from streaming.detectors.choose import choose_endpointer
 from streaming.events import SpeechEnded, SpeechStarted
-from streaming.frames import FRAME_SAMPLES
-from streaming.wire_audio import InputDecoder, InputFormat
 
 BACKGROUNDS = ("dishes clattering", "keyboard typing", "music", "crowd talking")
 SNRS_DB = (20, 10, 0)

@@ -13,14 +13,14 @@ from statistics import median
 
 import torch
 
-from assistant.engine import Engine, LeanEngine, TransformersEngine
-from assistant.half import fast_half
-from assistant.llm import Llm
-from assistant.llm_weights import ReadWeights, StateTensors
+from assistant.files.presets import load_preset, shipped_config
+from assistant.llm.engines.engine import Engine, LeanEngine, TransformersEngine
+from assistant.llm.engines.onnx_engine import OnnxEngine
+from assistant.llm.llm import Llm
+from assistant.llm.packed_llm import PackedLlm
+from assistant.llm.weights.read import ReadWeights, StateTensors
 from assistant.model import load
-from assistant.onnx_engine import OnnxEngine
-from assistant.packed_llm import PackedLlm
-from assistant.presets import load_preset, shipped_config
+from assistant.numerics.half import fast_half
 from bench.baselines import LlamaCpp, gguf
 from bench.common import keep, parser, show
 

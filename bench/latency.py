@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from assistant.conversation import Conversation
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
-from assistant.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 
 INSTRUCTION = "Transcribe the speech."

@@ -11,16 +11,17 @@ import time
 import numpy as np
 import torch
 
-from assistant import recording
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
-from assistant.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
-from streaming.session import one_each
-from streaming.work import NEED_DATA
+from streaming.dialogue.session import one_each
+from streaming.dialogue.work import NEED_DATA
 
 
 def cost(model: Salmonn, config: Config, samples: Samples) -> float:

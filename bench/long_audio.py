@@ -11,16 +11,17 @@ import time
 import numpy as np
 import torch
 
-from assistant import recording
-from assistant.evaluation.score import word_error_rate
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
 from bench.common import Clip, keep, parser, read_clips, show
+from lab.score import word_error_rate
 from streaming.build import build_session
 from streaming.config_file import load_config
+from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
-from streaming.replay import replay
-from streaming.session import one_each
+from streaming.instruments.replay import replay
 
 SECONDS = (5, 15, 30, 60, 120, 600)
 INSTRUCTION = "Transcribe the speech."
@@ -34,7 +35,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
     for i in range(100_000):
         clip = clips[i % len(clips)]
         n += len(clip.samples) + len(PAUSE)
-        if words and n > seconds * recording.SAMPLE_RATE:
+        if words and n > seconds * SAMPLE_RATE:
             break
         samples += [clip.samples, PAUSE]
         words.append(clip.text)
@@ -61,7 +62,7 @@ def main() -> None:
     rows = []
     for seconds in SECONDS:
         clip = join(clips, seconds)
-        length = len(clip.samples) / recording.SAMPLE_RATE
+        length = len(clip.samples) / SAMPLE_RATE
         begin = time.perf_counter()
         tokens = model.ear.hear(torch.from_numpy(clip.samples))
         encode = time.perf_counter() - begin

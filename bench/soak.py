@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from assistant import recording
+from assistant.files.presets import shipped_config
 from assistant.model import load
-from assistant.presets import shipped_config
-from assistant.recording import SAMPLE_RATE, Samples
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.build import build_session
 from streaming.config_file import load_config
-from streaming.session import one_each
-from streaming.work import NEED_DATA
+from streaming.dialogue.session import one_each
+from streaming.dialogue.work import NEED_DATA
 
 MANY = 10
 """Minutes that are compared."""

@@ -17,18 +17,19 @@ import torch.nn.functional as F
 from rich.progress import track
 from torch import Tensor
 
-from assistant.build import build_ear
 from assistant.config import ModelConfig
-from assistant.ear import Ear
-from assistant.half import fast_half
+from assistant.ear.ear import Ear
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn
 from assistant.model import load as load_model
-from assistant.presets import load_preset, shipped_config
-from assistant.recording import SAMPLE_RATE, load
-from assistant.training.ctc import CtcHead
-from assistant.training.scenes import heard
-from assistant.training.sounds import Sound, read_sounds
+from assistant.numerics.half import fast_half
+from assistant.parts.build import build_ear
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import load
 from bench.common import keep, parser, show
+from lab.corpora.scenes import heard
+from lab.corpora.sounds import Sound, read_sounds
+from lab.training.ctc import CtcHead
 
 SECONDS = 5
 LAYERS = (1, 2, 3, 4, 5)

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from assistant.evaluation.everyday import Talk, talks
-from assistant.evaluation.recorded import Recorded, recordings
-from assistant.evaluation.talks import SINGLE
+from assistant.files.presets import shipped_config
 from assistant.model import load
-from assistant.presets import shipped_config
-from assistant.training.voices import Voice
 from bench.common import keep, parser, show
+from lab.corpora.voices import Voice
+from lab.evaluation.everyday import Talk, talks
+from lab.evaluation.live import Live
+from lab.evaluation.recorded import Recorded, recordings
+from lab.evaluation.talks import SINGLE
 from streaming.config_file import load_config
-from streaming.live import Live
 
 VOICE = Voice("hibari", "heart")
 

@@ -11,19 +11,19 @@ import torch
 import torch.nn.functional as F
 from rich.progress import track
 
-from assistant import recording
-from assistant.evaluation.score import word_error_rate
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
-from assistant.recording import Samples
+from assistant.sound import recording
+from assistant.sound.recording import Samples
 from bench.common import keep, parser, read_clips, show
+from lab.score import word_error_rate
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
+from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
-from streaming.frames import FRAME_SAMPLES
-from streaming.replay import replay
-from streaming.session import one_each
+from streaming.instruments.replay import replay
 
 INSTRUCTION = "Transcribe the speech."
 

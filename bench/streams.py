@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from assistant import recording
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
-from assistant.prompt import tasks
-from assistant.recording import SAMPLE_RATE, Samples
+from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
+from streaming.dialogue.scheduler import Scheduler
+from streaming.dialogue.session import Session
 from streaming.events import AudioPrefilled, Event, ReplyDelta, ReplyStarted
-from streaming.frames import FRAME_SAMPLES
-from streaming.scheduler import Scheduler
-from streaming.session import Session
 
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
 

@@ -72,7 +72,7 @@ def server(
         config.write_text(settings)
         log = log or Path(folder) / "log"
         serve = ["serve", "--port", "0", "--preset", preset, "--config", str(config)]
-        command = [sys.executable, "-c", "from streaming.cli import main; main()", *serve]
+        command = [sys.executable, "-c", "from cli.main import main; main()", *serve]
         with log.open("a") as stream:
             process = subprocess.Popen(
                 command,

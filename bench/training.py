@@ -1,6 +1,6 @@
 """What `compile: true` saves of a training step.
 
-    python -m bench.training assistant/training/nano-18-read.yaml --runs runs [--steps 12]
+    python -m bench.training lab/recipes/nano-18-read.yaml --runs runs [--steps 12]
 
 The same batches, forward and backward, through the stage as it is and compiled, from the same
 weights. Needs the stage's features and the run it starts from; nothing is written there.
@@ -12,12 +12,12 @@ from statistics import median
 
 import torch
 
-from assistant.presets import shipped_config
-from assistant.training.config import StageConfig, load_stage
-from assistant.training.features import FeatureStore
-from assistant.training.loop import Corpus, halved, mask
-from assistant.training.run import build_stage
+from assistant.files.presets import shipped_config
 from bench.common import keep, parser, show
+from lab.features import FeatureStore
+from lab.training.config import StageConfig, load_stage
+from lab.training.loop import Corpus, halved, mask
+from lab.training.run import build_stage
 from streaming.config_file import load_config
 
 WARM_UP = 6

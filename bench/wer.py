@@ -12,12 +12,12 @@ import torch
 import whisper
 from rich.progress import track
 
-from assistant.audio import clip_mel
-from assistant.components import find_whisper
-from assistant.evaluation.score import word_error_rate
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import load
-from assistant.presets import load_preset, shipped_config
+from assistant.parts.components import find_whisper
+from assistant.sound.spectra import clip_mel
 from bench.common import keep, parser, read_clips, show
+from lab.score import word_error_rate
 
 
 def main() -> None:

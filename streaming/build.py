@@ -7,14 +7,14 @@ from typing import Any
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
 from assistant.errors import ConfigError
-from assistant.fingerprint import PARTS, fingerprints
+from assistant.files.presets import validate
 from assistant.model import Salmonn
-from assistant.presets import validate
+from assistant.parts.fingerprint import PARTS, fingerprints
+from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import Config, EndpointingConfig, TurnsConfig
-from streaming.detectors import choose_endpointer
-from streaming.session import Pace, Session
-from streaming.tape import Tape
-from streaming.wire_audio import InputDecoder, InputFormat
+from streaming.detectors.choose import choose_endpointer
+from streaming.dialogue.session import Pace, Session
+from streaming.tape.tape import Tape
 
 
 def build_session(

@@ -6,8 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from assistant.config import ModelConfig, Section
+from assistant.rates import CLIP_FEATURES
 
-Frames = Annotated[int, Field(ge=1, le=1500)]
+Frames = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
 """A number of frames in a row; 30 s at most, where the wire's `silence_duration_ms` ends too."""
 
 HEARD_S = 600.0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_config, validate
+from assistant.files.presets import load_preset, read_config, validate
 from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
 
 SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}

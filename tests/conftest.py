@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from assistant.config import ModelConfig
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
 
 SHARED = Path(__file__).parents[2] / "shared"
 

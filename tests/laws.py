@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
-from streaming.stage import Stage
+from streaming.audio.stage import Stage
 
 In = TypeVar("In")
 Out = TypeVar("Out")

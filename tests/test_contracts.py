@@ -11,8 +11,8 @@ WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 
 
 def test_the_core_is_the_lowest_layers() -> None:
-    """So a file that is given a place among them is held to the core's contract."""
-    layers = CONTRACTS["Streaming is layered"]["layers"]
+    """So a package that is given a place among them is held to the core's contract."""
+    layers = CONTRACTS["streaming is layered"]["layers"]
     names = [[name.strip() for name in layer.split("|")] for layer in layers]
     first = next(i for i, layer in enumerate(names) if "realtime" in layer)
     lowest = {f"streaming.{name}" for layer in names[first:] for name in layer}
@@ -25,9 +25,25 @@ def test_no_contract_looks_away() -> None:
         assert contract["type"] == "forbidden" or contract["exhaustive"]
 
 
-def test_every_package_that_ships_is_looked_at() -> None:
-    assert PROJECT["tool"]["importlinter"]["root_packages"] == WHEEL["packages"]
-    assert {*WHEEL["packages"], "tests", "bench"} == {*PROJECT["tool"]["mypy"]["packages"]}
+def test_every_package_has_layers() -> None:
+    """So a new file has to be given a place, wherever it is."""
+    layered = {
+        container for contract in CONTRACTS.values() for container in contract.get("containers", ())
+    }
+    roots = PROJECT["tool"]["importlinter"]["root_packages"]
+    packages = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for root in roots
+        for path in (ROOT / root).rglob("__init__.py")
+    }
+    assert layered == packages
+
+
+def test_all_our_packages_are_looked_at() -> None:
+    """What ships, and the lab, which does not."""
+    looked_at = PROJECT["tool"]["importlinter"]["root_packages"]
+    assert looked_at == [*WHEEL["packages"], "lab"]
+    assert {*looked_at, "tests", "bench"} == {*PROJECT["tool"]["mypy"]["packages"]}
 
 
 def test_the_page_is_in_the_wheel() -> None:

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from assistant.config import ModelConfig
-from assistant.prompt import tasks
-from assistant.training.config import CorpusConfig, StageConfig
-from streaming import cli
+from assistant.prompt.prompt import tasks
+from cli import main as cli
+from lab.training.config import CorpusConfig, StageConfig
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 NAMES = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS]
-PACKAGES = ("assistant", "streaming", "clients")
+PACKAGES = ("assistant", "streaming", "clients", "cli", "lab")
 SECTIONS: dict[str, type[BaseModel]] = {
     "endpointing": EndpointingConfig, "turns": TurnsConfig, "server": ServerConfig,
 }  # fmt: skip
@@ -93,9 +93,11 @@ def test_the_readme_shows_how_to_talk_and_to_hear() -> None:
 
 @documents
 def test_every_module_that_is_run_exists(path: Path) -> None:
-    for module in found(r"(?:python -m |`)((?:bench|tests|assistant)\.[\w.]+)", path.read_text()):
+    for module in found(
+        r"(?:python -m |`)((?:bench|tests|assistant|lab)\.[\w.]+)", path.read_text()
+    ):
         place = ROOT.joinpath(*module.split("."))
-        inside = place.parent.with_suffix(".py")  # `assistant.engine.LeanEngine`
+        inside = place.parent.with_suffix(".py")  # of a class: `assistant.llm.llm.Llm`
         name = rf"^(?:class |def )?{place.name}\b"
         assert (
             place.with_suffix(".py").is_file()

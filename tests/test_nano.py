@@ -5,20 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant import recording
-from assistant.evaluation.score import word_error_rate
-from assistant.hearing import Hearing
+from assistant.ear.hearing import Hearing
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import shipped_config
-from assistant.prompt import tasks
+from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
+from lab.score import word_error_rate
 from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
+from streaming.dialogue.session import one_each
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted
-from streaming.ledger import Latency
-from streaming.replay import replay
-from streaming.session import one_each
-from streaming.work import NEED_DATA
+from streaming.instruments.ledger import Latency
+from streaming.instruments.replay import replay
 
 pytestmark = pytest.mark.nano
 
@@ -67,7 +68,7 @@ def test_what_was_that(nano: Salmonn) -> None:
     session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
     session.receive(recording.to_pcm16(recording.load(WAVES)))
     session.control(Ask("What was that sound?"))
-    session.receive(bytes(2 * recording.SAMPLE_RATE))
+    session.receive(bytes(2 * SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:

@@ -6,21 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assistant import recording
-from assistant.components import GGUFS, locate_parts
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
-from assistant.prompt import tasks
+from assistant.parts.components import GGUFS, locate_parts
+from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import recording
 from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
+from streaming.dialogue.session import one_each
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event
-from streaming.ledger import Latency
-from streaming.replay import replay
+from streaming.instruments.ledger import Latency
+from streaming.instruments.replay import replay
 from streaming.server.build import build_assistant
-from streaming.session import one_each
-from streaming.work import NEED_DATA
-from tests.assistant.test_words import words_model
+from tests.assistant.prompt.test_words import words_model
 from tests.test_nano import replies
 
 DEMO = Path(__file__).parents[1] / "demo"
@@ -39,7 +40,7 @@ def asked(model: Salmonn, pcm: bytes, question: str) -> str:
     session = build_session(model, config, tasks()["talk"], pace=one_each)
     session.receive(pcm)
     session.control(Ask(question))
-    session.receive(bytes(8 * recording.SAMPLE_RATE))
+    session.receive(bytes(8 * SAMPLE_RATE))
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:
@@ -103,5 +104,5 @@ def test_a_sound_is_named(real: Salmonn) -> None:
 
 @pytest.mark.small
 def test_no_sound_is_invented(real: Salmonn) -> None:
-    quiet = recording.to_pcm16(np.zeros(4 * recording.SAMPLE_RATE, np.float32))
+    quiet = recording.to_pcm16(np.zeros(4 * SAMPLE_RATE, np.float32))
     assert "n't" in asked(real, quiet, "What was that sound?")

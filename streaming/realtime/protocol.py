@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.audio.wire_audio import InputDecoder
 from streaming.controls import (
     Ask,
     Cancel,
@@ -40,7 +43,6 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, said, spoken, text_of
 from streaming.realtime.mistakes import event_id, mistake
@@ -58,7 +60,6 @@ from streaming.realtime.wire import (
     SessionConfig,
     WireError,
 )
-from streaming.wire_audio import InputDecoder
 
 Json = dict[str, Any]
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES
+from streaming.audio.wire_audio import InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.frames import FRAME_SAMPLES, SAMPLE_RATE
 from streaming.realtime import beta
 from streaming.realtime.mistakes import mistake
 from streaming.realtime.wire import (
@@ -22,7 +24,6 @@ from streaming.realtime.wire import (
     TurnDetection,
     WireError,
 )
-from streaming.wire_audio import InputFormat
 
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 

@@ -20,8 +20,9 @@ from websockets.http11 import Request as Handshake
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from assistant.rates import SAMPLE_RATE
 from streaming.config import ServerConfig
-from streaming.frames import SAMPLE_RATE
+from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.wire import WireError
 from streaming.server.admission import Admission
@@ -41,7 +42,6 @@ from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
 from streaming.server.seat import Seat
 from streaming.server.worker import Done, Worker
-from streaming.session import Session
 
 FAREWELL_S = 2.0
 """Seconds in which a client must take what it is told at the end."""

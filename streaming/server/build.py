@@ -6,10 +6,10 @@ from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from streaming.build import build_session
 from streaming.config import Config
+from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.server.app import Assistant
-from streaming.session import Session
 
 CHARACTERS = 8
 """Of a text for each position of the LLM's context: more cannot fit, whatever the language."""

@@ -10,8 +10,9 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 
 from assistant.errors import AssistantError
-from streaming.frames import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE
-from streaming.ledger import Latency, Stopwatch
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES
+from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
 from streaming.server.rate import Allowance
 from streaming.server.worker import Done, Worker

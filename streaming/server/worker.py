@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from streaming.controls import Control
+from streaming.dialogue.scheduler import Scheduler
+from streaming.dialogue.session import Session
+from streaming.dialogue.work import Work
 from streaming.events import Event
-from streaming.scheduler import Scheduler
-from streaming.session import Session
-from streaming.work import Work
 
 
 @dataclass(frozen=True, slots=True)

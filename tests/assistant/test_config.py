@@ -7,7 +7,6 @@ import torch
 import yaml
 from pydantic import TypeAdapter
 
-from assistant.build import device_of
 from assistant.config import (
     AlignerConfig,
     EncodingConfig,
@@ -18,7 +17,8 @@ from assistant.config import (
     Section,
 )
 from assistant.errors import ConfigError
-from assistant.presets import load_preset, read_config, read_yaml, shipped_config, validate
+from assistant.files.presets import load_preset, read_config, read_yaml, shipped_config, validate
+from assistant.parts.build import device_of
 from streaming.config_file import load_config
 
 TEXT = shipped_config().read_text()

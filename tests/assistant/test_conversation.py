@@ -10,8 +10,8 @@ from assistant import conversation
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
 from assistant.model import Salmonn
-from assistant.recording import Samples
-from tests.assistant.test_ear import BLOCK, sound
+from assistant.sound.recording import Samples
+from tests.assistant.ear.test_ear import BLOCK, sound
 
 PROMPT = "What is said?"
 

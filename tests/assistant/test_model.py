@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from assistant import llm
-from assistant.build import build_llm
 from assistant.config import ModelConfig
-from assistant.detokenizer import Pieces
-from assistant.llm import lora_parameters
+from assistant.llm import llm
+from assistant.llm.detokenizer import Pieces
+from assistant.llm.llm import lora_parameters
 from assistant.model import load
+from assistant.parts.build import build_llm
 
 
 @pytest.mark.parametrize("trained", [False, True])

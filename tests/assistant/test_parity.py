@@ -11,9 +11,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from assistant import audio, recording
-from assistant.aligner import Aligner
-from assistant.beats import Beats
 from assistant.config import (
     AlignerConfig,
     GenerationConfig,
@@ -24,7 +21,11 @@ from assistant.config import (
     QFormerConfig,
     SpeechEncoderConfig,
 )
+from assistant.ear.aligner import Aligner
+from assistant.encoders.beats import Beats
 from assistant.model import Salmonn, load
+from assistant.sound import recording
+from assistant.sound import spectra as audio
 
 INSTRUCTION = "Recognize the speech and give me the transcription."
 Arrays = dict[str, NDArray[np.generic]]

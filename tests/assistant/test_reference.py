@@ -14,11 +14,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from assistant import audio
-from assistant.aligner import Aligner
 from assistant.config import GenerationConfig
+from assistant.ear.aligner import Aligner
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
+from assistant.sound import spectra as audio
 
 Arrays = dict[str, NDArray[Any]]
 STORED = Path(__file__).with_name("reference") / "tiny.npz"

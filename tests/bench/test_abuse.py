@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from assistant.files.presets import shipped_config
 from assistant.model import load
-from assistant.presets import shipped_config
 from bench.abuse import ALL, listed, markdown, serving, settings, tell
 from bench.abuses import MARKER, Limits
 from bench.handshakes import (

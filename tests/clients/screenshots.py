@@ -17,10 +17,10 @@ import soundfile
 import soxr
 from playwright.async_api import Browser, Page, ViewportSize
 
+from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.detectors import choose_endpointer
-from streaming.session import Session
-from streaming.wire_audio import InputDecoder, InputFormat
+from streaming.detectors.choose import choose_endpointer
+from streaming.dialogue.session import Session
 from tests.clients.browser import DENIED, browsing, hearing, opened, state
 from tests.streaming.fakes import Echo
 from tests.streaming.server.test_app import fake, serving

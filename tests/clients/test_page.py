@@ -12,13 +12,14 @@ import soxr
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
-from assistant.presets import shipped_config
-from assistant.prompt import tasks
-from assistant.recording import SAMPLE_RATE, load, to_pcm16
+from assistant.prompt.prompt import tasks
+from assistant.rates import SAMPLE_RATE
+from assistant.sound.recording import load, to_pcm16
 from streaming.config_file import load_config
+from streaming.dialogue.session import Session
 from streaming.server.build import build_assistant
-from streaming.session import Session
 from tests.clients.browser import (
     DENIED,
     Server,

@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from clients import realtime
 from clients.errors import ClientError
 from clients.realtime import SETTINGS, Json, Session, SessionLostError, address
-from streaming.session import one_each
+from streaming.dialogue.session import one_each
 from tests.streaming.fakes import pcm, session
 from tests.streaming.server.test_app import TURN, fake, run, serving
 

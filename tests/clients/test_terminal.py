@@ -15,13 +15,13 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from assistant import recording
+from assistant.sound import recording
+from cli import main as cli
 from clients import sources, terminal
 from clients.errors import ClientError
 from clients.realtime import SETTINGS
 from clients.screen import Screen
-from streaming import cli
-from streaming.session import Session
+from streaming.dialogue.session import Session
 from tests.clients.needs import missing
 from tests.clients.sound_card import SoundCard, sound_card
 from tests.clients.test_realtime import SHORT, url
@@ -384,7 +384,7 @@ class Terminal:
 
 async def in_terminal(environment: dict[str, str], *arguments: str) -> Terminal:
     keyboard, screen = pty.openpty()
-    command = [sys.executable, "-m", "streaming.cli", *arguments]
+    command = [sys.executable, "-m", "cli.main", *arguments]
     running = await asyncio.create_subprocess_exec(
         *command, stdin=screen, stdout=screen, stderr=screen,
         env={**environment, "TERM": "xterm", "COLUMNS": "120"},

@@ -13,16 +13,16 @@ import soxr
 from pydantic import ValidationError
 from websockets.asyncio.server import Server
 
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
-from assistant.presets import shipped_config
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
+from streaming.dialogue.session import one_each
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import CLIENT_EVENT, SessionConfig
 from streaming.server.app import App, Assistant, running
 from streaming.server.build import build_assistant
-from streaming.session import one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, session
 
 RECORDING = Path(__file__).parents[2] / "demo" / "kitchen.flac"

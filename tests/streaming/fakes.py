@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from streaming.audio.endpointer import Endpointer
+from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import Control
+from streaming.dialogue.session import Pace, Session, one_each
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta
-from streaming.frames import FRAME_SAMPLES, Frame
-from streaming.session import Pace, Session, one_each
-from streaming.vad import Endpointer
-from streaming.wire_audio import InputDecoder, InputFormat
-from streaming.work import NEED_DATA
 
 CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)

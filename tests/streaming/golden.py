@@ -8,16 +8,16 @@ They are read as text: events between the audio they came from, one line each.
 from functools import cache
 from pathlib import Path
 
-from assistant import recording
+from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
-from assistant.presets import load_preset, shipped_config
+from assistant.sound import recording
 from streaming.build import build_session, session_of_tape, tape_head
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.controls import Ask, Cancel, Commit, Control
-from streaming.session import Session
-from streaming.tape import Recorder, Tape, read_tape
-from streaming.work import NEED_DATA
+from streaming.dialogue.session import Session
+from streaming.dialogue.work import NEED_DATA
+from streaming.tape.tape import Recorder, Tape, read_tape
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "golden"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assistant.config import Section
 from assistant.errors import ConfigError
-from assistant.presets import shipped_config, validate
+from assistant.files.presets import shipped_config, validate
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 from streaming.config_file import load_config
 

@@ -24,27 +24,27 @@ import torch
 import transformers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from assistant import recording
-from assistant.build import build_llm
-from assistant.checkpoint import TrainedWeights, write_folder
 from assistant.config import ModelConfig, Section
+from assistant.ear.hearing import Hearing
 from assistant.errors import AssistantError
-from assistant.hearing import Hearing
-from assistant.llm import lora_parameters
+from assistant.files.presets import read_config, shipped_config, validate
+from assistant.llm.llm import lora_parameters
 from assistant.model import Salmonn, load
-from assistant.presets import read_config, shipped_config, validate
-from assistant.prompt import instruction
-from assistant.recording import Samples
-from assistant.tiny import toy_llm
-from streaming.cli_options import configure
-from streaming.cli_serve import server_config
+from assistant.parts.build import build_llm
+from assistant.parts.checkpoint import TrainedWeights, write_folder
+from assistant.parts.tiny import toy_llm
+from assistant.prompt.prompt import instruction
+from assistant.sound import recording
+from assistant.sound.recording import Samples
+from cli.options import configure
+from cli.serve import server_config
 from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
 from streaming.config_file import SECTIONS
 from streaming.controls import Ask, Control
+from streaming.dialogue.work import NEED_DATA
 from streaming.server.app import App, running
 from streaming.server.build import build_assistant
 from streaming.server.listen import listen
-from streaming.work import NEED_DATA
 from tests.streaming.server.test_app import client, fake, take
 
 PRESET = "presets.tiny"
@@ -632,7 +632,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine multiplies bf16, slowly if need be, and has no token of its own."""
-    for module in ("assistant.model", "assistant.llm"):
+    for module in ("assistant.model", "assistant.llm.llm"):
         monkeypatch.setattr(f"{module}.fast_half", lambda: True)
     monkeypatch.delenv("SALMONN_LIVE_TOKEN", raising=False)
 

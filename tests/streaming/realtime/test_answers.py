@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.events import Event
-from streaming.frames import FRAME_SAMPLES
 from streaming.realtime.protocol import MOST_WAITING, Output
 from streaming.realtime.wire import CLIENT_EVENT
 from tests.streaming.fakes import drain, pcm

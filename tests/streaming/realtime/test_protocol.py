@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streaming.audio.frames import FRAME_SAMPLES
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.frames import FRAME_SAMPLES
+from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import ServerVad, SessionConfig
-from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, drain, pcm, session
 
 Json = dict[str, Any]

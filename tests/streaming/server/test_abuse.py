@@ -20,13 +20,13 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bench.abuses import BINARY, PING, TEXT, Raw, mutated, raw
+from streaming.dialogue.session import one_each
 from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
 from streaming.server.app import App
 from streaming.server.large import LARGE, LONGEST, give_back
 from streaming.server.rate import Allowance
-from streaming.session import one_each
 from tests.streaming.fakes import Echo, pcm, session
 from tests.streaming.server.test_app import (
     TURN,

@@ -18,11 +18,11 @@ from websockets.version import version
 
 from assistant.errors import ComponentError
 from streaming.config import ServerConfig
+from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
 from streaming.server.app import ELSEWHERE, App, Assistant, running
-from streaming.session import Session, one_each
 from tests.streaming.fakes import CONFIG, TURNS, Echo, pcm, session
 
 Json = dict[str, Any]

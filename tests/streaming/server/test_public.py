@@ -8,8 +8,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from assistant.errors import ConfigError
-from assistant.presets import shipped_config
-from streaming.cli_serve import TOKEN, server_config
+from assistant.files.presets import shipped_config
+from cli.serve import TOKEN, server_config
 from streaming.config import Config
 from streaming.config_file import load_config
 from tests.streaming.server.test_app import run, serving, take

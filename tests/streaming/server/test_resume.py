@@ -19,7 +19,7 @@ from bench.resume import (
     undisturbed,
 )
 from clients.realtime import SETTINGS
-from streaming.session import Session
+from streaming.dialogue.session import Session
 from tests.streaming.fakes import pcm, session
 from tests.streaming.server.test_app import TURN, fake, run, serving
 

@@ -1,0 +1,292 @@
+"""What runs the LLM's layers: transformers for any model, or a lean forward for Llama on a CPU.
+
+A small model on a CPU spends most of a token's time between its matrix products: modules, hooks,
+cache objects. `LeanEngine` is the same computation with the weights laid out for it: query, key and
+value in one product, gate and up in another, keys and values in one preallocated tensor; in fp32
+or bf16. In 8 bits a Llama runs in ONNX Runtime (`assistant.llm.engines.onnx_engine`).
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from assistant.numerics.scripted import scripted
+
+GROWTH = 256
+"""Positions by which a cache grows."""
+
+
+class Engine(ABC):
+    """Shared weights that extend a state by embeddings."""
+
+    @abstractmethod
+    def start(self) -> Any:
+        """A state that holds nothing."""
+
+    @abstractmethod
+    def append(self, state: Any, embeds: Tensor) -> Tensor:
+        """Append embeddings (n, width), n >= 1; what `logits` takes after the last."""
+
+    @abstractmethod
+    def logits(self, last: Tensor) -> Tensor:
+        """The logits (vocabulary,), fp32, after what `append` gave. A large vocabulary costs a
+        quarter of a token, so it is for those who choose one."""
+
+    def extend(self, state: Any, embeds: Tensor) -> Tensor:
+        """Append embeddings (n, width), n >= 1; the logits (vocabulary,) after the last, fp32."""
+        return self.logits(self.append(state, embeds))
+
+    @abstractmethod
+    def length(self, state: Any) -> int:
+        """Positions held."""
+
+    @abstractmethod
+    def truncate(self, state: Any, length: int) -> None:
+        """Forget all positions from `length` on."""
+
+    @abstractmethod
+    def fork(self, state: Any) -> Any:
+        """An independent copy of a state."""
+
+
+class TransformersEngine(Engine):
+    """Any causal LM that transformers loads."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+
+    def start(self) -> DynamicCache:
+        """See `Engine`."""
+        return DynamicCache(config=self._model.config)
+
+    def append(self, state: DynamicCache, embeds: Tensor) -> Tensor:
+        """See `Engine`."""
+        out = self._model(
+            inputs_embeds=embeds[None], past_key_values=state, use_cache=True, logits_to_keep=1
+        )
+        logits: Tensor = out.logits[0, -1].float()
+        return logits
+
+    def logits(self, last: Tensor) -> Tensor:
+        """See `Engine`; the model made them."""
+        return last
+
+    def length(self, state: DynamicCache) -> int:
+        """See `Engine`."""
+        return int(state.get_seq_length())
+
+    def truncate(self, state: DynamicCache, length: int) -> None:
+        """See `Engine`."""
+        drop = self.length(state) - length
+        if drop:
+            state.crop(-drop)
+
+    def fork(self, state: DynamicCache) -> DynamicCache:
+        """See `Engine`."""
+        return copy.deepcopy(state)
+
+
+@dataclass(slots=True)
+class LeanState:
+    """Keys and values of one conversation."""
+
+    held: Tensor
+    """Shape (layers, 2 * key heads, capacity, head width): keys, then values."""
+
+    length: int
+
+
+Product = Callable[[Tensor], Tensor]
+"""(n, in) -> (n, out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One layer: norms' weights and products."""
+
+    before_attention: Tensor
+    qkv: Product
+    out: Product
+    before_mlp: Tensor
+    gate_up: Product
+    down: Product
+
+
+class LeanEngine(Engine):
+    """Llama (Touvron et al. 2023; grouped queries, rotary positions) for one stream at a time."""
+
+    def __init__(self, model: LlamaForCausalLM, dtype: torch.dtype) -> None:
+        """Args:
+        model: without adapters beside its weights.
+        dtype: of the matrix products: float32 or bfloat16. Sums of squares and softmax are
+            always fp32.
+
+        Raises:
+            ValueError: `lean_enough` says no.
+        """
+        if not lean_enough(model):
+            raise ValueError("this LLM is not a plain Llama")
+        config = model.config
+        self._heads, self._key_heads = config.num_attention_heads, config.num_key_value_heads
+        self._head = config.head_dim
+        self._epsilon = config.rms_norm_eps
+        self._dtype = dtype
+        state = {k: v.float() for k, v in model.state_dict().items()}
+        self._layers = [
+            _layer(state, f"model.layers.{i}.", self._head, dtype)
+            for i in range(config.num_hidden_layers)
+        ]
+        head = state.get("lm_head.weight", state["model.embed_tokens.weight"])
+        self._last_norm = state["model.norm.weight"].to(self._dtype)
+        self._lm_head = partial(F.linear, weight=head.to(dtype))
+        self._rotations = torch.complex(*rotations(config))
+
+    def start(self) -> LeanState:
+        """See `Engine`."""
+        shape = len(self._layers), 2 * self._key_heads, GROWTH, self._head
+        return LeanState(torch.zeros(shape, dtype=self._dtype), 0)
+
+    def length(self, state: LeanState) -> int:
+        """See `Engine`."""
+        return state.length
+
+    def truncate(self, state: LeanState, length: int) -> None:
+        """See `Engine`."""
+        state.length = length
+
+    def fork(self, state: LeanState) -> LeanState:
+        """See `Engine`."""
+        return LeanState(state.held.clone(), state.length)
+
+    def append(self, state: LeanState, embeds: Tensor) -> Tensor:
+        """See `Engine`."""
+        x = embeds.to(self._dtype)
+        new = len(x)
+        start, end = state.length, state.length + new
+        self._reserve(state, end)
+        groups = self._heads // self._key_heads
+        turn = self._rotations[start:end, None]
+        mask = self._mask(new, start, groups) if new > 1 else None
+        places = state.held[:, :, start:end].transpose(1, 2).unbind()
+        keys, values = (half.unbind() for half in state.held[:, None, :, :end].chunk(2, 2))
+        for i, layer in enumerate(self._layers):
+            mixed = layer.qkv(self._norm(x, layer.before_attention)).view(new, -1, self._head)
+            found = _attend(
+                mixed, turn, places[i], keys[i], values[i], mask, self._heads, self._key_heads
+            )
+            x = x + layer.out(found)
+            gate, up = layer.gate_up(self._norm(x, layer.before_mlp)).chunk(2, -1)
+            x = x + layer.down(F.silu(gate) * up)
+        state.length = end
+        return x[-1]
+
+    def logits(self, last: Tensor) -> Tensor:
+        """See `Engine`."""
+        return self._lm_head(self._norm(last[None], self._last_norm))[0].float()
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, weight.shape, weight, self._epsilon)
+
+    def _mask(self, new: int, start: int, groups: int) -> Tensor:
+        """Which keys each query may see, (groups * new, start + new)."""
+        place = torch.arange(start + new)
+        return (place <= torch.arange(start, start + new)[:, None]).repeat(groups, 1)
+
+    def _reserve(self, state: LeanState, needed: int) -> None:
+        capacity = state.held.shape[2]
+        if needed > capacity:
+            more = -(-(needed - capacity) // GROWTH) * GROWTH
+            state.held = F.pad(state.held, (0, 0, 0, more))
+
+
+@scripted
+def _attend(
+    mixed: Tensor,
+    turn: Tensor,
+    place: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    heads: int,
+    key_heads: int,
+) -> Tensor:
+    """One layer's attention.
+
+    Args:
+        mixed: queries, keys and values, (new, heads + 2 * key_heads, head width); is changed.
+        turn: rotations of the new positions, complex, (new, 1, head width / 2).
+        place: where the new keys and values go, (new, 2 * key_heads, head width).
+        keys: all of them, those at `place` too, (1, key_heads, positions, head width).
+        values: the same.
+        mask: which keys each query may see, (groups * new, positions); None: all.
+        heads: of the queries.
+        key_heads: of keys and values.
+
+    Returns:
+        Shape (new, heads * head width).
+    """
+    new, head = mixed.size(0), mixed.size(2)
+    turning = mixed[:, : heads + key_heads]
+    pairs = torch.view_as_complex(turning.float().unflatten(-1, [-1, 2])) * turn
+    turning.copy_(torch.view_as_real(pairs).flatten(-2))
+    place.copy_(mixed[:, heads:])
+    # The queries that share keys stand one after the other as if they were positions.
+    queries = mixed[:, :heads].view([new, key_heads, -1, head])
+    queries = queries.permute(1, 2, 0, 3).reshape(1, key_heads, -1, head)
+    found = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+    return found.view([key_heads, -1, new, head]).permute(2, 0, 1, 3).reshape(new, -1)
+
+
+def lean_enough(model: PreTrainedModel) -> bool:
+    """Whether `LeanEngine` can run `model`: a plain Llama on a CPU."""
+    config = model.config
+    return (
+        isinstance(model, LlamaForCausalLM)
+        and not getattr(config, "attention_bias", False)
+        and not getattr(config, "mlp_bias", False)
+        and config.hidden_act == "silu"
+        and model.device.type == "cpu"
+    )
+
+
+def _layer(state: dict[str, Tensor], prefix: str, head: int, dtype: torch.dtype) -> _Layer:
+    def weight(name: str) -> Tensor:
+        return state[f"{prefix}{name}.weight"]
+
+    def product(*weights: Tensor) -> Product:
+        return partial(F.linear, weight=torch.cat(weights).to(dtype))
+
+    query, key, value = (weight(f"self_attn.{part}_proj") for part in "qkv")
+    return _Layer(
+        weight("input_layernorm").to(dtype),
+        product(_paired(query, head), _paired(key, head), value),
+        product(weight("self_attn.o_proj")),
+        weight("post_attention_layernorm").to(dtype),
+        product(weight("mlp.gate_proj"), weight("mlp.up_proj")),
+        product(weight("mlp.down_proj")),
+    )
+
+
+def _paired(weight: Tensor, head: int) -> Tensor:
+    """Rows of each head reordered, so that those that turn together are neighbours.
+
+    transformers pairs i with i + half; queries and keys reordered alike have the same products.
+    """
+    return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
+
+
+def rotations(config: LlamaConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
+    places = torch.arange(config.max_position_embeddings)[None]
+    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=torch.float32), places)
+    half = sin.shape[-1] // 2
+    return cos[0, :, :half], sin[0, :, :half]

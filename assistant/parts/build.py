@@ -1,0 +1,139 @@
+"""From a preset to modules: components found, aligner made, LLM loaded."""
+
+import torch
+
+from assistant.captions.decoder import CaptionDecoder
+from assistant.config import ModelConfig
+from assistant.ear.aligner import Aligner, NoAligner
+from assistant.ear.ear import Ear
+from assistant.ear.tagger import SoundTagger
+from assistant.errors import ComponentError, ConfigError
+from assistant.llm.llm import Llm, add_lora, load_base
+from assistant.llm.packed_llm import load_packed
+from assistant.numerics.half import fast_half
+from assistant.parts import components
+from assistant.parts.pack import as_folder, packed_folder
+from assistant.parts.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_tagger, toy_whisper
+
+
+def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
+    """The ear of `config` with a freshly initialised aligner.
+
+    Args:
+        config: of the model.
+        llm_width: size of the LLM's embeddings; 1 where only features are wanted.
+
+    Raises:
+        ComponentError: a part is not available.
+    """
+    sources = config.speech_encoder.weights
+    seed = toy_seed(sources)
+    hidden = tuple(config.speech_encoder.hidden_layers)
+    if seed is not None:
+        speech = toy_whisper(seed, hidden)
+    else:
+        speech = components.find_whisper(sources).encoder(hidden)
+    audio = None
+    if config.audio_encoder is not None:
+        sources = config.audio_encoder.weights
+        seed = toy_seed(sources)
+        audio = toy_beats(seed) if seed is not None else components.find_beats(sources)
+    aligner: Aligner | NoAligner
+    if config.reads == "words":
+        aligner = NoAligner(config.aligner, llm_width)
+    else:
+        torch.manual_seed(0)
+        width = None if audio is None else audio.width
+        aligner = Aligner(config.aligner, speech.width, width, llm_width)
+    return Ear(speech, audio, aligner, config.encoding).eval()
+
+
+def build_captions(config: ModelConfig, ear: Ear) -> CaptionDecoder:
+    """Whisper's decoder for `ear`'s features.
+
+    Raises:
+        ComponentError: the weights have no decoder.
+    """
+    sources = config.speech_encoder.weights
+    seed = toy_seed(sources)
+    weights = components.find_whisper(sources) if seed is None else toy_decoder(seed)
+    if not weights.has_decoder:
+        raise ComponentError(f"captions: {sources[0]} has no decoder weights")
+    half = config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half()
+    dtype = torch.bfloat16 if half else torch.float32
+    return CaptionDecoder(weights, ear.silence(), dtype)
+
+
+def build_tagger(config: ModelConfig, ear: Ear) -> SoundTagger | None:
+    """The preset's sound tagger, if it has one.
+
+    Raises:
+        ComponentError: it is not available, or made for other encoders.
+    """
+    if config.sound_tagger is None:
+        return None
+    sources = config.sound_tagger.weights
+    seed = toy_seed(sources)
+    if seed is not None:
+        tagger = toy_tagger(seed, ear.feature_width)
+    else:
+        tagger = components.find_tagger(sources)
+    if tagger.norm.weight.numel() != 2 * ear.feature_width:
+        raise ComponentError(f"sound_tagger: {sources[0]} was made for other encoders")
+    return tagger.to(device_of(config))
+
+
+def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:
+    """A fresh aligner between `ear`'s encoders and an LLM."""
+    torch.manual_seed(0)
+    audio = None if ear.audio_encoder is None else ear.audio_encoder.width
+    return Aligner(config.aligner, ear.speech_encoder.width, audio, llm_width)
+
+
+def _last_gpu() -> str:
+    return f"cuda:{torch.cuda.device_count() - 1}"
+
+
+def device_of(config: ModelConfig) -> str:
+    """The device to run on: `config.device`, `auto` resolved.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device: {config.device} asked for, but PyTorch finds no GPU here")
+    _, _, number = config.device.partition(":")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ConfigError(f"device: {config.device}: the last GPU here is {_last_gpu()}")
+    if config.device != "auto":
+        return config.device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_llm(config: ModelConfig, train: bool = False) -> Llm:
+    """The LLM of `config`.
+
+    Args:
+        config: of the model.
+        train: put fresh LoRA adapters beside the frozen weights.
+
+    Raises:
+        ComponentError: it is not available.
+        ConfigError: its settings do not work on this machine.
+    """
+    seed = toy_seed(config.llm.weights)
+    if seed is not None:
+        model, tokenizer = toy_llm(seed)
+        model.requires_grad_(False)
+    else:
+        source = components.find_llm(config.llm.weights)
+        if device_of(config) == "cpu" and (folder := packed_folder(source, config.llm)):
+            if config.generation.beams > 1:
+                raise ConfigError("generation.beams: packed weights answer without beam search")
+            packed, tokenizer = load_packed(folder, torch.get_num_threads())
+            return Llm(packed, tokenizer, config.prompt.stop)
+        model, tokenizer = load_base(as_folder(source), config.llm, device_of(config))
+    if train and config.llm.lora is not None:
+        torch.manual_seed(1)
+        return Llm(add_lora(model, config.llm.lora), tokenizer, config.prompt.stop)
+    return Llm(model, tokenizer, config.prompt.stop)

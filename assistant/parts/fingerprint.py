@@ -1,0 +1,73 @@
+"""Which weights a model has, in a few letters a part; cheap, and the same on every machine."""
+
+import hashlib
+from pathlib import Path
+
+from assistant.config import ModelConfig
+from assistant.parts import components
+from assistant.parts.checkpoint import CARD, checkpoint_path, read_card
+
+PARTS = ("speech_encoder", "audio_encoder", "sound_tagger", "llm")
+"""Of a `ModelConfig`; each has `weights`."""
+
+LETTERS = 16
+"""Of a digest."""
+
+PIECES, PIECE = 64, 65_536
+"""A large file is read in so many places, and so many bytes there: training changes all of it."""
+
+_KINDS = {".safetensors", ".bin", ".pt", ".pth", ".json", ".model"}
+"""Files of a folder that say what a model is."""
+
+
+def fingerprints(config: ModelConfig) -> dict[str, str | None]:
+    """For each part of a model a text that is another one when its weights are; None: no part.
+
+    A pinned or shipped digest where there is one; otherwise files are looked at in places.
+
+    Raises:
+        AssistantError: a part is not there, or is not what it should be.
+    """
+    found: dict[str, str | None] = {}
+    for name in PARTS:
+        part = getattr(config, name)
+        found[name] = None if part is None else _of_sources(part.weights)
+    source = config.checkpoint
+    found["checkpoint"] = None if source is None else _of_checkpoint(checkpoint_path(source))
+    return found
+
+
+def _of_sources(sources: list[str]) -> str:
+    source, path = components.origin(sources)
+    if path is not None:
+        return _digest(path)
+    pinned = components.PINNED.get(source, ())
+    return "+".join(file.sha256[:LETTERS] for file in pinned) or source
+
+
+def _of_checkpoint(path: Path) -> str:
+    card = (path / CARD).is_file()
+    return read_card(path).weights_sha256[:LETTERS] if card else _digest(path)
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of those of a folder that say what a model is."""
+    files = [path]
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in _KINDS)
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{file.name if path.is_dir() else ''} {size}\n".encode())
+        with file.open("rb") as stream:
+            for at in _places(size):
+                stream.seek(at)
+                digest.update(stream.read(PIECE))
+    return digest.hexdigest()[:LETTERS]
+
+
+def _places(size: int) -> list[int]:
+    """Where a file is read: all of it when it is small, its beginning and its end in any case."""
+    if size <= PIECES * PIECE:
+        return list(range(0, size, PIECE))
+    return [(size - PIECE) * i // (PIECES - 1) for i in range(PIECES)]

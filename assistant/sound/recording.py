@@ -1,0 +1,268 @@
+"""Recordings: files of many formats as mono sound at 16 kHz. Nothing here needs torch.
+
+A file is decoded in blocks, so that a long one with many channels never lies in memory as it is.
+"""
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISREG
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from assistant.errors import AudioError
+from assistant.rates import SAMPLE_RATE
+from assistant.sound import media
+from assistant.sound.media import Block, Decoder
+
+LONGEST_S = 12 * 3600
+"""Seconds of the longest recording that is read; a small file of silence can claim weeks."""
+
+SLOWEST, FASTEST = 1_000, 768_000
+"""Lowest and highest sample rate that is read, Hz."""
+
+BLOCK_VALUES = 2**20
+"""Values of a block, all channels together; 4 MiB."""
+
+SOUNDING = 0.01
+"""A channel holds sound if its peak is at least this share of the loudest channel's peak."""
+
+CANCELLED = 0.1
+"""Channels cancel each other if their sum has less than this share of their energies together.
+Unrelated channels have a share of 1, equal ones as many as there are, and opposite ones 0."""
+
+FORMATS = "wav, flac, ogg, opus, mp3 and aiff"
+"""What can be read without PyAV."""
+
+Samples = NDArray[np.float32]
+Mix = Callable[[Block], Samples]
+
+
+def load(path: Path) -> Samples:
+    """Decode an audio file of any sample rate: wav, flac, ogg (vorbis or opus), mp3, aiff, and with
+    PyAV webm, m4a, mp4 and aac.
+
+    Several channels become one: their sum, divided by how many of them hold sound; where they
+    cancel each other, the loudest alone.
+
+    Returns:
+        Shape (n,), float32 in [-1, 1], 16 kHz.
+
+    Raises:
+        AudioError: missing, no regular file, unreadable, empty, longer than `LONGEST_S`, or with
+            samples that are not finite.
+    """
+    held = bytearray()  # it grows in place
+    for block in _mono(path):
+        held += block.tobytes()
+    return np.frombuffer(held, np.float32)
+
+
+def load_pcm16(path: Path) -> bytes:
+    """The same as `to_pcm16(load(path))`, in a third of the memory.
+
+    Raises:
+        AudioError: as for `load`.
+    """
+    return b"".join(to_pcm16(block) for block in _mono(path))
+
+
+def resample(samples: Samples, rate: int) -> Samples:
+    """Convert mono samples from `rate` Hz to 16 kHz (soxr, high quality).
+
+    Raises:
+        AudioError: `rate` is not between 1 kHz and 768 kHz.
+    """
+    _check_rate(rate)
+    if rate == SAMPLE_RATE:
+        return samples
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
+
+
+def check(samples: Samples, name: str = "audio") -> Samples:
+    """Return `samples` if every one is finite and the array is (n,), n >= 1.
+
+    Raises:
+        AudioError: otherwise; the message begins with `name`.
+    """
+    if samples.ndim != 1 or not len(samples):
+        raise AudioError(f"{name}: expected at least one mono sample, got shape {samples.shape}")
+    _check_finite(samples[:, None], 0, name)
+    return samples
+
+
+def to_pcm16(samples: Samples) -> bytes:
+    """Signed 16-bit little-endian bytes; what lies outside [-1, 1) is clipped."""
+    with np.errstate(over="ignore"):
+        scaled = np.round(samples * 32768.0)
+    return np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
+
+
+def _mono(path: Path) -> Iterator[Samples]:
+    """A file's sound, block by block, mono at 16 kHz."""
+    try:
+        _check_regular(path)
+        mix = _how_to_mix(path)
+        length = 0
+        with _decoding(path) as decoder:
+            for block in _at_16_khz(map(mix, _finite(decoder.blocks, path)), decoder.rate):
+                _check_finite(block[:, None], length, str(path))
+                length += len(block)
+                if length > LONGEST_S * SAMPLE_RATE:
+                    raise AudioError(f"{path}: longer than {LONGEST_S // 3600} hours")
+                yield block
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file") from error
+    except OSError as error:
+        raise AudioError(f"{path}: {error.strerror}") from error
+    except soundfile.SoundFileError as error:  # of a block in the middle
+        raise AudioError(f"{path}: not readable to its end ({_reason(error)})") from error
+    if not length:
+        raise AudioError(f"{path}: the file holds no audio")
+
+
+def _how_to_mix(path: Path) -> Mix:
+    """Look at all of a file, and decide how its channels become one."""
+    with _decoding(path) as decoder:
+        if decoder.channels == 1:
+            return lambda block: block[:, 0]
+        count, together = 0, 0.0
+        peaks, sums, energies = np.zeros((3, decoder.channels))
+        for block in _finite(decoder.blocks, path):
+            exact = block.astype(np.float64)
+            count += len(exact)
+            peaks = np.maximum(peaks, np.abs(exact).max(axis=0))
+            sums += exact.sum(axis=0)
+            energies += (exact**2).sum(axis=0)
+            together += float((exact.sum(axis=1) ** 2).sum())
+    # about the mean: sound cards often add a constant
+    energies -= sums**2 / max(1, count)
+    together -= float(sums.sum() ** 2 / max(1, count))
+    if together < CANCELLED * energies.sum():
+        loudest = int(energies.argmax())
+        return lambda block: block[:, loudest]
+    sounding = np.float32((peaks >= SOUNDING * peaks.max()).sum())
+
+    def average(block: Block) -> Samples:
+        with np.errstate(over="ignore"):  # what is too large is found later
+            return np.asarray(block.sum(axis=1) / sounding, np.float32)
+
+    return average
+
+
+def _at_16_khz(blocks: Iterator[Samples], rate: int) -> Iterator[Samples]:
+    """Resampled blocks, none of them empty."""
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    for block in blocks:
+        if len(resampled := resampler.resample_chunk(block)):
+            yield resampled
+    if len(rest := resampler.resample_chunk(np.zeros(0, np.float32), last=True)):
+        yield rest
+
+
+# --- decoding
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[Decoder]:
+    """A file being decoded, from its beginning."""
+    kind = media.kind(path)
+    if kind is not None:
+        with media.decoding(path, kind, FORMATS) as decoder:
+            _check_rate(decoder.rate, path)
+            yield decoder
+        return
+    with _sound_file(path) as file:
+        _check_rate(file.samplerate, path)
+        yield Decoder(file.samplerate, file.channels, _blocks(file))
+
+
+@contextmanager
+def _sound_file(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A file that libsndfile reads."""
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.SoundFileError as error:
+        why = "it has no WAV header: raw samples?" if _lacks_header(path) else _reason(error)
+        told = f"{path}: not readable as audio ({why}); {media.readable(FORMATS)}"
+        raise AudioError(told) from error
+    except TypeError as error:  # headerless files would need their rate told
+        raise AudioError(f"{path}: not readable as audio (raw samples have no header)") from error
+    with file:
+        if file.frames or file.format not in ("WAV", "WAVEX"):
+            yield file
+            return
+        with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY) as held:
+            if not _finish(held):
+                yield file
+                return
+            with soundfile.SoundFile(held) as finished:
+                yield finished
+
+
+def _finish(held: mmap.mmap) -> bool:
+    """Write into a WAV file's header how much sound follows it, where the header says none and the
+    file is longer than it says, too: its writer never came back to say it. Whether that was so.
+    """
+    at = 12  # chunks: a name, a length, and so much, filled up to an even number of bytes
+    while held[at : at + 4] not in (b"data", b""):
+        length = int.from_bytes(held[at + 4 : at + 8], "little")
+        at += 8 + length + length % 2
+    length = min(len(held) - at - 8, 2**32 - 1) // 2 * 2  # so that nothing is missing after it
+    if length <= 0 or int.from_bytes(held[4:8], "little") == len(held) - 8:
+        return False
+    held[at + 4 : at + 8] = length.to_bytes(4, "little")
+    return True
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[Block]:
+    size = max(1, BLOCK_VALUES // file.channels)
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _lacks_header(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix.lower() == ".wav" and not file.read(4).startswith((b"RIF", b"RF64"))
+
+
+def _reason(error: soundfile.SoundFileError) -> str:
+    """libsndfile's own words."""
+    return str(getattr(error, "error_string", error)).rstrip(".")
+
+
+# --- checks
+
+
+def _check_regular(path: Path) -> None:
+    is_input = str(path) == "-"  # what other programs take for standard input
+    if is_input or not S_ISREG(path.stat().st_mode):
+        raise AudioError(f"{path}: not a regular file")
+
+
+def _check_rate(rate: int, path: Path | None = None) -> None:
+    if not SLOWEST <= rate <= FASTEST:
+        told = f"sample rate {rate} Hz is outside {SLOWEST:,} to {FASTEST:,} Hz"
+        raise AudioError(told if path is None else f"{path}: {told}")
+
+
+def _finite(blocks: Iterator[Block], path: Path) -> Iterator[Block]:
+    """The blocks, every sample of which is a finite number."""
+    begin = 0
+    for block in blocks:
+        _check_finite(block, begin, str(path))
+        begin += len(block)
+        yield block
+
+
+def _check_finite(block: Block, begin: int, name: str) -> None:
+    finite = np.isfinite(block).all(axis=1)
+    if not finite.all():
+        raise AudioError(f"{name}: sample {begin + int(np.argmin(finite))} is not a finite number")

@@ -1,0 +1,200 @@
+"""The `salmonn-live` command: where everything is put together."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from assistant.errors import AssistantError, ConfigError
+from assistant.rates import SAMPLE_RATE
+from cli.options import (
+    InstructionOption,
+    LoraScaleOption,
+    PresetOption,
+    TaskOption,
+    configure,
+    load_model,
+    tell,
+)
+from cli.serve import serve_commands
+from cli.talk import talk_commands
+from cli.tape import TAPE, replay_tape, tape_commands
+from cli.training import ConfigOption, training_commands
+
+app = typer.Typer(
+    help="An assistant that hears: speech, sounds and music, answered while you listen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ALONE = ("data", "train", "average")
+"""Commands that work through the night, with the machine to themselves."""
+
+IN_LAB = (*ALONE, "eval")
+"""Commands that need what is only in the source checkout."""
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Where others are busy on the same cores, threads that spin while they wait for each other
+    make every step hundreds of milliseconds late; asleep they cost an idle machine some
+    milliseconds a block. Read by libgomp when torch is loaded, which is later.
+
+    Raises:
+        ConfigError: the command is not part of what is installed.
+    """
+    if context.invoked_subcommand in IN_LAB and find_spec("lab") is None:
+        raise ConfigError(
+            f"{context.invoked_subcommand}: needs the source checkout, where `lab/` is; run "
+            "`pip install -e .` there"
+        )
+    if context.invoked_subcommand not in ALONE:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+QuestionOption = Annotated[
+    str | None, typer.Option("--question", help="Fills {question} in a task's words.")
+]
+
+
+training_commands(app)
+tape_commands(app)
+serve_commands(app)
+talk_commands(app)
+
+
+@app.command()
+def ask(
+    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
+    question: Annotated[str | None, typer.Argument(help="What you want to know.")] = None,
+    task: TaskOption = None,
+    fill: QuestionOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
+    beams: Annotated[int | None, typer.Option(min=1, help="Beams to search.")] = None,
+) -> None:
+    """Answer about a whole recording (the offline path: everything is encoded first)."""
+    settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
+    from assistant.prompt.prompt import instruction
+    from assistant.sound import recording
+
+    samples = recording.load(file)
+    words = instruction(question, task, fill, settings.model.prompt.default_task)
+    model = load_model(settings)
+    generation = settings.model.generation
+    if beams is not None:
+        generation = generation.model_copy(update={"beams": beams})
+    answered = False
+    for text in model.ask(samples, words, generation):
+        answered = answered or bool(text.strip())
+        typer.echo(text, nl=False)
+        sys.stdout.flush()
+    typer.echo()
+    if not answered:
+        seconds = len(samples) / SAMPLE_RATE
+        tell(
+            f"The model had nothing to say about these {seconds:.0f} s. A long recording is "
+            "better heard with `salmonn-live replay`, utterance by utterance.",
+            "yellow",
+        )
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3; or a tape: jsonl.")
+    ],
+    instruction: InstructionOption = None,
+    task: TaskOption = None,
+    question: QuestionOption = None,
+    realtime: Annotated[bool, typer.Option(help="Keep to the pace of the audio.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Draw under each reply what was computed when.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", help="The same as a picture.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
+    ] = False,
+    recut: Annotated[
+        int | None, typer.Option(min=0, help="Of a tape: a seed; cut its audio at other places.")
+    ] = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
+) -> None:
+    """Hear a recording as if it came from a microphone, and answer every utterance in it."""
+    if file.suffix == TAPE:
+        settled = instruction, task, question, preset, lora_scale, svg, explain or None
+        if any(given is not None for given in settled):
+            raise ConfigError(f"{file}: a tape says itself how its session was made")
+        replay_tape(file, config, recut, as_json, realtime)
+        return
+    if recut is not None:
+        raise ConfigError("--recut: only a tape (jsonl) can be cut at other places")
+    if explain and as_json:
+        raise ConfigError("--explain: not with --json, which prints nothing but events")
+    settings = configure(config, preset, lora_scale)
+    from assistant.prompt.prompt import instruction as choose
+    from assistant.sound.recording import load_pcm16
+    from streaming.build import build_session
+    from streaming.dialogue.session import one_each
+    from streaming.instruments import timeline
+    from streaming.instruments.explain import chart
+    from streaming.instruments.ledger import Latency
+    from streaming.instruments.replay import Step
+    from streaming.instruments.replay import replay as run
+    from streaming.instruments.show import INDENT, Screen, line
+
+    pcm = load_pcm16(file)
+    words = choose(instruction, task, question, settings.model.prompt.default_task)
+    model = load_model(settings)
+    session = build_session(model, settings, words, pace=one_each)
+    console = Console(emoji=False)
+    screen = Screen(console)
+    trace: list[Step] = []
+    drawn = 0  # steps that were
+    for event in run(session, pcm, realtime=realtime, trace=trace):
+        if as_json:
+            typer.echo(line(event))
+            sys.stdout.flush()
+        else:
+            screen.show(event)
+        if explain and isinstance(event, Latency):
+            console.print(Padding(chart(trace[drawn:], console.width - INDENT), (0, 0, 0, INDENT)))
+            drawn = len(trace)
+    if not as_json:
+        screen.close()
+    if svg is not None:
+        svg.write_text(timeline.draw(trace, pcm), encoding="utf-8")
+
+
+@app.command()
+def tasks() -> None:
+    """List the named tasks and their instructions."""
+    from assistant.prompt.prompt import tasks as named
+
+    table = Table("task", "instruction", box=None)
+    for name, words in named().items():
+        table.add_row(name, words)
+    Console(emoji=False).print(table)
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are one line on stderr and exit code 1."""
+    try:
+        app()
+    except AssistantError as error:
+        tell(f"salmonn-live: {error}", "red")
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""`salmonn-live serve`."""
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from assistant.errors import ConfigError
+from assistant.files.presets import validate
+from cli.options import (
+    InstructionOption,
+    LoraScaleOption,
+    PresetOption,
+    TaskOption,
+    configure,
+    load_model,
+)
+from cli.training import ConfigOption
+from streaming.config import Config, ServerConfig, usable_token
+
+if TYPE_CHECKING:  # importing it takes a while
+    from streaming.server.app import Assistant
+    from streaming.server.listen import Listening
+
+TOKEN = "SALMONN_LIVE_TOKEN"
+DRAIN_S = 10.0
+"""Seconds that replies may go on when the server is told to go."""
+
+
+def serve_commands(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(serve)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0: any.")] = None,
+    allow_public: Annotated[
+        bool, typer.Option("--open", help="Let others in without a token.")
+    ] = False,
+    instruction: InstructionOption = None,
+    task: TaskOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    lora_scale: LoraScaleOption = None,
+) -> None:
+    """Open a socket that any OpenAI Realtime client can talk to, and a page to talk on."""
+    from streaming.server.listen import listen
+
+    settings = configure(config, preset, lora_scale)
+    server = server_config(settings, host, port, allow_public)
+    with listen(server) as listening:  # what is wrong is told before torch is there
+        from assistant.prompt.prompt import instruction as choose
+        from streaming.server.build import build_assistant
+
+        words = choose(instruction, task, None, settings.model.prompt.default_task)
+        console = Console(emoji=False)
+        console.print(f"Loading {settings.preset} ...", style="dim")
+        assistant = build_assistant(load_model(settings), settings, words)
+        _serve(assistant, server, listening, console)
+
+
+def _serve(
+    assistant: "Assistant", server: ServerConfig, listening: "Listening", console: Console
+) -> None:
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    from streaming.server.listen import more_descriptors
+
+    more_descriptors()
+    gc.freeze()  # what is there now stays: `large.give_back` need not look at it
+    try:
+        asyncio.run(_run(assistant, server, listening, console))
+    finally:
+        gc.unfreeze()  # some libraries complain about what is not collected at the end
+
+
+def server_config(
+    settings: Config, host: str | None, port: int | None, allow_public: bool
+) -> ServerConfig:
+    """The file's settings, and those of the command line over them.
+
+    Raises:
+        ConfigError: a value is out of range, a token cannot be sent, or an address that others
+            reach has none.
+    """
+    wanted = {"host": host, "port": port, "open": allow_public or None}
+    wanted["token"] = environment_token()
+    given = {key: value for key, value in wanted.items() if value is not None}
+    server = validate(ServerConfig, {**settings.server.model_dump(), **given}, "server")
+    if not (server.token or server.open or is_loopback(server.host)):
+        raise ConfigError(
+            f"server.host: others can reach {server.host}; set {TOKEN}, or say --open to let "
+            "anyone in"
+        )
+    return server
+
+
+def environment_token() -> str | None:
+    """The token of SALMONN_LIVE_TOKEN, where that is set.
+
+    Raises:
+        ConfigError: it cannot be sent in a header; the message does not show it.
+    """
+    text = os.environ.get(TOKEN)
+    try:
+        return None if text is None else usable_token(text)
+    except ValueError as error:
+        raise ConfigError(f"{TOKEN}: {error}") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _run(
+    assistant: "Assistant", config: ServerConfig, listening: "Listening", console: Console
+) -> None:
+    from streaming.server.app import running
+
+    over = asyncio.Event()
+    for which in _endings():
+        asyncio.get_running_loop().add_signal_handler(which, over.set)
+    async with running(assistant, config, listening) as (app, server):
+        port = next(iter(server.sockets)).getsockname()[1]
+        scheme = "http" if config.certificate is None else "https"
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        console.print(f"Listening: open [bold]{scheme}://{host}:{port}/[/] and speak.")
+        address = f"ws{scheme.removeprefix('http')}://{host}:{port}/v1/realtime"
+        console.print(f"OpenAI Realtime clients: {address}", style="dim", highlight=False)
+        await over.wait()
+        with contextlib.suppress(OSError):  # the terminal may be what is gone
+            console.print("Finishing what is being said ...", style="dim")
+        await app.drain(DRAIN_S)
+
+
+def _endings() -> list[signal.Signals]:
+    """Signals that end the server; a closed terminal does, unless it was started with `nohup`."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if hangs_up else [])]

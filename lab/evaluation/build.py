@@ -1,0 +1,105 @@
+"""Putting together what `salmonn-live eval` compares, and making the recordings it needs."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+from assistant.errors import ConfigError
+from assistant.model import Salmonn, load
+from assistant.parts.components import find_whisper
+from assistant.prompt.prompt import Prompt, instruction
+from lab.corpora.prepare import load_data_config, make
+from lab.evaluation.sets import MADE, EvalSet, named_sets
+from lab.evaluation.systems import (
+    Cascade,
+    Offline,
+    Streamed,
+    System,
+    TextOracle,
+    Transcriber,
+)
+from lab.evaluation.talks import BARE, Reader, TalkSystem, transcribed, true_words
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "nano-0-data.yaml"
+WORKERS = 2
+
+
+def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
+    """What makes `model` offline and streamed, greedy, and the baselines, by their names."""
+    greedy = model.config.generation.model_copy(update={"beams": 1, "sample": False})
+    oracle = TextOracle(model.llm, model.prompt, greedy)
+    makers: dict[str, Callable[[], System]] = {
+        "offline": lambda: Offline(model, greedy),
+        "streamed": lambda: Streamed(model, greedy),
+        "text oracle": lambda: oracle,
+    }
+    weights = find_whisper(model.config.speech_encoder.weights)
+    if any(key.startswith("decoder.") for key in weights.state):
+        transcriber = cache(lambda: Transcriber(weights))
+
+        def bare() -> System:
+            """With the LLM as it was published, without the adapters that the cascade shares."""
+            llm = load(model.config.model_copy(update={"checkpoint": None})).llm
+            published = TextOracle(llm, model.prompt, greedy)
+            return Cascade("bare cascade", transcriber(), published)
+
+        makers |= {
+            "Whisper": transcriber,
+            "cascade": lambda: Cascade("cascade", transcriber(), oracle),
+            "bare cascade": bare,
+        }
+    return makers
+
+
+def talk_makers(
+    model: Salmonn, live: Callable[[], TalkSystem]
+) -> dict[str, Callable[[], TalkSystem]]:
+    """What makes those that everyday talks are had with, by their names.
+
+    Args:
+        model: the preset's.
+        live: makes the whole of it, streamed.
+    """
+    config = model.config
+    words = config.reads == "words"
+    greedy = config.generation.model_copy(update={"beams": 1, "sample": False})
+    asked = instruction(None, None, None, config.prompt.default_task)
+    reader = partial(Reader, llm=model.llm, prompt=model.prompt, instruction=asked)
+
+    def bare() -> TalkSystem:
+        """The LLM as it was published, given what is really said."""
+        published = config.model_copy(update={"checkpoint": None, "prompt": BARE})
+        llm = model.llm if config.checkpoint is None else load(published).llm
+        return Reader("bare LLM", llm, Prompt(BARE), "", greedy, true_words(words=False))
+
+    makers: dict[str, Callable[[], TalkSystem]] = {
+        "live": live,
+        "text oracle": lambda: reader("text oracle", generation=greedy, reads=true_words(words)),
+        "bare LLM": bare,
+    }
+    weights = find_whisper(config.speech_encoder.weights)
+    if any(key.startswith("decoder.") for key in weights.state):
+        makers["cascade"] = lambda: reader(
+            "cascade", generation=greedy, reads=transcribed(Transcriber(weights), words)
+        )
+    return makers
+
+
+def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
+    """The named sets; recordings that are not there yet are made, as the recipe says.
+
+    Args:
+        data: the folder `data` of recordings.
+        made: receives the made ones.
+        clips: rows of a set at most.
+
+    Raises:
+        ConfigError: there is no `data`, or something is missing in it.
+    """
+    for corpus in load_data_config(RECIPE).corpora:
+        if corpus.name in MADE:
+            try:
+                make(corpus, data, made, WORKERS)
+            except FileNotFoundError as error:
+                raise ConfigError(f"making {corpus.name}: {error}") from error
+    return named_sets(data, made, clips)

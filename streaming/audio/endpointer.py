@@ -1,0 +1,93 @@
+"""Where speech starts, pauses and ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.config import EndpointingConfig
+from streaming.events import SpeechEnded, SpeechStarted
+
+IsSpeech = Callable[[Frame], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """Silence for long enough to guess that the user is done: the soft endpoint."""
+
+    at: int
+    """One past the last sample of speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResumed:
+    """The guess was wrong."""
+
+
+Change = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
+
+
+class Endpointer:
+    """Stage[Frame, Change]: frame decisions with hysteresis.
+
+    `min_speech_frames` speech frames in a row begin an utterance; `pause_frames` silent ones in a
+    row pause it, `min_silence_frames` end it. So one stray frame starts and ends nothing. Every
+    utterance is paused before it ends, and resumed before it goes on. One that is too long is ended
+    and the next one begins at the same sample.
+    """
+
+    def __init__(self, detector: Callable[[], IsSpeech], config: EndpointingConfig) -> None:
+        """`detector` makes the frame classifier; it is made anew whenever the stage is."""
+        self._make, self._config = detector, config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, the detector's state included."""
+        self._is_speech = self._make()
+        self._speaking = False
+        self._paused = False
+        self._run = 0  # frames in a row that argue for a change
+        self._begun = 0  # first sample of the utterance
+        self.speech_end = 0  # one past the last sample of speech
+        self._heard = 0  # one past the last sample pushed
+
+    def push(self, frame: Frame) -> list[Change]:
+        """Take one frame; return the changes it settles."""
+        config = self._config
+        speech = self._is_speech(frame)
+        self._heard = frame.at + FRAME_SAMPLES
+        if speech:
+            self.speech_end = self._heard
+        self._run = self._run + 1 if speech != self._speaking else 0
+        if not self._speaking:
+            if self._run < config.min_speech_frames:
+                return []
+            self._speaking, self._run = True, 0
+            self._begun = self._heard - config.min_speech_frames * FRAME_SAMPLES
+            return [SpeechStarted(self._begun)]
+        changes: list[Change] = []
+        if self._paused and speech:
+            self._paused = False
+            changes.append(SpeechResumed())
+        if self._heard - self._begun >= config.max_utterance_s * SAMPLE_RATE:
+            changes += self._end()
+            if speech:
+                self._speaking, self._begun = True, self._heard
+                changes.append(SpeechStarted(self._heard))
+        elif not self._paused and self._run == config.pause_frames:
+            self._paused = True
+            changes.append(SpeechPaused(self.speech_end))
+        if self._speaking and self._run == config.min_silence_frames:
+            changes += self._end()
+        return changes
+
+    def flush(self) -> list[Change]:
+        """End an utterance that is still open."""
+        ended = self._end() if self._speaking else []
+        self.reset()
+        return ended
+
+    def _end(self) -> list[Change]:
+        paused: list[Change] = [] if self._paused else [SpeechPaused(self.speech_end)]
+        self._speaking, self._paused, self._run = False, False, 0
+        return [*paused, SpeechEnded(self.speech_end, self._heard)]

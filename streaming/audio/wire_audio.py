@@ -1,0 +1,160 @@
+"""Input audio as clients send it: PCM16 at five rates, mu-law and A-law, to frames at 16 kHz."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
+
+Encoding = Literal["pcm16", "mulaw", "alaw"]
+
+RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
+"""Hz."""
+
+CUTS_PER_SECOND = 50
+"""Input is resampled in pieces of this length whatever it came in, so that rounding inside the
+resampler never depends on how it was cut. All `RATES` are multiples."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFormat:
+    """How bytes become samples; one channel."""
+
+    encoding: Encoding = "pcm16"
+    """pcm16: signed 16-bit little-endian. mulaw, alaw: ITU-T G.711, one byte a sample."""
+
+    rate: int = SAMPLE_RATE
+    """Hz."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an encoding that is none of `Encoding`, a rate not in `RATES`."""
+        if self.encoding not in get_args(Encoding):
+            known = ", ".join(get_args(Encoding))
+            raise ValueError(f"encoding: {self.encoding!r} is not one of {known}")
+        if self.rate not in RATES:
+            raise ValueError(f"rate: {self.rate} Hz is not one of {', '.join(map(str, RATES))}")
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample."""
+        return 2 if self.encoding == "pcm16" else 1
+
+
+class InputDecoder:
+    """Stage[bytes, Frame]: bytes of any format, cut anywhere, to frames of 20 ms at 16 kHz.
+
+    Frame times count samples at 16 kHz. A stream that is resampled comes out as long as it went in,
+    to the sample; the last frame is filled up with silence.
+    """
+
+    def __init__(self, format_: InputFormat) -> None:
+        self._format = format_
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what is pending and count samples anew."""
+        self._bytes = bytearray()
+        self._samples = np.zeros(0, np.int16)
+        self._at = 0
+        self._given = 0  # samples of input, at its own rate
+        self._made = 0  # samples of output
+        rate = self._format.rate
+        self._resampler = (
+            None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
+        )
+
+    def push(self, chunk: bytes) -> list[Frame]:
+        """The frames that `chunk` completes."""
+        self._bytes += chunk
+        piece = self._format.rate // CUTS_PER_SECOND * self._format.sample_bytes
+        made = []
+        while len(self._bytes) >= piece:
+            made.append(self._resample(self._take(piece), last=False))
+        return self._cut(made)
+
+    def flush(self) -> list[Frame]:
+        """What is pending; half a sample is dropped, an incomplete frame filled with silence."""
+        size = self._format.sample_bytes
+        rest = self._take(len(self._bytes) // size * size)
+        frames = self._cut([self._resample(rest, last=True)])
+        if missing := -len(self._samples) % FRAME_SAMPLES:
+            frames += self._cut([np.zeros(missing, np.int16)])
+        self.reset()
+        return frames
+
+    def settle(self) -> list[Frame]:
+        """What is pending, as `flush` gives it; half a sample stays for the bytes that follow."""
+        half = self._half()
+        frames = self.flush()
+        self._bytes += half
+        return frames
+
+    def drop(self) -> None:
+        """Forget what is pending; half a sample stays for the bytes that follow."""
+        half = self._half()
+        self.reset()
+        self._bytes += half
+
+    def _half(self) -> bytes:
+        size = self._format.sample_bytes
+        return bytes(self._bytes[len(self._bytes) // size * size :])
+
+    def _take(self, count: int) -> NDArray[np.int16]:
+        raw = bytes(self._bytes[:count])
+        del self._bytes[:count]
+        match self._format.encoding:
+            case "pcm16":
+                return np.frombuffer(raw, "<i2").astype(np.int16)
+            case "mulaw":
+                return _MULAW[np.frombuffer(raw, np.uint8)]
+            case "alaw":
+                return _ALAW[np.frombuffer(raw, np.uint8)]
+
+    def _resample(self, samples: NDArray[np.int16], last: bool) -> NDArray[np.int16]:
+        self._given += len(samples)
+        if self._resampler is None:
+            return samples
+        # In float: soxr dithers 16-bit output with noise that is different every time.
+        exact = self._resampler.resample_chunk(samples.astype(np.float32), last=last)
+        made: NDArray[np.int16] = np.clip(np.rint(exact), -32768, 32767).astype(np.int16)
+        if last:  # as long as the input was, whatever the filter's tail
+            wanted = -(-self._given * SAMPLE_RATE // self._format.rate) - self._made
+            made = np.pad(made[:wanted], (0, max(0, wanted - len(made))))
+        self._made += len(made)
+        return made
+
+    def _cut(self, made: list[NDArray[np.int16]]) -> list[Frame]:
+        self._samples = np.concatenate([self._samples, *made])
+        whole = len(self._samples) // FRAME_SAMPLES
+        frames = []
+        for i in range(whole):
+            samples = self._samples[i * FRAME_SAMPLES : (i + 1) * FRAME_SAMPLES]
+            frames.append(Frame(self._at, samples.astype("<i2").tobytes()))
+            self._at += FRAME_SAMPLES
+        self._samples = self._samples[whole * FRAME_SAMPLES :]
+        return frames
+
+
+def _mulaw_table() -> NDArray[np.int16]:
+    """ITU-T G.711, section 3: 14-bit mu-law, scaled to 16 bits."""
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (code >> 4) & 7, code & 15
+    magnitude = (((mantissa.astype(np.int32) << 3) + 132) << exponent) - 132
+    return np.where(code & 128, -magnitude, magnitude).astype(np.int16)
+
+
+def _alaw_table() -> NDArray[np.int16]:
+    """ITU-T G.711, section 3: 13-bit A-law, scaled to 16 bits."""
+    code = np.arange(256, dtype=np.uint8) ^ 0x55
+    exponent, mantissa = (code >> 4) & 7, (code & 15).astype(np.int32)
+    small = (mantissa << 4) + 8
+    large = ((mantissa << 4) + 264) << np.maximum(exponent.astype(np.int32) - 1, 0)
+    magnitude = np.where(exponent == 0, small, large)
+    return np.where(code & 128, magnitude, -magnitude).astype(np.int16)
+
+
+_MULAW, _ALAW = _mulaw_table(), _alaw_table()

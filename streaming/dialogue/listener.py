@@ -1,0 +1,94 @@
+"""The two that a session asks: the model, and what finds utterances."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streaming.audio.endpointer import Change
+from streaming.audio.frames import Frame
+from streaming.audio.stage import Stage
+
+
+class Listener(Protocol):
+    """The model's side of one conversation; implemented in `assistant`.
+
+    Only arrays, numbers and strings cross this line.
+    """
+
+    def hear(self, samples: NDArray[np.float32]) -> int:
+        """Take samples of the stream; windows of the open turn that wait to be prefilled."""
+
+    def sounds(self) -> list[tuple[int, int, str, float]]:
+        """Sounds that began in what `hear` was given last: from, until, name, probability."""
+
+    def open(
+        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+    ) -> int:
+        """Begin a turn about what was heard from sample `since` on; windows that wait."""
+
+    def instruct(self, instruction: str | None) -> None:
+        """Ask something else about the open turn, or the same again (None): a reply that was begun
+        is forgotten, and what the turn is about stays what it is, paused or not."""
+
+    def limit(self, max_new_tokens: int) -> None:
+        """Of the open turn's reply, in place of the session's; before `ask`."""
+
+    def prefill(self) -> int:
+        """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
+        the turn in it."""
+
+    def pause(self) -> int:
+        """The turn may be over: encode the block that is open, for now; its windows."""
+
+    def resume(self) -> int:
+        """It was not over: take back what `pause`, `ask` and `token` did; windows that wait."""
+
+    def ask(self) -> int:
+        """Prefill what is missing and the rest of the prompt; windows of the turn."""
+
+    def text_tokens(self) -> int:
+        """LLM tokens of the turn's prompt, audio apart, once `ask` was called."""
+
+    def token(self) -> str | None:
+        """Text of the reply's next token, maybe empty; None when there are no more."""
+
+    def cut_short(self) -> bool:
+        """Whether there are no more because of a limit."""
+
+    def caption(self, *, last: bool = False) -> tuple[str, str] | None:
+        """Text of the turn that came to be settled, and what follows it for now."""
+
+    def configure(
+        self,
+        instruction: str | None,
+        max_new_tokens: int | None,
+        captions: bool | None,
+        sound_events: bool | None,
+        temperature: float | None,
+        top_p: float | None,
+    ) -> None:
+        """Other settings for the turns to come; None leaves one as it is. Temperature 0 takes the
+        likeliest token, always."""
+
+    def tidy(self) -> bool:
+        """A piece of the work that a closed turn left for later; whether there is more."""
+
+    def close(self, said: int | None = None) -> None:
+        """The turn was answered; of an interrupted reply `said` tokens were given out."""
+
+    def drop(self) -> None:
+        """The turn is over without an answer."""
+
+    def forget(self, turn: int, part: Literal["question", "answer"]) -> None:
+        """Take a part of an answered turn, counted from 0, out of the LLM's context."""
+
+    def unhear(self, since: int, until: int) -> None:
+        """Samples that no turn from now on is about."""
+
+
+class SpeechFinder(Stage[Frame, Change], Protocol):
+    """Finds utterances."""
+
+    speech_end: int
+    """One past the last sample of speech."""

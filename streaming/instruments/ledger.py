@@ -1,0 +1,176 @@
+"""Where the time of each reply went."""
+
+from dataclasses import dataclass, field
+
+from assistant.rates import SAMPLE_RATE
+from streaming.dialogue.work import Work
+from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted, SpeechEnded, SpeechStarted
+
+
+@dataclass(slots=True)
+class Latency:
+    """Where the time of one reply went.
+
+    Places in the stream are sample indices. What ends in `_ms` is time of this machine, but for
+    `endpoint_wait_ms`: that is audio, waited for by choice.
+    """
+
+    speech_end: int = 0
+    """One past the last sample of speech; of a typed question the last sample heard."""
+
+    decided_at: int = 0
+    """Sample at which the endpoint was certain."""
+
+    encoded_at: int = 0
+    """Sample of the stream at which the last of its windows was encoded."""
+
+    kv_ready_at: int = 0
+    """Sample at which the whole prompt was in the KV cache; before `decided_at` in secret."""
+
+    first_token_at: int = 0
+    """Sample at which the reply's first token was there."""
+
+    windows: int = 0
+    """Windows the reply is about."""
+
+    prefilled_before_end: int = 0
+    """How many of them were in the KV cache when the last sample of speech came in."""
+
+    ear_rtf: float = 0.0
+    """Real-time factor of listening since the reply before: seconds of work per second of audio."""
+
+    endpoint_wait_ms: float = 0.0
+    """Silence waited for before speech counts as over: audio time."""
+
+    backlog_ms: float = 0.0
+    """How late the frame that decided the endpoint was looked at: work begun before it, which the
+    wait was too short to hide."""
+
+    encode_ms: float = 0.0
+    """Encoding the block that was open, after the endpoint."""
+
+    prefill_ms: float = 0.0
+    """Its audio tokens and the prompt's tail, after the endpoint."""
+
+    first_token_ms: float = 0.0
+    """Choosing and showing the first text, after the endpoint."""
+
+    tokens_per_s: float = 0.0
+    """Of the whole reply, begun in secret or not."""
+
+    listening_ms: float = 0.0
+    """Encoding and prefill done before the endpoint, hidden behind the speech."""
+
+    secret_ms: float = 0.0
+    """Work on the reply between the soft endpoint and the endpoint, hidden behind the wait."""
+
+    @property
+    def compute_ms(self) -> float:
+        """Endpoint decided to first text."""
+        return self.backlog_ms + self.encode_ms + self.prefill_ms + self.first_token_ms
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the work of a session's steps and makes a `Latency` per reply.
+
+    Steps are taken as one worker would do them live, each when its audio is there and the step
+    before it is done, however fast the recording was given.
+    """
+
+    latency: Latency = field(default_factory=Latency)
+    _state: str = "speaking"  # then "ended", or "asked" by a control; "started", "replying"
+    _decode_s: float = 0.0
+    _now: float = 0.0  # seconds of the stream
+    _listened_s: float = 0.0  # work since the reply before
+    _since: int = 0  # sample of it
+
+    def count(
+        self,
+        at: int,
+        work: Work,
+        seconds: float,
+        events: list[Event],
+        begin: float | None = None,
+    ) -> Latency | None:
+        """Take one step; returns the reply's latency when the reply is over.
+
+        Args:
+            at: samples that had been given when it was done.
+            work: what it did.
+            seconds: how long that took.
+            events: what came of it.
+            begin: when it began, in seconds of the stream; None: as soon as it could.
+        """
+        if begin is None:
+            begin = max(self._now, at / SAMPLE_RATE)
+        self._now = begin + seconds
+        if work is Work.CONTROL and self._state in ("speaking", "ended"):
+            self._state = "asked"  # if it was one that asks, a reply starts before the next frame
+            self.latency.speech_end = self.latency.decided_at = at
+            self.latency.endpoint_wait_ms = self.latency.backlog_ms = 0.0
+            self.latency.encode_ms = self.latency.prefill_ms = 0.0
+        elif work is Work.LISTEN and self._state == "asked":
+            self._state = "speaking"
+        self._mark(work, events)
+        self._add(work, 1000 * seconds)
+        if work is Work.DECODE:
+            self._decode_s += seconds
+        if work is Work.LISTEN:
+            self._listened_s += seconds
+        for event in events:
+            match event:
+                case SpeechStarted() if self._state in ("speaking", "ended"):
+                    # "ended": the utterance before was not answered
+                    self.latency, self._decode_s, self._state = Latency(), 0.0, "speaking"
+                case SpeechEnded(end, decided_at) if self._state == "speaking":
+                    self._state = "ended"
+                    self.latency.speech_end, self.latency.decided_at = end, decided_at
+                    self.latency.endpoint_wait_ms = 1000 * (decided_at - end) / SAMPLE_RATE
+                    self.latency.backlog_ms = 1000 * (begin - at / SAMPLE_RATE)
+                case ReplyStarted(windows=windows, prefilled_before_end=prefilled):
+                    self._state = "started"
+                    self.latency.windows = windows
+                    self.latency.prefilled_before_end = prefilled
+                    self._settle_listening(at)
+                case ReplyDelta():
+                    self._state = "replying"
+                case ReplyEnded(tokens=tokens):
+                    self.latency.tokens_per_s = tokens / self._decode_s if self._decode_s else 0.0
+                    done, self.latency = self.latency, Latency()
+                    self._state, self._decode_s = "speaking", 0.0
+                    return done
+                case _:
+                    pass
+        return None
+
+    def _mark(self, work: Work, events: list[Event]) -> None:
+        """When what led to the reply was done; what a resumed utterance made void comes again."""
+        if self._state == "replying" or any(isinstance(e, ReplyStarted) for e in events):
+            return
+        now = round(self._now * SAMPLE_RATE)
+        match work:
+            case Work.ENCODE:
+                self.latency.encoded_at = now
+            case Work.ASK:
+                self.latency.kv_ready_at, self.latency.first_token_at = now, 0
+            case Work.DECODE if not self.latency.first_token_at:
+                self.latency.first_token_at = now
+
+    def _add(self, work: Work, milliseconds: float) -> None:
+        match work, self._state:
+            case ((Work.LISTEN | Work.PREFILL), "speaking"):
+                self.latency.listening_ms += milliseconds
+            case ((Work.ENCODE | Work.ASK | Work.DECODE), "speaking"):
+                self.latency.secret_ms += milliseconds
+            case Work.ENCODE, "ended" | "asked" | "started":
+                self.latency.encode_ms += milliseconds
+            case ((Work.PREFILL | Work.ASK), "ended" | "asked" | "started"):
+                self.latency.prefill_ms += milliseconds
+            case Work.DECODE, "ended" | "asked" | "started":
+                self.latency.first_token_ms += milliseconds
+
+    def _settle_listening(self, at: int) -> None:
+        heard_s = (at - self._since) / SAMPLE_RATE
+        self.latency.ear_rtf = self._listened_s / heard_s if heard_s else 0.0
+        self._listened_s, self._since = 0.0, at

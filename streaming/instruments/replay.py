@@ -1,0 +1,98 @@
+"""Replaying a recording through a session, with a clock beside it: where the time goes."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_BYTES
+from streaming.dialogue.session import Session
+from streaming.dialogue.work import NEED_DATA, Work
+from streaming.events import Event
+from streaming.instruments.ledger import Latency, Stopwatch
+from streaming.tape.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a replay, for drawing."""
+
+    at: int
+    """Samples that had been given when it was done."""
+
+    work: Work
+    seconds: float
+    events: list[Event]
+
+
+def replay(
+    session: Session,
+    pcm: bytes,
+    *,
+    realtime: bool = False,
+    chunk_bytes: int = FRAME_BYTES,
+    trace: list[Step] | None = None,
+) -> Iterator[Event | Latency]:
+    """Feed a recording to a session.
+
+    Args:
+        session: fresh.
+        pcm: 16 kHz, 16-bit little-endian, mono.
+        realtime: keep to the audio clock instead of going as fast as possible.
+        chunk_bytes: size of the pieces it is given in; events do not depend on it.
+        trace: receives every step.
+
+    Yields:
+        The session's events, and after each reply its latency.
+    """
+    stopwatch = Stopwatch()
+    start = time.perf_counter()
+    for at in range(0, len(pcm) + 1, chunk_bytes):
+        chunk = pcm[at : at + chunk_bytes]
+        due = start + (at + len(chunk)) / (2 * SAMPLE_RATE)
+        if realtime and (wait := due - time.perf_counter()) > 0:
+            time.sleep(wait)
+        session.receive(chunk)
+        if at + chunk_bytes > len(pcm):
+            session.receive_eof()
+        while True:
+            begin = time.perf_counter()
+            events = session.step()
+            if events is NEED_DATA:
+                break
+            assert isinstance(events, list)
+            seconds = time.perf_counter() - begin
+            given = (at + len(chunk)) // 2
+            if trace is not None:
+                trace.append(Step(given, session.work, seconds, events))
+            latency = stopwatch.count(given, session.work, seconds, events)
+            yield from events
+            if latency is not None:
+                yield latency
+
+
+def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:
+    """Give a session what is on a tape.
+
+    Args:
+        tape: what to give.
+        session: fresh, made as `tape.head` says, at `tape.pace`.
+        realtime: when it came then, instead of as fast as possible; events do not depend on it.
+    """
+    begin = time.perf_counter()
+    for milliseconds, piece in tape.inputs:
+        if realtime and (early := begin + milliseconds / 1000 - time.perf_counter()) > 0:
+            time.sleep(early)
+        if isinstance(piece, bytes):
+            session.receive(piece)
+        else:
+            session.control(piece)
+        yield from _steps(session)
+    if tape.ended:
+        session.receive_eof()
+        yield from _steps(session)
+
+
+def _steps(session: Session) -> Iterator[Event]:
+    while (events := session.step()) is not NEED_DATA:
+        yield from events

@@ -1,0 +1,105 @@
+"""Sound events: one step either side of the thresholds, and the same however samples are cut."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assistant.config import ModelConfig, PartConfig
+from assistant.conversation import Conversation
+from assistant.ear.hearing import Hearing, Sound
+from assistant.ear.tagger import Onsets, SoundTagger, load_tagger, save_tagger
+from assistant.errors import ComponentError, ConfigError
+from assistant.model import Salmonn
+from assistant.parts.build import build_ear, build_tagger
+from assistant.parts.tiny import toy_tagger
+from tests.assistant.ear.test_ear import BLOCK, CACHED, sound
+from tests.laws import cuts
+
+
+@pytest.mark.parametrize(
+    ("heard", "begins"),
+    [
+        ([0.49], [0]),
+        ([0.5], [1]),
+        ([0.5, 0.9, 0.9], [1, 0, 0]),
+        ([0.5, 0.25, 0.5], [1, 0, 0]),
+        ([0.5, 0.24, 0.5], [1, 0, 1]),
+        ([0.5, None, 0.5], [1, 0, 1]),  # silence
+    ],
+)
+def test_a_sound_is_told_once_until_it_has_ended(
+    heard: list[float | None], begins: list[int]
+) -> None:
+    onsets = Onsets()
+    assert [len(onsets.push({} if p is None else {"dog": p})) for p in heard] == begins
+
+
+def test_the_likeliest_comes_first() -> None:
+    assert Onsets().push({"a": 0.6, "b": 0.1, "c": 0.9}) == [("c", 0.9), ("a", 0.6)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data(), blocks=st.lists(st.booleans(), min_size=1, max_size=6))
+def test_events_do_not_depend_on_the_cutting(data: st.DataObject, blocks: list[bool]) -> None:
+    tagger = toy_tagger(7, CACHED.feature_width)
+    samples = torch.cat([sound(BLOCK, i) * on for i, on in enumerate(blocks)] + [sound(BLOCK)])
+
+    def told(pieces: list[torch.Tensor]) -> list[Sound]:
+        hearing = Hearing(CACHED, tagger=tagger)
+        return [s for piece in pieces for _ in [hearing.push(piece)] for s in hearing.sounds]
+
+    wanted = told([*samples.split(BLOCK)])
+    assert told([samples[cut] for cut in data.draw(cuts(len(samples)))]) == [
+        s for s in wanted if s.end + CACHED.ahead <= len(samples)
+    ]
+    assert all(s.begin % BLOCK == 0 and s.end - s.begin == BLOCK for s in wanted)
+
+
+def test_a_block_is_judged_by_the_encoders_features() -> None:
+    tagger = toy_tagger(7, CACHED.feature_width)
+    hearing = Hearing(CACHED, tagger=tagger)
+    hearing.push(sound(BLOCK + CACHED.ahead))
+    speech, audio = CACHED.encode_blocks(sound(BLOCK + CACHED.ahead))
+    assert audio is not None
+    features = torch.cat([speech, audio], 1)[: BLOCK // 320]
+    likely = {name: p for name, p in tagger.probabilities(features).items() if p >= 0.5}
+    assert {s.name: pytest.approx(s.probability) for s in hearing.sounds} == likely != {}
+
+
+def test_a_tagger_is_written_and_read(tmp_path: Path) -> None:
+    tagger = SoundTagger(["rain", "dog barking"], 6)
+    save_tagger(tagger, tmp_path / "t.safetensors")
+    again = load_tagger(tmp_path / "t.safetensors")
+    features = torch.randn(5, 6)
+    assert again.names == ["rain", "dog barking"]
+    torch.testing.assert_close(again(features), tagger(features), atol=5e-3, rtol=0)
+    safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(ComponentError, match="not a sound tagger"):
+        load_tagger(tmp_path / "x.safetensors")
+
+
+def test_a_tagger_for_other_encoders_is_refused(tiny_config: ModelConfig, tmp_path: Path) -> None:
+    save_tagger(SoundTagger(["rain"], 6), tmp_path / "t.safetensors")
+    part = PartConfig(weights=[str(tmp_path / "t.safetensors")])
+    config = tiny_config.model_copy(update={"sound_tagger": part})
+    with pytest.raises(ComponentError, match="sound_tagger: .* other encoders"):
+        build_tagger(config, build_ear(config))
+
+
+def test_without_a_tagger_the_setting_is_named(tiny: Salmonn) -> None:
+    deaf = Salmonn(tiny.config, tiny.ear, tiny.llm, tiny.prompt, [])
+    with pytest.raises(ConfigError, match=r"turns\.sound_events"):
+        Conversation(deaf, "x", sound_events=True)
+
+
+def test_a_conversation_tells_what_it_hears(tiny: Salmonn) -> None:
+    talk = Conversation(tiny, "x", sound_events=True)
+    talk.hear(sound(BLOCK + CACHED.ahead).numpy())
+    assert [(begin, end) for begin, end, _, _ in talk.sounds()] == [(0, BLOCK)] * len(talk.sounds())
+    assert talk.sounds()
+    talk.hear(sound(10).numpy())
+    assert talk.sounds() == []

@@ -1,0 +1,366 @@
+"""Weights packed for ONNX Runtime stand for those of the file, and the engine for the model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+import torch
+import transformers
+from gguf import GGMLQuantizationType as Kind
+from numpy.typing import NDArray
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from assistant.config import LlmConfig
+from assistant.errors import ComponentError
+from assistant.files.gguf_file import GgufFile
+from assistant.llm.engines.engine import GROWTH, TransformersEngine
+from assistant.llm.llm import Llm, choose_engine
+from assistant.llm.packed_llm import load_packed
+from assistant.llm.weights import packed_store
+from assistant.llm.weights.packed import BLOCK, Packed, join, pack_gguf
+from assistant.llm.weights.read import GGUF_NAMES
+from assistant.parts import pack
+from assistant.parts.components import GgufParts
+from assistant.parts.tiny import toy_llm
+
+WIDTH, INNER, LAYERS, HEADS, KEYS = 256, 512, 2, 4, 2
+CHAT = (
+    "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+)
+AUTO = LlmConfig(weights=["none"], lora=None, quantisation="auto")
+
+
+def raw(kind: Kind, rows: int, columns: int, seed: int) -> NDArray[np.uint8]:
+    """Blocks as llama.cpp writes them, drawn at random."""
+    random = np.random.default_rng(seed)
+    if kind in (Kind.Q5_0, Kind.Q8_0):
+        weight = random.standard_normal((rows, columns), np.float32) / columns**0.5
+        return np.asarray(gguf.quants.quantize(weight, kind))
+    size, length = gguf.GGML_QUANT_SIZES[kind]
+    blocks = random.integers(0, 256, (rows, columns // size, length), np.uint8)
+    places = {Kind.Q4_K: [0, 2], Kind.Q6_K: [208]}[kind]  # of what a block's scales count in
+    scales = {Kind.Q4_K: [1e-4, 6e-4], Kind.Q6_K: [2e-5]}[kind]
+    for place, scale in zip(places, scales, strict=True):
+        blocks[:, :, place : place + 2] = np.array([scale], np.float16).view(np.uint8)
+    return blocks.reshape(rows, -1)
+
+
+# --- matrices -------------------------------------------------------------------------------------
+
+TOLERANCE = {Kind.Q4_K: 0.002, Kind.Q5_0: 0.02, Kind.Q6_K: 0.02, Kind.Q8_0: 0.02}
+"""Of the size of all weights; the 4 bits of a file are kept, what has more is rounded to 8."""
+
+
+def off(packed: Packed, weight: NDArray[np.float32]) -> float:
+    difference = packed.floats().numpy() - weight
+    return float(np.sqrt((difference**2).mean() / (weight**2).mean()))
+
+
+@pytest.mark.parametrize("kind", TOLERANCE, ids=lambda kind: kind.name)
+def test_what_a_file_holds_is_kept(kind: Kind) -> None:
+    blocks = raw(kind, 40, 512, 0)
+    weight = gguf.quants.dequantize(blocks, kind)
+    (packed,) = pack_gguf(kind, blocks)
+    assert packed.bits == (4 if kind is Kind.Q4_K else 8)
+    assert off(packed, weight) < TOLERANCE[kind]
+    assert packed.floats().shape == weight.shape
+    some = np.array([3, 3, 39])
+    assert torch.equal(packed[some].floats(), packed.floats()[some])
+    assert packed[some[:0]].floats().shape == (0, 512)
+
+
+@pytest.mark.parametrize(("bits", "tolerance"), [(8, 0.02), (4, 0.15)])
+def test_another_rounding_can_be_asked_for(bits: int, tolerance: float) -> None:
+    blocks = raw(Kind.Q6_K, 40, 512, 0)
+    (packed,) = pack_gguf(Kind.Q6_K, blocks, bits)
+    assert packed.bits == bits
+    assert off(packed, gguf.quants.dequantize(blocks, Kind.Q6_K)) < tolerance
+
+
+def test_a_block_without_scale_is_its_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = raw(Kind.Q4_K, 4, 256, 0)
+    blocks[:, 4:8] = 0  # scales of the first four blocks
+    weight = gguf.quants.dequantize(blocks, Kind.Q4_K)
+    assert (weight[:, :BLOCK] == weight[:, :1]).all()
+    (packed,) = pack_gguf(Kind.Q4_K, blocks)
+    assert off(packed, weight) < 0.01
+
+
+def test_rows_are_joined_where_they_are_alike() -> None:
+    kinds = (Kind.Q4_K, Kind.Q4_K, Kind.Q6_K)
+    parts = [next(pack_gguf(kind, raw(kind, 8, 256, i))) for i, kind in enumerate(kinds)]
+    both, last = join(parts)
+    assert torch.equal(both.floats(), torch.cat([part.floats() for part in parts[:2]]))
+    assert last is parts[2]
+
+
+# --- a model in a file ----------------------------------------------------------------------------
+
+
+def kind_of(name: str) -> Kind:
+    """A mixture, as in the files that are in use."""
+    if name == "output" or ("ffn_down" in name and ".0." in name) or "attn_v" in name:
+        return Kind.Q6_K
+    return Kind.Q8_0 if "attn_k" in name else Kind.Q4_K
+
+
+@pytest.fixture(scope="module")
+def qwen() -> Qwen2ForCausalLM:
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=259,
+        hidden_size=WIDTH,
+        intermediate_size=INNER,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=KEYS,
+        max_position_embeddings=1024,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        tie_word_embeddings=False,
+        bos_token_id=0,
+        eos_token_id=1,
+    )
+    return Qwen2ForCausalLM(config).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def file(qwen: Qwen2ForCausalLM, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF file with a tokenizer; `qwen` is given the weights that its blocks stand for."""
+    path = tmp_path_factory.mktemp("gguf") / "toy.gguf"
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(1024)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(INNER)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KEYS)
+    writer.add_rope_freq_base(1e6)
+    writer.add_layer_norm_rms_eps(1e-6)
+    tokenizer = toy_llm(3)[1]
+    tokens = [*tokenizer.convert_ids_to_tokens(list(range(258))), "ab"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, 3, *[1] * 257])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_chat_template(CHAT)
+    state = qwen.state_dict()
+    for seed, (name, tensor) in enumerate(state.items()):
+        stem, _, what = name.rpartition(".")
+        if stem.startswith("model.layers."):
+            _, _, layer, part = stem.split(".", 3)
+            given = f"blk.{layer}.{GGUF_NAMES[part]}"
+        else:
+            given = GGUF_NAMES[stem]
+        if tensor.ndim == 1:
+            tensor.copy_(torch.randn(tensor.shape) * 0.1 + (what == "weight"))
+            writer.add_tensor(f"{given}.{what}", tensor.numpy())
+            continue
+        kind = kind_of(given)
+        rows, columns = tensor.shape
+        blocks = raw(kind, rows, columns, seed)
+        tensor.copy_(torch.from_numpy(gguf.quants.dequantize(blocks, kind)))
+        writer.add_tensor(f"{given}.{what}", blocks, raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALMONN_LIVE_CACHE", str(tmp_path / "cache"))
+
+
+def parts_of(path: Path, folder: Path, sizes: list[int]) -> list[Path]:
+    data, paths = path.read_bytes(), []
+    for i, size in enumerate([*sizes, len(data)]):
+        part, data = data[:size], data[size:]
+        paths.append(folder / f"part{i}.bin")
+        paths[-1].write_bytes(part)
+    return paths
+
+
+def packed(path: Path, config: LlmConfig = AUTO) -> Path:
+    folder = pack.packed_folder(GgufParts((path,), path.name), config)
+    assert folder is not None
+    return folder
+
+
+def test_parts_are_read_where_they_lie(file: Path, tmp_path: Path) -> None:
+    whole = GgufFile([file])
+    header = 40_000
+    cut = GgufFile(parts_of(file, tmp_path, [header, 100_001, 7, 50_000]))
+    assert cut.architecture == "qwen2"
+    assert cut.setting("rope.freq_base") == 1e6
+    for name in ("token_embd.weight", "blk.1.ffn_down.weight", "output_norm.weight"):
+        ours, theirs = cut.raw(name), whole.raw(name)
+        assert ours[0] is theirs[0]
+        assert np.array_equal(ours[1], theirs[1])
+    with pytest.raises(ComponentError, match="no tensor blk.9"):
+        cut.raw("blk.9.ffn_up.weight")
+    with pytest.raises(ComponentError, match="no qwen2.expert_count"):
+        cut.setting("expert_count")
+
+
+def test_a_file_that_is_cut_short_is_said_to_be(file: Path, tmp_path: Path) -> None:
+    first = parts_of(file, tmp_path, [60_000])[0]
+    with pytest.raises(ComponentError, match=r"part0\.bin"):
+        GgufFile([first]).raw("output.weight")
+    first.write_bytes(b"GGU")
+    with pytest.raises(ComponentError, match="not a GGUF file"):
+        GgufFile([first])
+
+
+COSINES = {"auto": 0.9995, "8bit": 0.999, "4bit": 0.97}
+"""Least cosine between logits and those of fp32: inputs are rounded to 8 bits, too."""
+
+
+@pytest.mark.parametrize("quantisation", COSINES)
+@torch.inference_mode()
+def test_logits_are_those_of_transformers(
+    qwen: Qwen2ForCausalLM, file: Path, quantisation: str
+) -> None:
+    config = AUTO.model_copy(update={"quantisation": quantisation})
+    model, _ = load_packed(packed(file, config), threads=1)
+    exact = TransformersEngine(qwen)
+    ours, theirs = model.engine.start(), exact.start()
+    for i, n in enumerate([20, 1, 3, GROWTH + 5, 1]):
+        ids = torch.randint(0, 259, (n,), generator=torch.Generator().manual_seed(i))
+        found = model.engine.extend(ours, model.get_input_embeddings()(ids))
+        wanted = exact.extend(theirs, qwen.get_input_embeddings()(ids))
+        assert model.engine.length(ours) == exact.length(theirs)
+        assert torch.cosine_similarity(found, wanted, dim=0) > COSINES[quantisation]
+
+
+@torch.inference_mode()
+def test_taking_back_is_exact(file: Path) -> None:
+    model, _ = load_packed(packed(file), threads=1)
+    engine, embed = model.engine, model.get_input_embeddings()
+    first, second, other = (torch.arange(a, b) for a, b in ((0, 40), (40, 44), (50, 80)))
+    fresh = engine.start()
+    engine.append(fresh, embed(first))
+    wanted = engine.extend(fresh, embed(second))
+    state = engine.start()
+    engine.append(state, embed(first))
+    twin = engine.fork(state)
+    engine.append(state, embed(other))
+    engine.truncate(state, 40)
+    for again in (state, twin):
+        assert torch.equal(engine.extend(again, embed(second)), wanted)
+
+
+def test_an_llm_of_them_talks_as_its_file_says(file: Path) -> None:
+    model, tokenizer = load_packed(packed(file), threads=1)
+    llm = Llm(model, tokenizer, [])
+    assert (llm.width, llm.context, llm.end_id) == (WIDTH, 1024, 1)
+    assert llm.stop_ids == {1}
+    assert llm.ids("hello") == toy_llm(3)[1].encode("hello", add_special_tokens=False)
+    assert tokenizer.chat_template == CHAT
+    assert llm.embed([]).shape == (0, WIDTH)
+    assert llm.embed([5, 7]).dtype is torch.float32
+    again = llm.over(model, choose_engine(model, AUTO))
+    assert again.engine is llm.engine is model.engine
+    assert torch.equal(again.embed([5, 7]), llm.embed([5, 7]))
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders that are made."""
+    made: list[Path] = []
+    real = packed_store.store
+
+    def noted(folder: Path, *rest: object) -> None:
+        made.append(folder)
+        real(folder, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pack, "store", noted)
+    return made
+
+
+def test_what_was_packed_is_found_again(file: Path, packings: list[Path]) -> None:
+    folder = packed(file)
+    assert packed(file) == folder
+    assert packings == [folder]
+    assert packed(file, AUTO.model_copy(update={"quantisation": "8bit"})) != folder
+    assert len(packings) == 2
+
+
+def changed_byte(folder: Path) -> None:
+    with (folder / "weights.bin").open("r+b") as opened:
+        opened.seek(5000)
+        byte = opened.read(1)
+        opened.seek(5000)
+        opened.write(bytes([byte[0] ^ 1]))
+
+
+def cut_short(folder: Path) -> None:
+    with (folder / "weights.bin").open("r+b") as opened:
+        opened.truncate(100_000)
+
+
+def without_index(folder: Path) -> None:
+    (folder / "index.json").write_text("{", encoding="utf-8")
+
+
+def of_another_format(folder: Path) -> None:
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(index | {"format": 0}))
+
+
+@pytest.mark.parametrize("damage", [changed_byte, cut_short, without_index, of_another_format])
+def test_a_damaged_cache_is_made_anew(file: Path, packings: list[Path], damage: object) -> None:
+    folder = packed(file)
+    before = (folder / "weights.bin").read_bytes()
+    assert callable(damage)
+    damage(folder)
+    assert packed(file) == folder
+    assert len(packings) == 2
+    assert (folder / "weights.bin").read_bytes() == before
+
+
+def test_a_folder_of_safetensors_is_packed_in_eight_bits(
+    qwen: Qwen2ForCausalLM, file: Path, tmp_path: Path
+) -> None:
+    qwen.save_pretrained(tmp_path / "hub")
+    toy_llm(3)[1].save_pretrained(tmp_path / "hub")
+    folder = pack.packed_folder(tmp_path / "hub", AUTO)
+    assert folder is not None
+    model, _ = load_packed(folder, threads=1)
+    ids = torch.arange(30)
+    with torch.inference_mode():
+        found = model.engine.extend(model.engine.start(), model.get_input_embeddings()(ids))
+        wanted = qwen(ids[None]).logits[0, -1]
+    assert torch.cosine_similarity(found, wanted, dim=0) > 0.999
+
+
+def others(tmp_path: Path) -> Iterator[tuple[Path, LlmConfig]]:
+    config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2)
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
+    yield tmp_path / "gpt2", AUTO
+    toy_llm(3)[0].save_pretrained(tmp_path / "llama")  # heads of 12 numbers
+    yield tmp_path / "llama", AUTO
+    yield tmp_path / "nothing", AUTO
+    for other in ({"quantisation": "none"}, {"engine": "transformers"}):
+        yield tmp_path / "llama", AUTO.model_copy(update=other)
+
+
+def test_what_runs_otherwise_is_not_packed(tmp_path: Path) -> None:
+    for folder, config in others(tmp_path):
+        assert pack.packed_folder(folder, config) is None
+
+
+def test_a_file_in_parts_that_cannot_run_packed_is_refused(file: Path, tmp_path: Path) -> None:
+    source = GgufParts(tuple(parts_of(file, tmp_path, [40_000])), "digest")
+    with pytest.raises(ComponentError, match="in parts runs as it is"):
+        pack.as_folder(source)
