@@ -66,10 +66,7 @@ class Salmonn:
         ids = self.prompt.prefix(self.llm, words)
         if not ids:
             return None
-        cache = self.llm.cache()
-        for piece in self.llm.embed(ids).split(TIDY_POSITIONS):
-            cache.extend(piece)
-        return words, cache
+        return words, self.llm.begun(ids, TIDY_POSITIONS)
 
     @torch.inference_mode()
     def ask(

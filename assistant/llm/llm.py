@@ -9,12 +9,12 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import peft
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.errors import ComponentError, ConfigError, ContextFullError
@@ -25,6 +25,10 @@ from assistant.llm.engines.onnx_engine import OnnxEngine
 from assistant.llm.packed_llm import PackedLlm, Rows
 from assistant.llm.weights.read import ReadWeights, StateTensors
 from assistant.numerics.half import fast_half
+
+if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none of it
+    import peft
+    from transformers import PreTrainedModel
 
 HEAD_MULTIPLE = 8
 """What the width of an attention head must be a multiple of in ONNX Runtime."""
@@ -38,7 +42,7 @@ class Llm:
 
     def __init__(
         self,
-        model: PreTrainedModel | peft.PeftModel | PackedLlm,
+        model: "PreTrainedModel | peft.PeftModel | PackedLlm",
         tokenizer: PreTrainedTokenizerBase,
         stop: list[str],
         engine: Engine | None = None,
@@ -64,7 +68,7 @@ class Llm:
         """The token that an answer in the context ends with, and training ends one with."""
         self._pieces = Pieces(tokenizer)
 
-    def over(self, model: PreTrainedModel | peft.PeftModel | PackedLlm, engine: Engine) -> "Llm":
+    def over(self, model: "PreTrainedModel | peft.PeftModel | PackedLlm", engine: Engine) -> "Llm":
         """The same over other weights of the same LLM, such as merged ones.
 
         The tokenizer, which takes long to read, is shared.
@@ -127,6 +131,21 @@ class Llm:
     def cache(self) -> "LlmCache":
         """Begin a conversation."""
         return LlmCache(self)
+
+    def begun(self, ids: list[int], at_once: int) -> "LlmCache":
+        """A conversation that holds `ids`; where it takes long, as a start before had made it.
+
+        Args:
+            ids: token ids, one or more.
+            at_once: how many are put in together.
+        """
+        cache = self.cache()
+        if isinstance(self.model, PackedLlm):
+            cache._state, cache._last = self.model.begun(ids, at_once)
+            return cache
+        for piece in self.embed(ids).split(at_once):
+            cache.extend(piece)
+        return cache
 
     def detokenizer(self) -> Detokenizer:
         """Begin to turn an answer's tokens into text."""
@@ -293,7 +312,7 @@ def _sample(logits: Tensor, config: GenerationConfig, random: torch.Generator | 
 
 
 def _stop_ids(
-    model: PreTrainedModel | peft.PeftModel, tokenizer: PreTrainedTokenizerBase, stop: list[str]
+    model: "PreTrainedModel | peft.PeftModel", tokenizer: PreTrainedTokenizerBase, stop: list[str]
 ) -> frozenset[int]:
     found = set()
     chat = getattr(tokenizer, "chat_template", None)  # its turns end with the tokenizer's own
@@ -314,7 +333,7 @@ def _own_end(tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> in
 
 def load_base(
     source: Path | str, config: LlmConfig, device: str
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load weights and tokenizer from a folder or hub name, frozen.
 
     Raises:
@@ -334,7 +353,7 @@ def load_base(
     return model.eval().requires_grad_(False), tokenizer
 
 
-def choose_engine(model: PreTrainedModel | PackedLlm, config: LlmConfig) -> Engine:
+def choose_engine(model: "PreTrainedModel | PackedLlm", config: LlmConfig) -> Engine:
     """The engine `config.engine` asks for; `auto` is the lean one where it can run. A packed model
     has its own.
 
@@ -400,8 +419,10 @@ def _placement(config: LlmConfig, device: str, dtype: torch.dtype) -> dict[str, 
     return options
 
 
-def add_lora(model: PreTrainedModel, config: LoraConfig) -> peft.PeftModel:
+def add_lora(model: "PreTrainedModel", config: LoraConfig) -> "peft.PeftModel":
     """Wrap `model` with fresh adapters (B = 0, so they change nothing yet)."""
+    import peft
+
     adapters = peft.LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # peft's annotation says int; the scale is computed as a float
@@ -415,19 +436,21 @@ def add_lora(model: PreTrainedModel, config: LoraConfig) -> peft.PeftModel:
         return peft.get_peft_model(model, adapters)
 
 
-def lora_parameters(model: peft.PeftModel) -> dict[str, torch.nn.Parameter]:
+def lora_parameters(model: "peft.PeftModel") -> dict[str, torch.nn.Parameter]:
     """Adapter tensors under peft's names (`base_model.model. ... .lora_A.default.weight`)."""
     return {k: p for k, p in model.named_parameters() if ".lora_" in k}
 
 
-def merge_lora(model: peft.PeftModel) -> PreTrainedModel:
+def merge_lora(model: "peft.PeftModel") -> "PreTrainedModel":
     """Fold the adapters into the weights: W + scale B A."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged
 
 
-def set_lora_scale(model: peft.PeftModel, scale: float) -> None:
+def set_lora_scale(model: "peft.PeftModel", scale: float) -> None:
     """Replace alpha / rank in every adapter."""
+    import peft
+
     for module in model.modules():
         if isinstance(module, peft.tuners.lora.LoraLayer):
             module.scaling = dict.fromkeys(module.scaling, scale)

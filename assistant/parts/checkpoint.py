@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import peft
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +26,9 @@ from assistant.ear.aligner import Aligner
 from assistant.errors import CheckpointError
 from assistant.files.weights import SHIPPED, read_state, sha256
 from assistant.llm.llm import lora_parameters
+
+if TYPE_CHECKING:  # importing it takes a while, and not every preset has adapters
+    import peft
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
@@ -65,7 +68,7 @@ class TrainedWeights:
     file_key: Callable[[str], str] = str
     """`aligner.…` or `lora.…` -> the file's name for it."""
 
-    def fill(self, aligner: Aligner, llm: peft.PeftModel | None, source: str) -> list[str]:
+    def fill(self, aligner: Aligner, llm: "peft.PeftModel | None", source: str) -> list[str]:
         """Copy the tensors into a model.
 
         Args:

@@ -6,8 +6,9 @@ For tests and for looking around without downloads. What a toy answers means not
 import re
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, PreTrainedTokenizerFast
 from whisper.model import ModelDimensions, Whisper
 
 from assistant.ear.tagger import SoundTagger
@@ -74,7 +75,7 @@ def toy_tagger(seed: int, width: int) -> SoundTagger:
     return tagger.eval().requires_grad_(False)
 
 
-def toy_llm(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+def toy_llm(seed: int) -> "tuple[transformers.LlamaForCausalLM, PreTrainedTokenizerFast]":
     """A two-layer Llama, 48 wide, and a tokenizer of bytes."""
     torch.manual_seed(seed)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -94,4 +95,4 @@ def toy_llm(seed: int) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         initializer_range=0.3,  # wide enough that toy answers are not all alike
     )
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
-    return LlamaForCausalLM(config).eval(), fast
+    return transformers.LlamaForCausalLM(config).eval(), fast

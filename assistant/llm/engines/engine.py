@@ -11,15 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
+import transformers
 from torch import Tensor
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
-from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+from transformers import LlamaConfig
 
 from assistant.numerics.scripted import scripted
+
+if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none of it
+    from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 
 GROWTH = 256
 """Positions by which a cache grows."""
@@ -61,14 +64,14 @@ class Engine(ABC):
 class TransformersEngine(Engine):
     """Any causal LM that transformers loads."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: "PreTrainedModel") -> None:
         self._model = model
 
-    def start(self) -> DynamicCache:
+    def start(self) -> "DynamicCache":
         """See `Engine`."""
-        return DynamicCache(config=self._model.config)
+        return transformers.DynamicCache(config=self._model.config)
 
-    def append(self, state: DynamicCache, embeds: Tensor) -> Tensor:
+    def append(self, state: "DynamicCache", embeds: Tensor) -> Tensor:
         """See `Engine`."""
         out = self._model(
             inputs_embeds=embeds[None], past_key_values=state, use_cache=True, logits_to_keep=1
@@ -80,17 +83,17 @@ class TransformersEngine(Engine):
         """See `Engine`; the model made them."""
         return last
 
-    def length(self, state: DynamicCache) -> int:
+    def length(self, state: "DynamicCache") -> int:
         """See `Engine`."""
         return int(state.get_seq_length())
 
-    def truncate(self, state: DynamicCache, length: int) -> None:
+    def truncate(self, state: "DynamicCache", length: int) -> None:
         """See `Engine`."""
         drop = self.length(state) - length
         if drop:
             state.crop(-drop)
 
-    def fork(self, state: DynamicCache) -> DynamicCache:
+    def fork(self, state: "DynamicCache") -> "DynamicCache":
         """See `Engine`."""
         return copy.deepcopy(state)
 
@@ -124,7 +127,7 @@ class _Layer:
 class LeanEngine(Engine):
     """Llama (Touvron et al. 2023; grouped queries, rotary positions) for one stream at a time."""
 
-    def __init__(self, model: LlamaForCausalLM, dtype: torch.dtype) -> None:
+    def __init__(self, model: "LlamaForCausalLM", dtype: torch.dtype) -> None:
         """Args:
         model: without adapters beside its weights.
         dtype: of the matrix products: float32 or bfloat16. Sums of squares and softmax are
@@ -246,11 +249,11 @@ def _attend(
     return found.view([key_heads, -1, new, head]).permute(2, 0, 1, 3).reshape(new, -1)
 
 
-def lean_enough(model: PreTrainedModel) -> bool:
+def lean_enough(model: "PreTrainedModel") -> bool:
     """Whether `LeanEngine` can run `model`: a plain Llama on a CPU."""
     config = model.config
     return (
-        isinstance(model, LlamaForCausalLM)
+        isinstance(model, transformers.LlamaForCausalLM)
         and not getattr(config, "attention_bias", False)
         and not getattr(config, "mlp_bias", False)
         and config.hidden_act == "silu"
@@ -286,7 +289,17 @@ def _paired(weight: Tensor, head: int) -> Tensor:
 
 def rotations(config: LlamaConfig) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
-    places = torch.arange(config.max_position_embeddings)[None]
-    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=torch.float32), places)
+    places = torch.arange(config.max_position_embeddings, dtype=torch.float32)
+    rope: dict[str, Any] = config.rope_parameters or {}
+    if rope.get("rope_type", "default") == "default":
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        speeds = 1.0 / (rope["rope_theta"] ** (torch.arange(0, width, 2).float() / width))
+        turned = places[:, None] * speeds
+        return turned.cos(), turned.sin()
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1, dtype=torch.float32), places[None])
     half = sin.shape[-1] // 2
     return cos[0, :, :half], sin[0, :, :half]

@@ -103,6 +103,28 @@ class OnnxEngine(Engine):
         (found,) = self._vocabulary.run(None, {"last_row": last.numpy()[None, None]})
         return torch.from_numpy(found[0, 0])
 
+    def dumped(self, state: OnnxState) -> dict[str, Tensor]:
+        """Keys and values of a state, to be kept: what `restored` takes."""
+        return {
+            f"{place}": torch.from_numpy(held.numpy()[0, :, : state.length].copy())
+            for place, held in enumerate(state.held)
+        }
+
+    def restored(self, dumped: dict[str, Tensor]) -> OnnxState:
+        """The state that was dumped.
+
+        Raises:
+            KeyError, ValueError: it is of another model.
+        """
+        length = dumped["0"].shape[1]
+        capacity = -(-length // GROWTH) * GROWTH
+        held = []
+        for place in range(2 * self._layers):
+            array = np.zeros((1, self._heads, capacity, self._head), np.float32)
+            array[0, :, :length] = dumped[f"{place}"].numpy()
+            held.append(onnxruntime.OrtValue.ortvalue_from_numpy(array))
+        return OnnxState(held, capacity, length)
+
     def _room(self, capacity: int) -> onnxruntime.OrtValue:
         shape = 1, self._heads, capacity, self._head
         return onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import safetensors
 import torch
 import transformers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config
+from transformers import LlamaConfig, Qwen2Config
 
 from assistant.errors import ComponentError
 from assistant.files.gguf_file import GgufFile
 from assistant.files.weights import UNREADABLE
 from assistant.llm.weights.packed import Packed, join, pack, pack_gguf
+
+if TYPE_CHECKING:  # importing it takes seconds, and a packed LLM needs none of it
+    from transformers import LlamaForCausalLM
 
 PlainConfig: TypeAlias = LlamaConfig | Qwen2Config
 """Of the models that ONNX Runtime runs: they differ in the biases of queries, keys and values."""
@@ -73,7 +76,7 @@ class Weights(Protocol):
 class StateTensors:
     """Of a model in memory, rounded to `bits`."""
 
-    def __init__(self, model: LlamaForCausalLM, bits: int = 8) -> None:
+    def __init__(self, model: "LlamaForCausalLM", bits: int = 8) -> None:
         self._state: dict[str, Tensor] = model.state_dict()
         self._bits = bits
 

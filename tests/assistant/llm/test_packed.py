@@ -17,8 +17,9 @@ from assistant.config import LlmConfig
 from assistant.errors import ComponentError
 from assistant.files.gguf_file import GgufFile
 from assistant.llm.engines.engine import GROWTH, TransformersEngine
+from assistant.llm.engines.onnx_engine import OnnxEngine
 from assistant.llm.llm import Llm, choose_engine
-from assistant.llm.packed_llm import load_packed
+from assistant.llm.packed_llm import PackedLlm, load_packed
 from assistant.llm.weights import packed_store
 from assistant.llm.weights.packed import BLOCK, Packed, join, pack_gguf
 from assistant.llm.weights.read import GGUF_NAMES
@@ -255,6 +256,58 @@ def test_taking_back_is_exact(file: Path) -> None:
     engine.truncate(state, 40)
     for again in (state, twin):
         assert torch.equal(engine.extend(again, embed(second)), wanted)
+
+
+@torch.inference_mode()
+def test_what_a_conversation_begins_with_is_kept(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = packed(file)
+    ids, next_ids = list(range(3, 40)), torch.tensor([50, 51])
+
+    def goes_on(model: PackedLlm, ids: list[int]) -> torch.Tensor:
+        state, last = model.begun(ids, at_once=8)
+        assert torch.equal(last, expected)
+        return model.engine.extend(state, model.get_input_embeddings()(next_ids))
+
+    model, _ = load_packed(folder, threads=1)
+    fresh = model.engine.start()
+    for piece in model.get_input_embeddings()(torch.tensor(ids)).split(8):
+        expected = model.engine.append(fresh, piece)
+    wanted = model.engine.extend(fresh, model.get_input_embeddings()(next_ids))
+
+    assert torch.equal(goes_on(model, ids), wanted)
+    (kept,) = folder.glob("begun-*")
+    again, _ = load_packed(folder, threads=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(OnnxEngine, "append", None)  # nothing is computed
+        _, last = again.begun(ids, at_once=8)
+    assert torch.equal(last, expected)
+    assert torch.equal(goes_on(again, ids), wanted)
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert torch.equal(goes_on(again, ids), wanted)
+    assert kept.stat().st_size > 100
+    again.begun([5, 6], at_once=8)
+    assert len(list(folder.glob("begun-*"))) == 1
+    assert not kept.exists()
+
+
+@torch.inference_mode()
+def test_a_cache_that_cannot_be_written_does_not_matter(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = packed(file)
+    model, _ = load_packed(folder, threads=1)
+    wanted = model.begun([3, 4, 5], at_once=8)[1]
+    for old in folder.glob("begun-*"):
+        old.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    assert torch.equal(model.begun([3, 4, 5], at_once=8)[1], wanted)
+    assert not list(folder.glob("begun-*"))
 
 
 def test_an_llm_of_them_talks_as_its_file_says(file: Path) -> None:

@@ -3,10 +3,18 @@
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from assistant.config import LlmConfig
 from assistant.errors import ConfigError
-from assistant.llm.engines.engine import GROWTH, Engine, LeanEngine, TransformersEngine, lean_enough
+from assistant.llm.engines.engine import (
+    GROWTH,
+    Engine,
+    LeanEngine,
+    TransformersEngine,
+    lean_enough,
+    rotations,
+)
 from assistant.llm.engines.onnx_engine import OnnxEngine
 from assistant.llm.llm import choose_engine
 from assistant.llm.weights.read import ReadWeights, StateTensors
@@ -57,6 +65,17 @@ def test_logits_are_those_of_transformers(llama: LlamaForCausalLM) -> None:
         x = embeds(n, i)
         torch.testing.assert_close(lean.extend(ours, x), eager.extend(theirs, x), atol=2e-5, rtol=0)
         assert lean.length(ours) == eager.length(theirs)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear"])
+@torch.inference_mode()
+def test_rotations_are_those_of_transformers(kind: str) -> None:
+    rope = {"rope_type": kind, "rope_theta": 5e5} | ({"factor": 4.0} if kind == "linear" else {})
+    config = LlamaConfig(hidden_size=64, num_attention_heads=4, rope_parameters=rope)
+    places = torch.arange(config.max_position_embeddings)[None]
+    wanted = LlamaRotaryEmbedding(config)(torch.zeros(1), places)
+    for ours, theirs in zip(rotations(config), wanted, strict=True):
+        assert torch.equal(torch.cat([ours, ours], 1), theirs[0])
 
 
 @pytest.mark.parametrize("name", ENGINES)
