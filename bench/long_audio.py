@@ -43,7 +43,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 
 
 def by_utterances(model: Salmonn, clip: Clip) -> str:
-    session = build_session(model, load_config(shipped_config()), INSTRUCTION, pace=one_each)
+    session = build_session(model, load_config(shipped_config(), "nano"), INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, recording.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):
@@ -56,7 +56,7 @@ def by_utterances(model: Salmonn, clip: Clip) -> str:
 def main() -> None:
     options = parser(__doc__, clips=60).parse_args()
     torch.set_num_threads(options.threads)
-    model = load(load_config(shipped_config()).model)
+    model = load(load_config(shipped_config(), "nano").model)
     clips = read_clips(options)
     generation = model.config.generation.model_copy(update={"max_new_tokens": 1000})
     rows = []

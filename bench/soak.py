@@ -69,7 +69,7 @@ def main() -> None:
     options.add_argument("--plot", type=Path, help="draw the curves to this SVG or PNG")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    config = load_config(shipped_config())
+    config = load_config(shipped_config(), "nano")
     model = load(config.model)
     clips = read_clips(chosen)
     session = build_session(model, config, "Transcribe the speech.", pace=one_each)

@@ -23,7 +23,7 @@ from lab.score import word_error_rate
 def main() -> None:
     options = parser(__doc__, clips=200).parse_args()
     torch.set_num_threads(options.threads)
-    config = load_preset(shipped_config(), None)[1]
+    config = load_preset(shipped_config(), "nano")[1]
     model = load(config)
     weights = find_whisper(config.speech_encoder.weights)
     decoder = whisper.Whisper(weights.dims).eval()
