@@ -43,7 +43,8 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 
 
 def by_utterances(model: Salmonn, clip: Clip) -> str:
-    session = build_session(model, load_config(shipped_config(), "nano"), INSTRUCTION, pace=one_each)
+    config = load_config(shipped_config(), "nano")
+    session = build_session(model, config, INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, recording.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):

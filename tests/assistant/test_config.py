@@ -52,7 +52,7 @@ def test_every_shipped_preset_is_valid(name: str) -> None:
 
 
 def test_the_file_chooses_the_preset_unless_one_is_named(tmp_path: Path) -> None:
-    assert load_preset(shipped_config())[0] == "nano"
+    assert load_preset(shipped_config())[0] == "small"
     path = changed(tmp_path, "preset", "tiny")
     assert load_preset(path)[0] == "tiny"
     assert load_preset(path, "nano")[0] == "nano"
@@ -396,7 +396,7 @@ def test_an_unknown_preset_is_an_error_that_lists_the_known(tmp_path: Path, chos
 
 def test_an_empty_preset_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^presets\.nano: .*got None"):
-        load_preset(changed(tmp_path, "presets.nano", None))
+        load_preset(changed(tmp_path, "presets.nano", None), "nano")
 
 
 def test_a_preset_named_by_a_number_is_listed_like_the_others(tmp_path: Path) -> None:

@@ -156,7 +156,10 @@ def test_tasks_lists_them_all(call: Call) -> None:
         (["--task", "slot_filling"], "task 'slot_filling' needs a question"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml: No such file"),
         (["--lora-scale", "2", "--preset", "lora-less"], "preset lora-less has no LoRA"),
-        (["--lora-scale", "-1"], "--lora-scale.scale: Input should be greater than or equal to 0"),
+        (
+            ["--preset", "nano", "--lora-scale", "-1"],
+            "--lora-scale.scale: Input should be greater than or equal to 0",
+        ),
         (["--lora-scale", "2", "--preset", "tiny"], "preset tiny has no checkpoint, so no LoRA"),
     ],
 )
