@@ -37,6 +37,9 @@ ACTS = (
 _ACT = re.compile("|".join(rf"(?<!\S)(?:{words})(?!\S)" for words in ACTS))
 
 
+_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)")
+
+
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -101,7 +104,9 @@ def talks(path: Path = QUESTIONS) -> list[Talk]:
 
 
 def _holds(answer: str, key: str) -> bool:
-    """As `right`, and a number is not found inside a larger one: 43 does not hold 3."""
+    """As `right`, and a number is not found inside a larger one: 43 does not hold 3. Quotes around
+    words do not count."""
+    answer = _QUOTES.sub(" ", answer.replace("’", "'"))
     if not key.isdecimal():
         return right(answer, key)
     said, wanted = spoken(answer).split(), spoken(key).split()

@@ -25,6 +25,7 @@ SINGLE = ("facts", "sums", "words", "advice", "talk", "unknown", "commands")
 BARE = PromptConfig(
     template=AUTO,
     system="You are a helpful voice assistant. Answer in one short sentence.",
+    stop=[],
 )
 """What an LLM is told that knows nothing of this program."""
 

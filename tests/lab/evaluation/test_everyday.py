@@ -47,6 +47,8 @@ def test_no_question_is_one_that_training_asks() -> None:
         ({"any": ["100"]}, "At 1,100 degrees.", False),
         ({"any": ["3000"]}, "Three thousand meters.", True),
         ({"any": ["apple; banana", "apple; orange"]}, "An orange, an apple.", True),
+        ({"any": ["z"]}, "It ends with 'Z'.", True),
+        ({"any": ["don't"]}, "They don't.", True),
         ({"any": ["Lisbon"]}, "  ", False),
         ({"unknown": True}, "I don't know what time it is.", True),
         ({"unknown": True}, "I’m sorry, I can’t see the clock.", True),
