@@ -30,11 +30,11 @@ HEAD = """\
 
 <!-- `python -m tests.docs.configuration` writes this page from config.yaml and its models. -->
 
-`config.yaml` holds every setting. It comes with the program, and every command takes `--config FILE`
-for a file of your own: what your file leaves out, whole sections or presets, is as in the shipped
-one. An unknown key, a wrong type or a value out of range is an error that names the key, before any
-model is loaded. A client may change the settings of the conversation for its own session, see
-[the protocol](protocol.md#settings).
+`config.yaml` holds every setting. It comes with the program, and every command takes
+`--config FILE` for a file of your own: what your file leaves out, whole sections or presets, is as
+in the shipped one. An unknown key, a wrong type or a value out of range is an error that names the
+key, before any model is loaded. A client may change the settings of the conversation for its own
+session, see [the protocol](protocol.md#settings).
 
 The key `preset` chooses the model; `--preset NAME` replaces that choice.
 
