@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo run test check install golden bench clean
+.PHONY: demo run test check docs install golden bench clean
 
 run: .venv/installed-small  ## open the port and the page
 	$(BIN)/salmonn-live serve
@@ -20,6 +20,10 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed-dev  ## build/site, from docs/; any warning is an error
+	$(BIN)/python -m tests.docs.configuration
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: .venv/installed-small  ## create .venv with the program, the parts of nano and of small
 

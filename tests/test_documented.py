@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from assistant.config import ModelConfig
+from assistant.files.presets import read_yaml, shipped_config
 from assistant.prompt.prompt import tasks
 from cli import main as cli
 from lab.training.config import CorpusConfig, StageConfig
@@ -106,9 +107,40 @@ def test_every_module_that_is_run_exists(path: Path) -> None:
         ), module
 
 
-def test_the_figures_of_the_readme_name_their_commands() -> None:
-    named = set(found(r"python -m (bench\.\w+)", (ROOT / "README.md").read_text()))
-    assert {"bench.latency", "bench.streams", "bench.engine"} <= named
+@pytest.mark.parametrize("page", ["figures", "latency"])
+def test_figures_name_their_commands(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    named = set(found(r"python -m (bench\.\w+)", text))
+    expected = {
+        "figures": {
+            "bench.spoken",
+            "bench.listening",
+            "bench.streams",
+            "bench.soak",
+            "bench.engine",
+        },
+        "latency": {"bench.spoken", "bench.latency", "bench.cascade"},
+    }
+    assert expected[page] <= named
+
+
+@pytest.mark.parametrize(("page", "most"), [("README.md", 150), ("docs/training.md", 120)])
+def test_a_first_page_stays_short(page: str, most: int) -> None:
+    assert len((ROOT / page).read_text().splitlines()) <= most
+
+
+def test_the_demo_that_the_readme_shows_is_the_one_that_make_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ndemo:")[2].partition("\n\n")[0]
+    assert "demo/evening.flac" in recipe
+    settings = read_yaml(shipped_config())
+    assert f"| `{settings['preset']}` (default) |" in (ROOT / "README.md").read_text()
+
+
+def test_what_the_page_asks_of_a_microphone_is_documented() -> None:
+    asked = (ROOT / "clients" / "browser" / "microphone.js").read_text()
+    said = " ".join((ROOT / "docs" / "clients.md").read_text().split())
+    assert "echoCancellation: false, noiseSuppression: false, autoGainControl: true" in asked
+    assert "echo cancellation and noise suppression are off" in said
 
 
 def test_the_readme_counts_the_tasks() -> None:

@@ -1,0 +1,230 @@
+"""Writes docs/configuration.md from the models of the configuration and config.yaml's comments.
+
+python -m tests.docs.configuration
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from assistant.config import ModelConfig, Section
+from assistant.files.presets import read_yaml, shipped_config
+from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+SHOWN_PRESETS = ("small", "nano")
+LONGEST_VALUE = 90
+"""Characters of a value; a longer one is left to config.yaml."""
+
+HEAD = """\
+# Configuration
+
+<!-- `python -m tests.docs.configuration` writes this page from config.yaml and its models. -->
+
+`config.yaml` holds every setting. It comes with the program, and every command takes
+`--config FILE` for a file of your own: what your file leaves out, whole sections or presets, is as
+in the shipped one. An unknown key, a wrong type or a value out of range is an error that names the
+key, before any model is loaded. A client may change the settings of the conversation for its own
+session, see [the protocol](protocol.md#settings).
+
+The key `preset` chooses the model; `--preset NAME` replaces that choice.
+
+A file of your own may be as short as this:
+
+```yaml
+preset: nano
+server: { port: 9000 }
+```
+"""
+
+Comments = dict[tuple[str, ...], str]
+"""Path of a key -> what config.yaml says about it."""
+
+
+def comments(text: str) -> Comments:
+    """The comment of every key: what stands above it, or behind it on its line."""
+    found: Comments = {}
+    path: list[tuple[int, str]] = []
+    above: list[str] = []
+    for line in text.splitlines():
+        if alone := re.fullmatch(r" *# ?(.*)", line):
+            above.append(alone[1])
+            continue
+        if key := re.match(r"( *)(\w[\w-]*):(?: |$)(.*)", line):
+            depth = len(key[1])
+            path = [part for part in path if part[0] < depth] + [(depth, key[2])]
+            behind = re.search(r"(?:^| )# (.*)", key[3])
+            said = " ".join([*above, *([behind[1]] if behind else [])])
+            if said:
+                found[tuple(name for _, name in path)] = said
+        above = []
+    return found
+
+
+def docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """What stands below each field of a section, or of one that it extends."""
+    found = {}
+    for part in reversed(model.__mro__):
+        if issubclass(part, Section):
+            (node,) = ast.parse(inspect.getsource(part)).body
+            assert isinstance(node, ast.ClassDef)
+            for field, below in pairwise(node.body):
+                match field, below:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)),
+                        ast.Expr(value=ast.Constant(value=str(words))),
+                    ):
+                        found[name] = " ".join(words.split())
+    return found
+
+
+def inner(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, if it holds one."""
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def kind(annotation: Any) -> str:
+    """A type, in words."""
+    if get_origin(annotation) is Annotated:
+        return kind(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is list:
+        (part,) = get_args(annotation)
+        return f"list of {kind(part)}s"
+    if parts := get_args(annotation):
+        return " or ".join(kind(part) for part in parts)
+    names = {str: "text", SecretStr: "text", int: "integer", float: "number", bool: "true or false"}
+    return {**names, NoneType: "null"}.get(annotation, "section")
+
+
+def limits(annotation: Any, metadata: list[Any]) -> str:
+    """The range of a number, in words."""
+    rules = list(metadata)
+    for part in (annotation, *get_args(annotation)):
+        if get_origin(part) is Annotated:
+            for rule in get_args(part)[1:]:
+                rules += rule.metadata if isinstance(rule, FieldInfo) else [rule]
+    low = high = ""
+    for rule in rules:
+        match rule:
+            case Ge():
+                low = number(rule.ge)
+            case Gt():
+                low = f"over {number(rule.gt)}"
+            case Le():
+                high = f" to {number(rule.le)}"
+            case Lt():
+                high = f" to under {number(rule.lt)}"
+    return low + high
+
+
+def number(bound: Any) -> str:
+    return "2^63" if bound == 2**63 else f"{bound:,}".removesuffix(".0")
+
+
+def value(given: Any) -> str:
+    """A value as config.yaml writes it."""
+    if given is None or isinstance(given, bool):
+        return f"`{str(given).lower().replace('none', 'null')}`"
+    if isinstance(given, list):
+        given = ", ".join(map(str, given)) if given else "[]"
+    written = f"{given}".replace("\n", "\\n").replace("|", "\\|")
+    if len(written) > LONGEST_VALUE or isinstance(given, dict):
+        return "see the file"
+    return f"`{written}`" if written else "empty"
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def sentence(text: str) -> str:
+    """Text with a capital and a full stop; a value that it begins with keeps its small letter."""
+    first = text.partition(" ")[0]
+    begin = text[:1] if first.endswith((":", ",")) else text[:1].upper()
+    return begin + text[1:].rstrip(".") + "." if text else ""
+
+
+def leaves(
+    model: type[BaseModel], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], FieldInfo, str]]:
+    """Every key of a section that holds a value, with the words below its field."""
+    said = docstrings(model)
+    for name, field in model.model_fields.items():
+        section = inner(field.annotation)
+        if section is None or get_origin(field.annotation) is list:
+            yield (*path, name), field, said.get(name, "")
+        else:
+            yield from leaves(section, (*path, name))
+
+
+def at(values: Any, path: tuple[str, ...]) -> Any:
+    """The value at a path; None where a section on the way to it is null."""
+    for part in path:
+        values = None if values is None else values[part]
+    return values
+
+
+def kind_and_range(field: FieldInfo) -> str:
+    parts = [kind(field.annotation), limits(field.annotation, field.metadata)]
+    return ", ".join(filter(None, parts))
+
+
+def section(name: str, model: type[BaseModel], said: Comments) -> Iterator[str]:
+    """A section of its own: endpointing, turns or server."""
+    yield f"\n## {name}\n"
+    yield f"{said[name,]}\n"
+    yield "| key | kind | default | meaning |"
+    yield "|---|---|---|---|"
+    for path, field, below in leaves(model):
+        words = cell(sentence(said.get((name, *path), below)))
+        default = value(field.get_default(call_default_factory=True))
+        yield f"| `{name}.{'.'.join(path)}` | {kind_and_range(field)} | {default} | {words} |"
+
+
+def presets(values: dict[str, Any], said: Comments) -> Iterator[str]:
+    """All presets, and then every key that one may have."""
+    yield "\n## Presets\n"
+    yield "| preset | what it is |"
+    yield "|---|---|"
+    for name in values:
+        yield f"| `{name}` | {cell(sentence(said[('presets', name)]))} |"
+    shown = {name: ModelConfig.model_validate(values[name]).model_dump() for name in SHOWN_PRESETS}
+    yield "\nWhat a preset may say, and what the two that are used most say:\n"
+    yield f"| key | kind | {' | '.join(f'`{name}`' for name in shown)} | meaning |"
+    yield f"|---|---|{'---|' * len(shown)}---|"
+    for path, field, below in leaves(ModelConfig):
+        comment = next((text for key, text in said.items() if key[2:] == path), below)
+        columns = " | ".join(value(at(preset, path)) for preset in shown.values())
+        words = cell(sentence(comment))
+        yield f"| `{'.'.join(path)}` | {kind_and_range(field)} | {columns} | {words} |"
+
+
+def page() -> str:
+    """The whole page."""
+    file = shipped_config()
+    said = comments(file.read_text(encoding="utf-8"))
+    lines = [
+        *section("endpointing", EndpointingConfig, said),
+        *section("turns", TurnsConfig, said),
+        *section("server", ServerConfig, said),
+        *presets(read_yaml(file)["presets"], said),
+    ]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
