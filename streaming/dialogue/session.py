@@ -38,11 +38,16 @@ from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import Phase, Turn
 from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
 from streaming.events import (
+    Accepted,
     AudioPrefilled,
     Caption,
+    Cleared,
+    Configured,
     EndOfReply,
     Event,
     FellSilent,
+    Held,
+    Recorded,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -110,7 +115,12 @@ class Session:
         # What was said under a reply: samples it is about and is spoken from, and whether it is
         # answered without being asked for.
         self._unanswered: list[tuple[int, int, bool]] = []
-        self._recording: int | None = None  # first sample of the recording that is being given
+        # First sample of the recording that is being given, and what it is known by.
+        self._recording: tuple[int, str | None] | None = None
+        self._recorded: dict[str, tuple[int, int]] = {}  # samples of recordings, by that
+        self._fresh: int | None = None  # first sample since the last message, recordings apart
+        self._messages: list[tuple[int, int]] = []  # samples of those that were not answered
+        self._arrived = 0  # samples
         self._silent_since: int | None = None  # nobody has spoken since this reply's end
         self._by_hand_from = 0  # first sample since which turns end by hand
         self._unopened = False  # a turn by hand does not fit into the context: wait for a change
@@ -136,7 +146,22 @@ class Session:
         """
         if self._eof:
             raise EOFError("receive() after receive_eof()")
-        self._inbox.extend(self._decoder.push(audio))
+        self._arrive(self._decoder.push(audio))
+
+    def hear(self, frames: list[Frame]) -> None:
+        """Take input that was decoded elsewhere; `at` of a frame is not looked at.
+
+        Raises:
+            EOFError: the input was ended before.
+        """
+        if self._eof:
+            raise EOFError("hear() after receive_eof()")
+        self._arrive(frames)
+
+    def _arrive(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._inbox.append(Frame(self._arrived, frame.pcm))
+            self._arrived += FRAME_SAMPLES
 
     def control(self, control: Control) -> None:
         """Take a client's wish, in its place between the audio before it and after it.
@@ -151,7 +176,7 @@ class Session:
     def receive_eof(self) -> None:
         """The input ends here; an open utterance is answered."""
         if not self._eof:
-            self._inbox.extend(self._decoder.flush())
+            self._arrive(self._decoder.flush())
         self._eof = True
 
     @property
@@ -247,8 +272,8 @@ class Session:
                 return self._hold(ref)
             case Clear():
                 return self._clear()
-            case Recording():
-                return self._begin_recording()
+            case Recording(ref):
+                return self._begin_recording(ref)
             case Configure():
                 return self._configure(control)
             case Forget():
@@ -261,6 +286,8 @@ class Session:
         events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
         if self._recording is not None:
             return events
+        if self._fresh is None:
+            self._fresh = frame.at
         if self._endpointer is None:
             self._hold_turn(frame.at)
             return events
@@ -279,7 +306,13 @@ class Session:
             return []
         self._begin(since)
         self._reply_at_once(None, None)
+        self._message(since, self.heard)
         return [FellSilent(since, self.heard)]
+
+    def _message(self, since: int, until: int) -> None:
+        """Samples [since, until) wait to be answered."""
+        self._messages.append((since, until))
+        self._fresh = None
 
     def _hold_turn(self, at: int) -> None:
         """Without endpoints a turn is always open, but under a reply; it never gets too long."""
@@ -324,10 +357,14 @@ class Session:
         self._begin(since, spoken_from=spoken_from)
 
     def _question(self, question: Ask) -> list[Event]:
+        accepted = self._accepted(question.ref)
         if self._busy() or self._questions:
             self._questions.append(question)
-            return []
-        return self._typed(question)
+            return accepted
+        return accepted + self._typed(question)
+
+    def _accepted(self, ref: str | None) -> list[Event]:
+        return [] if ref is None else [Accepted(ref)]
 
     def _typed(self, question: Ask) -> list[Event]:
         events = self._drop_turn()
@@ -344,7 +381,8 @@ class Session:
             if cancel.asked is not None and question.ref == cancel.asked:
                 self._questions.remove(question)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
-        if not self._turn.replying or cancel.asked not in (None, self._given_ref or ""):
+        meant = cancel.asked in (None, self._given_ref) and cancel.turn in (None, self._closed)
+        if not self._turn.replying or not meant:
             return [Refused(NO_REPLY, cancel.ref)]
         events = self._stop("cancelled")
         self._turn_to_speaker()
@@ -353,7 +391,8 @@ class Session:
     def _commit(self, commit: Commit) -> list[Event]:
         if self._turn.replying and self._started is None and self._endpointer is not None:
             return [Refused(NOTHING_SAID, commit.ref)]
-        events = self._stop("cancelled") if self._turn.replying else []
+        events = self._accepted(commit.ref)
+        events += self._stop("cancelled") if self._turn.replying else []
         if not self._something_said():
             if not commit.or_ring:
                 return [*events, Refused(NOTHING_SAID, commit.ref)]
@@ -392,35 +431,50 @@ class Session:
         if max_new_tokens is not None:
             self._listener.limit(max_new_tokens)
 
-    def _begin_recording(self) -> list[Event]:
+    def _begin_recording(self, ref: str | None) -> list[Event]:
         events = self._end_utterance() if self._started is not None else []
-        self._recording = self.heard
+        self._recording = self.heard, ref
         return events
 
     def _end_recording(self) -> list[Event]:
         """What was recorded waits to be asked for, with whatever else does."""
         assert self._recording is not None
-        at, self._recording = self._recording, None
+        (at, ref), self._recording = self._recording, None
+        self._messages.append((at, self.heard))
+        if ref is not None:
+            self._recorded[ref] = at, self.heard
         if self._turn.is_open and not self._busy() and self._is_too_old():
             self._leave()
         if self._busy():
             self._unanswered.append((at, at, False))
         elif self._turn.is_open or self._begin(at, spoken_from=at):
             self._hold_open_turn()
-        return []
+        return [Recorded(at, self.heard, ref)]
 
     def _hold(self, ref: str | None) -> list[Event]:
         if self._recording is not None:
             return self._end_recording()
+        if self._endpointer is None:
+            return self._hold_by_hand(ref)
         if self._turn.replying:
             return []  # what is said under a reply is a turn when the reply is over
         if not self._something_said():
-            return [Refused(NOTHING_SAID, ref)]
+            return [Refused(NOTHING_SAID, ref, "nothing_said")]
         if self._started is not None:
             self._held = True
             return self._end_utterance()
         self._hold_open_turn()
         return []
+
+    def _hold_by_hand(self, ref: str | None) -> list[Event]:
+        """What was given since the last message is one now."""
+        since, replying = self._fresh, self._turn.replying
+        if since is None or not (replying or self._something_said()):
+            return [Refused(NOTHING_SAID, ref, "nothing_said")]
+        self._message(since, self.heard)
+        if not replying:  # what was given under a reply is a turn when the reply is over
+            self._hold_open_turn()
+        return [Held(since, self.heard, ref)]
 
     def _hold_open_turn(self) -> None:
         """The open turn is about all that was heard until now, and waits to be asked for."""
@@ -441,12 +495,14 @@ class Session:
     def _clear(self) -> list[Event]:
         since, self._answered, self._last = self._answered, self.heard, None
         self._unanswered.clear()
+        self._messages.clear()
+        self._fresh = None
         self._unopened = False
         if self._turn.is_open and not self._turn.replying:
             self._leave()
             self._turn_to_speaker()
         self._listener.unhear(since, self.heard)
-        return []
+        return [Cleared(self.heard)]
 
     def _configure(self, wanted: Configure) -> list[Event]:
         events: list[Event] = []
@@ -471,15 +527,29 @@ class Session:
             if self._endpointer is not None:
                 self._by_hand_from = self.heard
             self._endpointer = self._make_endpointer(wanted.endpointing)
-        return events
+        return [*events, Configured()]
 
     def _forget(self, wanted: Forget) -> list[Event]:
         if wanted.turn is not None:
             self._listener.forget(wanted.turn, wanted.part)
             self._untidy = self._untidy or not self._turn.is_open
-        if wanted.until > wanted.since:
-            self._listener.unhear(wanted.since, wanted.until)
+        spans = [(wanted.since, wanted.until)]
+        if wanted.ref is not None and wanted.ref in self._recorded:
+            spans.append(self._recorded.pop(wanted.ref))
+        for since, until in spans:
+            if until > since:
+                self._unsay(since, until)
         return []
+
+    def _unsay(self, since: int, until: int) -> None:
+        """Samples [since, until) are not looked at any more, and not answered if nothing else is
+        left that would be."""
+        if (since, until) in self._messages:
+            self._messages.remove((since, until))
+            going_on = self._started if self._endpointer is not None else self._fresh
+            if not self._messages and going_on is None:
+                self._clear()
+        self._listener.unhear(since, until)
 
     def _drop_turn(self) -> list[Event]:
         """Close the open turn, answered or not."""
@@ -528,7 +598,11 @@ class Session:
                     if self._turn.may_go_on:
                         self._resume()
                 case SpeechEnded(at):
-                    events.append(replace(change, kept=self._keep(at)))
+                    kept = self._keep(at)
+                    events.append(replace(change, kept=kept))
+                    assert self._started is not None
+                    if kept:
+                        self._message(self._started, at)
                     self._started = None
         return events
 
@@ -669,7 +743,10 @@ class Session:
         self._turn.caption_due = self._turns.captions and not self._turn.last_caption_given
         text_tokens = self._listener.text_tokens()
         self._given_ref, self._reply_ref = self._reply_ref, None
-        return [ReplyStarted(self._turn.windows, text_tokens, cached, self._given_ref)]
+        self._messages.clear()
+        return [
+            ReplyStarted(self._turn.windows, text_tokens, cached, self._given_ref, self._closed)
+        ]
 
     def _can_speak(self) -> bool:
         if self._turn.replying:  # held while someone speaks, who may be interrupting
