@@ -242,4 +242,4 @@ def test_a_recording_that_is_deleted_before_it_was_heard_is_not_answered() -> No
     client.send("conversation.item.delete", item_id="tape")
     client.catch_up()
     assert [line for line in client.listener.diary if line.startswith("unheard")] != []
-    assert not client.session._turn.is_open
+    assert not client.listener.is_open
