@@ -94,6 +94,11 @@ class Conversation:
         return self._model.tagger if events or self._words else None
 
     @property
+    def turn(self) -> int:
+        """Turns answered so far: the number of the open one, counted from 0, if it is answered."""
+        return self._answered
+
+    @property
     def heard(self) -> int:
         """Samples of the stream so far."""
         return self._hearing.heard

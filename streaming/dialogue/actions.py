@@ -155,7 +155,8 @@ class Actions:
 
     def _answer(self, over: Over) -> list[Event]:
         assert self.floor.about is not None
-        self.floor.last = None if over.committed else (self.floor.about.since, over.end.at)
+        ended = self.floor.about.since, over.end.at, self._listener.turn
+        self.floor.last = None if over.committed else ended
         self.floor.answer(over.end.at, over.ref, over.max_new_tokens)
         return self._ended(over.end)
 
@@ -295,9 +296,9 @@ class Actions:
         return [Refused(NO_REPLY, cancel.ref)]
 
     def _cancel(self, cancel: Cancel) -> list[Event]:
-        floor = self.floor
-        assert isinstance(floor.state, Replying)
-        meant = cancel.asked in (None, floor.state.ref) and cancel.turn in (None, floor.closed)
+        state = self.floor.state
+        assert isinstance(state, Replying)
+        meant = cancel.asked in (None, state.ref) and cancel.turn in (None, state.turn)
         return self._stop("cancelled") if meant else self._refuse_cancel(cancel)
 
     def _forget(self, clear: Clear) -> list[Event]:

@@ -64,11 +64,8 @@ class Floor:
         self.answered = 0
         """Samples before this belong to turns that were answered."""
 
-        self.last: tuple[int, int] | None = None
-        """Begin and end of the last turn that silence ended."""
-
-        self.closed = 0
-        """Turns that were answered."""
+        self.last: tuple[int, int, int] | None = None
+        """Begin, end and number of the last turn that silence ended."""
 
         self.silent_since: int | None = None
         """Nobody has spoken since this sample, the end of a reply."""
@@ -124,12 +121,12 @@ class Floor:
     def open_at(self, at: int) -> None:
         """Open the turn of an utterance: a new one, or the last one again."""
         if self.last is not None:
-            begun, end = self.last
+            begun, end, turn = self.last
             rejoins = 0 < at - end <= self.turns.rejoin_s * SAMPLE_RATE
             if rejoins and not self.is_too_far(begun, at):
                 # What was taken for an end was a pause: there has been no turn yet.
-                self.listener.forget(self.closed - 1, "question")
-                self.listener.forget(self.closed - 1, "answer")
+                self.listener.forget(turn, "question")
+                self.listener.forget(turn, "answer")
                 self.open(begun, spoken_from=at)
                 return
         self.open(self.with_context(at), spoken_from=at)
@@ -258,9 +255,9 @@ class Floor:
         about, ref, draft = self.state.about, self.state.ref, self.state.draft
         due = self.turns.captions and not self.state.captioned
         self.answered = self.state.paused_at
-        self.state = Replying(about, ref, draft.tokens, due)
-        text_tokens = self.listener.text_tokens()
-        return [ReplyStarted(draft.windows, text_tokens, cached, ref, self.closed)]
+        turn, text_tokens = self.listener.turn, self.listener.text_tokens()
+        self.state = Replying(about, turn, ref, draft.tokens, due)
+        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn)]
 
     @property
     def can_speak(self) -> bool:
@@ -311,7 +308,6 @@ class Floor:
         assert isinstance(self.state, Replying)
         events, said = self._last_caption(), self.state.said
         self.listener.close(None if reason in ("complete", "limit") else said)
-        self.closed += 1
         self.silent_since = self.heard if self.speaker is None else None
         self._close()
         return [*events, ReplyEnded(said, reason)]

@@ -121,6 +121,9 @@ class Replying:
     """The reply is being given out."""
 
     about: About
+    turn: int
+    """Which of the answered turns it is, counted from 0."""
+
     ref: str | None
     made: tuple[str | None, ...]
     """Text of the tokens that were made ahead and are still to be given out."""
