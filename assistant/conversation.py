@@ -4,13 +4,11 @@ What was heard goes into the cache window by window while the user speaks. A pau
 the turn is over: what it adds is provisional, and `resume` takes it and everything said on it back,
 as if nothing had happened.
 
-A conversation is a list of items. What the LLM reads is a function of them (`Renderer`), and the
-cache follows it (`Context`): nothing else knows what is in there.
+A conversation is a list of items (`History`). What the LLM reads is a function of them
+(`Renderer`), and the cache follows it (`Context`): nothing else knows what is in there.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import torch
 
@@ -19,12 +17,14 @@ from assistant.config import GenerationConfig
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import SoundTagger
 from assistant.errors import ConfigError
+from assistant.history import History, Part, positions
 from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
 from assistant.model import TIDY_POSITIONS, Salmonn
 from assistant.open_turn import OpenTurn
 from assistant.prompt.items import Item, Said, Spoken, System
 from assistant.prompt.render import Renderer
+from assistant.reply import Reply, drawn
 from assistant.sound.recording import Samples
 
 
@@ -65,11 +65,9 @@ class Conversation:
         self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self._render = Renderer(model.llm, model.prompt)
         self._context = Context(model.llm, self._ready())
-        self.items: list[Item] = [System(instruction)]
-        """What was said, as far as it is kept; the open turn apart."""
-
+        self._history = History(self._render, instruction, turns_kept)
         self._answered = 0  # turns
-        self._unwanted: set[Literal["question", "answer"]] = set()  # of the open turn
+        self._unwanted: set[Part] = set()  # of the open turn
         self._turn: OpenTurn | None = None
         self._two_ears = self._words or model.config.aligner.transcript
         # A transcript has no more tokens than windows, about.
@@ -77,7 +75,7 @@ class Conversation:
         self._captions = model.captions if captions or self._two_ears else None
         self._shown = captions
         self._last_opened: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
-        self._context.keep(self._past())
+        self._context.keep(self._history.pieces())
 
     def _ready(self) -> tuple[Piece, LlmCache] | None:
         """What stands before all turns under the preset's own instruction, in a cache."""
@@ -153,11 +151,7 @@ class Conversation:
             self._events = sound_events
         if instruction is not None:
             self._instruction = instruction
-        wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
-        if temperature is not None:
-            wanted |= {"sample": temperature > 0, "temperature": temperature or None}
-        changes = {name: value for name, value in wanted.items() if value is not None}
-        self._generation = self._generation.model_copy(update=changes)
+        self._generation = drawn(self._generation, max_new_tokens, temperature, top_p)
         if captions is not None:
             self._shown = captions
             self._captions = self._model.captions if captions or self._two_ears else None
@@ -178,7 +172,7 @@ class Conversation:
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
         """
-        self._stand()
+        self._history.instruct(self._instruction)
         asked = instruction if self._words else None
         wanted = self._instruction if instruction is None or self._words else instruction
         if self._words:
@@ -187,7 +181,7 @@ class Conversation:
         recent = [w for w in self._hearing.windows if w.at + length > since]
         item = Spoken(self._answered, wanted, (), since, question=asked)
         own = self._around(wanted) + len(self._llm.ids(asked or ""))
-        self._llm.room(_length(self._standing()) + own)
+        self._llm.room(self._history.standing + own)
         self._make_room(own + len(recent) * self._per_window)
         while self.tidy():
             pass
@@ -195,7 +189,7 @@ class Conversation:
         if self._captions is not None and spoken_from is not None:
             turn.captioner, turn.spoken_from = Captioner(self._captions), spoken_from - length
         turn.take(recent)
-        self._context.show([*self._past(), *self._render.opening(item)])
+        self._context.show([*self._history.pieces(), *self._render.opening(item)])
         self._turn, self._unwanted = turn, set()
         return len(recent)
 
@@ -220,7 +214,7 @@ class Conversation:
             ContextFullError: the prompt and the windows are more than the LLM's context holds.
         """
         turn = self._open_turn()
-        turn.forget_reply()
+        turn.reply = None
         if instruction is not None and self._words:
             turn.item = replace(turn.item, question=instruction)
         elif instruction is not None:
@@ -231,7 +225,7 @@ class Conversation:
     def limit(self, max_new_tokens: int) -> None:
         """Tokens of the open turn's reply, in place of the session's; before `ask`."""
         turn = self._open_turn()
-        assert turn.text is None, "limit() comes before ask()"
+        assert turn.reply is None, "limit() comes before ask()"
         turn.most = max_new_tokens
 
     def prefill(self) -> int:
@@ -246,7 +240,7 @@ class Conversation:
         turn = self._open_turn()
         self._settle(turn)
         whole = turn.whole
-        self._context.show([*self._past(), *self._render.opening(whole)])
+        self._context.show([*self._history.pieces(), *self._render.opening(whole)])
         return len(whole.windows)
 
     def _settle(self, turn: OpenTurn) -> None:
@@ -257,10 +251,10 @@ class Conversation:
 
     def _show_heard(self, turn: OpenTurn) -> None:
         """The context is what was heard of the turn, without what is provisional."""
-        if not self._context.holds(self._past()):  # a part of it was forgotten
+        if not self._context.holds(self._history.pieces()):  # a part of it was forgotten
             while self._refill():
                 pass
-        self._context.show([*self._past(), *self._render.opening(turn.item)])
+        self._context.show([*self._history.pieces(), *self._render.opening(turn.item)])
 
     def pause(self) -> int:
         """The turn may be over: encode the open block as it is. What is heard next is not in it.
@@ -271,13 +265,7 @@ class Conversation:
         turn = self._open_turn()
         assert turn.ahead is None, "pause() twice without resume()"
         ahead = self._hearing.peek()
-        turn.ahead, transcript = tuple(ahead), ""
-        if turn.captioner is not None and self._two_ears:
-            transcript = turn.captioner.peek(turn.spoken(ahead))
-        sounds = tuple(sound for sound in self._hearing.peeked if sound.end > turn.item.since)
-        turn.item = replace(
-            turn.item, until=self._hearing.heard, transcript=transcript, sounds=sounds
-        )
+        turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=self._two_ears)
         return len(ahead)
 
     def ask(self) -> int:
@@ -291,16 +279,15 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
-        self._context.show([*self._past(), *self._render.render([turn.whole])])
-        turn.text = self._llm.detokenizer()
-        turn.random = torch.Generator(self._llm.device).manual_seed(self._generation.seed)
+        self._context.show([*self._history.pieces(), *self._render.render([turn.whole])])
+        end = len(self._render.end) if self._turns_kept else 0  # has to fit where a reply is kept
+        cache = self._context.cache
+        turn.reply = Reply(self._llm, cache, self._generation, turn.most, end)
         return len(turn.whole.windows)
 
     def text_tokens(self) -> int:
         """Positions of the open turn that are not audio tokens; `ask` was called."""
-        turn = self._open_turn()
-        assert turn.text is not None, "text_tokens() needs ask() before it"
-        pieces = self._render.render([turn.whole])
+        pieces = self._render.render([self._open_turn().whole])
         return sum(len(piece) for piece in pieces if piece.tokens is None)
 
     def resume(self) -> int:
@@ -310,9 +297,7 @@ class Conversation:
             Windows that wait to be prefilled.
         """
         turn = self._open_turn()
-        turn.forget_reply()
-        turn.ahead, later, turn.later = None, turn.later, []
-        turn.take(later)
+        turn.resume()
         self._show_heard(turn)
         return len(turn.waiting)
 
@@ -322,26 +307,11 @@ class Conversation:
         Returns:
             Its text, empty while a character is incomplete; None when there are no more.
         """
-        turn, cache = self._open_turn(), self._context.cache
-        assert turn.text is not None, "token() needs ask() before it"
-        if turn.done:
-            return None
-        # What ends a reply that is kept has to fit, too.
-        needed = cache.length + (len(self._render.end) if self._turns_kept else 0)
-        full = self._llm.context is not None and needed >= self._llm.context
-        if full or len(turn.said) >= turn.most:
-            turn.done = turn.cut_short = True
-            return turn.text.flush() or None
-        token = cache.next_token(self._generation, turn.random)
-        if token in self._llm.stop_ids:
-            turn.done = True
-            return turn.text.flush() or None
-        turn.said.append(token)
-        return turn.text.push(token)
+        return self._reply().token()
 
     def cut_short(self) -> bool:
         """Whether the reply ended at its limit, or at that of the LLM's context."""
-        return self._open_turn().cut_short
+        return self._reply().cut_short
 
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
         """Read what is said in this turn.
@@ -366,30 +336,32 @@ class Conversation:
                 are forgotten.
         """
         turn = self._open_turn()
-        assert turn.text is not None, "close() needs ask() before it"
-        question, answer = turn.whole, Said(self._answered, tuple(turn.said[:said]))
-        limit, kept = self._llm.context, self._render.render([*self.items, question])
+        answer = Said(self._answered, tuple(self._reply().said[:said]))
+        question = turn.whole
         self._turn, self._answered = None, self._answered + 1
-        if self._turns_kept and (limit is None or _length(kept) + len(self._render.end) <= limit):
-            both: dict[Literal["question", "answer"], Item] = {
-                "question": question,
-                "answer": answer,
-            }
-            self.items += [item for part, item in both.items() if part not in self._unwanted]
+        if self._turns_kept and self._fits(question):
+            parts: dict[Part, Item] = {"question": question, "answer": answer}
+            self._history.add(*(parts[name] for name in parts if name not in self._unwanted))
             ring = self._hearing.most_windows * self._per_window
             dropped = self._make_room(self._around(self._instruction) + ring)
             if not dropped and not self._unwanted:
-                self._context.show(self._past())
+                self._context.show(self._history.pieces())
                 return
-        self._context.keep(self._past())
+        self._context.keep(self._history.pieces())
+
+    def _fits(self, question: Spoken) -> bool:
+        """Whether what ends a reply fits after a turn's prompt."""
+        limit, asked = self._llm.context, positions(self._render.render([question]))
+        end = len(self._render.end)
+        return limit is None or self._history.positions + asked + end <= limit
 
     def drop(self) -> None:
         """The turn is over without an answer, and was never there."""
         self._open_turn()
         self._turn = None
-        self._context.keep(self._past())
+        self._context.keep(self._history.pieces())
 
-    def forget(self, turn: int, part: Literal["question", "answer"]) -> None:
+    def forget(self, turn: int, part: Part) -> None:
         """Take a part of a turn out of the LLM's context, and of the KV cache.
 
         While a reply is made, the cache follows when that is over.
@@ -401,14 +373,11 @@ class Conversation:
         """
         if turn == self._answered:
             self._unwanted.add(part)
-        kind = Spoken if part == "question" else Said
-        kept = [i for i in self.items if not (isinstance(i, kind) and i.turn == turn)]
-        if len(kept) == len(self.items):
+        if not self._history.forget(turn, part):
             return
-        self.items = kept
         if self._turn is None:
-            self._context.keep(self._past())
-        elif self._turn.text is None:  # otherwise the prompt is what it is
+            self._context.keep(self._history.pieces())
+        elif self._turn.reply is None:  # otherwise the prompt is what it is
             self._show_heard(self._turn)
 
     def unhear(self, since: int, until: int) -> None:
@@ -424,53 +393,32 @@ class Conversation:
         Returns:
             Whether there is more to do. `open` does what is left.
         """
-        self._stand()
+        self._history.instruct(self._instruction)
         return self._refill()
 
     # --- the context
 
-    def _stand(self) -> None:
-        """From here on the session's instruction stands before all turns."""
-        self.items[0] = System(self._instruction)
-
-    def _standing(self) -> list[Piece]:
-        return self._render.render(self.items[:1])
-
-    def _past(self) -> list[Piece]:
-        """What is read of the conversation, the open turn apart."""
-        return self._render.render(self.items)
-
     def _refill(self) -> bool:
-        pieces, limit = self._past(), self._llm.context
-        if limit is not None and _length(pieces) > limit:
+        """Fill the cache with what was said by a bounded piece; whether there is more."""
+        limit = self._llm.context
+        if limit is not None and self._history.positions > limit:
             return False  # `open` drops turns, or refuses
-        return self._context.fill(pieces, TIDY_POSITIONS)
+        return self._context.fill(self._history.pieces(), TIDY_POSITIONS)
 
     def _around(self, instruction: str) -> int:
         """Positions of a turn's prompt, without what is heard in it."""
-        before, after = self._model.prompt.turn(self._llm, instruction)
-        return len(before) + len(after)
+        return positions(self._render.around(instruction))
 
     def _make_room(self, needed: int) -> bool:
-        """Drop the oldest turns: no more than may be kept, and a turn and its reply must fit.
-
-        Returns:
-            Whether any was.
-        """
-        limit, dropped = self._llm.context, False
+        """Drop the oldest turns: so many positions and a reply must fit; whether any was."""
         wanted = needed + self._generation.max_new_tokens
-        while turns := {item.turn for item in self.items if not isinstance(item, System)}:
-            fits = limit is None or _length(self._past()) + wanted <= limit
-            if fits and len(turns) <= self._turns_kept:
-                break
-            oldest, dropped = min(turns), True
-            self.items = [i for i in self.items if isinstance(i, System) or i.turn != oldest]
-        return dropped
+        return self._history.make_room(self._llm.context, wanted)
 
     def _open_turn(self) -> OpenTurn:
         assert self._turn is not None, "no turn is open"
         return self._turn
 
-
-def _length(pieces: Sequence[Piece]) -> int:
-    return sum(map(len, pieces))
+    def _reply(self) -> Reply:
+        reply = self._open_turn().reply
+        assert reply is not None, "ask() comes first"
+        return reply

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-import torch
-
 from assistant.captions.captioner import Captioner
-from assistant.ear.hearing import Window
-from assistant.llm.detokenizer import Detokenizer
+from assistant.ear.hearing import Sound, Window
 from assistant.prompt.items import Spoken
+from assistant.reply import Reply
 
 
 @dataclass(slots=True)
@@ -33,18 +31,8 @@ class OpenTurn:
     spoken_from: int = 0
     """Windows before this sample are not read."""
 
-    text: Detokenizer | None = None
-    """Of the reply, once it was asked for."""
-
-    random: torch.Generator | None = None
-    said: list[int] = field(default_factory=list)
-    """Tokens of the reply."""
-
-    done: bool = False
-    """The reply has come to its end."""
-
-    cut_short: bool = False
-    """The reply had as many tokens as it may."""
+    reply: Reply | None = None
+    """Once it was asked for."""
 
     @property
     def whole(self) -> Spoken:
@@ -66,6 +54,24 @@ class OpenTurn:
         """Those of the utterance, not of what was heard before it."""
         return [window for window in windows if window.at >= self.spoken_from]
 
-    def forget_reply(self) -> None:
-        """A reply that was begun is not made."""
-        self.text, self.said, self.done, self.cut_short = None, [], False, False
+    def pause(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
+        """It may be over.
+
+        Args:
+            ahead: provisional windows of the block that is open.
+            heard: samples of the stream so far.
+            sounds: that were heard so far.
+            read: whether the LLM is given what was said as text.
+        """
+        transcript = ""
+        if self.captioner is not None and read:
+            transcript = self.captioner.peek(self.spoken(ahead))
+        self.ahead = tuple(ahead)
+        named = tuple(sound for sound in sounds if sound.end > self.item.since)
+        self.item = replace(self.item, until=heard, transcript=transcript, sounds=named)
+
+    def resume(self) -> None:
+        """It was not over."""
+        self.reply, self.ahead = None, None
+        self.take(self.later)
+        self.later = []

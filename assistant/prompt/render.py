@@ -42,6 +42,10 @@ class Renderer:
             case Said(tokens=tokens):
                 return [Piece((*tokens, *self.end.ids))]
 
+    def around(self, instruction: str) -> tuple[Piece, Piece]:
+        """What is read before and after what is heard in a turn."""
+        return self._around(instruction)
+
     def opening(self, item: Spoken) -> list[Piece]:
         """What is read of a turn while it is heard."""
         before, _ = self._around(item.instruction)

@@ -181,12 +181,12 @@ def tidy(talk: Conversation) -> None:
 def kept(talk: Conversation) -> list[tuple[int, str]]:
     """Turn and part of what is kept."""
     names: dict[type, str] = {Spoken: "question", Said: "answer"}
-    return [(i.turn, names[type(i)]) for i in talk.items if not isinstance(i, System)]
+    return [(i.turn, names[type(i)]) for i in talk._history.items if not isinstance(i, System)]
 
 
 def reading(talk: Conversation) -> torch.Tensor:
     """What the LLM reads of what is kept, computed anew."""
-    llm, pieces = talk._llm, talk._past()
+    llm, pieces = talk._llm, talk._history.pieces()
     parts = [llm.embed(list(p.ids)) if p.tokens is None else llm.take(p.tokens) for p in pieces]
     return torch.cat([llm.embed([]), *parts])
 
@@ -231,7 +231,7 @@ def test_a_part_of_a_turn_leaves_the_context(
 
 def test_what_stands_before_what_is_forgotten_is_not_computed_again(tiny: Salmonn) -> None:
     talk = two_turns(tiny)
-    first = sum(map(len, talk._render.render(talk.items[:3])))
+    first = sum(map(len, talk._render.render(talk._history.items[:3])))
     talk.forget(1, "question")
     assert talk._context.cache.length == first
     talk.forget(0, "question")
@@ -383,7 +383,7 @@ def test_a_reply_leaves_room_for_its_end(tiny: Salmonn, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(tiny.llm), "context", talk._context.cache.length + 2 + end)
     assert "".join(iter(talk.token, None))
     assert talk.cut_short()
-    assert len(talk._open_turn().said) == 2
+    assert len(talk._reply().said) == 2
     talk.close()
 
 
