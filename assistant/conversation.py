@@ -21,7 +21,7 @@ from assistant.history import History, Part, positions
 from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
 from assistant.model import TIDY_POSITIONS, Salmonn
-from assistant.open_turn import OpenTurn
+from assistant.open_turn import FirstUtterance, OpenTurn
 from assistant.prompt.items import Item, Said, Spoken, System
 from assistant.prompt.render import Renderer
 from assistant.reply import Reply, drawn
@@ -61,7 +61,7 @@ class Conversation:
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
         self._words = model.config.reads == "words"
-        self._events = sound_events
+        self._events, self._shown = sound_events, captions
         self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self._render = Renderer(model.llm, model.prompt)
         self._context = Context(model.llm, self._ready())
@@ -73,8 +73,7 @@ class Conversation:
         # A transcript has no more tokens than windows, about.
         self._per_window = model.ear.aligner.per_window or 1
         self._captions = model.captions if captions or self._two_ears else None
-        self._shown = captions
-        self._last_opened: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
+        self._utterance = FirstUtterance()
         self._context.keep(self._history.pieces())
 
     def _ready(self) -> tuple[Piece, LlmCache] | None:
@@ -108,13 +107,7 @@ class Conversation:
             Windows of the open turn that wait to be prefilled.
         """
         windows = self._hearing.push(torch.from_numpy(samples))
-        if self._turn is None:
-            return 0
-        if self._turn.ahead is not None:
-            self._turn.later += windows
-            return 0
-        self._turn.take(windows)
-        return len(self._turn.waiting)
+        return 0 if self._turn is None else self._turn.hear(windows)
 
     def sounds(self) -> list[tuple[int, int, str, float]]:
         """Sounds that began in what `hear` was given last: first sample, one past the last, name,
@@ -176,11 +169,11 @@ class Conversation:
         asked = instruction if self._words else None
         wanted = self._instruction if instruction is None or self._words else instruction
         if self._words:
-            spoken_from = self._spoken_since(since, spoken_from)
+            spoken_from = self._utterance.since(since, spoken_from)
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
         item = Spoken(self._answered, wanted, (), since, question=asked)
-        own = self._around(wanted) + len(self._llm.ids(asked or ""))
+        own = positions(self._render.around(wanted)) + len(self._llm.ids(asked or ""))
         self._llm.room(self._history.standing + own)
         self._make_room(own + len(recent) * self._per_window)
         while self.tidy():
@@ -192,16 +185,6 @@ class Conversation:
         self._context.show([*self._history.pieces(), *self._render.opening(item)])
         self._turn, self._unwanted = turn, set()
         return len(recent)
-
-    def _spoken_since(self, since: int, spoken_from: int | None) -> int:
-        """Where what is read begins: a turn that is opened again goes on with the utterance that it
-        was opened with, and a typed question is about everything."""
-        if spoken_from is None:
-            return since
-        if self._last_opened is not None and self._last_opened[0] == since:
-            spoken_from = min(spoken_from, self._last_opened[1])
-        self._last_opened = since, spoken_from
-        return spoken_from
 
     def instruct(self, instruction: str | None) -> None:
         """Ask something else about the open turn: the same windows, in another prompt.
@@ -323,10 +306,7 @@ class Conversation:
             Text that came to be settled, and what follows it for now; None without captions.
         """
         turn = self._open_turn()
-        if turn.captioner is None or not self._shown:
-            return None
-        caption = turn.captioner.read(turn.spoken([*(turn.ahead or ())]), last=last)
-        return caption.settled, caption.tentative
+        return turn.caption(last=last) if self._shown else None
 
     def close(self, said: int | None = None) -> None:
         """The turn was answered.
@@ -343,7 +323,7 @@ class Conversation:
             parts: dict[Part, Item] = {"question": question, "answer": answer}
             self._history.add(*(parts[name] for name in parts if name not in self._unwanted))
             ring = self._hearing.most_windows * self._per_window
-            dropped = self._make_room(self._around(self._instruction) + ring)
+            dropped = self._make_room(positions(self._render.around(self._instruction)) + ring)
             if not dropped and not self._unwanted:
                 self._context.show(self._history.pieces())
                 return
@@ -404,10 +384,6 @@ class Conversation:
         if limit is not None and self._history.positions > limit:
             return False  # `open` drops turns, or refuses
         return self._context.fill(self._history.pieces(), TIDY_POSITIONS)
-
-    def _around(self, instruction: str) -> int:
-        """Positions of a turn's prompt, without what is heard in it."""
-        return positions(self._render.around(instruction))
 
     def _make_room(self, needed: int) -> bool:
         """Drop the oldest turns: so many positions and a reply must fit; whether any was."""

@@ -39,6 +39,21 @@ class OpenTurn:
         """With the windows that are provisional."""
         return replace(self.item, windows=(*self.item.windows, *(self.ahead or ())))
 
+    def hear(self, windows: list[Window]) -> int:
+        """Windows became final; how many wait to go into the context."""
+        if self.ahead is not None:
+            self.later += windows
+            return 0
+        self.take(windows)
+        return len(self.waiting)
+
+    def caption(self, *, last: bool) -> tuple[str, str] | None:
+        """Text that came to be settled, and what follows it; None: nothing is read."""
+        if self.captioner is None:
+            return None
+        read = self.captioner.read(self.spoken([*(self.ahead or ())]), last=last)
+        return read.settled, read.tentative
+
     def take(self, windows: list[Window]) -> None:
         """Windows of this turn became final."""
         self.waiting += windows
@@ -75,3 +90,28 @@ class OpenTurn:
         self.reply, self.ahead = None, None
         self.take(self.later)
         self.later = []
+
+
+class FirstUtterance:
+    """Where what is read of a turn begins, for an LLM that is given all of it as text."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
+
+    def since(self, since: int, spoken_from: int | None) -> int:
+        """A turn that is opened again goes on with the utterance that it was opened with, and a
+        typed question is about everything.
+
+        Args:
+            since: first sample that the turn is about.
+            spoken_from: first sample of its utterance.
+
+        Returns:
+            First sample that is read.
+        """
+        if spoken_from is None:
+            return since
+        if self._last is not None and self._last[0] == since:
+            spoken_from = min(spoken_from, self._last[1])
+        self._last = since, spoken_from
+        return spoken_from
