@@ -25,7 +25,7 @@ from assistant.config import ModelConfig
 from assistant.ear.aligner import Aligner
 from assistant.errors import CheckpointError
 from assistant.files.weights import SHIPPED, read_state, sha256
-from assistant.llm.lora import lora_parameters
+from assistant.llm.llm import lora_parameters
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from assistant.config import ModelConfig
 from assistant.llm import llm
 from assistant.llm.detokenizer import Pieces
-from assistant.llm.lora import lora_parameters
+from assistant.llm.llm import lora_parameters
 from assistant.model import load
 from assistant.parts.build import build_llm
 

@@ -28,7 +28,7 @@ from assistant.config import ModelConfig, Section
 from assistant.ear.hearing import Hearing
 from assistant.errors import AssistantError
 from assistant.files.presets import read_config, shipped_config, validate
-from assistant.llm.lora import lora_parameters
+from assistant.llm.llm import lora_parameters
 from assistant.model import Salmonn, load
 from assistant.parts.build import build_llm
 from assistant.parts.checkpoint import TrainedWeights, write_folder
@@ -633,7 +633,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine multiplies bf16, slowly if need be, and has no token of its own."""
-    for module in ("assistant.model", "assistant.llm.load"):
+    for module in ("assistant.model", "assistant.llm.llm"):
         monkeypatch.setattr(f"{module}.fast_half", lambda: True)
     monkeypatch.delenv("SALMONN_LIVE_TOKEN", raising=False)
 

@@ -17,8 +17,7 @@ from assistant.config import LlmConfig
 from assistant.errors import ComponentError
 from assistant.files.gguf_file import GgufFile
 from assistant.llm.engines.engine import GROWTH, TransformersEngine
-from assistant.llm.llm import Llm
-from assistant.llm.load import choose_engine
+from assistant.llm.llm import Llm, choose_engine
 from assistant.llm.packed_llm import load_packed
 from assistant.llm.weights import packed_store
 from assistant.llm.weights.packed import BLOCK, Packed, join, pack_gguf

@@ -8,7 +8,7 @@ from assistant.config import LlmConfig
 from assistant.errors import ConfigError
 from assistant.llm.engines.engine import GROWTH, Engine, LeanEngine, TransformersEngine, lean_enough
 from assistant.llm.engines.onnx_engine import OnnxEngine
-from assistant.llm.load import choose_engine
+from assistant.llm.llm import choose_engine
 from assistant.llm.weights.read import ReadWeights, StateTensors
 from assistant.model import Salmonn
 from assistant.parts.tiny import toy_llm
