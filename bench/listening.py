@@ -17,7 +17,7 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
@@ -26,9 +26,7 @@ from streaming.dialogue.work import NEED_DATA
 
 def cost(model: Salmonn, config: Config, samples: Samples) -> float:
     """CPU seconds per second of audio."""
-    session = build_session(
-        model, session_spec(model, config, "Transcribe the speech."), pace=one_each
-    )
+    session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     begin = time.process_time()
     pcm = recording.to_pcm16(samples)
     for at in range(0, len(pcm), 640):

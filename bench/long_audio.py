@@ -17,7 +17,7 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from bench.common import Clip, keep, parser, read_clips, show
 from lab.score import word_error_rate
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
@@ -43,9 +43,7 @@ def join(clips: list[Clip], seconds: float) -> Clip:
 
 
 def by_utterances(model: Salmonn, clip: Clip) -> str:
-    session = build_session(
-        model, session_spec(model, load_config(shipped_config()), INSTRUCTION), pace=one_each
-    )
+    session = build_session(model, load_config(shipped_config()), INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, recording.to_pcm16(clip.samples)):
         if isinstance(event, ReplyDelta):

@@ -19,7 +19,7 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
 from streaming.dialogue.work import NEED_DATA
@@ -72,9 +72,7 @@ def main() -> None:
     config = load_config(shipped_config())
     model = load(config.model)
     clips = read_clips(chosen)
-    session = build_session(
-        model, session_spec(model, config, "Transcribe the speech."), pace=one_each
-    )
+    session = build_session(model, config, "Transcribe the speech.", pace=one_each)
     rows = []
     for number in track(range(1, chosen.minutes + 1), "minutes"):
         pcm = recording.to_pcm16(minute(clips, number))

@@ -24,7 +24,7 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import to_pcm16
 from bench.common import keep, parser, show
 from lab.evaluation.everyday import Asked, Talk, claims_act, talks
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
@@ -79,9 +79,7 @@ def answered(model: Salmonn, config: Config, pcm: bytes) -> tuple[str, float | N
     """The reply to a question, and its wait in milliseconds."""
     words = instruction(None, None, None, config.model.prompt.default_task)
     text, wait = "", None
-    for event in replay(
-        build_session(model, session_spec(model, config, words), pace=one_each), pcm
-    ):
+    for event in replay(build_session(model, config, words, pace=one_each), pcm):
         if isinstance(event, ReplyDelta):
             text += event.text
         elif isinstance(event, ReplyEnded):

@@ -18,7 +18,7 @@ from assistant.sound.recording import Samples
 from bench.common import keep, parser, read_clips, show
 from lab.score import word_error_rate
 from streaming.audio.frames import FRAME_SAMPLES
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
@@ -30,7 +30,7 @@ INSTRUCTION = "Transcribe the speech."
 
 def live(model: Salmonn, samples: Samples, config: Config) -> str:
     """The replies to a recording's utterances."""
-    session = build_session(model, session_spec(model, config, INSTRUCTION), pace=one_each)
+    session = build_session(model, config, INSTRUCTION, pace=one_each)
     words = []
     for event in replay(session, recording.to_pcm16(samples)):
         if isinstance(event, ReplyDelta):

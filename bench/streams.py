@@ -22,7 +22,7 @@ from assistant.sound import recording
 from assistant.sound.recording import Samples
 from bench.common import Clip, keep, parser, read_clips, show
 from streaming.audio.frames import FRAME_SAMPLES
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.dialogue.scheduler import Scheduler
@@ -88,7 +88,7 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
     scheduler: Scheduler[int] = Scheduler(most=n)
     streams = []
     for i in range(n):  # blocks of different sessions end at different times
-        session = build_session(model, session_spec(model, config, tasks()["listen"]))
+        session = build_session(model, config, tasks()["listen"])
         pcm = recording.to_pcm16(speech(clips, seconds, i))
         streams.append(Stream(session, pcm, phase=i * block_s / n))
         scheduler.add(i, session)

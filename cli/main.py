@@ -144,7 +144,7 @@ def replay(
     settings = configure(config, preset, lora_scale)
     from assistant.prompt.prompt import instruction as choose
     from assistant.sound.recording import load_pcm16
-    from streaming.build import build_session, session_spec
+    from streaming.build import build_session
     from streaming.dialogue.session import one_each
     from streaming.instruments import timeline
     from streaming.instruments.explain import chart
@@ -156,7 +156,7 @@ def replay(
     pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = load_model(settings)
-    session = build_session(model, session_spec(model, settings, words), pace=one_each)
+    session = build_session(model, settings, words, pace=one_each)
     console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []

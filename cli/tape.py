@@ -44,7 +44,7 @@ def record(
     from assistant.rates import SAMPLE_RATE
     from assistant.sound.recording import load_pcm16
     from streaming.audio.frames import FRAME_BYTES
-    from streaming.build import build_session, session_spec
+    from streaming.build import make_session, session_spec
     from streaming.dialogue.work import NEED_DATA
     from streaming.tape.tape import Recorder
 
@@ -55,7 +55,7 @@ def record(
     with _opened(tape) as stream:
         begin = time.perf_counter()
         recorder = Recorder(
-            build_session(model, spec),
+            make_session(model, spec),
             spec.head(),
             stream.write,
             lambda: 1000 * (time.perf_counter() - begin),
@@ -102,10 +102,10 @@ def replay_tape(
     except TapeError as error:
         raise AssistantError(f"{file}: {error}") from error
     settings = configure(config, tape.head.get("preset"))
-    from streaming.build import build_session, others, spec_of_tape  # torch
+    from streaming.build import make_session, others, spec_of_tape  # torch
 
     spec, model = spec_of_tape(tape), load_model(settings)
-    session = build_session(model, spec, pace=tape.pace)
+    session = make_session(model, spec, pace=tape.pace)
     screen = Screen(Console(emoji=False))
     came = []
     for event in play(tape if recut is None else tape.recut(recut), session, realtime=realtime):

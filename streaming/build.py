@@ -42,8 +42,28 @@ def session_spec(
     )
 
 
-def build_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
+def build_session(
+    model: Salmonn,
+    config: Config,
+    instruction: str,
+    *,
+    input_format: InputFormat | None = None,
+    pace: Pace | None = None,
+) -> Session:
     """A session over `model`, which any number of them may share.
+
+    Args:
+        model: shared weights; those of the configuration's preset.
+        config: preset, endpointing and turns.
+        instruction: what is asked about every utterance.
+        input_format: of the bytes that come in; 16 kHz PCM16 where None.
+        pace: see `Session`.
+    """
+    return make_session(model, session_spec(model, config, instruction, input_format), pace=pace)
+
+
+def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
+    """The session of a specification.
 
     Args:
         model: shared weights; those of the specification.

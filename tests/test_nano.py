@@ -12,7 +12,7 @@ from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from lab.score import word_error_rate
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
 from streaming.dialogue.session import one_each
@@ -32,7 +32,7 @@ def converse(
     model: Salmonn, chunk_bytes: int, instruction: str = "Transcribe the speech."
 ) -> list[Event]:
     config = load_config(shipped_config(), "nano")
-    session = build_session(model, session_spec(model, config, instruction), pace=one_each)
+    session = build_session(model, config, instruction, pace=one_each)
     pcm = recording.to_pcm16(recording.load(DEMO))
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
@@ -65,9 +65,7 @@ def test_a_spoken_command_is_answered(nano: Salmonn) -> None:
 
 
 def test_what_was_that(nano: Salmonn) -> None:
-    session = build_session(
-        nano, session_spec(nano, load_config(shipped_config(), "nano"), "Reply."), pace=one_each
-    )
+    session = build_session(nano, load_config(shipped_config(), "nano"), "Reply.", pace=one_each)
     session.receive(recording.to_pcm16(recording.load(WAVES)))
     session.control(Ask("What was that sound?"))
     session.receive(bytes(2 * SAMPLE_RATE))

@@ -12,7 +12,7 @@ from assistant.parts.components import GGUFS, locate_parts
 from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from streaming.build import build_session, session_spec
+from streaming.build import build_session
 from streaming.config_file import load_config
 from streaming.controls import Ask
 from streaming.dialogue.session import one_each
@@ -29,7 +29,7 @@ DEMO = Path(__file__).parents[1] / "demo"
 
 def converse(model: Salmonn, pcm: bytes, chunk_bytes: int, instruction: str) -> list[Event]:
     config = load_config(shipped_config(), "tiny")
-    session = build_session(model, session_spec(model, config, instruction), pace=one_each)
+    session = build_session(model, config, instruction, pace=one_each)
     events = replay(session, pcm, chunk_bytes=chunk_bytes)
     return [event for event in events if not isinstance(event, Latency)]
 
@@ -37,7 +37,7 @@ def converse(model: Salmonn, pcm: bytes, chunk_bytes: int, instruction: str) -> 
 def asked(model: Salmonn, pcm: bytes, question: str) -> str:
     """The answer to a typed question about a recording."""
     config = load_config(shipped_config(), "tiny")
-    session = build_session(model, session_spec(model, config, tasks()["talk"]), pace=one_each)
+    session = build_session(model, config, tasks()["talk"], pace=one_each)
     session.receive(pcm)
     session.control(Ask(question))
     session.receive(bytes(8 * SAMPLE_RATE))
