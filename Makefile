@@ -43,8 +43,9 @@ install: .venv/installed-small  ## create .venv with the program, the parts of n
 	$(PIP) -c requirements/constraints.txt -e ".[dev]"
 	@touch $@
 
-golden: .venv/installed-dev  ## write the golden recordings anew; look at the diff
+golden: .venv/installed-dev  ## write golden recordings and docs/turns.md anew; look at the diff
 	$(BIN)/python -m tests.streaming.golden
+	$(BIN)/python -m tests.streaming.dialogue.turns_page
 
 bench: .venv/installed-dev  ## measure; each script takes --json FILE
 	$(BIN)/python -m bench.wer

@@ -44,18 +44,19 @@ def record(
     from assistant.rates import SAMPLE_RATE
     from assistant.sound.recording import load_pcm16
     from streaming.audio.frames import FRAME_BYTES
-    from streaming.build import build_session, tape_head
+    from streaming.build import make_session, session_spec
     from streaming.dialogue.work import NEED_DATA
     from streaming.tape.tape import Recorder
 
     pcm = load_pcm16(file)
     words = choose(instruction, task, None, settings.model.prompt.default_task)
-    session = build_session(load_model(settings), settings, words)
+    model = load_model(settings)
+    spec = session_spec(model, settings, words)
     with _opened(tape) as stream:
         begin = time.perf_counter()
         recorder = Recorder(
-            session,
-            tape_head(settings, words),
+            make_session(model, spec),
+            spec.head(),
             stream.write,
             lambda: 1000 * (time.perf_counter() - begin),
         )
@@ -101,9 +102,10 @@ def replay_tape(
     except TapeError as error:
         raise AssistantError(f"{file}: {error}") from error
     settings = configure(config, tape.head.get("preset"))
-    from streaming.build import others, session_of_tape  # torch
+    from streaming.build import make_session, others, spec_of_tape  # torch
 
-    session = session_of_tape(load_model(settings), settings, tape)
+    spec, model = spec_of_tape(tape), load_model(settings)
+    session = make_session(model, spec, pace=tape.pace)
     screen = Screen(Console(emoji=False))
     came = []
     for event in play(tape if recut is None else tape.recut(recut), session, realtime=realtime):
@@ -117,7 +119,7 @@ def replay_tape(
             f"{line}\n"
             for line in difflib.unified_diff(tape.events, came, "tape", "now", lineterm="", n=1)
         )
-        why = "".join(f"; {reason}" for reason in others(settings, tape))
+        why = "".join(f"; {reason}" for reason in others(model, settings, spec))
         raise AssistantError(f"{file}: other events than those on the tape{why}")
     if not as_json:
         typer.echo(f"The same {len(came)} events as on the tape.")

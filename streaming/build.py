@@ -1,20 +1,45 @@
 """Putting a session together."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from typing import Any
 
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
-from assistant.errors import ConfigError
 from assistant.files.presets import validate
 from assistant.model import Salmonn
 from assistant.parts.fingerprint import PARTS, fingerprints
 from streaming.audio.wire_audio import InputDecoder, InputFormat
-from streaming.config import Config, EndpointingConfig, TurnsConfig
+from streaming.config import Config
 from streaming.detectors.choose import choose_endpointer
 from streaming.dialogue.session import Pace, Session
+from streaming.spec import SessionSpec
 from streaming.tape.tape import Tape
+
+
+def session_spec(
+    model: Salmonn, config: Config, instruction: str, input_format: InputFormat | None = None
+) -> SessionSpec:
+    """How sessions over a model are made.
+
+    Args:
+        model: shared weights; those of the configuration's preset.
+        config: preset, endpointing and turns.
+        instruction: what is asked about every utterance.
+        input_format: of the bytes that come in; 16 kHz PCM16 where None.
+
+    Raises:
+        AssistantError: a part of the preset is not there, so its weights have no digest.
+    """
+    return SessionSpec(
+        preset=config.preset,
+        instruction=instruction,
+        format=input_format or InputFormat(),
+        endpointing=config.endpointing,
+        turns=config.turns,
+        weights=fingerprints(config.model),
+        model=_settings(config.model),
+        engine=_engine(model),
+    )
 
 
 def build_session(
@@ -28,16 +53,27 @@ def build_session(
     """A session over `model`, which any number of them may share.
 
     Args:
-        model: shared weights.
-        config: endpointing and turns.
+        model: shared weights; those of the configuration's preset.
+        config: preset, endpointing and turns.
         instruction: what is asked about every utterance.
         input_format: of the bytes that come in; 16 kHz PCM16 where None.
         pace: see `Session`.
     """
-    turns = config.turns
+    return make_session(model, session_spec(model, config, instruction, input_format), pace=pace)
+
+
+def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
+    """The session of a specification.
+
+    Args:
+        model: shared weights; those of the specification.
+        spec: how it is made.
+        pace: see `Session`.
+    """
+    turns = spec.turns
     talk = Conversation(
         model,
-        instruction,
+        spec.instruction,
         turns_kept=turns.turns_kept,
         captions=turns.captions,
         ring_s=turns.ring_s,
@@ -45,8 +81,8 @@ def build_session(
         sound_events=turns.sound_events,
     )
     return Session(
-        InputDecoder(input_format or InputFormat()),
-        choose_endpointer(config.endpointing),
+        InputDecoder(spec.format),
+        choose_endpointer(spec.endpointing),
         talk,
         turns,
         make_endpointer=choose_endpointer,
@@ -54,19 +90,8 @@ def build_session(
     )
 
 
-def tape_head(
-    config: Config, instruction: str, input_format: InputFormat | None = None
-) -> dict[str, Any]:
-    """What a tape says about how its session was made."""
-    return {
-        "preset": config.preset,
-        "instruction": instruction,
-        "format": asdict(input_format or InputFormat()),
-        "endpointing": config.endpointing.model_dump(),
-        "turns": config.turns.model_dump(),
-        "weights": fingerprints(config.model),
-        "model": _settings(config.model),
-    }
+def _engine(model: Salmonn) -> str:
+    return type(model.llm.engine).__name__
 
 
 def _settings(model: ModelConfig) -> dict[str, Any]:
@@ -75,20 +100,30 @@ def _settings(model: ModelConfig) -> dict[str, Any]:
     return model.model_dump(exclude={"checkpoint": True, **weights})
 
 
-def others(config: Config, tape: Tape) -> list[str]:
-    """How the model of `config` is another one than the tape's, where the tape tells.
+def spec_of_tape(tape: Tape) -> SessionSpec:
+    """How the session on a tape was made.
 
-    The tape's endpointing, turns and format are not among it: a session like its has them.
+    Raises:
+        ConfigError: the tape's settings are not ours.
+    """
+    return validate(SessionSpec, tape.head, "tape")
+
+
+def others(model: Salmonn, config: Config, spec: SessionSpec) -> list[str]:
+    """How a model, that of `config`, is another one than a specification's, where that tells.
+
+    Endpointing, turns and format are not among it: a session made of it has them.
     """
     made_with: dict[str, Any] = {"weights": fingerprints(config.model)}
     made_with["settings"] = _settings(config.model)
-    told = {"weights": tape.head.get("weights"), "settings": tape.head.get("model")}
     found = []
-    for what, head in told.items():
-        if isinstance(head, dict):
-            changed = list(_changes(head, made_with[what]))
+    for what, then in {"weights": spec.weights, "settings": spec.settings}.items():
+        if then is not None:
+            changed = list(_changes(then, made_with[what]))
             if changed:
                 found.append(f"the tape was made with other {what}: {', '.join(changed)}")
+    if spec.engine not in (None, now := _engine(model)):
+        found.append(f"the tape was made with another engine: {spec.engine}, now {now}")
     return found
 
 
@@ -100,23 +135,3 @@ def _changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
             yield from (f"{key}.{change}" for change in _changes(before, after))
         elif before != after:
             yield f"{key} ({before!r:.60}, now {after!r:.60})"
-
-
-def session_of_tape(model: Salmonn, config: Config, tape: Tape) -> Session:
-    """A session like the one on `tape`, over `model`, which is that of the tape's preset.
-
-    Raises:
-        ConfigError: the tape's settings are not ours.
-    """
-    head = tape.head
-    settings = replace(
-        config,
-        endpointing=validate(EndpointingConfig, head.get("endpointing", {}), "tape: endpointing"),
-        turns=validate(TurnsConfig, head.get("turns", {}), "tape: turns"),
-    )
-    try:
-        input_format = InputFormat(**head.get("format", {}))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"tape: format: {error}") from error
-    words = str(head.get("instruction", ""))
-    return build_session(model, settings, words, input_format=input_format, pace=tape.pace)

@@ -35,8 +35,10 @@ class Cancel:
     """Told back when there is none."""
 
     asked: str | None = None
-    """The `ref` of the control that asked for the reply, which may still wait; "": one that no
-    control asked for; None: whichever is being given."""
+    """The `ref` of the control that asked for the reply, which may still wait; None: see `turn`."""
+
+    turn: Count | None = None
+    """Which reply, by the `turn` that it began with; None: whichever is being given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ class Clear:
 class Recording:
     """What comes next is a recording, a turn of its own: no endpoint is looked for in it. `Hold`
     ends it; an utterance that goes on is ended by it."""
+
+    ref: str | None = None
+    """What the recording is known by: told back when it is over, and named to forget it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,9 @@ class Forget:
 
     until: Count = 0
     """One past the last sample of it."""
+
+    ref: str | None = None
+    """Of a `Recording` that is forgotten, too."""
 
 
 Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget

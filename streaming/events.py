@@ -30,6 +30,55 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What was said since the last such event is a turn that the client ended by hand."""
+
+    since: int
+    """Its first sample."""
+
+    until: int
+    """One past its last sample."""
+
+    ref: str | None = None
+    """Of the `Hold`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording has come to its end; it waits to be asked about."""
+
+    since: int
+    """Its first sample."""
+
+    until: int
+    """One past its last sample."""
+
+    ref: str | None = None
+    """Of the `Recording`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A `Clear` was followed: what was said before and not answered never will be."""
+
+    until: int
+    """One past the last sample that is not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A `Configure` was followed: what is reported from here on happened under its settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A reply was asked for, and will be given or refused."""
+
+    ref: str
+    """Of the control that asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class FellSilent:
     """Nobody has spoken for `idle_timeout_s` since a reply: one about the silence follows."""
 
@@ -85,6 +134,9 @@ class ReplyStarted:
     ref: str | None = None
     """Of the control that asked for it; None: an endpoint did."""
 
+    turn: int = 0
+    """Which of the turns that were answered it belongs to, counted from 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:
@@ -119,7 +171,7 @@ class SoundStarted:
     probability: float
 
 
-Refusal = Literal["nothing_to_do", "cancelled", "context_full"]
+Refusal = Literal["nothing_to_do", "nothing_said", "cancelled", "context_full"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +183,19 @@ class Refused:
     """Of the control; None: no control asked for it."""
 
     code: Refusal = "nothing_to_do"
-    """nothing_to_do: there is nothing that it could be about. cancelled: a question was taken back
-    while it waited. context_full: it is longer than the LLM's context."""
+    """nothing_to_do: there is nothing that it could be about. nothing_said: a `Hold` came, and
+    nothing was said since the last turn. cancelled: a question was taken back while it waited.
+    context_full: it is longer than the LLM's context."""
 
 
 Event = (
     SpeechStarted
     | SpeechEnded
+    | Held
+    | Recorded
+    | Cleared
+    | Configured
+    | Accepted
     | FellSilent
     | AudioPrefilled
     | Caption

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from assistant.config import ModelConfig
 from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
+
+settings.register_profile("ours", deadline=None)  # how long a step takes is the machine's business
+settings.load_profile("ours")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -8,25 +8,20 @@ against a pinned sha256 once, and what must be converted is converted once, into
 import hashlib
 import importlib.util
 import io
-import json
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import huggingface_hub
 import whisper as openai_whisper
-from filelock import FileLock
-from safetensors import SafetensorError
 
 from assistant.ear.tagger import SoundTagger, load_tagger
 from assistant.encoders.beats import Beats, load_beats
 from assistant.encoders.whisper import WhisperWeights, from_ctranslate2, load_whisper
 from assistant.errors import ComponentError
-from assistant.files.weights import SHIPPED, sha256
+from assistant.files.weights import SHIPPED
+from assistant.parts.converted import dequantised, verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +103,6 @@ PINNED: dict[str, tuple[PackageFile | PackageParts, ...]] = {
     **{f"package:{name}": (parts,) for name, parts in GGUFS.items()},
 }
 
-DIGESTS = "digests.json"
-"""Of a converted folder: its files' sha256, by name."""
-
 
 def describe(sources: list[str]) -> str:
     """The first source of a part, with the digests that pin it, for a card."""
@@ -142,12 +134,6 @@ def origin(sources: list[str]) -> tuple[str, Path | None]:
     return ", ".join(sources), None
 
 
-def cache_folder() -> Path:
-    """Where converted components are kept."""
-    chosen = os.environ.get("SALMONN_LIVE_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "salmonn-live"
-
-
 def locate(file: PackageFile) -> Path | None:
     """The file on this machine, or None when its package is not installed.
 
@@ -157,7 +143,7 @@ def locate(file: PackageFile) -> Path | None:
     path = _in_package(file.module, file.path)
     if path is None:
         return None
-    if not _verified([path], file.sha256):
+    if not verified([path], file.sha256):
         raise ComponentError(
             f"{path}: its sha256 is not the pinned {file.sha256}; reinstall {file.module}"
         )
@@ -174,7 +160,7 @@ def locate_parts(parts: PackageParts) -> list[Path] | None:
     paths = [path for module, name in parts.files if (path := _in_package(module, name))]
     if len(paths) < len(parts.modules):
         return None
-    if not _verified(paths, parts.sha256):
+    if not verified(paths, parts.sha256):
         raise ComponentError(
             f"{paths[0]} and the {len(paths) - 1} parts after it: their sha256 is not the pinned "
             f"{parts.sha256}; reinstall requirements/{parts.requirements}"
@@ -192,15 +178,6 @@ def _in_package(module: str, name: str) -> Path | None:
         return None
     path = Path(spec.submodule_search_locations[0]) / name
     return path if path.is_file() else None
-
-
-def _made(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ComponentError(
-            f"{folder}: {error.strerror}; set SALMONN_LIVE_CACHE to a folder that can be written"
-        ) from error
 
 
 def find_whisper(sources: list[str]) -> WhisperWeights:
@@ -344,85 +321,3 @@ def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
         )
     except (OSError, ValueError) as error:
         raise _Absent(f"not downloadable from the hub ({type(error).__name__})") from error
-
-
-def dequantised(gguf: Path, digest: str) -> Path:
-    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second.
-
-    A folder that is damaged is converted again. Of two starts at once the second waits for the
-    first one's.
-
-    Raises:
-        ComponentError: the cache cannot be written, such as when the disk is full.
-    """
-    folder = cache_folder() / f"llm-{digest[:16]}"
-    if _is_whole(folder):
-        return folder
-    _made(folder.parent)
-    try:
-        with FileLock(folder.with_suffix(".lock")):
-            if not _is_whole(folder):
-                _convert(gguf, folder)
-    except (OSError, SafetensorError) as error:
-        raise ComponentError(
-            f"{folder.parent}: the converted LLM cannot be written ({error}); make room, or set "
-            "SALMONN_LIVE_CACHE to a folder with some"
-        ) from error
-    return folder
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    """Convert beside the folder, and move it to its place when it is complete."""
-    from assistant.parts.gguf import convert  # pulls in transformers' loader, needed once
-
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        fresh = Path(scratch) / "llm"
-        convert(gguf, fresh)
-        _seal(fresh)
-        if folder.exists():  # damaged, or of an older version
-            folder.rename(Path(scratch) / "old")
-        fresh.rename(folder)
-
-
-def _seal(folder: Path) -> None:
-    """Write the digests of a new folder's files beside them."""
-    digests = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-    for name, digest in digests.items():
-        _mark([folder / name], digest)
-    (folder / DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
-
-
-def _is_whole(folder: Path) -> bool:
-    """Every file is there, and as it was written."""
-    try:
-        digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
-        files = [([folder / name], digest) for name, digest in digests.items()]
-        return bool(files) and all(_verified(*file) for file in files)
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _verified(parts: list[Path], digest: str) -> bool:
-    """Whether a file, in parts or whole, has a digest. It is read once, and again when its time or
-    size changes."""
-    if _marked(parts, digest).exists():
-        return True
-    if sha256(*parts) != digest:
-        return False
-    _mark(parts, digest)
-    return True
-
-
-def _mark(parts: list[Path], digest: str) -> None:
-    """Remember that a file, as it is now, has a digest."""
-    mark = _marked(parts, digest)
-    _made(mark.parent)
-    with suppress(OSError):  # it is read again the next time
-        mark.touch()
-
-
-def _marked(parts: list[Path], digest: str) -> Path:
-    stats = [path.stat() for path in parts]
-    seen = repr([(there.st_mtime_ns, there.st_size) for there in stats])
-    known = hashlib.sha256(seen.encode()).hexdigest()[:16]
-    return cache_folder() / "verified" / f"{digest}-{known}"

@@ -19,7 +19,8 @@ from assistant.llm.weights.read import (
     folder_config,
     gguf_config,
 )
-from assistant.parts.components import GgufParts, cache_folder, dequantised, unpinned_digest
+from assistant.parts.components import GgufParts, unpinned_digest
+from assistant.parts.converted import cache_folder, dequantised
 
 BITS = {"auto": None, "8bit": 8, "4bit": 4}
 """What matrices are rounded to, by `llm.quantisation`; None: as the file has them, else 8."""

@@ -16,6 +16,10 @@ class Listener(Protocol):
     Only arrays, numbers and strings cross this line.
     """
 
+    @property
+    def turn(self) -> int:
+        """Turns answered so far: the number of the open one, counted from 0, if it is answered."""
+
     def hear(self, samples: NDArray[np.float32]) -> int:
         """Take samples of the stream; windows of the open turn that wait to be prefilled."""
 

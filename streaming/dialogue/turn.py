@@ -1,110 +1,357 @@
-"""One turn: what it is about, and how far it has come.
+"""One turn: the states it can be in, what can happen to it, and what is done then.
 
-A turn is about a stretch of what was heard and ends with a reply. At its soft endpoint the reply is
-begun in secret; speech that goes on takes that back.
+A turn is about a stretch of what was heard and ends with a reply. It is opened when someone begins
+to speak, or when something is asked; its windows go into the LLM as they become final. Silence is a
+guess that the utterance is over: the reply is begun speculatively, and given up when speech goes
+on. When the utterance is over the turn is answered, or held until that is asked for; the reply is
+given out and may be interrupted.
+
+Who is speaking is another matter, with a state of its own: people speak under replies, too.
+
+Every state is a frozen class with the fields that exist in it, and `TABLE` has an action for every
+state and everything that can happen. docs/turns.md is drawn from it.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
+from enum import Enum
 
-from streaming.events import AudioPrefilled
+from streaming.audio.endpointer import SpeechPaused, SpeechResumed
+from streaming.controls import Ask, Cancel, Clear, Commit, Hold
+from streaming.events import AudioPrefilled, SpeechEnded, SpeechStarted
 
-
-class Phase(Enum):
-    """Where a turn stands."""
-
-    OPEN = auto()
-    """It is being heard."""
-
-    WAITING = auto()
-    """It is over, and its reply not asked for."""
-
-    ENDING = auto()
-    """It is over, its reply follows at once."""
-
-    REPLYING = auto()
-    """The reply is being given out."""
-
-    CLOSED = auto()
-    """It was answered or dropped."""
+# --- what there is
 
 
-@dataclass
-class Turn:
-    """Times are sample indices."""
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """Someone speaks."""
 
     since: int
-    """It is about what was heard from here on."""
+    """First sample of the utterance."""
+
+    paused: bool = False
+    """It has been silent for a while, and the utterance may be over."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a turn is about. Times are sample indices."""
+
+    since: int
+    """First sample of what was heard that belongs to it."""
 
     spoken_from: int | None = None
     """First sample of its first utterance; None: nobody spoke."""
 
-    phase: Phase = Phase.OPEN
-    windows: int | None = None
-    """Of its audio, once the reply was asked for."""
+    prefilled: tuple[AudioPrefilled, ...] = ()
+    """Its windows, as they went into the LLM's KV cache."""
 
-    paused_at: int = 0
-    """Samples heard when it was paused last."""
+    def windows_prefilled(self, until: int) -> int:
+        """How many windows were in the KV cache when so many samples had been heard."""
+        return max((p.windows for p in self.prefilled if p.at <= until), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A reply that was begun and is not given out."""
+
+    windows: int
+    """Windows that it is about."""
+
+    tokens: tuple[str | None, ...] = ()
+    """Text of the tokens made; None is the reply's end."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has come to its end."""
+        return bool(self.tokens) and self.tokens[-1] is None
+
+
+# --- states
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """No turn is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A turn is open, and being heard."""
+
+    about: About
+
+
+@dataclass(frozen=True, slots=True)
+class Guessed:
+    """The utterance may be over: what that needs is computed ahead."""
+
+    about: About
+    paused_at: int
+    """Samples heard when it fell silent."""
+
+    draft: Draft | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The turn is over, and its reply waits to be asked for."""
+
+    about: About
+    paused_at: int
+    draft: Draft | None
+    captioned: bool
+    """Its last caption was given, or will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The turn is over, and its reply follows at once."""
+
+    about: About
+    paused_at: int
+    draft: Draft | None
+    captioned: bool
+    ref: str | None
+    """Of the control that asked for the reply; None: an endpoint did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replying:
+    """The reply is being given out."""
+
+    about: About
+    turn: int
+    """Which of the answered turns it is, counted from 0."""
+
+    ref: str | None
+    made: tuple[str | None, ...]
+    """Text of the tokens that were made ahead and are still to be given out."""
+
+    caption_due: bool
+    """The last caption of what was said comes after the reply's first text."""
 
     said: int = 0
     """Tokens given out."""
 
-    last_caption_given: bool = False
-    """The last caption of what was heard so far was."""
 
-    caption_due: bool = False
-    """It was not, and the reply has begun."""
+State = Quiet | Listening | Guessed | Held | Ending | Replying
+STATES = (Quiet, Listening, Guessed, Held, Ending, Replying)
 
-    prefilled: list[AudioPrefilled] = field(default_factory=list)
-    secret: deque[str | None] = field(default_factory=deque)
-    """Tokens made but not given out; None is the reply's end."""
+# --- what can happen, besides changes of speech and controls
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is not closed."""
-        return self.phase is not Phase.CLOSED
 
-    @property
-    def replying(self) -> bool:
-        """Whether its reply is being given out."""
-        return self.phase is Phase.REPLYING
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The utterance is over, and is to be answered."""
 
-    @property
-    def waiting(self) -> bool:
-        """Whether it is over, and its reply not asked for."""
-        return self.phase is Phase.WAITING
+    end: SpeechEnded
+    ref: str | None = None
+    """Of the control that ended it."""
 
-    @property
-    def ending(self) -> bool:
-        """Whether it is over, and its reply not begun."""
-        return self.phase is Phase.ENDING
+    max_new_tokens: int | None = None
+    """Of the reply; None: as many as the session's."""
 
-    @property
-    def may_go_on(self) -> bool:
-        """Whether what is said now belongs to it."""
-        return self.phase in (Phase.OPEN, Phase.WAITING)
+    committed: bool = False
+    """A client ended it, not silence."""
 
-    @property
-    def finished(self) -> bool:
-        """Whether the secret reply has come to its end."""
-        return bool(self.secret) and self.secret[-1] is None
 
-    def take_back(self) -> None:
-        """It goes on: forget the reply that was begun in secret, and the last caption."""
-        self.forget_reply()
-        self.last_caption_given = False
+@dataclass(frozen=True, slots=True)
+class OverForNow:
+    """The utterance is over, and its reply will be asked for."""
 
-    def forget_reply(self) -> None:
-        """Forget the reply that was begun in secret; the turn is over all the same."""
-        self.windows = None
-        self.secret.clear()
+    end: SpeechEnded
 
-    def close(self) -> None:
-        """It was answered or dropped."""
-        self.phase, self.windows = Phase.CLOSED, None
-        self.secret.clear()
 
-    def windows_prefilled(self, until: int) -> int:
-        """How many were, when so much had been heard."""
-        return max((p.windows for p in self.prefilled if p.at <= until), default=0)
+@dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A recording has come to its end."""
+
+    since: int
+    """Its first sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameByHand:
+    """A frame came, and no endpointer finds turns in it."""
+
+    at: int
+    """Its first sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyEndsIt:
+    """Turns that were ended by hand are found by an endpointer from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """The turn would be about more than twice what the ring holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FellQuiet:
+    """Nobody has spoken for the time after which silence is answered."""
+
+    since: int
+    """Sample at which the last reply had come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """Someone has spoken for long enough to interrupt a reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lull:
+    """Nobody speaks, no reply is on its way, and something has waited for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The prompt is in the KV cache: the next thing is the reply's first token."""
+
+    cached: int
+    """Windows that were there when speech ended, or the reply was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidAll:
+    """The last token of the reply was given out."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoom:
+    """The LLM's context has no room for the turn."""
+
+    why: str
+
+
+Happening = (
+    SpeechStarted
+    | SpeechPaused
+    | SpeechResumed
+    | Over
+    | OverForNow
+    | BargedIn
+    | FellQuiet
+    | FrameByHand
+    | TooOld
+    | Ask
+    | Commit
+    | Hold
+    | Cancel
+    | Clear
+    | RecordingOver
+    | NobodyEndsIt
+    | Lull
+    | Prepared
+    | SaidAll
+    | NoRoom
+)
+
+# --- what is done
+
+
+class Action(Enum):
+    """What is done; each is a method of `Dialogue`."""
+
+    IGNORE = "Nothing."
+    CANNOT = "It cannot happen; if it did, that is an error of the program."
+    OPEN = "A turn about the utterance is opened, or the last turn again after a short pause."
+    GO_ON = "The turn goes on with the new utterance, or gives way to a new one if it is too long."
+    GUESS = "The open block is encoded as it is, and the reply begun speculatively."
+    TAKE_BACK = "What was guessed is taken back, and the turn goes on."
+    ANSWER = "The reply follows: the one begun already, or one made now."
+    KEEP = "The turn is held until its reply is asked for; its last caption is given."
+    LET_PASS = "The utterance ends; no turn is about it."
+    PUT_OFF = "What was said under the reply is answered after it, or was too short to count."
+    INTERRUPT = "The reply ends, and a turn about what is being said is opened."
+    ANSWER_SILENCE = "A turn about the silence is opened and answered."
+    OPEN_BY_HAND = "A turn is opened about what is given from now on."
+    GIVE_UP = "The turn is closed without an answer."
+    GIVE_UP_BY_HAND = "The turn is closed without an answer if no endpointer ends it."
+    ANSWER_TEXT = (
+        "The question is answered, about everything in the ring; an open turn is given up."
+    )
+    WAIT = "It waits for quiet."
+    COMMIT = "The turn is over and answered, in the words and within the limit of the commit."
+    COMMIT_UNOPENED = "What waits is answered, or everything in the ring, or the commit is refused."
+    COMMIT_UNDER_REPLY = (
+        "The reply stops where someone speaks or turns end by hand; else it is refused."
+    )
+    HOLD = "The turn is over and held; where nothing was said, that is refused."
+    HOLD_UNDER_REPLY = (
+        "By hand, what was given under the reply is a message; else its end makes it one."
+    )
+    REFUSE_CANCEL = "The cancel is refused: there is no reply."
+    CANCEL = "The reply ends if it is the one that is meant."
+    FORGET = "What was said is forgotten, and the turn given up."
+    FORGET_HEARD = "What was said is forgotten; the reply goes on."
+    HOLD_RECORDING = "The turn about the recording, and what was said before it, is held."
+    TAKE_UP = "What was said under a reply is answered; else the question that was typed first."
+    GIVE_OUT = "The reply is given out."
+    FINISH = "The reply is over; a turn about what is being said is opened."
+    REFUSE_TURN = "The turn is given up, and that is told."
+
+
+A = Action
+
+LEADS_TO: dict[Action, tuple[type[State], ...]] = {
+    A.OPEN: (Listening, Quiet),
+    A.GO_ON: (Listening,),
+    A.GUESS: (Guessed,),
+    A.TAKE_BACK: (Listening,),
+    A.ANSWER: (Ending,),
+    A.KEEP: (Held,),
+    A.INTERRUPT: (Listening, Guessed),
+    A.ANSWER_SILENCE: (Ending, Quiet),
+    A.OPEN_BY_HAND: (Listening, Quiet),
+    A.GIVE_UP: (Quiet,),
+    A.GIVE_UP_BY_HAND: (Quiet,),
+    A.ANSWER_TEXT: (Ending, Quiet),
+    A.COMMIT: (Ending, Quiet),
+    A.COMMIT_UNOPENED: (Ending, Quiet),
+    A.COMMIT_UNDER_REPLY: (Ending, Quiet),
+    A.HOLD: (Held, Quiet),
+    A.CANCEL: (Quiet, Listening, Guessed),
+    A.FORGET: (Quiet, Listening, Guessed),
+    A.HOLD_RECORDING: (Held, Quiet),
+    A.TAKE_UP: (Ending, Quiet),
+    A.GIVE_OUT: (Replying,),
+    A.FINISH: (Quiet, Listening, Guessed),
+    A.REFUSE_TURN: (Quiet,),
+}
+"""Where actions may lead, Quiet last where the LLM's context has no room for a turn, or nothing is
+said; all others leave the state as it is."""
+
+_ROWS: dict[type[Happening], tuple[Action, Action, Action, Action, Action, Action]] = {
+    # Quiet, Listening, Guessed, Held, Ending, Replying
+    SpeechStarted: (A.OPEN, A.IGNORE, A.CANNOT, A.GO_ON, A.IGNORE, A.IGNORE),
+    SpeechPaused: (A.IGNORE, A.GUESS, A.CANNOT, A.CANNOT, A.IGNORE, A.IGNORE),
+    SpeechResumed: (A.IGNORE, A.CANNOT, A.TAKE_BACK, A.CANNOT, A.IGNORE, A.IGNORE),
+    Over: (A.LET_PASS, A.ANSWER, A.ANSWER, A.CANNOT, A.LET_PASS, A.PUT_OFF),
+    OverForNow: (A.LET_PASS, A.KEEP, A.KEEP, A.CANNOT, A.LET_PASS, A.PUT_OFF),
+    BargedIn: (A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.INTERRUPT),
+    FellQuiet: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
+    FrameByHand: (A.OPEN_BY_HAND, A.IGNORE, A.CANNOT, A.IGNORE, A.CANNOT, A.IGNORE),
+    TooOld: (A.IGNORE, A.GIVE_UP_BY_HAND, A.IGNORE, A.GIVE_UP, A.CANNOT, A.IGNORE),
+    Ask: (A.ANSWER_TEXT, A.ANSWER_TEXT, A.WAIT, A.ANSWER_TEXT, A.CANNOT, A.WAIT),
+    Commit: (A.COMMIT_UNOPENED, A.COMMIT, A.COMMIT, A.COMMIT, A.CANNOT, A.COMMIT_UNDER_REPLY),
+    Hold: (A.HOLD, A.HOLD, A.HOLD, A.HOLD, A.CANNOT, A.HOLD_UNDER_REPLY),
+    Cancel: (A.REFUSE_CANCEL,) * 4 + (A.CANNOT, A.CANCEL),
+    Clear: (A.FORGET_HEARD, A.FORGET, A.FORGET, A.FORGET, A.CANNOT, A.FORGET_HEARD),
+    RecordingOver: (A.HOLD_RECORDING,) * 4 + (A.CANNOT, A.WAIT),
+    NobodyEndsIt: (A.IGNORE, A.GIVE_UP, A.CANNOT, A.IGNORE, A.CANNOT, A.IGNORE),
+    Lull: (A.TAKE_UP, A.TAKE_UP, A.CANNOT, A.TAKE_UP, A.CANNOT, A.CANNOT),
+    Prepared: (A.CANNOT, A.CANNOT, A.CANNOT, A.CANNOT, A.GIVE_OUT, A.CANNOT),
+    SaidAll: (A.CANNOT, A.CANNOT, A.CANNOT, A.CANNOT, A.CANNOT, A.FINISH),
+    NoRoom: (A.CANNOT, *(A.REFUSE_TURN,) * 4, A.CANNOT),
+}
+
+TABLE: dict[tuple[type[State], type[Happening]], Action] = {
+    (state, happening): action
+    for happening, row in _ROWS.items()
+    for state, action in zip(STATES, row, strict=True)
+}
+"""What is done in every state when something happens."""

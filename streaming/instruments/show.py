@@ -8,10 +8,15 @@ from rich.markup import escape
 
 from assistant.rates import SAMPLE_RATE
 from streaming.events import (
+    Accepted,
     AudioPrefilled,
     Caption,
+    Cleared,
+    Configured,
     Event,
     FellSilent,
+    Held,
+    Recorded,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -85,6 +90,13 @@ class Screen:
                 )
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
+            case Held(since, until) | Recorded(since, until):
+                out.print(
+                    f"[dim]{until / SAMPLE_RATE:7.2f} s[/]  {(until - since) / SAMPLE_RATE:.1f} s"
+                    " were handed over"
+                )
+            case Cleared() | Configured() | Accepted():
+                pass  # whoever wished it knows
             case Latency():
                 self._show_latency(event)
 

@@ -30,17 +30,17 @@ class Response:
     about: list[str] = field(default_factory=list)
     """Items whose text it answers."""
 
-    ref: str | None = field(init=False)
-    """What the core knows it by; None where an endpoint asked for it."""
+    told: bool = False
+    """The client knows that it was asked for."""
+
+    turn: int | None = None
+    """What the session numbers its turn with, once it is being given."""
 
     text: str = ""
     windows: int = 0
     text_tokens: int = 0
     cached: int = 0
     """Windows that were in the KV cache before speech ended, or when it was asked for."""
-
-    def __post_init__(self) -> None:
-        self.ref = self.id
 
     def usage(self, output_tokens: int, per_window: int) -> Json:
         """Tokens that went in and came out; `per_window`: audio tokens of a window."""

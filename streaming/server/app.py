@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import json
 import secrets
 import ssl
 import time
@@ -24,7 +23,6 @@ from assistant.rates import SAMPLE_RATE
 from streaming.config import ServerConfig
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
-from streaming.realtime.wire import WireError
 from streaming.server.admission import Admission
 from streaming.server.connection import (
     HANDSHAKE_S,
@@ -35,19 +33,14 @@ from streaming.server.connection import (
     connections_of,
 )
 from streaming.server.http import READ, RefusedError, Reply, Request, refusal
-from streaming.server.large import LARGE, LongItem, give_back, in_pieces, long_audio
+from streaming.server.large import give_back
 from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
 from streaming.server.seat import Seat
+from streaming.server.traffic import FAREWELL_S, Traffic, send_away
 from streaming.server.worker import Done, Worker
-
-FAREWELL_S = 2.0
-"""Seconds in which a client must take what it is told at the end."""
-
-UNREAD_S = 10.0
-"""Seconds in which a client must make room for the next event, by reading."""
 
 PATIENCE_S = 0.3
 """Seconds without an answer after which none is to be expected, when the server goes."""
@@ -58,10 +51,8 @@ UNREAD_FRAMES = 2
 WARNING_S = 60.0
 """Seconds before a session's end at which its client is warned, or a tenth of the session."""
 
-TOO_SLOW, TRY_LATER, GOING_AWAY, BROKEN = 1008, 1013, 1001, 1011
+TRY_LATER, GOING_AWAY, BROKEN = 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
-
-ELSEWHERE = "the session goes on over another connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +85,7 @@ class App:
         self.tls = tls
         self.strangers = Strangers(STRANGERS, self.cut)
         self._admission = Admission(config)
+        self._traffic = Traffic(config, self._background, self.cut)
         self._pages = Pages(assistant.name, self.metrics.text)
 
     # --- HTTP
@@ -209,10 +201,10 @@ class App:
             return
         before, seat.left_at, seat.connection = seat.connection, None, connection
         if before is not None:  # its client is here again: half open, or somebody else's
-            self._background(_send_away(before))
+            self._background(send_away(before))
         sent = int(request.query.get("after") or 0) if seat.resumed else 0
-        writing = asyncio.create_task(self._write(connection, seat, sent))
-        reading = asyncio.create_task(self._read(connection, seat))
+        writing = asyncio.create_task(self._traffic.write(connection, seat, sent))
+        reading = asyncio.create_task(self._traffic.read(connection, seat))
         gone = asyncio.create_task(connection.wait_closed())
         over = asyncio.create_task(seat.ended.wait())
         tasks = {writing, reading, gone, over}
@@ -277,112 +269,6 @@ class App:
         seat.put(protocol.begin())
         self.lines.line("session.begins", session=name[:10])
         return seat
-
-    async def _read(self, connection: ServerConnection, seat: Seat) -> None:
-        """Take messages; not reading on makes a client wait."""
-        async for message in connection:
-            answered = seat.answered_bytes
-            if await self._take(connection, seat, message):
-                return
-            if seat.over is not None:
-                return
-            cost = len(message) + seat.answered_bytes - answered
-            work, seat.work_s = seat.work_s, 0.0
-            # and others first: a message that is there already takes no turn of the event loop
-            await asyncio.sleep(seat.allowance.spend(cost, time.monotonic(), work))
-
-    async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
-        """Take a message, a long one piece by piece; True: this connection is not the seat's."""
-        binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
-        found: bytes | LongItem | WireError | None = message if binary else None  # type: ignore[assignment]
-        long = len(message) > LARGE
-        seat.took_long = seat.took_long or long
-        if long and not binary:
-            try:
-                found = await asyncio.to_thread(long_audio, message)
-            except WireError as error:
-                found = error
-        if seat.connection is not connection:
-            return True
-        if isinstance(found, LongItem):
-            seat.messages += 1
-            # whole, whatever becomes of the connection: its client counts it as taken
-            await asyncio.shield(self._background(self._hear_item(seat, found)))
-            return False
-        async with seat.taking:
-            if isinstance(found, bytes):
-                return await self._hear(connection, seat, found, counts=not binary)
-            if seat.connection is not connection:
-                return True
-            begun = time.monotonic()
-            refusal = None if found is None else seat.protocol.refuse(found)
-            seat.put(refusal or seat.protocol.receive(message))
-            seat.messages += 1
-            seat.work_s += time.monotonic() - begun
-            await self._caught_up(seat)
-        return False
-
-    async def _hear(
-        self, connection: ServerConnection, seat: Seat, audio: bytes, *, counts: bool
-    ) -> bool:
-        """Hear what was appended; True: this connection is not the seat's any more."""
-        for piece in in_pieces(audio):
-            if seat.connection is not connection:
-                return True
-            seat.hear(piece)
-            await self._caught_up(seat)
-            await asyncio.sleep(0)  # others first
-        seat.messages += counts
-        return False
-
-    async def _hear_item(self, seat: Seat, item: LongItem) -> None:
-        async with seat.taking:
-            try:
-                seat.put(seat.protocol.begin_recording(item.event, len(item.audio)))
-            except WireError as error:
-                seat.put(seat.protocol.refuse(error, item.event.event_id))
-                return
-            for piece in in_pieces(item.audio):
-                if seat.over is not None:
-                    return
-                seat.hear(piece)
-                await self._caught_up(seat)
-                await asyncio.sleep(0)  # others first
-            seat.put(seat.protocol.end_recording(item.event))
-
-    async def _caught_up(self, seat: Seat) -> None:
-        await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)
-
-    async def _write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
-        """Write events as they come, those after number `sent` first."""
-        missed = seat.last - sent  # while it was gone
-        try:
-            if seat.resumed:
-                received = {"audio_bytes": seat.protocol.bytes_heard, "messages": seat.messages}
-                told = {"type": "salmonn.resumed", "event_id": "resumed", **received}
-                await connection.send(json.dumps(told))
-            while True:
-                waiting = seat.after(sent)
-                if waiting is None or len(waiting) > self._config.unread_events + missed:
-                    raise TimeoutError
-                missed = 0
-                for line in waiting:
-                    async with asyncio.timeout(UNREAD_S):
-                        await connection.send(line, text=True)
-                    if seat.connection is not connection:
-                        return
-                    sent += 1
-                    seat.wrote(sent)
-                if seat.over is not None:
-                    await _close(connection, *seat.over)
-                    return
-                seat.news.clear()
-                if seat.last == sent:
-                    await seat.news.wait()
-        except TimeoutError:
-            self.cut("unread")
-            seat.end(TOO_SLOW, "events were left unread for too long")
-            await _close(connection, TOO_SLOW, "events were left unread for too long")
 
     def _leave(self, seat: Seat) -> None:
         """A connection is gone: keep the seat for a while, unless the session is over."""
@@ -457,19 +343,6 @@ class App:
 
 
 BUSY = "all sessions are taken; try again later"
-
-
-async def _close(connection: ServerConnection, code: int, why: str) -> None:
-    """Say goodbye; the library would wait for ever for who does not read."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FAREWELL_S):
-            await connection.close(code, why)
-
-
-async def _send_away(connection: ServerConnection) -> None:
-    """Tell a connection that another one has taken its session over."""
-    await _close(connection, TOO_SLOW, ELSEWHERE)
-    connection.transport.abort()
 
 
 def _subprotocol(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
-from streaming.build import build_session
+from streaming.build import make_session, session_spec
 from streaming.config import Config
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
@@ -36,8 +36,10 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     if config.turns.sound_events and not named:
         raise ConfigError("turns.sound_events: the preset has no sound_tagger")
 
+    spec = session_spec(model, config, instruction)
+
     def new_session() -> Session:
-        return build_session(model, config, instruction)
+        return make_session(model, spec)
 
     def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 
 from assistant.errors import AssistantError
 from assistant.rates import SAMPLE_RATE
-from streaming.audio.frames import FRAME_BYTES, FRAME_SAMPLES
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
 from streaming.server.rate import Allowance
@@ -95,13 +95,11 @@ class Seat:
 
     def put(self, output: Output) -> None:
         """Send events, and give the session its input."""
-        for piece in output.inputs:
-            if isinstance(piece, bytes):
-                self.given += len(piece) // 2
-                self._arrived.append((self.given, time.monotonic()))
-            frames = len(piece) // FRAME_BYTES if isinstance(piece, bytes) else 1
-            self._given_pieces += frames
-            self.waiting += frames
+        if frames := sum(isinstance(piece, Frame) for piece in output.inputs):
+            self.given += frames * FRAME_SAMPLES
+            self._arrived.append((self.given, time.monotonic()))
+        self._given_pieces += len(output.inputs)
+        self.waiting += len(output.inputs)
         if output.inputs:
             self._worker.give(self.name, output.inputs)
         before = self._logged_bytes

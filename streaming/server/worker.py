@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from streaming.audio.frames import Frame
 from streaming.controls import Control
 from streaming.dialogue.scheduler import Scheduler
 from streaming.dialogue.session import Session
@@ -63,15 +64,15 @@ class Worker:
 
         self._wishes.put(lambda: self._guard(name, wish))
 
-    def give(self, name: Hashable, pieces: list[bytes | Control]) -> None:
+    def give(self, name: Hashable, pieces: list[Frame | Control]) -> None:
         """Give a session input; none that is gone minds."""
 
         def wish() -> None:
             if (session := self._sessions.get(name)) is None:
                 return
             for piece in pieces:
-                if isinstance(piece, bytes):
-                    session.receive(piece)
+                if isinstance(piece, Frame):
+                    session.hear([piece])
                 else:
                     session.control(piece)
 

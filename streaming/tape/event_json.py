@@ -4,10 +4,15 @@ import json
 from dataclasses import asdict
 
 from streaming.events import (
+    Accepted,
     AudioPrefilled,
     Caption,
+    Cleared,
+    Configured,
     Event,
     FellSilent,
+    Held,
+    Recorded,
     Refused,
     ReplyDelta,
     ReplyEnded,
@@ -20,6 +25,11 @@ from streaming.events import (
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
+    Held: "held",
+    Recorded: "recorded",
+    Cleared: "cleared",
+    Configured: "configured",
+    Accepted: "accepted",
     FellSilent: "fell.silent",
     AudioPrefilled: "audio.prefilled",
     Caption: "caption",

@@ -10,6 +10,7 @@ from assistant import conversation
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
 from assistant.model import Salmonn
+from assistant.prompt.items import Said, Spoken, System
 from assistant.sound.recording import Samples
 from tests.assistant.ear.test_ear import BLOCK, sound
 
@@ -97,13 +98,13 @@ def test_a_pause_leaves_the_prompts_end(tiny: Salmonn) -> None:
         talk.open(since=0)
         heard(talk, audio)
         windows = talk.pause()
-        before = talk._cache.length
+        before = talk._context.cache.length
         if ahead:
             assert talk.prefill() == 6 + windows
-            assert talk._cache.length == before + windows * tiny.config.aligner.queries
-            before = talk._cache.length
+            assert talk._context.cache.length == before + windows * tiny.config.aligner.queries
+            before = talk._context.cache.length
         talk.ask()
-        tail = talk._cache.length - before
+        tail = talk._context.cache.length - before
         assert (tail == len(tiny.prompt.ids(tiny.llm, PROMPT)[1])) == ahead
         assert talk.text_tokens() > tail - windows
         answers.append([talk.token() for _ in range(6)])
@@ -160,21 +161,48 @@ def test_history_is_what_was_said(tiny: Salmonn) -> None:
     expected = llm.cache()
     expected.extend(torch.cat([llm.embed(before), tokens, llm.embed(after)]))
     ids = [expected.next_token(tiny.config.generation) for _ in range(2)]
-    assert talk._cache.length == len(before) + len(tokens) + len(after) + 2 + 1 + len(llm.ids("\n"))
+    assert talk._context.cache.length == len(before) + len(tokens) + len(after) + 2 + 1 + len(
+        llm.ids("\n")
+    )
     assert len(said) == 3
     expected.extend(llm.embed([llm.end_id, *llm.ids("\n")]))
     probe = llm.embed(llm.ids("x"))
-    talk._cache.extend(probe)
+    talk._context.cache.extend(probe)
     expected.extend(probe)
-    torch.testing.assert_close(talk._cache.logits(), expected.logits(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(talk._context.cache.logits(), expected.logits(), atol=1e-4, rtol=0)
     assert ids
 
 
-def held(talk: Conversation) -> torch.Tensor:
-    """What is in the LLM's context."""
+def tidy(talk: Conversation) -> None:
     while talk.tidy():
         pass
-    return torch.cat([part for past in talk._past for part in (past.question, past.answer)])
+
+
+def kept(talk: Conversation) -> list[tuple[int, str]]:
+    """Turn and part of what is kept."""
+    names: dict[type, str] = {Spoken: "question", Said: "answer"}
+    return [(i.turn, names[type(i)]) for i in talk._history.items if not isinstance(i, System)]
+
+
+def reading(talk: Conversation) -> torch.Tensor:
+    """What the LLM reads of what is kept, computed anew."""
+    llm, pieces = talk._llm, talk._history.pieces()
+    parts = [llm.embed(list(p.ids)) if p.tokens is None else llm.take(p.tokens) for p in pieces]
+    return torch.cat([llm.embed([]), *parts])
+
+
+def check_cache(talk: Conversation, tiny: Salmonn) -> None:
+    """The cache is that of someone who was told what is kept, and nothing else."""
+    tidy(talk)
+    whole = reading(talk)
+    assert talk._context.cache.length == len(whole)
+    fresh = tiny.llm.cache()
+    probe = tiny.llm.embed([3])
+    for cache in (talk._context.cache, fresh):
+        if cache is fresh:
+            cache.extend(whole)
+        cache.extend(probe)
+    torch.testing.assert_close(talk._context.cache.logits(), fresh.logits(), atol=1e-4, rtol=0)
 
 
 def two_turns(tiny: Salmonn) -> Conversation:
@@ -188,30 +216,26 @@ def two_turns(tiny: Salmonn) -> Conversation:
     return talk
 
 
-def logits_after(talk: Conversation, probe: torch.Tensor) -> torch.Tensor:
-    """What follows `probe` in the LLM's context: a function of all keys and values in it."""
-    talk._cache.extend(probe)
-    return talk._cache.logits()
-
-
 @pytest.mark.parametrize("turn", [0, 1])
 @pytest.mark.parametrize("what", ["question", "answer"])
 def test_a_part_of_a_turn_leaves_the_context(
     tiny: Salmonn, turn: int, what: Literal["question", "answer"]
 ) -> None:
     talk = two_turns(tiny)
-    parts = {(p.number, w): getattr(p, w) for p in talk._past for w in ("question", "answer")}
-    del parts[turn, what]
+    parts = kept(talk)
+    assert parts == [(0, "question"), (0, "answer"), (1, "question"), (1, "answer")]
     talk.forget(turn, what)
-    wanted = torch.cat(list(parts.values()))
-    assert torch.equal(held(talk), wanted)
-    assert talk._cache.length == len(wanted)
-    fresh = Conversation(tiny, PROMPT)
-    fresh._cache.extend(wanted)
-    probe = tiny.llm.embed([3])
-    torch.testing.assert_close(
-        logits_after(talk, probe), logits_after(fresh, probe), atol=1e-4, rtol=0
-    )
+    assert kept(talk) == [part for part in parts if part != (turn, what)]
+    check_cache(talk, tiny)
+
+
+def test_what_stands_before_what_is_forgotten_is_not_computed_again(tiny: Salmonn) -> None:
+    talk = two_turns(tiny)
+    first = sum(map(len, talk._render.render(talk._history.items[:3])))
+    talk.forget(1, "question")
+    assert talk._context.cache.length == first
+    talk.forget(0, "question")
+    assert talk._context.cache.length == 0
 
 
 def test_what_is_forgotten_while_a_turn_is_heard_is_not_in_its_answer(tiny: Salmonn) -> None:
@@ -226,7 +250,8 @@ def test_what_is_forgotten_while_a_turn_is_heard_is_not_in_its_answer(tiny: Salm
     assert answer(early) == answer(late)
     early.close()
     late.close()
-    assert torch.equal(held(early), held(late))
+    assert kept(early) == kept(late)
+    assert torch.equal(reading(early), reading(late))
 
 
 def test_what_is_forgotten_under_its_answer_goes_when_that_is_over(tiny: Salmonn) -> None:
@@ -235,28 +260,28 @@ def test_what_is_forgotten_under_its_answer_goes_when_that_is_over(tiny: Salmonn
     heard(talk, samples(BLOCK))
     talk.pause()
     talk.ask()
-    before = talk._cache.length
+    before = talk._context.cache.length
     talk.forget(2, "question")
     talk.forget(0, "answer")
-    assert talk._cache.length == before
+    assert talk._context.cache.length == before
     talk.token()
     talk.close(1)
-    assert [(p.number, bool(len(p.question)), bool(len(p.answer))) for p in talk._past] == [
-        (0, True, False), (1, True, True), (2, False, True),
-    ]  # fmt: skip
+    assert kept(talk) == [(0, "question"), (1, "question"), (1, "answer"), (2, "answer")]
+    check_cache(talk, tiny)
 
 
 def test_a_turn_without_an_answer_was_never_there(tiny: Salmonn) -> None:
     talk = two_turns(tiny)
-    before = talk._cache.length
+    before = talk._context.cache.length
     talk.open(since=talk.heard)
     heard(talk, samples(BLOCK))
     talk.pause()
     talk.ask()  # in secret
     talk.token()
     talk.drop()
-    assert talk._cache.length == before
-    assert len(talk._past) == 2
+    assert talk._context.cache.length == before
+    assert {turn for turn, _ in kept(talk)} == {0, 1}
+    check_cache(talk, tiny)
 
 
 def test_what_is_unheard_is_in_no_turn(tiny: Salmonn) -> None:
@@ -270,7 +295,7 @@ def test_what_is_unheard_is_in_no_turn(tiny: Salmonn) -> None:
 
 
 def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
-    kept = []
+    counts = []
     talk = Conversation(tiny, PROMPT, turns_kept=2)
     for _ in range(4):
         talk.open(since=talk.heard)
@@ -278,17 +303,18 @@ def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
         talk.pause()
         talk.ask()
         talk.close(said=0)
-        kept.append(len(talk._past))
-        while talk.tidy():
-            pass
-        assert talk._cache.length == sum(map(len, talk._past))
-    assert kept == [1, 2, 2, 2]
+        counts.append(len({turn for turn, _ in kept(talk)}))
+        tidy(talk)
+        assert talk._context.cache.length == len(reading(talk))
+    assert counts == [1, 2, 2, 2]
+    check_cache(talk, tiny)
 
 
 def test_a_cache_is_filled_anew_in_the_same_pieces_whenever_there_is_time(
     tiny: Salmonn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversation, "TIDY_POSITIONS", 5)
+    begin = len(tiny.prompt.turn(tiny.llm, PROMPT)[0])
     answers = []
     for pieces in (0, 1, 99):
         talk = Conversation(tiny, PROMPT, turns_kept=1)
@@ -298,14 +324,15 @@ def test_a_cache_is_filled_anew_in_the_same_pieces_whenever_there_is_time(
             talk.pause()
             last = answer(talk)
             talk.close(said=2)
-            held = talk._cache.length
+            held = talk._context.cache.length
             for _ in range(pieces):
-                before = talk._cache.length
+                before = talk._context.cache.length
                 more = talk.tidy()
-                assert talk._cache.length - before <= 5
+                assert talk._context.cache.length - before <= 5
                 if not more:
                     break
-            assert turn == 0 or pieces != 0 or held == talk._cache.length == 0
+            if turn > 0 and pieces == 0:  # all turns begin with the same words
+                assert held == talk._context.cache.length == begin
         answers.append(last)
     assert len(set(answers)) == 1
     assert answers[0]
@@ -321,11 +348,11 @@ def test_room_is_made_for_a_turn_that_would_not_fit(
         talk.pause()
         talk.ask()
         talk.close(said=0)
-    held = talk._cache.length
+    held = talk._context.cache.length
     monkeypatch.setattr(type(tiny.llm), "context", held + 5)
     talk.open(since=talk.heard)
     heard(talk, samples(BLOCK))
-    assert talk._cache.length < held + 5
+    assert talk._context.cache.length < held + 5
 
 
 def test_how_tokens_are_drawn_can_be_changed(tiny: Salmonn) -> None:
@@ -353,10 +380,10 @@ def test_a_reply_leaves_room_for_its_end(tiny: Salmonn, monkeypatch: pytest.Monk
     talk.pause()
     talk.ask()
     end = 1 + len(tiny.llm.ids("\n"))
-    monkeypatch.setattr(type(tiny.llm), "context", talk._cache.length + 2 + end)
+    monkeypatch.setattr(type(tiny.llm), "context", talk._context.cache.length + 2 + end)
     assert "".join(iter(talk.token, None))
     assert talk.cut_short()
-    assert len(talk._open_turn().said) == 2
+    assert len(talk._reply().said) == 2
     talk.close()
 
 
@@ -368,11 +395,13 @@ def test_a_turn_whose_end_does_not_fit_is_not_kept(
     heard(talk, samples(BLOCK))
     talk.pause()
     talk.ask()
-    monkeypatch.setattr(type(tiny.llm), "context", talk._cache.length + len(tiny.llm.ids("\n")))
+    monkeypatch.setattr(
+        type(tiny.llm), "context", talk._context.cache.length + len(tiny.llm.ids("\n"))
+    )
     assert talk.token() is None
     talk.close()
-    assert not talk._past
-    assert talk._cache.length == 0
+    assert kept(talk) == []
+    assert talk._context.cache.length == 0
 
 
 def test_more_than_the_context_holds_is_refused(
@@ -395,7 +424,7 @@ def test_a_second_ear_reads_what_the_offline_path_reads(two_ears: Salmonn) -> No
     talk.open(since=0, spoken_from=0)
     heard(talk, audio)
     talk.pause()
-    assert talk._open_turn().transcript.strip()
+    assert talk._open_turn().item.transcript.strip()
     assert answer(talk) == "".join(two_ears.ask(audio, PROMPT)) != ""
     assert talk.caption(last=True) is None  # nobody asked to see it
 
@@ -413,4 +442,4 @@ def test_a_typed_question_has_no_transcript(two_ears: Salmonn) -> None:
     talk.hear(samples(BLOCK))
     talk.open(since=0, instruction="What?")
     talk.pause()
-    assert talk._open_turn().transcript == ""
+    assert talk._open_turn().item.transcript == ""

@@ -57,6 +57,7 @@ class Echo:
         self.most = self.usual = 99  # tokens of a reply
         self.diary: list[str] = []
         self.untidy = 0  # pieces of work that a closed turn leaves
+        self.turn = 0  # answered
         self.knocks = False  # a knock is in the first window
 
     @property
@@ -159,7 +160,9 @@ class Echo:
         return self.untidy > 0
 
     def drop(self) -> None:
-        self.close()  # the diary does not tell them apart
+        assert self.is_open
+        self.is_open = False
+        self.diary.append("answered")  # the diary does not tell them apart
 
     def forget(self, turn: int, what: str) -> None:
         self.diary.append(f"forgot {what} {turn}")
@@ -170,6 +173,7 @@ class Echo:
     def close(self, said: int | None = None) -> None:
         assert self.is_open
         self.is_open = False
+        self.turn += 1
         self.diary.append("answered" if said is None else f"said {said}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from assistant.files.presets import load_preset, shipped_config
 from assistant.model import Salmonn, load
 from assistant.sound import recording
-from streaming.build import build_session, session_of_tape, tape_head
+from streaming.build import make_session, session_spec, spec_of_tape
 from streaming.config import Config
 from streaming.config_file import load_config
 from streaming.controls import Ask, Cancel, Commit, Control
@@ -55,7 +55,7 @@ def settings(changes: dict[str, object]) -> Config:
 
 
 def session_of(tape: Tape) -> Session:
-    return session_of_tape(tiny(), load_config(shipped_config(), "tiny"), tape)
+    return make_session(tiny(), spec_of_tape(tape), pace=tape.pace)
 
 
 def read(name: str) -> Tape:
@@ -66,9 +66,9 @@ def read(name: str) -> Tape:
 def record(name: str) -> str:
     changes, script = SCENES[name]
     config = settings(changes)
-    session = build_session(tiny(), config, INSTRUCTION)
+    spec = session_spec(tiny(), config, INSTRUCTION)
     lines: list[str] = []
-    recorder = Recorder(session, tape_head(config, INSTRUCTION), lines.append, lambda: 0.0)
+    recorder = Recorder(make_session(tiny(), spec), spec.head(), lines.append, lambda: 0.0)
     for piece in script:
         if not isinstance(piece, bytes):
             recorder.control(piece)

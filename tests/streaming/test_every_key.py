@@ -38,6 +38,7 @@ from assistant.sound import recording
 from assistant.sound.recording import Samples
 from cli.options import configure
 from cli.serve import server_config
+from streaming.audio.frames import Frame
 from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
 from streaming.config_file import SECTIONS
 from streaming.controls import Ask, Control
@@ -171,7 +172,7 @@ def session(config: Config, script: Script, steps: int = 1000) -> object:
     begin, talk = protocol.begin(), assistant.new_session()
     told: list[object] = [*begin.events]
     for control in begin.inputs:
-        assert not isinstance(control, bytes)
+        assert not isinstance(control, Frame)
         talk.control(control)
 
     def step(most: int) -> bool:

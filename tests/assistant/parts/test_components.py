@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from assistant.errors import CheckpointError, ComponentError, ConfigError
 from assistant.files.weights import sha256
 from assistant.parts import components, gguf
+from assistant.parts import converted as cache_files
 from assistant.parts.components import PackageFile, PackageParts
 from assistant.parts.tiny import toy_seed
 
@@ -41,7 +42,7 @@ def test_a_file_of_a_package_is_verified_once(
     right = sha256(package / "part")
     file = PackageFile("some_data_package", "part", right)
     assert components.locate(file) == package / "part"
-    monkeypatch.setattr(components, "sha256", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(cache_files, "sha256", lambda path: pytest.fail("read again"))
     assert components.locate(file) == package / "part"
 
 
@@ -101,7 +102,7 @@ def test_parts_are_verified_together_once(
 ) -> None:
     paths = [tmp_path / f"some_part{i}" / "data" / f"part0{i}.bin" for i in (1, 2)]
     assert components.locate_parts(parts) == paths
-    monkeypatch.setattr(components, "sha256", lambda *paths: pytest.fail("read again"))
+    monkeypatch.setattr(cache_files, "sha256", lambda *paths: pytest.fail("read again"))
     assert components.locate_parts(parts) == paths
 
 
@@ -159,7 +160,7 @@ def conversion(monkeypatch: pytest.MonkeyPatch) -> Conversion:
 
 
 def converted() -> Path:
-    return components.dequantised(Path("llm.gguf"), DIGEST)
+    return cache_files.dequantised(Path("llm.gguf"), DIGEST)
 
 
 def test_a_model_is_converted_once(conversion: Conversion) -> None:
@@ -178,7 +179,7 @@ def test_what_was_verified_is_not_read_again(
     conversion: Conversion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted()
-    monkeypatch.setattr(components, "sha256", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(cache_files, "sha256", lambda path: pytest.fail("read again"))
     converted()
 
 
@@ -204,7 +205,7 @@ def test_a_damaged_folder_is_converted_again(
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
 def test_a_folder_without_digests_is_converted_again(conversion: Conversion, text: str) -> None:
-    (converted() / components.DIGESTS).write_text(text)
+    (converted() / cache_files.DIGESTS).write_text(text)
     converted()
     assert conversion.times == 2
 
@@ -226,7 +227,7 @@ SEVERAL = """
 import time
 from pathlib import Path
 
-from assistant.parts import components
+from assistant.parts import converted as cache_files
 from assistant.parts import gguf
 
 def convert(gguf, folder):
@@ -235,7 +236,7 @@ def convert(gguf, folder):
     (folder / "config.json").write_text("whole")
 
 gguf.convert = convert
-print((components.dequantised(Path("llm.gguf"), "0" * 64) / "config.json").read_text())
+print((cache_files.dequantised(Path("llm.gguf"), "0" * 64) / "config.json").read_text())
 """
 
 

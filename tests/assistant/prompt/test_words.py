@@ -52,8 +52,8 @@ def model() -> Salmonn:
 
 def given(talk: Conversation) -> str:
     """What the open turn's LLM will be told."""
-    turn = talk._open_turn()
-    return in_words(turn.noticed, turn.paused_at, turn.transcript, turn.asked_about)
+    item = talk._open_turn().item
+    return in_words(item.sounds, item.until, item.transcript, item.question)
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -128,19 +128,19 @@ def test_what_stands_before_all_turns_stays_in_the_cache(model: Salmonn) -> None
     while talk.tidy():
         pass
     before = model.prompt.prefix(model.llm, "Answer.")
-    assert talk._cache.length == len(before) > 0
+    assert talk._context.cache.length == len(before) > 0
     for _ in range(2):
         talk.open(since=0, spoken_from=0)
         heard(talk, samples(BLOCK))
         talk.pause()
         answer(talk)
         talk.close()
-        assert talk._cache.length == len(before)
+        assert talk._context.cache.length == len(before)
     talk.configure(instruction="Answer in French.")
     talk.open(since=0)
     other = model.prompt.prefix(model.llm, "Answer in French.")
     opening, _ = model.prompt.turn(model.llm, "Answer in French.")
-    assert talk._cache.length == len(other) + len(opening)
+    assert talk._context.cache.length == len(other) + len(opening)
 
 
 def test_what_stands_before_all_turns_is_copied_from_the_models(model: Salmonn) -> None:
@@ -152,12 +152,12 @@ def test_what_stands_before_all_turns_is_copied_from_the_models(model: Salmonn) 
         if not copied:
             fresh.__dict__["standing"] = None
         talk = Conversation(fresh, instruction)
-        assert bool(talk._cache.length) == copied
+        assert bool(talk._context.cache.length) == copied
         assert talk.tidy() != copied
         talk.open(since=0, spoken_from=0)
         heard(talk, samples(BLOCK))
         talk.pause()
-        answers.append((answer(talk), talk._cache.length))
+        answers.append((answer(talk), talk._context.cache.length))
     assert answers[0] == answers[1]
 
 
@@ -195,7 +195,7 @@ def test_sounds_heard_after_the_pause_are_not_in_its_answer(model: Salmonn) -> N
 
 
 def noticed(talk: Conversation) -> list[tuple[int, int, str]]:
-    return [(sound.begin, sound.end, sound.name) for sound in talk._open_turn().noticed]
+    return [(sound.begin, sound.end, sound.name) for sound in talk._open_turn().item.sounds]
 
 
 def test_sounds_before_an_utterance_belong_to_its_turn_as_far_as_it_reaches(
@@ -259,8 +259,8 @@ def test_turns_that_are_kept_stand_between(model: Salmonn) -> None:
     expected.extend(llm.embed(ids))
     while talk.tidy():
         pass
-    assert talk._cache.length == expected.length
-    torch.testing.assert_close(talk._cache.logits(), expected.logits(), atol=1e-4, rtol=0)
+    assert talk._context.cache.length == expected.length
+    torch.testing.assert_close(talk._context.cache.logits(), expected.logits(), atol=1e-4, rtol=0)
 
 
 def test_captions_can_be_shown_beside(model: Salmonn) -> None:
@@ -270,7 +270,7 @@ def test_captions_can_be_shown_beside(model: Salmonn) -> None:
     talk.pause()
     shown = talk.caption(last=True)
     assert shown is not None
-    assert shown[0].strip() == talk._open_turn().transcript.strip()
+    assert shown[0].strip() == talk._open_turn().item.transcript.strip()
 
 
 def test_without_a_tagger_no_sound_is_named(model: Salmonn) -> None:
@@ -304,7 +304,7 @@ def test_other_words_about_a_held_turn_are_as_if_it_had_been_opened_with_them(
     assert given(instructed) == given(straight)
     straight.instruct(None)
     assert answer(instructed) == answer(straight) != ""
-    assert instructed._cache.length == straight._cache.length
+    assert instructed._context.cache.length == straight._context.cache.length
     assert instructed.text_tokens() == straight.text_tokens()
 
 
@@ -372,4 +372,4 @@ def test_another_instruction_is_prefilled_before_anyone_speaks(model: Salmonn) -
     talk.configure(instruction="Answer in French.")
     while talk.tidy():
         pass
-    assert talk._cache.length == len(model.prompt.prefix(model.llm, "Answer in French."))
+    assert talk._context.cache.length == len(model.prompt.prefix(model.llm, "Answer in French."))

@@ -422,7 +422,7 @@ def test_by_hand_a_turn_that_is_held_is_what_was_said_until_then() -> None:
 def test_by_hand_two_messages_can_be_one_turn() -> None:
     script: Script = [Hold("a"), pcm("S" * 8), Hold(), pcm("S" * 4), Hold(), Commit(), pcm("." * 9)]
     events = converse(session(by_hand=True), script)
-    assert events[0] == Refused("there is nothing to commit: nothing was said", "a")
+    assert events[0] == Refused("there is nothing to commit: nothing was said", "a", "nothing_said")
     assert text(events) == "I heard 3 windows"
 
 

@@ -9,10 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from streaming.audio.frames import FRAME_SAMPLES
-from streaming.events import Event
 from streaming.realtime.protocol import MOST_WAITING, Output
 from streaming.realtime.wire import CLIENT_EVENT
-from tests.streaming.fakes import drain, pcm
+from tests.streaming.fakes import pcm
 from tests.streaming.realtime.test_protocol import MANUAL, TURN, Client, Json, typed
 
 PATIENT = {"type": "server_vad", "create_response": False, "silence_duration_ms": 160}
@@ -411,7 +410,7 @@ def test_what_a_change_of_format_flushes_is_counted() -> None:
     for kind in ("audio/pcmu", "audio/pcma", "audio/pcmu", "audio/pcma"):
         client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(500)).decode())
         client.update({"audio": {"input": {"format": {"type": kind}}}})
-    assert client.protocol._taken == client.session.heard > 0
+    assert client.session.heard > 0
     client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(1600)).decode())
     client.send("input_audio_buffer.commit")
     item_id = client.last("input_audio_buffer.committed")["item_id"]
@@ -447,63 +446,3 @@ def test_the_part_of_a_frame_that_was_cleared_is_in_no_message() -> None:
     client.send("input_audio_buffer.append", audio=base64.b64encode(bytes(1280)).decode())
     client.send("input_audio_buffer.commit")
     assert client.session.heard == 2 * FRAME_SAMPLES
-
-
-class Late(Client):
-    """The core's events are translated later than the client's next messages are taken."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Event] = []
-        self.late = False
-        super().__init__()
-
-    def put(self, output: Output) -> None:
-        if not self.late:
-            super().put(output)
-            return
-        self.sent += output.events
-        for piece in output.inputs:
-            if isinstance(piece, bytes):
-                self.session.receive(piece)
-            else:
-                self.session.control(piece)
-            self.waiting += drain(self.session)
-
-    def catch_up(self) -> None:
-        self.late = False
-        for event in self.waiting:
-            self.sent += self.protocol.translate(event)
-        self.waiting.clear()
-
-
-def test_a_cancel_that_comes_too_late_stops_no_other_answer() -> None:
-    client = Late()
-    client.speak("...SSSS" + "." * 9)
-    beside = {"conversation": "none", "input": [typed("user", "Colour?")]}
-    client.send("response.create", response=beside)
-    first, second = ids(client, "response.created")
-    client.late = True
-    client.speak("." * 3)  # the first one is over, the second begins: not told yet
-    client.send("response.cancel", response_id=first, event_id="late")
-    client.speak("." * 40)
-    client.catch_up()
-    done = {e["response"]["id"]: e["response"]["status"] for e in client.sent
-            if e["type"] == "response.done"}  # fmt: skip
-    assert done == {first: "completed", second: "completed"}
-
-
-@pytest.mark.xfail(
-    reason="the protocol guesses what the core knows: events meet newer state of the client's"
-)
-def test_events_that_come_late_are_about_what_they_were_about() -> None:
-    client = Late()
-    client.speak("...SSSS")
-    started = client.last("input_audio_buffer.speech_started")["item_id"]
-    client.late = True
-    client.update(MANUAL)
-    client.send("input_audio_buffer.clear")
-    client.speak("SSSS")
-    client.catch_up()
-    assert client.last("input_audio_buffer.speech_stopped")["item_id"] == started
-    kinds = [e["type"] for e in client.send("input_audio_buffer.commit")]
-    assert kinds[0] == "input_audio_buffer.committed"

@@ -23,14 +23,14 @@ def test_every_client_event_is_documented() -> None:
 
 def test_every_server_event_is_documented() -> None:
     folder = ROOT / "streaming"
-    source = (folder / "realtime" / "protocol.py").read_text()
-    source += (folder / "server" / "seat.py").read_text()
-    said = set(re.findall(r'_event\(\s*"([a-z_.]+)"', source))
+    files = [*(folder / "realtime").glob("*.py"), folder / "server" / "seat.py"]
+    source = "\n".join(file.read_text() for file in files)
+    said = set(re.findall(r'[. ]event\(\s*"([a-z_.]+)"', source))
     said |= {f"salmonn.{kind}" for kind in re.findall(r'extension\(\s*"(\w+)"', source)}
     said |= {
         f"response.{kind}" for kind in re.findall(r'_of_(?:part|response)\(\s*"([a-z_.]+)"', source)
     }
     kind = "conversation.item.input_audio_transcription"
-    said |= {f"{kind}.{what}" for what in re.findall(r'f"\{kind\}\.(\w+)"', source)}
+    said |= {f"{kind}.{what}" for what in re.findall(r'f"\{KIND\}\.(\w+)"', source)}
     said |= {"salmonn.resumed", "conversation.item.added", "conversation.item.done"}
     assert documented("What the server sends") == said

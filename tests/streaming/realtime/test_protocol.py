@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.audio.frames import FRAME_SAMPLES
+from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Output, Realtime
@@ -47,8 +47,8 @@ class Client:
     def put(self, output: Output) -> None:
         self.sent += output.events
         for piece in output.inputs:
-            if isinstance(piece, bytes):
-                self.session.receive(piece)
+            if isinstance(piece, Frame):
+                self.session.hear([piece])
             else:
                 self.session.control(piece)
             for event in drain(self.session):

@@ -24,6 +24,7 @@ from streaming.dialogue.session import one_each
 from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
+from streaming.server import traffic
 from streaming.server.app import App
 from streaming.server.large import LARGE, LONGEST, give_back
 from streaming.server.rate import Allowance
@@ -373,8 +374,9 @@ async def deaf(host: str, talk: Callable[[Raw], Any]) -> None:
 @run
 async def test_who_never_reads_events_is_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_module, "UNREAD_S", 0.2)
-        patch.setattr(app_module, "FAREWELL_S", 0.2)
+        patch.setattr(traffic, "UNREAD_S", 0.2)
+        for module in (app_module, traffic):
+            patch.setattr(module, "FAREWELL_S", 0.2)
         async with beside(resume_s=0.0) as (app, host):
             text = [{"type": "output_text", "text": "x" * 7000}] * 8
             item = {"type": "message", "role": "assistant", "content": text}
@@ -393,8 +395,9 @@ async def _create_items(bad: Raw, count: int) -> None:
 @run
 async def test_who_reads_late_is_told_why_it_was_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_module, "UNREAD_S", 0.2)
-        patch.setattr(app_module, "FAREWELL_S", 20.0)
+        patch.setattr(traffic, "UNREAD_S", 0.2)
+        for module in (app_module, traffic):
+            patch.setattr(module, "FAREWELL_S", 20.0)
         async with beside(resume_s=0.0) as (app, host), raw(port(host), deaf=True) as bad:
             talking = asyncio.create_task(_create_items(bad, 400))  # may be made to wait for ever
             await eventually(lambda: b'cut_total{why="unread"}' in app.metrics.text())

@@ -22,7 +22,7 @@ from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
-from streaming.server.app import ELSEWHERE, App, Assistant, running
+from streaming.server.app import App, Assistant, running
 from tests.streaming.fakes import CONFIG, TURNS, Echo, pcm, session
 
 Json = dict[str, Any]
@@ -345,7 +345,10 @@ async def test_who_comes_back_takes_the_place_of_a_half_open_connection() -> Non
             assert (await take(new))["type"] == "salmonn.resumed"
             with pytest.raises(ConnectionClosed):
                 await until(old, "never")
-            assert (old.close_code, old.close_reason) == (1008, ELSEWHERE)
+            assert (old.close_code, old.close_reason) == (
+                1008,
+                "the session goes on over another connection",
+            )
             await speak(new, TURN)
             assert answer(await until(new, "response.done")) == "I heard 3 windows"
 

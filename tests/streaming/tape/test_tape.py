@@ -7,16 +7,31 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from assistant.errors import ConfigError
 from assistant.files.presets import shipped_config
-from streaming.build import others, tape_head
+from assistant.model import Salmonn
+from streaming.audio.wire_audio import InputFormat
+from streaming.build import others, session_spec, spec_of_tape
 from streaming.config import Config
 from streaming.config_file import load_config
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Forget, Hold
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
 from streaming.dialogue.session import Pace, Session
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyEnded
 from streaming.instruments.replay import play
+from streaming.spec import SessionSpec
 from streaming.tape.event_json import to_json
 from streaming.tape.tape import Recorder, Tape, TapeError, read_tape
 from tests.streaming import golden
@@ -35,6 +50,9 @@ controls = st.sampled_from(
         Configure(turns=WAITING),
         Configure(instruction="Else.", turns=TURNS, max_new_tokens=9),
         Forget(3, "answer", 0, 16_000),
+        Recording("r"),
+        Forget(ref="r"),
+        Cancel(turn=0),
     ]
 )
 runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))
@@ -192,31 +210,49 @@ def test_golden(name: str) -> None:
 # --- what a tape says about the model
 
 
-def head(config: Config) -> Tape:
-    return Tape(json.loads(json.dumps(tape_head(config, "Reply."))))
+def again(spec: SessionSpec) -> SessionSpec:
+    """As it is read from a tape."""
+    return spec_of_tape(Tape(json.loads(json.dumps(spec.head()))))
 
 
-def test_the_same_model_is_no_other(tiny_settings: Config) -> None:
-    assert others(tiny_settings, head(tiny_settings)) == []
+def test_a_specification_is_what_is_read_from_its_tape(
+    tiny: Salmonn, tiny_settings: Config
+) -> None:
+    spec = session_spec(tiny, tiny_settings, "Reply.", InputFormat("mulaw", 8_000))
+    assert again(spec) == spec
+    with pytest.raises(ConfigError, match=r"tape\.format"):
+        spec_of_tape(Tape({"format": {"encoding": "mp3"}}))
+    with pytest.raises(ValidationError, match="frozen"):
+        spec.instruction = "Sing."
 
 
-def test_tapes_made_before_they_told_say_nothing(tiny_settings: Config) -> None:
-    assert others(tiny_settings, Tape({"preset": "tiny"})) == []
+def test_the_same_model_is_no_other(tiny: Salmonn, tiny_settings: Config) -> None:
+    spec = again(session_spec(tiny, tiny_settings, "Reply."))
+    assert others(tiny, tiny_settings, spec) == []
 
 
-def test_other_weights_and_settings_are_named(tiny_settings: Config) -> None:
+def test_tapes_made_before_they_told_say_nothing(tiny: Salmonn, tiny_settings: Config) -> None:
+    assert others(tiny, tiny_settings, SessionSpec(preset="tiny")) == []
+
+
+def test_other_weights_settings_and_engines_are_named(tiny: Salmonn, tiny_settings: Config) -> None:
     model = tiny_settings.model
     generation = model.generation.model_copy(update={"max_new_tokens": 9})
     llm = model.llm.model_copy(update={"weights": ["toy:4"]})
     changed = {"generation": generation, "llm": llm, "audio_encoder": None}
+    spec = again(session_spec(tiny, tiny_settings, "Reply."))
     told = others(
-        replace(tiny_settings, model=model.model_copy(update=changed)), head(tiny_settings)
+        tiny,
+        replace(tiny_settings, model=model.model_copy(update=changed)),
+        spec.model_copy(update={"engine": "AbacusEngine"}),
     )
+    engine = type(tiny.llm.engine).__name__
     assert told == [
         "the tape was made with other weights: audio_encoder ('toy:2', now None), "
         "llm ('toy:3', now 'toy:4')",
         "the tape was made with other settings: audio_encoder ({}, now None), "
         "generation.max_new_tokens (24, now 9)",
+        f"the tape was made with another engine: AbacusEngine, now {engine}",
     ]
 
 

@@ -1,0 +1,117 @@
+"""The turn that a conversation hears or answers now."""
+
+from dataclasses import dataclass, field, replace
+
+from assistant.captions.captioner import Captioner
+from assistant.ear.hearing import Sound, Window
+from assistant.prompt.items import Spoken
+from assistant.reply import Reply
+
+
+@dataclass(slots=True)
+class OpenTurn:
+    """A turn that is not over."""
+
+    item: Spoken
+    """What is known of it; its windows are those that are final and in the context."""
+
+    most: int
+    """Tokens that the reply may have."""
+
+    waiting: list[Window] = field(default_factory=list)
+    """Final windows that are not in the context yet."""
+
+    ahead: tuple[Window, ...] | None = None
+    """While paused: provisional windows of the block that was open."""
+
+    later: list[Window] = field(default_factory=list)
+    """Windows that became final while paused."""
+
+    captioner: Captioner | None = None
+    spoken_from: int = 0
+    """Windows before this sample are not read."""
+
+    reply: Reply | None = None
+    """Once it was asked for."""
+
+    @property
+    def whole(self) -> Spoken:
+        """With the windows that are provisional."""
+        return replace(self.item, windows=(*self.item.windows, *(self.ahead or ())))
+
+    def hear(self, windows: list[Window]) -> int:
+        """Windows became final; how many wait to go into the context."""
+        if self.ahead is not None:
+            self.later += windows
+            return 0
+        self.take(windows)
+        return len(self.waiting)
+
+    def caption(self, *, last: bool) -> tuple[str, str] | None:
+        """Text that came to be settled, and what follows it; None: nothing is read."""
+        if self.captioner is None:
+            return None
+        read = self.captioner.read(self.spoken([*(self.ahead or ())]), last=last)
+        return read.settled, read.tentative
+
+    def take(self, windows: list[Window]) -> None:
+        """Windows of this turn became final."""
+        self.waiting += windows
+        if self.captioner is not None:
+            self.captioner.hear(self.spoken(windows))
+
+    def settle(self) -> None:
+        """The windows that waited go into the context."""
+        self.item = replace(self.item, windows=(*self.item.windows, *self.waiting))
+        self.waiting = []
+
+    def spoken(self, windows: list[Window]) -> list[Window]:
+        """Those of the utterance, not of what was heard before it."""
+        return [window for window in windows if window.at >= self.spoken_from]
+
+    def pause(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
+        """It may be over.
+
+        Args:
+            ahead: provisional windows of the block that is open.
+            heard: samples of the stream so far.
+            sounds: that were heard so far.
+            read: whether the LLM is given what was said as text.
+        """
+        transcript = ""
+        if self.captioner is not None and read:
+            transcript = self.captioner.peek(self.spoken(ahead))
+        self.ahead = tuple(ahead)
+        named = tuple(sound for sound in sounds if sound.end > self.item.since)
+        self.item = replace(self.item, until=heard, transcript=transcript, sounds=named)
+
+    def resume(self) -> None:
+        """It was not over."""
+        self.reply, self.ahead = None, None
+        self.take(self.later)
+        self.later = []
+
+
+class FirstUtterance:
+    """Where what is read of a turn begins, for an LLM that is given all of it as text."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
+
+    def since(self, since: int, spoken_from: int | None) -> int:
+        """A turn that is opened again goes on with the utterance that it was opened with, and a
+        typed question is about everything.
+
+        Args:
+            since: first sample that the turn is about.
+            spoken_from: first sample of its utterance.
+
+        Returns:
+            First sample that is read.
+        """
+        if spoken_from is None:
+            return since
+        if self._last is not None and self._last[0] == since:
+            spoken_from = min(spoken_from, self._last[1])
+        self._last = since, spoken_from
+        return spoken_from

@@ -1,0 +1,390 @@
+"""What is done when something happens: a method for every `turn.Action`."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from assistant.errors import ContextFullError
+from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
+from streaming.config import TurnsConfig
+from streaming.controls import Ask, Cancel, Clear, Commit, Hold
+from streaming.dialogue.floor import Floor
+from streaming.dialogue.listener import Listener, SpeechFinder
+from streaming.dialogue.messages import Messages
+from streaming.dialogue.turn import (
+    TABLE,
+    Action,
+    Ending,
+    FellQuiet,
+    FrameByHand,
+    Guessed,
+    Happening,
+    Held,
+    NoRoom,
+    Over,
+    OverForNow,
+    Prepared,
+    Quiet,
+    RecordingOver,
+    Replying,
+    Speaking,
+)
+from streaming.events import (
+    EndOfReply,
+    Event,
+    FellSilent,
+    Refused,
+    SpeechEnded,
+    SpeechStarted,
+)
+from streaming.events import Held as HeldByHand
+
+NOTHING_SAID = "there is nothing to commit: nothing was said"
+NO_REPLY = "there is no reply to cancel"
+
+
+class Actions:
+    """The open turn, what waits for it to be over, and what is done with both."""
+
+    def __init__(
+        self, endpointer: SpeechFinder | None, listener: Listener, turns: TurnsConfig
+    ) -> None:
+        """Args:
+        endpointer: finds utterances; None: turns end by hand.
+        listener: hears and answers.
+        turns: what belongs to a turn.
+        """
+        self.endpointer, self._listener = endpointer, listener
+        self.floor = Floor(listener, turns, lambda cached: self.tell(Prepared(cached)))
+        self.messages = Messages()
+        self.questions: deque[Ask] = deque()
+        """Typed, and waiting for quiet."""
+
+        self.unanswered: list[tuple[int, int, bool]] = []
+        """What was said under a reply: samples it is about and is spoken from, and whether it is
+        answered without being asked for."""
+
+        self.by_hand_from = 0
+        """First sample since which turns end by hand."""
+
+        self.unopened = False
+        """A turn by hand did not fit into the context: wait for a change."""
+
+        self._actions: dict[Action, Callable[[Any], list[Event]]] = {
+            action: getattr(self, f"_{action.name.lower()}") for action in Action
+        }
+
+    def tell(self, happening: Happening) -> list[Event]:
+        """Do what `turn.TABLE` has for this."""
+        return self._actions[TABLE[type(self.floor.state), type(happening)]](happening)
+
+    def change(
+        self,
+        change: Change,
+        commit: Commit | None = None,
+        *,
+        answered: bool = True,
+    ) -> list[Event]:
+        """Speech starts, pauses, goes on or ends; for the other arguments see `end_utterance`."""
+        floor = self.floor
+        match change:
+            case SpeechStarted(at):
+                floor.speaker, floor.silent_since = Speaking(at), None
+                return [change, *self.tell(change)]
+            case SpeechPaused() | SpeechResumed():
+                assert floor.speaker is not None
+                paused = isinstance(change, SpeechPaused)
+                floor.speaker = replace(floor.speaker, paused=paused)
+                return self.tell(change)
+            case SpeechEnded():
+                if commit is not None:
+                    ended: Happening = Over(change, commit.ref, commit.max_new_tokens, True)
+                elif answered and floor.turns.auto_reply:
+                    ended = Over(change)
+                else:
+                    ended = OverForNow(change)
+                events = self.tell(ended)
+                floor.speaker = None
+                return events
+
+    def end_utterance(self, commit: Commit | None = None, *, answered: bool = True) -> list[Event]:
+        """End the utterance that goes on, if one does.
+
+        Args:
+            commit: what asked for that.
+            answered: whether its reply may follow; otherwise that will be asked for.
+        """
+        if self.floor.speaker is None:
+            return []
+        assert self.endpointer is not None
+        events = []
+        for change in self.endpointer.flush():
+            events += self.change(change, commit, answered=answered)
+        return events
+
+    # --- actions, as `turn.Action` has them
+
+    def _ignore(self, _: Happening) -> list[Event]:
+        return []
+
+    def _cannot(self, happening: Happening) -> list[Event]:
+        raise AssertionError(f"{type(happening).__name__} in {type(self.floor.state).__name__}")
+
+    def _open(self, started: SpeechStarted) -> list[Event]:
+        self.floor.open_at(started.at)
+        return []
+
+    def _go_on(self, started: SpeechStarted) -> list[Event]:
+        assert self.floor.about is not None
+        if self.floor.is_too_far(self.floor.about.since, started.at):
+            self.floor.give_up()
+            self.floor.open_at(started.at)
+        else:
+            self.floor.jobs.clear()  # a pause that was not made yet must not be
+            self.floor.resume()
+        return []
+
+    def _guess(self, _: Happening) -> list[Event]:
+        self.floor.guess()
+        return []
+
+    def _take_back(self, _: Happening) -> list[Event]:
+        self.floor.resume()
+        return []
+
+    def _answer(self, over: Over) -> list[Event]:
+        assert self.floor.about is not None
+        ended = self.floor.about.since, over.end.at, self._listener.turn
+        self.floor.last = None if over.committed else ended
+        self.floor.answer(over.end.at, over.ref, over.max_new_tokens)
+        return self._ended(over.end)
+
+    def _keep(self, over: OverForNow) -> list[Event]:
+        self.floor.hold()
+        return self._ended(over.end)
+
+    def _let_pass(self, over: Over | OverForNow) -> list[Event]:
+        return self._ended(over.end)
+
+    def _put_off(self, over: Over | OverForNow) -> list[Event]:
+        if self.floor.turns.barge_in_frames is not None:
+            return [replace(over.end, kept=False)]
+        assert self.floor.speaker is not None
+        begun = self.floor.speaker.since
+        self.unanswered.append((self.floor.with_context(begun), begun, isinstance(over, Over)))
+        return self._ended(over.end)
+
+    def _ended(self, end: SpeechEnded) -> list[Event]:
+        """An utterance is a message."""
+        assert self.floor.speaker is not None
+        self.messages.said(self.floor.speaker.since, end.at)
+        return [end]
+
+    def _interrupt(self, _: Happening) -> list[Event]:
+        return self._stop("interrupted")
+
+    def _finish(self, _: Happening) -> list[Event]:
+        return self._stop("limit" if self._listener.cut_short() else "complete")
+
+    def _stop(self, reason: EndOfReply) -> list[Event]:
+        events = self.floor.stop(reason)
+        self._turn_to_speaker()
+        return events
+
+    def _answer_silence(self, quiet: FellQuiet) -> list[Event]:
+        self.floor.open(quiet.since)
+        self._answer_at_once()
+        self.messages.said(quiet.since, self.floor.heard)
+        return [FellSilent(quiet.since, self.floor.heard)]
+
+    def _open_by_hand(self, frame: FrameByHand) -> list[Event]:
+        if not self.unopened:
+            ring = round(self.floor.ring)
+            since = max(frame.at - ring, self.floor.with_context(self.by_hand_from))
+            spoken_from = max(self.floor.answered, self.by_hand_from)
+            self.unopened = not self.floor.open(since, spoken_from=spoken_from)
+        return []
+
+    def _give_up(self, _: Happening) -> list[Event]:
+        self.floor.give_up()
+        return []
+
+    def _give_up_by_hand(self, _: Happening) -> list[Event]:
+        if self.endpointer is None:
+            self.floor.give_up()
+        return []
+
+    def _answer_text(self, question: Ask) -> list[Event]:
+        self._drop()
+        self._open_about_ring(question.text, question.ref)
+        self._answer_at_once(question.ref, question.max_new_tokens)
+        return []
+
+    def _wait(self, waiting: Ask | RecordingOver) -> list[Event]:
+        if isinstance(waiting, Ask):
+            self.questions.append(waiting)
+        else:
+            self.unanswered.append((waiting.since, waiting.since, False))
+        return []
+
+    def _commit_unopened(self, commit: Commit) -> list[Event]:
+        if self._open_what_waits():
+            return self.tell(commit)
+        return self._commit_ring(commit)
+
+    def _commit_ring(self, commit: Commit) -> list[Event]:
+        """Nothing was said: answer about everything in the ring, where that is wished."""
+        if not commit.or_ring:
+            return [Refused(NOTHING_SAID, commit.ref)]
+        if self._open_about_ring(commit.instruction, commit.ref):
+            return self._answer_now(commit)
+        return []  # the context has no room for it, which is told
+
+    def _commit(self, commit: Commit) -> list[Event]:
+        if not self._open_what_waits():
+            return self._commit_ring(commit)
+        state = self.floor.state
+        guessed = isinstance(state, Guessed | Held) and state.draft is not None
+        if commit.instruction is not None or (guessed and commit.max_new_tokens is not None):
+            try:
+                self.floor.instruct(commit.instruction)
+            except ContextFullError as full:
+                self.floor.give_up()
+                return [Refused(str(full), commit.ref, "context_full")]
+        return self._answer_now(commit)
+
+    def _answer_now(self, commit: Commit) -> list[Event]:
+        """Answer the open turn; it ends an utterance that goes on."""
+        if self.floor.speaker is not None:
+            return self.end_utterance(commit)
+        self._answer_at_once(commit.ref, commit.max_new_tokens)
+        return []
+
+    def _commit_under_reply(self, commit: Commit) -> list[Event]:
+        if self.floor.speaker is None and self.endpointer is not None:
+            return [Refused(NOTHING_SAID, commit.ref)]
+        events = self.floor.stop("cancelled")
+        return events + self.tell(commit)
+
+    def _hold(self, hold: Hold) -> list[Event]:
+        by_hand, fresh = self.endpointer is None, self.messages.fresh
+        if (by_hand and fresh is None) or not self._open_what_waits():
+            return [Refused(NOTHING_SAID, hold.ref, "nothing_said")]
+        if self.floor.speaker is not None:
+            return self.end_utterance(answered=False)
+        self._hold_open_turn()
+        return self._hold_under_reply(hold)
+
+    def _hold_under_reply(self, hold: Hold) -> list[Event]:
+        """What is given under a reply is a turn when the reply is over."""
+        if self.endpointer is not None:
+            return []
+        since = self.messages.fresh
+        if since is None:
+            return [Refused(NOTHING_SAID, hold.ref, "nothing_said")]
+        self.messages.said(since, self.floor.heard)
+        return [HeldByHand(since, self.floor.heard, hold.ref)]
+
+    def _hold_open_turn(self) -> None:
+        """The open turn is about all that was heard until now, and waits to be asked for."""
+        if isinstance(self.floor.state, Held):
+            self.floor.resume()
+        self.floor.hold()
+
+    def _refuse_cancel(self, cancel: Cancel) -> list[Event]:
+        return [Refused(NO_REPLY, cancel.ref)]
+
+    def _cancel(self, cancel: Cancel) -> list[Event]:
+        state = self.floor.state
+        assert isinstance(state, Replying)
+        meant = cancel.asked in (None, state.ref) and cancel.turn in (None, state.turn)
+        return self._stop("cancelled") if meant else self._refuse_cancel(cancel)
+
+    def _forget(self, clear: Clear) -> list[Event]:
+        since = self.floor.answered
+        self._unsaid()
+        self.floor.give_up()
+        self._turn_to_speaker()
+        self._listener.unhear(since, self.floor.heard)
+        return []
+
+    def _forget_heard(self, clear: Clear) -> list[Event]:
+        since = self.floor.answered
+        self._unsaid()
+        self._listener.unhear(since, self.floor.heard)
+        return []
+
+    def _unsaid(self) -> None:
+        self.floor.answered, self.floor.last, self.unopened = self.floor.heard, None, False
+        self.unanswered.clear()
+        self.messages.clear()
+
+    def _hold_recording(self, over: RecordingOver) -> list[Event]:
+        if self.floor.is_too_old:
+            self.floor.give_up()
+        if self.floor.about is not None or self.floor.open(over.since, spoken_from=over.since):
+            self._hold_open_turn()
+        return []
+
+    def _take_up(self, _: Happening) -> list[Event]:
+        if not any(answer for *_, answer in self.unanswered):
+            return self.tell(self.questions.popleft())
+        self._go_back()
+        self._answer_at_once()
+        return []
+
+    def _give_out(self, prepared: Prepared) -> list[Event]:
+        self.messages.answered()
+        return self.floor.give_out(prepared.cached)
+
+    def _refuse_turn(self, full: NoRoom) -> list[Event]:
+        state = self.floor.state
+        ref = state.ref if isinstance(state, Ending) else None
+        if self.endpointer is None:
+            self.floor.answered = self.floor.heard  # or the next turn by hand would be about it
+        self.floor.give_up()
+        return [Refused(full.why, ref, "context_full")]
+
+    # --- what several actions do
+
+    def _open_what_waits(self) -> bool:
+        """Whether a turn is open, or can be, about what was not answered yet."""
+        self._turn_to_speaker()
+        if self.unanswered and self.floor.speaker is None:
+            self._go_back()
+        if self.endpointer is None and self.floor.heard > self.floor.answered:
+            self.tell(FrameByHand(self.floor.heard))
+        return self.floor.about is not None
+
+    def _turn_to_speaker(self) -> None:
+        """What someone says under a reply that is over is a turn from here on, with what was said
+        under it before."""
+        floor = self.floor
+        if floor.speaker is not None and isinstance(floor.state, Quiet):
+            at = min([floor.speaker.since, *(begin for _, begin, _ in self.unanswered)])
+            self.unanswered.clear()
+            self.floor.open_at(at)
+            if floor.speaker.paused and floor.about is not None:
+                floor.guess()
+
+    def _go_back(self) -> None:
+        """Open a turn about the utterances that a reply kept waiting."""
+        self._drop()
+        since, spoken_from, _ = self.unanswered[0]
+        self.unanswered.clear()
+        self.floor.open(since, spoken_from=spoken_from)
+
+    def _drop(self) -> None:
+        """Close the open turn, if one is."""
+        if self.floor.about is not None:
+            self.floor.give_up()
+
+    def _open_about_ring(self, instruction: str | None, ref: str | None) -> bool:
+        ring = round(self.floor.ring)
+        return self.floor.open(max(0, self.floor.heard - ring), instruction, ref=ref)
+
+    def _answer_at_once(self, ref: str | None = None, max_new_tokens: int | None = None) -> None:
+        self.floor.last, self.floor.silent_since = None, None
+        if self.floor.about is not None:  # otherwise the context has no room for it, which is told
+            self.floor.answer(self.floor.heard, ref, max_new_tokens)

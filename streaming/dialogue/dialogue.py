@@ -1,0 +1,217 @@
+"""What a session does with what it hears and with what a client wishes.
+
+`Dialogue` tells the open turn what happens, and does what `turn.TABLE` has for that.
+"""
+
+from collections.abc import Callable
+
+from assistant.rates import SAMPLE_RATE
+from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.controls import (
+    Ask,
+    Cancel,
+    Clear,
+    Commit,
+    Configure,
+    Control,
+    Forget,
+    Hold,
+    Recording,
+)
+from streaming.dialogue.actions import Actions
+from streaming.dialogue.listener import Listener, SpeechFinder
+from streaming.dialogue.turn import (
+    BargedIn,
+    Ending,
+    FellQuiet,
+    FrameByHand,
+    NobodyEndsIt,
+    RecordingOver,
+    Replying,
+    TooOld,
+)
+from streaming.events import (
+    Accepted,
+    Cleared,
+    Configured,
+    Event,
+    Recorded,
+    Refused,
+    SoundStarted,
+)
+
+NOTHING_SAID = "there is nothing to commit: nothing was said"
+NO_REPLY = "there is no reply to cancel"
+
+SETTLED = ("ring_s", "silence_db", "turns_kept")
+"""Settings of turns that are settled when a session is made."""
+
+
+class Dialogue:
+    """Turns over one stream of frames."""
+
+    def __init__(
+        self,
+        endpointer: SpeechFinder | None,
+        listener: Listener,
+        turns: TurnsConfig,
+        make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
+    ) -> None:
+        """Args:
+        endpointer: finds utterances; None: turns end by hand.
+        listener: hears and answers; owned by this dialogue.
+        turns: what belongs to a turn.
+        make_endpointer: makes another one, when other settings are wished.
+        """
+        self._make_endpointer, self._listener = make_endpointer, listener
+        self.actions = Actions(endpointer, listener, turns)
+        """What is done with the open turn, and its state."""
+
+        self.floor = self.actions.floor
+        # First sample of the recording that is being given, and what it is known by.
+        self._recording: tuple[int, str | None] | None = None
+
+    # --- what comes in
+
+    def look(self, frame: Frame) -> list[Event]:
+        """Hear a frame."""
+        floor = self.floor
+        floor.heard = frame.at + FRAME_SAMPLES
+        if self._listener.hear(frame.samples()):
+            floor.hear_more()
+        events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
+        if self._recording is not None:
+            return events
+        self.actions.messages.given(frame.at)
+        if self.floor.is_too_old:
+            events += self.actions.tell(TooOld())
+        if self.actions.endpointer is None:
+            return events + self.actions.tell(FrameByHand(frame.at))
+        for change in self.actions.endpointer.push(frame):
+            events += self.actions.change(change)
+        return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
+
+    def follow(self, control: Control) -> list[Event]:
+        """Do what a client wishes."""
+        match control:
+            case Ask():
+                return self._question(control)
+            case Cancel():
+                return self._take_back_question(control) or self.actions.tell(control)
+            case Commit():
+                return self._accepted(control.ref) + self.actions.tell(control)
+            case Hold():
+                return self._end_recording() if self._recording else self.actions.tell(control)
+            case Clear():
+                return [*self.actions.tell(control), Cleared(self.floor.heard)]
+            case Recording(ref):
+                events = self.actions.end_utterance()
+                self._recording = self.floor.heard, ref
+                return events
+            case Configure():
+                return self._configure(control)
+            case Forget():
+                return self._forget_parts(control)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something waited for quiet, and it is quiet."""
+        due = bool(self.actions.questions) or any(answer for *_, answer in self.actions.unanswered)
+        return due and not self._is_busy()
+
+    def _is_busy(self) -> bool:
+        """Someone speaks, a recording is being given, or a reply is on its way or being given."""
+        speaking = self.floor.speaker is not None or self._recording is not None
+        return speaking or isinstance(self.floor.state, Ending | Replying)
+
+    def _barge_in(self, endpointer: SpeechFinder) -> list[Event]:
+        """Speech under a reply: long enough, it interrupts."""
+        enough, speaker = self.floor.turns.barge_in_frames, self.floor.speaker
+        if speaker is None or enough is None:
+            return []
+        long = endpointer.speech_end - speaker.since >= enough * FRAME_SAMPLES
+        return self.actions.tell(BargedIn()) if long else []
+
+    def _fall_silent(self) -> list[Event]:
+        """Nobody has spoken for long: answer the silence, where that is wished."""
+        since, wait = self.floor.silent_since, self.floor.turns.idle_timeout_s
+        if since is None or wait is None or self.floor.heard - since < wait * SAMPLE_RATE:
+            return []
+        self.floor.silent_since = None
+        return self.actions.tell(FellQuiet(since))
+
+    # --- controls that are not the turn's alone
+
+    def _question(self, question: Ask) -> list[Event]:
+        accepted = self._accepted(question.ref)
+        if self._is_busy() or self.actions.questions:
+            self.actions.questions.append(question)
+            return accepted
+        return accepted + self.actions.tell(question)
+
+    def _accepted(self, ref: str | None) -> list[Event]:
+        return [] if ref is None else [Accepted(ref)]
+
+    def _take_back_question(self, cancel: Cancel) -> list[Event]:
+        for question in self.actions.questions:
+            if cancel.asked is not None and question.ref == cancel.asked:
+                self.actions.questions.remove(question)
+                return [Refused("the question was taken back", question.ref, "cancelled")]
+        return []
+
+    def _end_recording(self) -> list[Event]:
+        """What was recorded waits to be asked for, with whatever else does."""
+        assert self._recording is not None
+        (since, ref), self._recording = self._recording, None
+        self.actions.messages.recorded(since, self.floor.heard, ref)
+        recorded = Recorded(since, self.floor.heard, ref)
+        return [*self.actions.tell(RecordingOver(since)), recorded]
+
+    def _configure(self, wanted: Configure) -> list[Event]:
+        events: list[Event] = []
+        turns, self.actions.unopened = wanted.turns, False
+        self._listener.configure(
+            wanted.instruction,
+            wanted.max_new_tokens,
+            None if turns is None else turns.captions,
+            None if turns is None else turns.sound_events,
+            wanted.temperature,
+            wanted.top_p,
+        )
+        self.floor.untidy = self.floor.untidy or self.floor.about is None
+        if turns is not None:
+            settled = {name: getattr(self.floor.turns, name) for name in SETTLED}
+            self.floor.turns = turns.model_copy(update=settled)
+        if wanted.endpointing is not None:
+            events = self.actions.end_utterance()
+            if self.actions.endpointer is None:
+                events += self.actions.tell(NobodyEndsIt())
+            else:
+                self.actions.by_hand_from = self.floor.heard
+            self.actions.endpointer = self._make_endpointer(wanted.endpointing)
+        return [*events, Configured()]
+
+    def _forget_parts(self, wanted: Forget) -> list[Event]:
+        if wanted.turn is not None:
+            self._listener.forget(wanted.turn, wanted.part)
+            self.floor.untidy = self.floor.untidy or self.floor.about is None
+        spans = [(wanted.since, wanted.until)]
+        if wanted.ref is not None and (recorded := self.actions.messages.recording(wanted.ref)):
+            spans.append(recorded)
+        events: list[Event] = []
+        for since, until in spans:
+            if until > since:
+                events += self._unsay(since, until)
+        return events
+
+    def _unsay(self, since: int, until: int) -> list[Event]:
+        """Samples [since, until) are not looked at any more, and not answered if nothing else is
+        left that would be."""
+        by_hand = self.actions.endpointer is None
+        going_on = self.actions.messages.fresh if by_hand else self.floor.speaker
+        events: list[Event] = []
+        if self.actions.messages.forget(since, until) and going_on is None:
+            events = self.actions.tell(Clear())
+        self._listener.unhear(since, until)
+        return events

@@ -1,0 +1,115 @@
+"""What clients put into a conversation and is not answered yet."""
+
+from streaming.realtime import wire
+from streaming.realtime.items import Items, created, text_of
+from streaming.realtime.response import Response
+from streaming.realtime.shapes import Json
+from streaming.realtime.wire import WireError
+
+MOST_CREATED = 1_000
+"""Items that a client may put into the conversation, those apart that it deleted."""
+
+
+class Pending:
+    """Texts and recordings that wait for an answer, and answers that were asked for.
+
+    The client's messages put in; what the session tells takes out. Both do it by id, so that it
+    does not matter which comes first.
+    """
+
+    def __init__(self, items: Items, longest_text: int, longest_recording_s: float) -> None:
+        """Args:
+        items: the conversation they are in.
+        longest_text: characters of all texts together, and of one.
+        longest_recording_s: seconds of all recordings together.
+        """
+        self._items = items
+        self._longest_text, self._longest_s = longest_text, longest_recording_s
+        self._made: set[str] = set()
+        self.texts: dict[str, int] = {}
+        """Items with a text that was not answered, and its length in characters."""
+
+        self.recordings: dict[str, float] = {}
+        """Items with a recording that was not answered, and its seconds."""
+
+        self.recorded: set[str] = set()
+        """Items with a recording, answered or not."""
+
+        self.responses: dict[str, Response] = {}
+        """Answers asked for and not begun, by what the session knows them by; the next one first.
+        """
+
+    def put(self, event: wire.CreateItem, item_id: str) -> tuple[Json, str | None]:
+        """Put a client's message into the conversation.
+
+        Returns:
+            The item, and the id of the one before it.
+        """
+        item = created(event.item, item_id)
+        before = self._items.add(item, event.previous_item_id)
+        self._made.add(item_id)
+        if item["role"] == "assistant":
+            self.answered(self._items.before(item_id))
+        has_text = _has_text(item) if item_id in self.recorded else text_of(item)
+        if item["role"] == "user" and has_text:
+            self.texts[item_id] = len(text_of(item))
+        return item, before
+
+    def recording(self, item_id: str, seconds: float) -> None:
+        """The client gave a recording, which is to be an item."""
+        self.recordings[item_id] = seconds
+        self.recorded.add(item_id)
+
+    def check_item(self, event: wire.CreateItem) -> None:
+        """Raises WireError where a message cannot be put into the conversation."""
+        if len(self._made) >= MOST_CREATED:
+            self._made = {name for name in self._made if name in self._items}
+        if len(self._made) >= MOST_CREATED:
+            why = f"{MOST_CREATED} items were created; delete some"
+            raise WireError("conversation_full", why)
+        item = created(event.item, event.item.id or "")
+        self._items.check(item["id"], event.previous_item_id)
+        for n, part in enumerate(event.item.content):
+            self.check_text(part.text or "", f"item.content[{n}].text")
+            self.check_text(part.transcript or "", f"item.content[{n}].transcript")
+        if item["role"] == "user":
+            waiting = sum(self.texts.values()) + len(text_of(item))
+            self._check_length(waiting, "item.content", "that wait to be answered ")
+
+    def check_recording(self, seconds: float) -> None:
+        """Raises WireError where recordings that were not answered are longer than a turn."""
+        seconds += sum(self.recordings.values())
+        if seconds > self._longest_s:
+            most = f"a turn: {self._longest_s:g} s"
+            why = f"{seconds:.1f} s that wait to be answered are longer than {most}"
+            raise WireError("recording_too_long", why, "item.content")
+
+    def check_text(self, text: str, where: str) -> None:
+        """Raises WireError where a text is longer than the model can read; `where`: its field."""
+        self._check_length(len(text), where)
+
+    def _check_length(self, characters: int, where: str, which: str = "") -> None:
+        if characters > self._longest_text:
+            why = f"{characters} characters {which}are more than this model can read; the most are "
+            raise WireError("string_above_max_length", f"{why}{self._longest_text}", where)
+
+    def answered(self, names: list[str]) -> None:
+        """These texts are asked no more."""
+        for name in names:
+            self.texts.pop(name, None)
+
+    def heard(self, names: list[str]) -> None:
+        """These recordings wait no more."""
+        for name in names:
+            self.recordings.pop(name, None)
+
+    def delete(self, item_id: str) -> None:
+        """An item is not in the conversation any more."""
+        self._made.discard(item_id)
+        self.recorded.discard(item_id)
+        self.answered([item_id])
+        self.heard([item_id])
+
+
+def _has_text(item: Json) -> bool:
+    return any(part.get("text") for part in item["content"])
