@@ -13,6 +13,9 @@ from lab.score import right, spoken
 
 QUESTIONS = Path(__file__).with_name("everyday.yaml")
 
+CHOOSE = Path(__file__).with_name("choose.yaml")
+"""Others, of which prompts and settings are chosen; nothing is reported of them."""
+
 NUMBERS = {*" ".join(num2words(n) for n in range(100)).replace("-", " ").split()}
 NUMBERS |= {"hundred", "thousand", "million"}
 """Words that numbers are made of."""

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
+from assistant.files.presets import load_preset, shipped_config
 from lab.corpora.questions import all_asked
-from lab.evaluation.everyday import Asked, admits, claims_act, talks
+from lab.evaluation.everyday import CHOOSE, Asked, admits, claims_act, talks
 from lab.score import SYNONYMS, plain
 
 
@@ -33,6 +34,21 @@ def test_no_question_is_one_that_training_asks() -> None:
     trained = {plain(asked.text) for asked in all_asked()}
     wordings = {plain(" ".join(turn.ask)) for talk in talks() for turn in talk.turns}
     assert wordings & trained == set()
+
+
+def test_what_is_reported_neither_chose_nor_was_shown() -> None:
+    """Nearly the same words count as the same, too."""
+    reported = [words(turn) for talk in talks() for turn in talk.turns]
+    chose = [words(turn) for talk in talks(CHOOSE) for turn in talk.turns]
+    prompt = load_preset(shipped_config(), "small")[1].prompt
+    shown = [frozenset(plain(example.user).split()) for example in prompt.examples]
+    for one in reported:
+        for other in (*chose, *shown):
+            assert len(one & other) / len(one | other) < 0.75, (sorted(one), sorted(other))
+
+
+def words(turn: Asked) -> frozenset[str]:
+    return frozenset(plain(" ".join(turn.ask)).split())
 
 
 @pytest.mark.parametrize(
