@@ -125,8 +125,9 @@ class Floor:
             rejoins = 0 < at - end <= self.turns.rejoin_s * SAMPLE_RATE
             if rejoins and not self.is_too_far(begun, at):
                 # What was taken for an end was a pause: there has been no turn yet.
-                self.listener.forget(turn, "question")
-                self.listener.forget(turn, "answer")
+                if turn < self.listener.turn:  # it was answered
+                    self.listener.forget(turn, "question")
+                    self.listener.forget(turn, "answer")
                 self.open(begun, spoken_from=at)
                 return
         self.open(self.with_context(at), spoken_from=at)

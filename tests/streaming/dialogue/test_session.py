@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.conversation import Conversation
+from assistant.errors import ContextFullError
 from assistant.model import Salmonn
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputDecoder, InputFormat
@@ -613,3 +614,25 @@ def test_the_tiny_model_is_captioned(tiny: Salmonn) -> None:
     assert [e for e in events if not isinstance(e, Caption)] == without
     assert captions(events)
     assert any(c.settled for c in captions(events) if c.last)
+
+
+class Crowded(Echo):
+    """Once has no room for the second turn."""
+
+    crowded = True
+
+    def ask(self) -> int:
+        if self.turn == 1 and self.crowded:
+            self.crowded = False
+            raise ContextFullError("full")
+        return super().ask()
+
+
+def test_who_goes_on_after_a_turn_without_room_forgets_no_turn_before_it() -> None:
+    listener = Crowded()
+    turn = "SSSS" + "." * 20
+    pause = "." * 60
+    events = converse(session(listener, turns=OPENLY), [pcm("..." + turn + pause + turn + turn)])
+    assert [event.code for event in events if isinstance(event, Refused)] == ["context_full"]
+    assert [event.turn for event in events if isinstance(event, ReplyStarted)] == [0, 1]
+    assert not [line for line in listener.diary if line.startswith("forgot")]
