@@ -15,7 +15,7 @@ from torch import Tensor
 from assistant.captions.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.ear.hearing import Hearing, Sound, Window
-from assistant.ear.tagger import SoundTagger
+from assistant.ear.tagger import Tagger
 from assistant.errors import ConfigError
 from assistant.llm.detokenizer import Detokenizer
 from assistant.model import TIDY_POSITIONS, Salmonn
@@ -165,7 +165,7 @@ class Conversation:
         self._last_opened: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
         self._stand(instruction)
 
-    def _tagger(self, events: bool) -> SoundTagger | None:
+    def _tagger(self, events: bool) -> Tagger | None:
         """An LLM that reads words is told of sounds whether a client is or not."""
         if events and self._model.tagger is None:
             raise ConfigError("turns.sound_events: the preset has no sound_tagger")

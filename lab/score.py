@@ -6,7 +6,10 @@ from functools import cache
 import jiwer
 from num2words import num2words
 
+from lab.corpora.library import sound_classes
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
+    **{name: tuple(known.words) for name, known in sound_classes().classes.items()},
     "airplane": (),
     "alarm": ("alarm clock", "fire alarm"),
     "baby crying": ("baby", "crying baby"),

@@ -48,9 +48,10 @@ class StageConfig(Section):
     preset: str
     """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
 
-    stage: Literal["tag", "ctc", "read", "events"]
+    stage: Literal["tag", "ctc", "read", "events", "names"]
     """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's
-    embeddings. read: the LLM reads them. events: the sound tagger."""
+    embeddings. read: the LLM reads them. events: the sound tagger of nano.
+    names: that of small."""
 
     start_from: str | None = None
     """Run folder of the stage before, relative to the runs folder; null starts afresh."""
