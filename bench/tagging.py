@@ -26,7 +26,8 @@ from assistant.parts.build import build_ear, build_tagger
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples, load
 from bench.common import keep, parser, show
-from lab.corpora.library import UNKNOWN, Clip, read_library, sound_classes
+from lab.classes import sound_classes
+from lab.corpora.library import UNKNOWN, Clip, read_library
 from lab.corpora.synth import nobody
 from lab.score import SYNONYMS, right
 

@@ -139,7 +139,8 @@ def _width(config: ModelConfig, kind: Kind) -> int:
     ear = build_ear(config)
     if kind == "windows":
         return 2 * (ear.speech_encoder.width - ear.speech_encoder.own_width)
-    return ear.feature_width
+    width: int = ear.feature_width
+    return width
 
 
 def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:

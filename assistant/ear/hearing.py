@@ -200,7 +200,7 @@ class Hearing:
         def at(feature: int) -> int:
             return min(end, self._begun + feature * FEATURE_SAMPLES)
 
-        begun = [Sound(*map(at, extent[name]), name, p) for name, p in told]
+        begun = [Sound(at(extent[name][0]), at(extent[name][1]), name, p) for name, p in told]
         begun.sort(key=lambda sound: sound.begin)  # of those that begin at once, the likeliest
         went_on = [
             replace(sound, end=at(extent[sound.name][1]))

@@ -74,6 +74,7 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
         return None
     sources = config.sound_tagger.weights
     seed = toy_seed(sources)
+    tagger: Tagger
     if seed is not None:
         tagger = toy_tagger(seed, ear.feature_width)
     else:

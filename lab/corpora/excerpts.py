@@ -7,7 +7,7 @@ and which classes are in doubt, since the teacher hears them too:
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from assistant.ear.tagger import UNKNOWN_SOUND
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.sound.recording import Samples, load
 from lab import manifest
-from lab.corpora.library import UNKNOWN, Clip, Use, read_library, sound_classes
+from lab.classes import sound_classes
+from lab.corpora.library import UNKNOWN, Clip, Use, read_library
 from lab.corpora.rough import background, gain_for_snr, make_rooms
 from lab.corpora.scenes import fade, heard, loudest
 from lab.corpora.synth import nobody
@@ -30,10 +31,13 @@ DOUBT = "?"
 """Before a class in a row's key that is in doubt."""
 
 BLOCK_S = 2.56
-"""Recordings are one or two of the tagger's blocks long."""
+"""Recordings are one, two or three of the tagger's blocks long."""
 
 KINDS = {"one": 0.5, "two": 0.2, "over": 0.1, "speech": 0.08, "nothing": 0.12}
 """Shares of the kinds of recordings; over: a sound and speech at once."""
+
+TALK = {"beside": 1.0}
+"""The same where all have a sound with speech before it, and some after it, too."""
 
 UNKNOWN_SHARE = 0.1
 """Of the sounds."""
@@ -63,13 +67,22 @@ class Sounding:
 class ExcerptMaker:
     """The `Maker` of excerpts."""
 
-    def __init__(self, data: Path, extra: list[Clip], doubts: Path, seed: int) -> None:
+    def __init__(
+        self,
+        data: Path,
+        extra: list[Clip],
+        doubts: Path,
+        seed: int,
+        kinds: dict[str, float] = KINDS,
+    ) -> None:
         """Args:
         data: the folder `data`.
         extra: clips besides those of the library.
         doubts: what `teacher.write_heard` wrote.
         seed: of everything drawn.
+        kinds: shares of the kinds of recordings.
         """
+        self._kinds = kinds
         self._data, self._extra, self._doubts, self._seed = data, extra, doubts, seed
         self._rooms: list[Samples] = []
 
@@ -106,7 +119,7 @@ class ExcerptMaker:
         """What is heard, and when."""
         kind, sounds, _ = self._draw(index)
         text = " ".join(heard(_name(sound.clip)) for sound in sounds)
-        if kind in ("over", "speech"):
+        if kind in ("over", "speech", "beside"):
             text = f"someone speaks {text}".strip()
         spans = [f"{_name(s.clip)} {a:.2f} {b:.2f}" for s in sounds for a, b in _spans(s)]
         known = {s.clip.name for s in sounds}
@@ -134,6 +147,8 @@ class ExcerptMaker:
             mixed = fftconvolve(mixed, room)[:n].astype(np.float32)
         if kind == "nothing":
             mixed = np.resize(nobody(int(rng.integers(10**6)), self._seed), n)
+        if kind == "beside":
+            mixed = self._beside(mixed, sounds[0], rng)
         if kind in ("over", "speech"):
             said = load(self._speech[int(rng.integers(len(self._speech)))])
             said = np.resize(said, n) if rng.random() < 0.5 else np.pad(said, (0, n))[:n]
@@ -149,12 +164,36 @@ class ExcerptMaker:
             return np.asarray(mixed, np.float32)
         return np.asarray(mixed / peak * 10 ** (rng.uniform(-30, -1) / 20), np.float32)
 
+    def _beside(self, mixed: Samples, sound: Sounding, rng: np.random.Generator) -> Samples:
+        """With speech that ends about where the sound begins, and for half of them speech after."""
+        said = np.zeros_like(mixed)
+        pause, overlap = (int(x * SAMPLE_RATE) for x in (rng.uniform(0, 1.5), rng.uniform(0, 0.2)))
+        stops = max(0, sound.at - pause + overlap)
+        first = self._line(stops, rng)
+        said[stops - len(first) : stops] = first
+        goes_on = sound.at + len(sound.samples) + pause
+        if rng.random() < 0.5 and goes_on < len(mixed):
+            second = self._line(len(mixed) - goes_on, rng)
+            said[goes_on : goes_on + len(second)] += second
+        level = max(float(np.abs(said).max(initial=0.0)), 1e-9)
+        return np.asarray(said / level + mixed * 10 ** (rng.uniform(-20, 6) / 20), np.float32)
+
+    def _line(self, n: int, rng: np.random.Generator) -> Samples:
+        """Speech, `n` samples at most."""
+        return fade(trimmed(load(self._speech[int(rng.integers(len(self._speech)))]))[:n])
+
     def _draw(self, index: int) -> tuple[str, list[Sounding], int]:
         rng = np.random.default_rng([self._seed, index, 0])
-        kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+        kind = str(rng.choice(list(self._kinds), p=list(self._kinds.values())))
         n = round(BLOCK_S * SAMPLE_RATE) * (1 if rng.random() < 0.4 else 2)
         if kind in ("speech", "nothing"):
             return kind, [], n
+        if kind == "beside":
+            n = round(3 * BLOCK_S * SAMPLE_RATE)
+            sound = self._sounding(self._name(rng), n // 2, rng)
+            least = min(SAMPLE_RATE, n - len(sound.samples))
+            at = int(rng.integers(least, n - len(sound.samples) + 1))
+            return kind, [replace(sound, at=at)], n
         names: list[str] = []
         while len(names) < (2 if kind == "two" else 1):
             name = self._name(rng)

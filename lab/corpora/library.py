@@ -11,14 +11,10 @@ than those it was taught not to know.
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from assistant.config import Section
-from assistant.files.presets import read_yaml, validate
+from lab.classes import sound_classes
 from lab.corpora.sounds import CORPORA
 
 Use = Literal["train", "choose", "report", "none"]
@@ -40,28 +36,6 @@ FOLDS: dict[str, Use] = {"fold3": "report", "fold4": "choose"}
 
 UNSORTED = "noise-of-life"
 """Its files name no source, and neighbours may be of one: the last ones are kept."""
-
-
-class SoundClass(Section):
-    """One class of sound."""
-
-    labels: list[str] = Field(default=[])
-    """What recordings of it are labelled, besides its name."""
-
-    family: str | None = None
-    """What it is called when its own name is unsure; null: nothing."""
-
-    words: list[str] = Field(default=[])
-    """Other words for it."""
-
-
-class SoundClasses(Section):
-    """The file `sound-classes.yaml`."""
-
-    families: dict[str, str]
-    """Names of families, and how each stands in a sentence."""
-
-    classes: dict[str, SoundClass]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +60,6 @@ class Clip:
     """Whether its whole source is kept for `report`."""
 
     licence: str
-
-
-@cache
-def sound_classes() -> SoundClasses:
-    """The classes that are known."""
-    path = Path(__file__).with_name("sound-classes.yaml")
-    return validate(SoundClasses, read_yaml(path), path.name)
 
 
 def share(text: str) -> float:

@@ -19,7 +19,7 @@ from assistant.parts.build import build_llm
 from lab import manifest
 from lab.corpora import excerpts, questions, scenes, synth, teacher, texts
 from lab.corpora.derive import adults, genders, keywords, kinds, replies, stories
-from lab.corpora.library import read_library
+from lab.corpora.library import Use, read_library
 from lab.corpora.mixtures import MixtureMaker
 from lab.corpora.pseudo import pseudo_label
 from lab.corpora.recordings import Maker, write_corpus
@@ -92,6 +92,9 @@ class Corpus(Section):
     of dev as they are; mixtures: which texts and sounds; excerpts: what the library keeps for it,
     as it is, if not train. Rows say it, and those of dev are not
     trained on."""
+
+    talk: bool = False
+    """excerpts: each has a sound with speech before it, and some after it, too."""
 
     transcribe: int = Field(default=0, ge=0)
     """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
@@ -276,7 +279,8 @@ def _orchestra(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
 
 def _excerpts(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     if corpus.split != "train":
-        manifest.write(source, excerpts.held_out(data, corpus.split))
+        use: Use = "report" if corpus.split == "report" else "choose"
+        manifest.write(source, excerpts.held_out(data, use))
         return
     clips = read_library(data / "sound")
     doubts = source.with_name("doubts.json")
@@ -285,7 +289,9 @@ def _excerpts(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
         steps = teacher.write_heard(data / "sound" / "teacher", paths, doubts)
         _show(steps, "asking the teacher", len(paths))
     played = [clip for path in _sources(corpus, source) for clip in excerpts.played(path, "train")]
-    _write(excerpts.ExcerptMaker(data, played, doubts, corpus.seed), corpus, source, workers)
+    kinds = excerpts.TALK if corpus.talk else excerpts.KINDS
+    maker = excerpts.ExcerptMaker(data, played, doubts, corpus.seed, kinds)
+    _write(maker, corpus, source, workers)
 
 
 def _rough(corpus: Corpus, data: Path, source: Path, workers: int) -> None:

@@ -140,8 +140,8 @@ class Teacher:
         for start in starts:
             self._model.set_tensor(self._place, padded[start : start + WINDOW].astype(np.float32))
             self._model.invoke()
-            found.append(self._model.get_tensor(self._scores).reshape(-1))
-        return np.max(found, axis=0)
+            found.append(np.asarray(self._model.get_tensor(self._scores), np.float32).reshape(-1))
+        return np.asarray(np.max(found, axis=0))
 
     def hears(self, samples: Samples) -> list[str]:
         """Classes and families of ours that it hears."""

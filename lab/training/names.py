@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
+from lab.classes import SoundClasses, sound_classes
 from lab.corpora.excerpts import DOUBT
-from lab.corpora.library import SoundClasses, sound_classes
 from lab.features import FeatureStore
 from lab.manifest import Row
 

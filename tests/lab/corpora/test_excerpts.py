@@ -114,3 +114,14 @@ def test_what_is_held_out_is_told_as_it_is(data: Path) -> None:
     assert not {row.audio for row in report} & {row.audio for row in choose}
     assert UNKNOWN_SOUND in {row.key for row in report}
     assert all(row.speaker.startswith("recording ") for row in report)
+
+
+def test_talk_has_speech_before_each_sound(data: Path, maker: ExcerptMaker) -> None:
+    talk = ExcerptMaker(data, [], data / "doubts.json", 3, excerpts.TALK)
+    for index in range(20):
+        (row,) = talk.rows(index)
+        assert row.text.startswith("someone speaks (")
+        assert min(since for _, since, _ in spans(row)) >= 1.0
+        samples = talk.make(index)
+        assert len(samples) == 3 * round(BLOCK_S * SAMPLE_RATE)
+        assert float(np.abs(samples).max()) <= 1.0

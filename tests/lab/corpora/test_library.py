@@ -9,7 +9,8 @@ import pytest
 
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples
-from lab.corpora.library import UNKNOWN, Clip, read_library, share, sound_classes
+from lab.classes import sound_classes
+from lab.corpora.library import UNKNOWN, Clip, read_library, share
 from lab.corpora.sounds import CORPORA
 from lab.corpora.twins import find_twins
 
