@@ -138,7 +138,8 @@ def _width(config: ModelConfig, kind: Kind) -> int:
         return FBANK_BINS
     ear = build_ear(config)
     if kind == "windows":
-        return 2 * (ear.speech_encoder.width - ear.speech_encoder.own_width)
+        hidden: int = ear.speech_encoder.width - ear.speech_encoder.own_width
+        return 2 * hidden
     width: int = ear.feature_width
     return width
 

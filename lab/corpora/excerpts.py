@@ -20,7 +20,7 @@ from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.sound.recording import Samples, load
 from lab import manifest
 from lab.classes import sound_classes
-from lab.corpora.library import UNKNOWN, Clip, Use, read_library
+from lab.corpora.library import MORE, UNKNOWN, Clip, Use, read_library
 from lab.corpora.rough import background, gain_for_snr, make_rooms
 from lab.corpora.scenes import fade, heard, loudest
 from lab.corpora.synth import nobody
@@ -121,11 +121,7 @@ class ExcerptMaker:
         text = " ".join(heard(_name(sound.clip)) for sound in sounds)
         if kind in ("over", "speech", "beside"):
             text = f"someone speaks {text}".strip()
-        spans = [f"{_name(s.clip)} {a:.2f} {b:.2f}" for s in sounds for a, b in _spans(s)]
-        known = {s.clip.name for s in sounds}
-        known |= {c.family for n, c in sound_classes().classes.items() if n in known and c.family}
-        also = {n for s in sounds for n in self._heard.get(str(s.clip.path), [])} - known
-        key = ";".join([*spans, *(f"{DOUBT}{name}" for name in sorted(also))])
+        key = self._key(sounds)
         licences = sorted({s.clip.licence for s in sounds})
         return [
             Row(
@@ -134,6 +130,9 @@ class ExcerptMaker:
                 licence="; ".join(licences),
             )
         ]  # fmt: skip
+
+    def _key(self, sounds: list[Sounding]) -> str:
+        return _said(sounds, {n for s in sounds for n in self._heard.get(str(s.clip.path), [])})
 
     def make(self, index: int) -> Samples:
         """Put it together."""
@@ -260,6 +259,31 @@ def _spans(sound: Sounding) -> list[tuple[float, float]]:
         else:
             spans.append((begin, end))
     return spans
+
+
+def _said(sounds: list[Sounding], heard: set[str]) -> str:
+    """A row's key: the sounds with their times, and what the teacher hears besides."""
+    spans = [f"{_name(s.clip)} {a:.2f} {b:.2f}" for s in sounds for a, b in _spans(s)]
+    known = {s.clip.name for s in sounds}
+    known |= {c.family for n, c in sound_classes().classes.items() if n in known and c.family}
+    return ";".join([*spans, *(f"{DOUBT}{name}" for name in sorted(heard - known))])
+
+
+def whole_clips(data: Path, doubts: Path) -> list[Row]:
+    """The recordings of `data/sound/more` to learn from, as they are, their first ten seconds."""
+    heard_by, rows = read_heard(doubts), []
+    for clip in read_library(data / "sound"):
+        if clip.use == "train" and clip.source.startswith(MORE):
+            samples = load(clip.path)[: 10 * SAMPLE_RATE]
+            key = _said([Sounding(clip, samples, 0)], set(heard_by.get(str(clip.path), [])))
+            rows.append(
+                Row(
+                    str(clip.path.resolve()), answer=heard(_name(clip)), text=heard(_name(clip)),
+                    key=key, task="audiocaption", speaker=clip.recording, licence=clip.licence,
+                    length=len(samples),
+                )
+            )  # fmt: skip
+    return rows
 
 
 def held_out(data: Path, use: Use) -> list[Row]:

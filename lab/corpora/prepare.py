@@ -93,8 +93,9 @@ class Corpus(Section):
     as it is, if not train. Rows say it, and those of dev are not
     trained on."""
 
-    talk: bool = False
-    """excerpts: each has a sound with speech before it, and some after it, too."""
+    made_of: Literal["clips", "talk", "whole"] = "clips"
+    """excerpts: clips: one or two, or none. talk: one with speech before it, and some after it,
+    too. whole: the clips of `data/sound/more` as they are."""
 
     transcribe: int = Field(default=0, ge=0)
     """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
@@ -283,13 +284,16 @@ def _excerpts(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
         manifest.write(source, excerpts.held_out(data, use))
         return
     clips = read_library(data / "sound")
-    doubts = source.with_name("doubts.json")
+    doubts = source.parents[1] / "doubts.json"  # one for all
     if not doubts.exists():
         paths = [clip.path for clip in clips if clip.use == "train"]
         steps = teacher.write_heard(data / "sound" / "teacher", paths, doubts)
         _show(steps, "asking the teacher", len(paths))
     played = [clip for path in _sources(corpus, source) for clip in excerpts.played(path, "train")]
-    kinds = excerpts.TALK if corpus.talk else excerpts.KINDS
+    if corpus.made_of == "whole":
+        manifest.write(source, excerpts.whole_clips(data, doubts))
+        return
+    kinds = excerpts.TALK if corpus.made_of == "talk" else excerpts.KINDS
     maker = excerpts.ExcerptMaker(data, played, doubts, corpus.seed, kinds)
     _write(maker, corpus, source, workers)
 

@@ -30,6 +30,12 @@ WINDOW_WEIGHT = 0.5
 PART_SHARE = 0.5
 """Of the batches that hear a part of their blocks."""
 
+RARE = -5.0
+"""Logit of every class at the start: most of them are never heard in a block."""
+
+LEAST_SPREAD = 0.01
+"""Added to what numbers are divided by."""
+
 SURE, UNSURE = 0.952, 0.002
 """What a class that counts and one that does not are taught to be."""
 
@@ -49,6 +55,7 @@ class NameStage:
         names = [*classes, *self._known.families, UNKNOWN_SOUND]
         families = {name: c.family for name, c in classes.items() if c.family}
         self.tagger = WindowTagger(names, since, width, HIDDEN, families, window)
+        nn.init.constant_(self.tagger.head.bias, RARE)
         self._places = {name: i for i, name in enumerate(names)}
         self._block, self._window_s = block, window * FEATURE_SAMPLES / SAMPLE_RATE
         self.module: nn.Module = self.tagger
@@ -57,20 +64,18 @@ class NameStage:
         """Binary cross-entropy per class, summed over classes, of blocks and of windows.
 
         Args:
-            features: shape (windows, 2 width) of each recording, whole blocks.
+            features: shape (windows, 2 width) of each recording.
             rows: what is heard in each.
         """
         parts = [
             (block, seconds, taught.expand_as(seconds))
             for windows, row in zip(features, rows, strict=True)
             for taught in [self._taught(row)]
-            for block, seconds in zip(
-                windows.split(self._block),
-                self._seconds(row, len(windows)).split(self._block),
-                strict=True,
-            )
+            for places in blocks(len(windows), self._block)
+            for block, seconds in [(windows[places], self._seconds(row, len(windows))[places])]
         ]
         windows, seconds, taught = (torch.stack(each) for each in zip(*parts, strict=True))
+        self._standardise(windows)
         if float(torch.rand(())) < PART_SHARE:
             length = int(torch.randint(1, self._block, ()))
             start = int(torch.randint(self._block - length + 1, ()))
@@ -81,6 +86,17 @@ class NameStage:
         block = _loss(self.tagger.logits(inner), seconds.sum(1), taught[:, 0])
         each = _loss(self.tagger.logits(inner[:, :, None]), seconds, taught)
         return block + WINDOW_WEIGHT * each
+
+    @torch.no_grad()
+    def _standardise(self, windows: Tensor) -> None:
+        """Let each number of a window begin with mean 0 and spread 1; a few are far larger than the
+        rest, and would be all that is learned from. Done once, by the first batch."""
+        norm = self.tagger.norm
+        if bool((norm.weight == 1).all()):
+            plain = F.layer_norm(windows.float().flatten(0, -2), norm.normalized_shape)
+            spread = plain.std(0) + LEAST_SPREAD
+            norm.weight.copy_(1 / spread)
+            norm.bias.copy_(-plain.mean(0) / spread)
 
     def _seconds(self, row: Row, windows: int) -> Tensor:
         """For how long each class is heard in each window, (windows, classes)."""
@@ -126,6 +142,15 @@ class NameStage:
             found[f"{name} told"] = told / len(chosen)
             found[f"{name} wrong"] = wrong / len(chosen)
         return found
+
+
+def blocks(windows: int, block: int) -> list[Tensor]:
+    """Places of the windows of each block of a recording, (block,) each: one after the other, the
+    last one where the recording ends; a shorter recording over and over."""
+    if windows < block:
+        return [torch.arange(block) % windows]
+    starts = sorted({*range(0, windows - block + 1, block), windows - block})
+    return [torch.arange(start, start + block) for start in starts]
 
 
 def spans(row: Row) -> list[tuple[str, float, float]]:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from assistant.config import ModelConfig, PartConfig
 from assistant.conversation import Conversation
 from assistant.ear.hearing import Hearing, Sound
-from assistant.ear.tagger import Onsets, SoundTagger, load_tagger, save_tagger
+from assistant.ear.tagger import (
+    BEGINS,
+    UNKNOWN_SOUND,
+    Onsets,
+    SoundTagger,
+    WindowTagger,
+    load_tagger,
+    save_tagger,
+)
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from assistant.parts.build import build_ear, build_tagger
@@ -103,3 +111,92 @@ def test_a_conversation_tells_what_it_hears(tiny: Salmonn) -> None:
     assert talk.sounds()
     talk.hear(sound(10).numpy())
     assert talk.sounds() == []
+
+
+# --- windows and families
+
+FAMILIES = {"crow": "bird", "owl": "bird"}
+
+
+def window_tagger(hidden: int = 4) -> WindowTagger:
+    """Each channel of the second half is a class: sure where it is loud."""
+    names = ["crow", "owl", "rain", "bird", UNKNOWN_SOUND]
+    tagger = WindowTagger(names, 2, 5, hidden, FAMILIES, window=2)
+    return tagger.eval().requires_grad_(False)
+
+
+def told(tagger: WindowTagger, **logits: float) -> dict[str, float]:
+    """What it says where its last layer gives these logits, and -9 for all others."""
+    tagger.head.weight.zero_()
+    wanted = [logits.get(name.split()[0], -9.0) for name in tagger.names]
+    tagger.head.bias.copy_(torch.tensor(wanted))
+    found = tagger.probabilities(torch.zeros(4, 7))
+    return {name: p for name, p in found.items() if p >= BEGINS}
+
+
+def test_a_family_is_named_where_no_class_of_it_is_sure() -> None:
+    tagger = window_tagger()
+    assert told(tagger, bird=3, crow=-1).keys() == {"bird"}
+    assert told(tagger, bird=3, crow=1).keys() == {"crow"}
+    assert told(tagger, bird=3, rain=1).keys() == {"bird", "rain"}
+    assert told(tagger, unknown=1).keys() == {UNKNOWN_SOUND}
+    assert told(tagger, unknown=1, rain=1).keys() == {"rain"}
+    assert told(tagger, unknown=1, bird=1).keys() == {"bird"}
+
+
+def test_windows_are_pooled_and_the_last_layer_is_left_out() -> None:
+    features = torch.arange(35.0).view(5, 7)
+    tagger = window_tagger()
+    windows = tagger.windows(features)
+    assert windows.shape == (2, 10)  # the fifth feature begins a window that is not whole
+    torch.testing.assert_close(
+        windows[0], torch.tensor([5.5, 6.5, 7.5, 8.5, 9.5, 9, 10, 11, 12, 13])
+    )
+    features[:, :2] = 99
+    torch.testing.assert_close(tagger.windows(features), windows)
+
+
+def test_a_window_tagger_is_written_and_read(tmp_path: Path) -> None:
+    tagger = WindowTagger(["crow", "bird"], 3, 5, 8, {"crow": "bird"}, 2)
+    save_tagger(tagger, tmp_path / "t.safetensors")
+    again = load_tagger(tmp_path / "t.safetensors")
+    assert isinstance(again, WindowTagger)
+    assert (again.names, again.families) == (["crow", "bird"], {"crow": "bird"})
+    assert (again.since, again.window, again.reach) == (3, 2, 8)
+    features = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(again(features), tagger(features), atol=5e-3, rtol=0)
+    assert again.extent(features).keys() == {"crow", "bird"}
+
+
+class Loud(WindowTagger):
+    """A tagger that hears loudness in windows, for a class that begins and ends within a block."""
+
+    def __init__(self) -> None:
+        window = CACHED.aligner.config.window_features
+        super().__init__(["loud"], 0, CACHED.feature_width, 1, {}, window)
+
+    def windows(self, features: torch.Tensor) -> torch.Tensor:
+        return features.view(-1, self.window, features.shape[1])[..., 0].mean(1)[:, None]
+
+    def inner(self, windows: torch.Tensor) -> torch.Tensor:
+        return windows
+
+    def logits(self, inner: torch.Tensor) -> torch.Tensor:
+        return (inner.amax(-2) - self.level) * 1000
+
+    level = 0.0
+
+
+def test_a_sound_begins_and_ends_at_windows_and_goes_on_over_blocks() -> None:
+    tagger, window = Loud(), CACHED.spans.window
+    features = CACHED.features(sound(2 * BLOCK))
+    by_window = tagger.windows(features)[:, 0].detach()
+    tagger.level = float(by_window.sort().values[len(by_window) // 2]) - 1e-3
+    hearing = Hearing(CACHED, tagger=tagger)
+    hearing.push(torch.cat([sound(2 * BLOCK), torch.zeros(CACHED.ahead)]))
+    at = [i for i, on in enumerate((by_window >= tagger.level).tolist()) if on]
+    (found,) = hearing.noticed
+    assert (found.begin, found.end) == (at[0] * window, (at[-1] + 1) * window)
+    hearing.forget(0, 3 * BLOCK)
+    assert hearing.noticed == []
+    assert not hearing._onsets.on

@@ -11,8 +11,16 @@ from assistant.ear.tagger import UNKNOWN_SOUND
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples
 from lab.corpora import excerpts
-from lab.corpora.excerpts import BLOCK_S, SPEECH, ExcerptMaker, coloured, held_out, trimmed
-from lab.corpora.library import Clip
+from lab.corpora.excerpts import (
+    BLOCK_S,
+    SPEECH,
+    ExcerptMaker,
+    coloured,
+    held_out,
+    trimmed,
+    whole_clips,
+)
+from lab.corpora.library import SOURCES_SHARE, Clip, share
 from lab.corpora.sounds import CORPORA
 from lab.training.names import doubts, spans
 
@@ -125,3 +133,27 @@ def test_talk_has_speech_before_each_sound(data: Path, maker: ExcerptMaker) -> N
         samples = talk.make(index)
         assert len(samples) == 3 * round(BLOCK_S * SAMPLE_RATE)
         assert float(np.abs(samples).max()) <= 1.0
+
+
+def test_whole_clips_are_those_of_the_other_sources_to_learn_from(data: Path) -> None:
+    source = data / "sound" / "more" / "a"
+    assert share("more/a") >= SOURCES_SHARE
+    source.mkdir()
+    lines = []
+    for i in range(30):
+        beep(source / f"{i}.flac", 300)
+        lines.append({"file": f"{i}.flac", "label": "rain", "recording": f"{i}", "licence": "CC0"})
+    source.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, lines)))
+    doubted = data / "doubts.json"
+    doubted.write_text(
+        json.dumps({str(source / f"{i}.flac"): ["birds singing"] for i in range(30)})
+    )
+    rows = whole_clips(data, doubted)
+    assert 20 <= len(rows) < 30
+    assert not {row.audio for row in rows} & {r.audio for r in held_out(data, "report")}
+    for row in rows:
+        ((name, since, until),) = spans(row)
+        assert (name, since, until) == ("rain", pytest.approx(0.5, abs=0.03),
+                                        pytest.approx(1.5, abs=0.03))  # fmt: skip
+        assert doubts(row) == ["birds singing"]
+        assert row.split == "train"
