@@ -38,6 +38,21 @@ UNSORTED = "noise-of-life"
 """Its files name no source, and neighbours may be of one: the last ones are kept."""
 
 
+TWINS = {
+    "esc10/00137.opus": "noise-of-life/00425.opus",
+    "esc10/00188.opus": "more/antum-sounds/00033.opus",
+    "noise-of-life/00640.opus": "noise-of-life/00614.opus",
+    "noise-of-life/00877.opus": "noise-of-life/00869.opus",
+    "noise-of-life/00878.opus": "noise-of-life/00852.opus",
+    "noise-of-life/00879.opus": "noise-of-life/00853.opus",
+    "noise-of-life/00880.opus": "noise-of-life/00854.opus",
+    "noise-of-life/00881.opus": "noise-of-life/00855.opus",
+    "noise-of-life/00882.opus": "noise-of-life/00871.opus",
+}
+"""Recordings that chose or reported, and what they share a stretch with that is trained on
+(`twins`): they are used for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One recording."""
@@ -87,7 +102,10 @@ def read_library(folder: Path) -> list[Clip]:
             found.append(
                 Clip(
                     path.with_suffix("") / entry["file"], entry["label"], name, source,
-                    f"{source}/{entry['recording']}", kept.get(entry["file"], use), held,
+                    f"{source}/{entry['recording']}",
+                    "none" if f"{source}/{entry['file']}" in TWINS
+                    else kept.get(entry["file"], use),
+                    held,
                     entry["licence"],
                 )
             )  # fmt: skip

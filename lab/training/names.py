@@ -56,6 +56,7 @@ class NameStage:
         families = {name: c.family for name, c in classes.items() if c.family}
         self.tagger = WindowTagger(names, since, width, HIDDEN, families, window)
         nn.init.constant_(self.tagger.head.bias, RARE)
+        self._kept: dict[Row, tuple[Tensor, Tensor]] = {}
         self._places = {name: i for i, name in enumerate(names)}
         self._block, self._window_s = block, window * FEATURE_SAMPLES / SAMPLE_RATE
         self.module: nn.Module = self.tagger
@@ -67,24 +68,22 @@ class NameStage:
             features: shape (windows, 2 width) of each recording.
             rows: what is heard in each.
         """
-        parts = [
-            (block, seconds, taught.expand_as(seconds))
-            for windows, row in zip(features, rows, strict=True)
-            for taught in [self._taught(row)]
-            for places in blocks(len(windows), self._block)
-            for block, seconds in [(windows[places], self._seconds(row, len(windows))[places])]
-        ]
+        parts = []
+        for recording, row in zip(features, rows, strict=True):
+            heard, taught = self._targets(row, len(recording))
+            parts += [
+                (recording[places], heard[places], taught)
+                for places in blocks(len(recording), self._block)
+            ]
         windows, seconds, taught = (torch.stack(each) for each in zip(*parts, strict=True))
         self._standardise(windows)
         if float(torch.rand(())) < PART_SHARE:
             length = int(torch.randint(1, self._block, ()))
             start = int(torch.randint(self._block - length + 1, ()))
-            windows, seconds, taught = (
-                t[:, start : start + length] for t in (windows, seconds, taught)
-            )
+            windows, seconds = (t[:, start : start + length] for t in (windows, seconds))
         inner = F.dropout(self.tagger.inner(windows), DROPOUT, self.tagger.training)
-        block = _loss(self.tagger.logits(inner), seconds.sum(1), taught[:, 0])
-        each = _loss(self.tagger.logits(inner[:, :, None]), seconds, taught)
+        block = _loss(self.tagger.logits(inner), seconds.sum(1), taught)
+        each = _loss(self.tagger.logits(inner[:, :, None]), seconds, taught[:, None])
         return block + WINDOW_WEIGHT * each
 
     @torch.no_grad()
@@ -97,6 +96,12 @@ class NameStage:
             spread = plain.std(0) + LEAST_SPREAD
             norm.weight.copy_(1 / spread)
             norm.bias.copy_(-plain.mean(0) / spread)
+
+    def _targets(self, row: Row, windows: int) -> tuple[Tensor, Tensor]:
+        """`_seconds` and `_taught`, kept."""
+        if row not in self._kept:
+            self._kept[row] = self._seconds(row, windows), self._taught(row)
+        return self._kept[row]
 
     def _seconds(self, row: Row, windows: int) -> Tensor:
         """For how long each class is heard in each window, (windows, classes)."""

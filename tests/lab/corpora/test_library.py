@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from assistant.rates import SAMPLE_RATE
-from assistant.sound.recording import Samples
+from assistant.sound.recording import Samples, load
 from lab.classes import sound_classes
-from lab.corpora.library import UNKNOWN, Clip, read_library, share
+from lab.corpora.library import TWINS, UNKNOWN, Clip, read_library, share
 from lab.corpora.sounds import CORPORA
 from lab.corpora.twins import find_twins
 
@@ -102,6 +102,15 @@ def test_twins_are_found_whatever_the_cut_and_the_level() -> None:
     again = one[16_000 : 4 * SAMPLE_RATE] * 0.2 + noise(3.0, 3) * 0.005
     assert find_twins([one, other, again]) == {(0, 2)}
     assert find_twins([one, other, np.zeros(10, np.float32)]) == set()
+
+
+def test_what_was_found_to_be_twins_are_twins_and_used_for_nothing() -> None:
+    if not SOUNDS.is_dir():
+        pytest.skip("needs ../shared/data")
+    uses = {f"{c.source}/{c.path.name}": c.use for c in read_library(SOUNDS)}
+    for kept, taught in TWINS.items():
+        assert (uses[kept], uses[taught]) == ("none", "train")
+        assert find_twins([load(SOUNDS / taught), load(SOUNDS / kept)]) == {(0, 1)}
 
 
 def test_the_data_has_what_is_kept_apart() -> None:
