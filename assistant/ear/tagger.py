@@ -6,7 +6,6 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from assistant.errors import ComponentError
@@ -14,6 +13,13 @@ from assistant.files.weights import read_state, require
 
 BEGINS, ENDS = 0.5, 0.25
 """A class begins at this probability, and has ended below the other: what wavers is told once."""
+
+FURTHEST = 5.0
+"""Standardised numbers go no further from 0: recordings unlike all others say no more than that."""
+
+NEAR = 0.7
+"""How far a class may be behind the best one, in logits, to be named beside it, and a window
+behind a class's surest one to be part of it."""
 
 UNKNOWN_SOUND = "unknown sound"
 """What a sound is called that is none of the classes."""
@@ -57,53 +63,49 @@ def pool_windows(features: Tensor, window: int) -> Tensor:
 
 
 class WindowTagger(nn.Module):
-    """A hidden layer over each window's features, and a linear layer over the block's windows.
+    """A linear layer over the mean and the maximum of a block's features, standardised.
 
-    It also knows families of classes, which it names where no class of theirs is sure, and what it
-    does not know.
+    It also knows families of classes, which it names where no class of theirs is sure, what it does
+    not know, and from which window on a sound is heard.
     """
 
     def __init__(
-        self, names: list[str], since: int, width: int, hidden: int,
-        families: dict[str, str], window: int,
-    ) -> None:  # fmt: skip
+        self, names: list[str], since: int, width: int, families: dict[str, str], window: int
+    ) -> None:
         """Args:
         names: of the classes, the families and what is unknown.
         since: numbers of a feature that are left out: what the speech encoder's last layer says,
             which knows least of sounds.
         width: numbers after those.
-        hidden: size of the hidden layer.
         families: of each class that has one, its name.
         window: features per window.
         """
         super().__init__()
         self.names, self.families, self.window = names, families, window
         self.since, self.reach = since, since + width
-        self.norm = nn.LayerNorm(2 * width)
-        self.hidden = nn.Linear(2 * width, hidden)
-        self.head = nn.Linear(2 * hidden, len(names))
+        self.mean = nn.Parameter(torch.zeros(2 * width))
+        self.spread = nn.Parameter(torch.ones(2 * width))
+        self.head = nn.Linear(2 * width, len(names))
 
-    def windows(self, features: Tensor) -> Tensor:
-        """Features (n, width of all) -> pooled windows (n // window, 2 width)."""
-        return pool_windows(features[:, self.since :].float(), self.window)
+    def standard(self, pooled: Tensor) -> Tensor:
+        """Mean and maximum of stretches (..., 2 width), standardised."""
+        return ((pooled - self.mean) / self.spread).clamp(-FURTHEST, FURTHEST)
 
-    def inner(self, windows: Tensor) -> Tensor:
-        """Pooled windows (..., 2 width) -> (..., hidden)."""
-        return F.gelu(self.hidden(self.norm(windows)))
-
-    def logits(self, inner: Tensor) -> Tensor:
-        """`inner` of the windows of a stretch (..., n, hidden) -> logits (..., classes)."""
-        out: Tensor = self.head(torch.cat([inner.mean(-2), inner.amax(-2)], -1))
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Mean and maximum of stretches (..., 2 width) -> logits (..., classes)."""
+        out: Tensor = self.head(self.standard(pooled))
         return out
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features of a block (n, width), n >= window -> logits (classes,)."""
-        return self.logits(self.inner(self.windows(features)))
+        """Features of a block (n, width of all), n >= 1 -> logits (classes,)."""
+        own = features[:, self.since :].float()
+        return self.logits(torch.cat([own.mean(0), own.amax(0)]))
 
     @torch.inference_mode()
     def probabilities(self, features: Tensor) -> dict[str, float]:
-        """Of every class in a block; of a family only where none of its classes begins."""
-        found = dict(zip(self.names, self(features).sigmoid().tolist(), strict=True))
+        """Of every class in a block; of a family only where none of its classes begins, and of what
+        is unknown only where nothing else does."""
+        found = dict(zip(self.names, self._rivals(self(features)).sigmoid().tolist(), strict=True))
         sure = [name for name, p in found.items() if p >= BEGINS and name != UNKNOWN_SOUND]
         for family in {self.families[name] for name in sure if name in self.families}:
             found[family] = 0.0
@@ -111,13 +113,28 @@ class WindowTagger(nn.Module):
             found[UNKNOWN_SOUND] = 0.0
         return found
 
+    def _rivals(self, logits: Tensor) -> Tensor:
+        """Logits (classes,) of classes that are little behind the best one; the others' are lowered
+        so far that they do not begin. Of families only the best one may."""
+        logits, families = logits.clone(), set(self.families.values())
+        rivals = {
+            NEAR: [i for i, n in enumerate(self.names) if n not in {*families, UNKNOWN_SOUND}],
+            0.0: [i for i, n in enumerate(self.names) if n in families],
+        }
+        for near, places in rivals.items():
+            if places:
+                own = logits[places]
+                least = own.amax() - near
+                logits[places] = torch.where(own < least, own - least.clamp(min=0), own)
+        return logits
+
     @torch.inference_mode()
     def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
-        """Of every class the windows of a block from the first to the last that has half the
-        probability of its surest one: the first feature and the one after the last."""
-        inner = self.inner(self.windows(features))
-        by_window = self.logits(inner[:, None]).sigmoid()
-        there = by_window >= by_window.amax(0) / 2
+        """Of every class the windows of a block from the first to the last that is little behind
+        its surest one: the first feature and the one after the last."""
+        own = features[:, self.since :].float()
+        by_window = self.logits(pool_windows(own, self.window))
+        there = by_window >= by_window.amax(0) - NEAR
         places = {}
         for name, column in zip(self.names, there.T, strict=True):
             at = column.nonzero()[:, 0].tolist()
@@ -172,15 +189,15 @@ def load_tagger(path: Path) -> Tagger:
     with safetensors.safe_open(path, "pt") as opened:
         about = opened.metadata() or {}
     names = json.loads(about.get("names", "[]"))
-    if not names or "norm.weight" not in state:
+    pooled = state.get("norm.weight", state.get("mean"))
+    if not names or pooled is None:
         raise ComponentError(f"{path}: not a sound tagger (no names of classes)")
-    width = state["norm.weight"].numel() // 2
+    width = pooled.numel() // 2
     tagger: Tagger
-    if "window" in about and "hidden.bias" in state:
-        tagger = WindowTagger(
-            names, int(about["since"]), width, state["hidden.bias"].numel(),
-            json.loads(about["families"]), int(about["window"]),
-        )  # fmt: skip
+    if "window" in about:
+        families = json.loads(about["families"])
+        since, window = int(about["since"]), int(about["window"])
+        tagger = WindowTagger(names, since, width, families, window)
     else:
         tagger = SoundTagger(names, width)
     require(tagger, {key: tensor.float() for key, tensor in state.items()}, str(path))

@@ -20,7 +20,7 @@ from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.sound.recording import Samples, load
 from lab import manifest
 from lab.classes import sound_classes
-from lab.corpora.library import MORE, UNKNOWN, Clip, Use, read_library
+from lab.corpora.library import UNKNOWN, Clip, Use, read_library
 from lab.corpora.rough import background, gain_for_snr, make_rooms
 from lab.corpora.scenes import fade, heard, loudest
 from lab.corpora.synth import nobody
@@ -41,6 +41,9 @@ TALK = {"beside": 1.0}
 
 UNKNOWN_SHARE = 0.1
 """Of the sounds."""
+
+WHOLE_S = 2 * BLOCK_S
+"""Seconds of a recording that is learned from as it is."""
 
 BRIEF_SHARE = 0.12
 BRIEF_S = 0.1, 0.5
@@ -270,11 +273,11 @@ def _said(sounds: list[Sounding], heard: set[str]) -> str:
 
 
 def whole_clips(data: Path, doubts: Path) -> list[Row]:
-    """The recordings of `data/sound/more` to learn from, as they are, their first ten seconds."""
+    """The library's recordings to learn from, as they are: their first seconds."""
     heard_by, rows = read_heard(doubts), []
     for clip in read_library(data / "sound"):
-        if clip.use == "train" and clip.source.startswith(MORE):
-            samples = load(clip.path)[: 10 * SAMPLE_RATE]
+        if clip.use == "train":
+            samples = load(clip.path)[: round(WHOLE_S * SAMPLE_RATE)]
             key = _said([Sounding(clip, samples, 0)], set(heard_by.get(str(clip.path), [])))
             rows.append(
                 Row(

@@ -95,7 +95,7 @@ class Corpus(Section):
 
     made_of: Literal["clips", "talk", "whole"] = "clips"
     """excerpts: clips: one or two, or none. talk: one with speech before it, and some after it,
-    too. whole: the clips of `data/sound/more` as they are."""
+    too. whole: the clips as they are."""
 
     transcribe: int = Field(default=0, ge=0)
     """So many of its recordings are read by Whisper's decoder, too, for a second ear."""

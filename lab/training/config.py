@@ -48,10 +48,9 @@ class StageConfig(Section):
     preset: str
     """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
 
-    stage: Literal["tag", "ctc", "read", "events", "names"]
+    stage: Literal["tag", "ctc", "read", "events"]
     """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's
-    embeddings. read: the LLM reads them. events: the sound tagger of nano.
-    names: that of small."""
+    embeddings. read: the LLM reads them. events: the sound tagger."""
 
     start_from: str | None = None
     """Run folder of the stage before, relative to the runs folder; null starts afresh."""

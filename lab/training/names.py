@@ -1,161 +1,186 @@
-"""The tagger of `small`: what each block holds and in which of its windows, taught by excerpts that
-say when what sounds.
+"""The tagger of `small`, in closed form: ridge regression of what each block holds on the mean and
+the maximum of its features, and a logistic curve that makes probabilities of its scores.
 
-A recording's blocks are taught one by one, whole or a part of their windows, as a live block is
-when it is asked about. A class counts in a stretch where it is heard for a while; where it is heard
-for a moment, or where the judges disagree (`excerpts`), nothing is taught about it. A family counts
-where a class of its own does.
+    python -m lab.training.names [--runs runs] [--to FILE]
+
+reads the stores that `lab/recipes/small-0-data.yaml` makes. A class counts in a block where it is
+heard for a while; where it is heard for a moment, or where the judges disagree (`excerpts`), it is
+taught with the mean of all blocks, which says nothing. A family counts where a class of its own
+does. The curve and what a sound must score to be named are chosen on `excerpts-choose` alone.
 """
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
 
-from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger
+import torch
+from torch import Tensor
+
+from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger, save_tagger
+from assistant.files.presets import load_preset, shipped_config
+from assistant.parts.build import build_ear
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from lab.classes import SoundClasses, sound_classes
 from lab.corpora.excerpts import DOUBT
-from lab.features import FeatureStore
+from lab.features import FOLDERS, FeatureStore
 from lab.manifest import Row
 
-HIDDEN = 256
-DROPOUT = 0.3
+STORES = {"excerpts-train": 1.0, "talk-train": 1.0, "whole-train": 12.0}
+"""What is learned from, and the weight of a block of each; of `whole-train` that of a recording is
+shared by the root of its blocks."""
+
+CHOOSE = "excerpts-choose"
+
+RIDGE = 0.005
+"""Of the variance of all blocks, added to it."""
 
 LEAST_S, MOMENT_S = 0.12, 0.03
-"""A class counts in a stretch where it is heard so long, and not at all up to the other."""
-
-WINDOW_WEIGHT = 0.5
-"""Of the single windows' loss beside the blocks'."""
-
-PART_SHARE = 0.5
-"""Of the batches that hear a part of their blocks."""
-
-RARE = -5.0
-"""Logit of every class at the start: most of them are never heard in a block."""
+"""A class counts in a block where it is heard so long, and not at all up to the other."""
 
 LEAST_SPREAD = 0.01
 """Added to what numbers are divided by."""
 
-SURE, UNSURE = 0.952, 0.002
-"""What a class that counts and one that does not are taught to be."""
+STEPS = 200
+"""Of Newton's method, at most, for the curve."""
+
+WRONG_SHARE = 0.2
+"""Part of the recordings of unknown sounds in `excerpts-choose` that may be given a name."""
 
 
-class NameStage:
-    """`Stage` of the sound tagger of windows; features are pooled windows (`features.extract`)."""
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """Blocks and what is heard in them."""
 
-    def __init__(self, since: int, width: int, window: int, block: int) -> None:
-        """Args:
-        since: numbers of a feature that the tagger leaves out.
-        width: numbers after those.
-        window: features per window.
+    pooled: Tensor
+    """Mean and maximum of the features, (blocks, 2 width)."""
+
+    heard: Tensor
+    """1 where a class is heard, 0 where not, NaN where nothing is taught, (blocks, classes)."""
+
+    weight: Tensor
+    """Of each block, (blocks,)."""
+
+
+def new_tagger(since: int, width: int, window: int) -> WindowTagger:
+    """A tagger of all classes, families and what is unknown, that has learned nothing."""
+    known = sound_classes()
+    families = {name: c.family for name, c in known.classes.items() if c.family}
+    names = [*known.classes, *known.families, UNKNOWN_SOUND]
+    return WindowTagger(names, since, width, families, window)
+
+
+def fit(tagger: WindowTagger, taught: Taught) -> None:
+    """Ridge regression of the classes on the standardised blocks; scores are near 1 and 0."""
+    heard = taught.heard
+    present = heard.nan_to_num(0.0)
+    counts = (present * taught.weight[:, None]).sum(0) + 1
+    rarity = torch.where(present > 0, counts.rsqrt(), 0.0).amax(1)
+    rarity = torch.where(rarity > 0, rarity, counts.rsqrt().median())
+    weight = taught.weight * rarity
+    weight = weight / weight.mean()
+    told = torch.where(heard.isnan(), 0.0, weight[:, None])
+    usual = (present * told).sum(0) / told.sum(0)
+    wanted = torch.where(heard.isnan(), usual, heard)
+
+    with torch.no_grad():
+        tagger.mean.copy_(taught.pooled.mean(0))
+        tagger.spread.copy_(taught.pooled.std(0) + LEAST_SPREAD)
+        standard = tagger.standard(taught.pooled)
+        centre = (weight[:, None] * standard).mean(0)
+        middle = (weight[:, None] * wanted).mean(0)
+        weighted = (standard - centre) * weight[:, None]
+        square = weighted.T @ (standard - centre)
+        square += RIDGE * len(standard) * torch.eye(len(square))
+        layer = torch.linalg.solve(square, weighted.T @ (wanted - middle))
+        tagger.head.weight.copy_(layer.T)
+        tagger.head.bias.copy_(middle - centre @ layer)
+
+
+def curve(scores: Tensor, there: Tensor) -> tuple[float, float]:
+    """Slope and offset of the logistic curve of scores that fits what is there best, (n,) each."""
+    parameters = torch.zeros(2, dtype=torch.float64)
+    inputs = torch.stack([scores.double(), torch.ones(len(scores), dtype=torch.float64)], 1)
+    for _ in range(STEPS):
+        likely = (inputs @ parameters).sigmoid()
+        slope = inputs.T @ (likely - there.double())
+        bend = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + 1e-6 * torch.eye(2)
+        step = torch.linalg.solve(bend, slope)
+        parameters -= step.clamp(-2, 2)
+        if float(step.abs().max()) < 1e-8:
+            break
+    return float(parameters[0]), float(parameters[1])
+
+
+def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
+    """Make probabilities of the scores, and let classes begin where few unknown sounds do.
+
+    Args:
+        tagger: that `fit` has taught.
+        chosen: the pooled blocks of a recording, and what it is of.
+    """
+    classes, families = len(sound_classes().classes), len(sound_classes().families)
+    groups = (slice(classes), slice(classes, classes + families), slice(classes + families, None))
+    with torch.no_grad():
+        scores = torch.stack([tagger.logits(pooled).amax(0) for pooled, _ in chosen])
+        own = [{name, tagger.families.get(name, name)} for _, name in chosen]
+        there = torch.tensor([[float(name in names) for name in tagger.names] for names in own])
+        known = torch.tensor([name != UNKNOWN_SOUND for _, name in chosen])
+        for group in groups:
+            slope, offset = curve(scores[:, group].flatten(), there[:, group].flatten())
+            tagger.head.weight[group] *= slope
+            tagger.head.bias[group] = tagger.head.bias[group] * slope + offset
+            scores[:, group] = scores[:, group] * slope + offset
+        unknown = scores[~known, groups[0]].amax(1).sort(descending=True).values
+        named = int(WRONG_SHARE * len(unknown))
+        if named:  # so many of them may be
+            tagger.head.bias[groups[0]] -= unknown[named - 1 : named + 1].mean()
+
+
+def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger, block: int) -> Taught:
+    """Blocks of a store of pooled windows, those of a recording one after the other.
+
+    Args:
+        store: of rows of excerpts.
+        weight: of its blocks; where recordings are longer than three blocks, theirs together.
+        tagger: whose names are looked for.
         block: windows per block.
-        """
-        self._known = sound_classes()
-        classes = self._known.classes
-        names = [*classes, *self._known.families, UNKNOWN_SOUND]
-        families = {name: c.family for name, c in classes.items() if c.family}
-        self.tagger = WindowTagger(names, since, width, HIDDEN, families, window)
-        nn.init.constant_(self.tagger.head.bias, RARE)
-        self._kept: dict[Row, tuple[Tensor, Tensor]] = {}
-        self._places = {name: i for i, name in enumerate(names)}
-        self._block, self._window_s = block, window * FEATURE_SAMPLES / SAMPLE_RATE
-        self.module: nn.Module = self.tagger
-
-    def loss(self, features: list[Tensor], rows: list[Row]) -> Tensor:
-        """Binary cross-entropy per class, summed over classes, of blocks and of windows.
-
-        Args:
-            features: shape (windows, 2 width) of each recording.
-            rows: what is heard in each.
-        """
-        parts = []
-        for recording, row in zip(features, rows, strict=True):
-            heard, taught = self._targets(row, len(recording))
-            parts += [
-                (recording[places], heard[places], taught)
-                for places in blocks(len(recording), self._block)
-            ]
-        windows, seconds, taught = (torch.stack(each) for each in zip(*parts, strict=True))
-        self._standardise(windows)
-        if float(torch.rand(())) < PART_SHARE:
-            length = int(torch.randint(1, self._block, ()))
-            start = int(torch.randint(self._block - length + 1, ()))
-            windows, seconds = (t[:, start : start + length] for t in (windows, seconds))
-        inner = F.dropout(self.tagger.inner(windows), DROPOUT, self.tagger.training)
-        block = _loss(self.tagger.logits(inner), seconds.sum(1), taught)
-        each = _loss(self.tagger.logits(inner[:, :, None]), seconds, taught[:, None])
-        return block + WINDOW_WEIGHT * each
-
-    @torch.no_grad()
-    def _standardise(self, windows: Tensor) -> None:
-        """Let each number of a window begin with mean 0 and spread 1; a few are far larger than the
-        rest, and would be all that is learned from. Done once, by the first batch."""
-        norm = self.tagger.norm
-        if bool((norm.weight == 1).all()):
-            plain = F.layer_norm(windows.float().flatten(0, -2), norm.normalized_shape)
-            spread = plain.std(0) + LEAST_SPREAD
-            norm.weight.copy_(1 / spread)
-            norm.bias.copy_(-plain.mean(0) / spread)
-
-    def _targets(self, row: Row, windows: int) -> tuple[Tensor, Tensor]:
-        """`_seconds` and `_taught`, kept."""
-        if row not in self._kept:
-            self._kept[row] = self._seconds(row, windows), self._taught(row)
-        return self._kept[row]
-
-    def _seconds(self, row: Row, windows: int) -> Tensor:
-        """For how long each class is heard in each window, (windows, classes)."""
-        found = torch.zeros(windows, len(self.tagger.names))
-        begin = torch.arange(windows) * self._window_s
-        for name, since, until in spans(row):
-            heard = (begin + self._window_s).clamp(max=until) - begin.clamp(min=since)
-            own = found[:, self._places[name]].add_(heard.clamp(min=0))
-            if name in self.tagger.families:
-                family = found[:, self._places[self.tagger.families[name]]]
-                family.copy_(torch.maximum(family, own))
-        return found
-
-    def _taught(self, row: Row) -> Tensor:
-        """1 for the classes that are taught, 0 for those in doubt, (classes,)."""
-        taught = torch.ones(len(self.tagger.names))
-        for name in doubts(row):
-            taught[[self._places[n] for n in _relatives(name, self._known)]] = 0.0
-        for name in {name for name, _, _ in spans(row)}:
-            taught[self._places[name]] = 1.0
-            if name in self.tagger.families:
-                taught[self._places[self.tagger.families[name]]] = 1.0
-        return taught
-
-    def figures(self, stores: dict[str, FeatureStore], counts: dict[str, int]) -> dict[str, float]:
-        """Per store: share of recordings whose class is told, and of those with another told."""
-        found: dict[str, float] = {}
-        for name, store in stores.items():
-            chosen = range(0, len(store), max(1, len(store) // counts[name]))
-            told, wrong = 0, 0
-            for i in chosen:
-                surest = torch.stack(
-                    [
-                        self.tagger.logits(self.tagger.inner(block)).float().sigmoid()
-                        for block in store.features(i).split(self._block)
-                    ]
-                ).amax(0)
-                classes = surest[: len(self._known.classes)]
-                best = self.tagger.names[int(classes.argmax())]
-                sure = float(classes.max()) >= 0.5
-                told += sure and best == store.rows[i].key
-                wrong += sure and best != store.rows[i].key
-            found[f"{name} told"] = told / len(chosen)
-            found[f"{name} wrong"] = wrong / len(chosen)
-        return found
+    """
+    pooled, heard, weights = [], [], []
+    window_s = tagger.window * FEATURE_SAMPLES / SAMPLE_RATE
+    for i, row in enumerate(store.rows):
+        parts = store.features(i).split(block)
+        for place, part in enumerate(parts):
+            since = place * block * window_s
+            pooled.append(pool_block(part))
+            heard.append(heard_in(row, since, since + len(part) * window_s, tagger))
+            weights.append(weight / len(parts) ** 0.5)
+    return Taught(torch.stack(pooled), torch.stack(heard), torch.tensor(weights))
 
 
-def blocks(windows: int, block: int) -> list[Tensor]:
-    """Places of the windows of each block of a recording, (block,) each: one after the other, the
-    last one where the recording ends; a shorter recording over and over."""
-    if windows < block:
-        return [torch.arange(block) % windows]
-    starts = sorted({*range(0, windows - block + 1, block), windows - block})
-    return [torch.arange(start, start + block) for start in starts]
+def pool_block(windows: Tensor) -> Tensor:
+    """Pooled windows (n, 2 width) -> mean and maximum of all their features, (2 width,)."""
+    mean, most = windows.chunk(2, 1)
+    return torch.cat([mean.mean(0), most.amax(0)])
+
+
+def heard_in(row: Row, since: float, until: float, tagger: WindowTagger) -> Tensor:
+    """1, 0 or NaN for each class in seconds [since, until) of a row of excerpts, (classes,)."""
+    known = sound_classes()
+    seconds = dict.fromkeys(tagger.names, 0.0)
+    own = {name for name, _, _ in spans(row)}
+    own |= {tagger.families[name] for name in own if name in tagger.families}
+    for name, begin, end in spans(row):
+        seconds[name] += max(0.0, min(until, end) - max(since, begin))
+    for name, family in tagger.families.items():
+        seconds[family] = max(seconds[family], seconds[name])
+    doubted = {n for name in doubts(row) for n in _relatives(name, known)} - own
+
+    def taught(name: str) -> float:
+        if name in doubted or MOMENT_S < seconds[name] < LEAST_S:
+            return float("nan")
+        return float(seconds[name] >= LEAST_S)
+
+    return torch.tensor([taught(name) for name in tagger.names])
 
 
 def spans(row: Row) -> list[tuple[str, float, float]]:
@@ -183,9 +208,44 @@ def _relatives(name: str, known: SoundClasses) -> list[str]:
     return []
 
 
-def _loss(logits: Tensor, seconds: Tensor, taught: Tensor) -> Tensor:
-    counts = seconds >= LEAST_S
-    moment = (seconds > MOMENT_S) & ~counts
-    wanted = torch.where(counts, SURE, UNSURE)
-    loss = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
-    return (loss * taught * ~moment).sum(-1).mean()
+def train_names(runs: Path) -> WindowTagger:
+    """The tagger of preset `small` from the stores under `runs`."""
+    _, config = load_preset(shipped_config(), "small")
+    encoder, block = build_ear(config).speech_encoder, config.encoding.block_windows
+    since = encoder.own_width
+    tagger = new_tagger(since, encoder.width - since, config.aligner.window_features)
+    folder = runs / FOLDERS["windows"]
+    parts = [
+        read_taught(FeatureStore(folder / name), weight, tagger, block)
+        for name, weight in STORES.items()
+    ]
+    fit(
+        tagger,
+        Taught(
+            torch.cat([p.pooled for p in parts]),
+            torch.cat([p.heard for p in parts]),
+            torch.cat([p.weight for p in parts]),
+        ),
+    )
+    choose = FeatureStore(folder / CHOOSE)
+    calibrate(
+        tagger,
+        [
+            (torch.stack([pool_block(p) for p in choose.features(i).split(block)]), row.key)
+            for i, row in enumerate(choose.rows)
+        ],
+    )
+    return tagger.eval()
+
+
+def main() -> None:
+    """Train and write."""
+    arguments = argparse.ArgumentParser(description="Train the sound tagger of `small`.")
+    arguments.add_argument("--runs", type=Path, default=Path("runs"))
+    arguments.add_argument("--to", type=Path, default=Path("runs/small-tagger.safetensors"))
+    options = arguments.parse_args()
+    save_tagger(train_names(options.runs), options.to)
+
+
+if __name__ == "__main__":
+    main()

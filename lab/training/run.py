@@ -15,17 +15,13 @@ from assistant.files.weights import read_state, require
 from assistant.llm.llm import Llm
 from assistant.parts.build import build_aligner, build_ear, build_llm
 from assistant.prompt.prompt import Prompt
-from lab.features import FOLDERS, STORE, FeatureStore, Kind
+from lab.features import STORE, FeatureStore
 from lab.training.config import StageConfig
 from lab.training.ctc import CtcHead, CtcStage
 from lab.training.events import EventStage
 from lab.training.loop import Corpus, Lead, Stage, halved, train, trainable
-from lab.training.names import NameStage
 from lab.training.read import ReadStage, halve_layers
 from lab.training.tag import TagStage
-
-_READS: dict[str, Kind] = {"tag": "fbank", "names": "windows"}
-"""What stages read, where it is not the encoders' features."""
 
 ALIGNER = "aligner."
 """What the aligner's tensors are called in a run's state."""
@@ -42,7 +38,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
 
     Returns:
         The run's folder; `state.pt` in it holds the trained tensors, and after `tag`
-        `beats.safetensors` the encoder alone, after `events` and `names` `tagger.safetensors`.
+        `beats.safetensors` the encoder alone, after `events` `tagger.safetensors` the tagger.
 
     Raises:
         ConfigError: features are missing, held-out rows would be trained on, or the run was begun
@@ -52,7 +48,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     torch.set_flush_denormal(True)
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    kept = runs / FOLDERS[_READS.get(config.stage, "encoders")]
+    kept = runs / ("fbank" if config.stage == "tag" else "features")
     missing = [n for n in [*(c.store for c in config.train), *config.watch,
                            *([config.lead.store] if config.lead else [])]
                if not (kept / n / STORE).is_file()]  # fmt: skip
@@ -67,7 +63,7 @@ def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) ->
     train(stage, corpus, watch, config, runs / name, _lead(model, config, kept), speech)
     if isinstance(stage, TagStage):
         save_beats(stage.beats, runs / name / "beats.safetensors")
-    if isinstance(stage, EventStage | NameStage):
+    if isinstance(stage, EventStage):
         save_tagger(stage.tagger, runs / name / "tagger.safetensors")
     return runs / name
 
@@ -116,10 +112,6 @@ def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list
     if config.stage == "events":
         block = model.encoding.block_windows * model.aligner.window_features
         return EventStage(texts, ear.feature_width, block)
-    if config.stage == "names":
-        window, block = model.aligner.window_features, model.encoding.block_windows
-        since = ear.speech_encoder.own_width
-        return NameStage(since, ear.speech_encoder.width - since, window, block)
     llm = build_llm(model, train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
     earlier: dict[str, Tensor] = {}

@@ -18,6 +18,7 @@ from assistant.ear.tagger import (
     SoundTagger,
     WindowTagger,
     load_tagger,
+    pool_windows,
     save_tagger,
 )
 from assistant.errors import ComponentError, ConfigError
@@ -118,10 +119,10 @@ def test_a_conversation_tells_what_it_hears(tiny: Salmonn) -> None:
 FAMILIES = {"crow": "bird", "owl": "bird"}
 
 
-def window_tagger(hidden: int = 4) -> WindowTagger:
-    """Each channel of the second half is a class: sure where it is loud."""
+def window_tagger() -> WindowTagger:
+    """Of two birds, rain, the family and what is unknown; it has learned nothing."""
     names = ["crow", "owl", "rain", "bird", UNKNOWN_SOUND]
-    tagger = WindowTagger(names, 2, 5, hidden, FAMILIES, window=2)
+    tagger = WindowTagger(names, 2, 5, FAMILIES, window=2)
     return tagger.eval().requires_grad_(False)
 
 
@@ -144,20 +145,25 @@ def test_a_family_is_named_where_no_class_of_it_is_sure() -> None:
     assert told(tagger, unknown=1, bird=1).keys() == {"bird"}
 
 
-def test_windows_are_pooled_and_the_last_layer_is_left_out() -> None:
-    features = torch.arange(35.0).view(5, 7)
+def test_the_last_layer_is_left_out_and_nothing_is_further_than_the_furthest() -> None:
     tagger = window_tagger()
-    windows = tagger.windows(features)
-    assert windows.shape == (2, 10)  # the fifth feature begins a window that is not whole
-    torch.testing.assert_close(
-        windows[0], torch.tensor([5.5, 6.5, 7.5, 8.5, 9.5, 9, 10, 11, 12, 13])
-    )
+    features = torch.arange(35.0).view(5, 7)
+    pooled = torch.cat([features[:, 2:].mean(0), features[:, 2:].amax(0)])
+    tagger.mean.copy_(pooled - 1)
+    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
     features[:, :2] = 99
-    torch.testing.assert_close(tagger.windows(features), windows)
+    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
+    tagger.spread.fill_(1e-9)
+    torch.testing.assert_close(tagger(features), tagger.head(torch.full((10,), 5.0)))
+
+
+def test_windows_are_pooled() -> None:
+    windows = pool_windows(torch.arange(10.0).view(5, 2), 2)
+    torch.testing.assert_close(windows, torch.tensor([[1.0, 2, 2, 3], [5, 6, 6, 7]]))
 
 
 def test_a_window_tagger_is_written_and_read(tmp_path: Path) -> None:
-    tagger = WindowTagger(["crow", "bird"], 3, 5, 8, {"crow": "bird"}, 2)
+    tagger = WindowTagger(["crow", "bird"], 3, 5, {"crow": "bird"}, 2)
     save_tagger(tagger, tmp_path / "t.safetensors")
     again = load_tagger(tmp_path / "t.safetensors")
     assert isinstance(again, WindowTagger)
@@ -169,20 +175,14 @@ def test_a_window_tagger_is_written_and_read(tmp_path: Path) -> None:
 
 
 class Loud(WindowTagger):
-    """A tagger that hears loudness in windows, for a class that begins and ends within a block."""
+    """A tagger that hears how large the first number is, for a class within a block."""
 
     def __init__(self) -> None:
         window = CACHED.aligner.config.window_features
-        super().__init__(["loud"], 0, CACHED.feature_width, 1, {}, window)
+        super().__init__(["loud"], 0, CACHED.feature_width, {}, window)
 
-    def windows(self, features: torch.Tensor) -> torch.Tensor:
-        return features.view(-1, self.window, features.shape[1])[..., 0].mean(1)[:, None]
-
-    def inner(self, windows: torch.Tensor) -> torch.Tensor:
-        return windows
-
-    def logits(self, inner: torch.Tensor) -> torch.Tensor:
-        return (inner.amax(-2) - self.level) * 1000
+    def logits(self, pooled: torch.Tensor) -> torch.Tensor:
+        return (pooled[..., CACHED.feature_width, None] - self.level) * 1000
 
     level = 0.0
 
@@ -190,7 +190,7 @@ class Loud(WindowTagger):
 def test_a_sound_begins_and_ends_at_windows_and_goes_on_over_blocks() -> None:
     tagger, window = Loud(), CACHED.spans.window
     features = CACHED.features(sound(2 * BLOCK))
-    by_window = tagger.windows(features)[:, 0].detach()
+    by_window = features.view(-1, tagger.window, features.shape[1])[..., 0].amax(1).detach()
     tagger.level = float(by_window.sort().values[len(by_window) // 2]) - 1e-3
     hearing = Hearing(CACHED, tagger=tagger)
     hearing.push(torch.cat([sound(2 * BLOCK), torch.zeros(CACHED.ahead)]))
