@@ -43,4 +43,7 @@ def credits(preset: str, recordings: Iterable[Sound | Clip]) -> str:
 
 if __name__ == "__main__":
     folder, preset = Path(sys.argv[1]) / "sound", sys.argv[2]
-    print(credits(preset, {"nano": read_sounds, "small": read_library}[preset](folder)), end="")
+    recordings: list[Sound] | list[Clip] = (
+        read_library(folder) if preset == "small" else read_sounds(folder)
+    )
+    print(credits(preset, recordings), end="")
