@@ -15,7 +15,7 @@ import torch
 from assistant.captions.captioner import Captioner
 from assistant.config import GenerationConfig
 from assistant.ear.hearing import Hearing
-from assistant.ear.tagger import SoundTagger
+from assistant.ear.tagger import Tagger
 from assistant.errors import ConfigError
 from assistant.history import History, Part, positions
 from assistant.llm.context import Context, Piece
@@ -84,7 +84,7 @@ class Conversation:
         (piece,) = self._render.render([System(instruction)])
         return piece, cache
 
-    def _tagger(self, events: bool) -> SoundTagger | None:
+    def _tagger(self, events: bool) -> Tagger | None:
         """An LLM that reads words is told of sounds whether a client is or not."""
         if events and self._model.tagger is None:
             raise ConfigError("turns.sound_events: the preset has no sound_tagger")

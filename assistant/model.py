@@ -13,7 +13,7 @@ from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
-from assistant.ear.tagger import SoundTagger
+from assistant.ear.tagger import Tagger
 from assistant.llm.llm import (
     Llm,
     LlmCache,
@@ -46,7 +46,7 @@ class Salmonn:
     leftover: list[str]
     """Keys of the checkpoint that found no place."""
 
-    tagger: SoundTagger | None = None
+    tagger: Tagger | None = None
     """Names sounds, where the preset has one."""
 
     @cached_property

@@ -7,10 +7,11 @@ Extraction resumes where it stopped, and refuses to go on with other settings.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from assistant.config import ModelConfig
 from assistant.ear.ear import Ear
+from assistant.ear.tagger import pool_windows
 from assistant.encoders.blocks import pad_right
 from assistant.errors import ConfigError
 from assistant.files.weights import sha256
@@ -31,6 +33,13 @@ from lab.manifest import Row
 
 STORE = "store.json"
 TRANSCRIPTS = "transcripts.json"
+
+Kind = Literal["encoders", "windows", "fbank"]
+"""encoders: the encoders' features. windows: mean and maximum of each window's hidden layers of the
+speech encoder, as a `WindowTagger` pools them. fbank: BEATs' filter banks."""
+
+FOLDERS: dict[Kind, str] = {"encoders": "features", "windows": "windows", "fbank": "fbank"}
+"""Under the runs folder."""
 
 _ear: Ear | None = None
 
@@ -54,6 +63,13 @@ def _extract(job: tuple[Path, Row]) -> NDArray[np.float16]:
     return torch.cat(parts, 1).half().numpy()
 
 
+def _pooled(job: tuple[Path, Row]) -> NDArray[np.float16]:
+    assert _ear is not None
+    encoder, window = _ear.speech_encoder, _ear.aligner.config.window_features
+    hidden = torch.from_numpy(_extract(job)).float()[:, encoder.own_width : encoder.width]
+    return pool_windows(hidden, window).half().numpy()
+
+
 def _filter_bank(job: tuple[Path, Row]) -> NDArray[np.float16]:
     folder, row = job
     end = None if row.length is None else row.offset + row.length
@@ -64,7 +80,7 @@ def _filter_bank(job: tuple[Path, Row]) -> NDArray[np.float16]:
 
 
 def extract(
-    config: ModelConfig, source: Path, store: Path, workers: int, encoded: bool = True
+    config: ModelConfig, source: Path, store: Path, workers: int, kind: Kind = "encoders"
 ) -> Iterator[int]:
     """Compute the features of manifest `source` into folder `store`, yielding stretches done.
 
@@ -73,14 +89,14 @@ def extract(
         source: a manifest.
         store: folder to be filled.
         workers: processes.
-        encoded: the encoders' features; False: BEATs' filter banks.
+        kind: of features.
 
     Raises:
         ConfigError: the store was begun with other settings or another manifest.
     """
     stretches, _ = unique(manifest.read(source))
     store.mkdir(parents=True, exist_ok=True)
-    width = build_ear(config).feature_width if encoded else FBANK_BINS
+    width = _width(config, kind)
     _claim(store / STORE, config, source, width)
     (store / "manifest.jsonl").write_text(source.read_text())
     index, data = store / "lengths.npy", store / "features.f16"
@@ -91,9 +107,9 @@ def extract(
     jobs = [(source.parent, row) for row in stretches[len(lengths) :]]
     with (
         data.open("ab") as stream,
-        _pool(config, workers, encoded) as pool,
+        _pool(config, workers, kind) as pool,
     ):
-        for features in pool.map(_extract if encoded else _filter_bank, jobs, chunksize=8):
+        for features in pool.map(_WORK[kind], jobs, chunksize=8):
             stream.write(features.tobytes())
             lengths.append(len(features))
             if len(lengths) % 500 == 0 or len(lengths) == len(stretches):
@@ -104,10 +120,28 @@ def extract(
             yield len(lengths)
 
 
-def _pool(config: ModelConfig, workers: int, encoded: bool) -> ProcessPoolExecutor:
-    if not encoded:
+_WORK: dict[Kind, Callable[[tuple[Path, Row]], NDArray[np.float16]]] = {
+    "encoders": _extract,
+    "windows": _pooled,
+    "fbank": _filter_bank,
+}
+
+
+def _pool(config: ModelConfig, workers: int, kind: Kind) -> ProcessPoolExecutor:
+    if kind == "fbank":
         return ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
     return ProcessPoolExecutor(workers, initializer=_start, initargs=(config,))
+
+
+def _width(config: ModelConfig, kind: Kind) -> int:
+    if kind == "fbank":
+        return FBANK_BINS
+    ear = build_ear(config)
+    if kind == "windows":
+        hidden: int = ear.speech_encoder.width - ear.speech_encoder.own_width
+        return 2 * hidden
+    width: int = ear.feature_width
+    return width
 
 
 def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:

@@ -5,13 +5,14 @@ of silence costs a few multiplications; the encoders begin anew after it.
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from assistant.ear.ear import Ear, EarStream
-from assistant.ear.tagger import Onsets, SoundTagger
+from assistant.ear.tagger import Onsets, Tagger
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 
@@ -34,10 +35,10 @@ class Sound:
     """A sound that began."""
 
     begin: int
-    """First sample of the block it began in."""
+    """First sample, as exactly as the tagger tells it: of a block or of a window."""
 
     end: int
-    """One past the last sample of the last block it was heard in, so far."""
+    """One past the last sample it was heard at, so far, as exactly."""
 
     name: str
     probability: float
@@ -54,7 +55,7 @@ class Hearing:
         ear: Ear,
         keep_s: float = 30.0,
         silence_db: float = -65.0,
-        tagger: SoundTagger | None = None,
+        tagger: Tagger | None = None,
     ) -> None:
         """Args:
         ear: shared weights.
@@ -155,7 +156,7 @@ class Hearing:
         self._parts = [torch.cat([torch.zeros(0), *self._parts])]
         return self._parts[0]
 
-    def name_sounds(self, tagger: SoundTagger | None) -> None:
+    def name_sounds(self, tagger: Tagger | None) -> None:
         """Name the sounds in every block from here on, or no more (None)."""
         if tagger is not self._tagger:
             self._tagger, self._onsets = tagger, Onsets()
@@ -173,9 +174,10 @@ class Hearing:
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)
         )
+        going_on = self._latest(self._onsets.on).values()
         dropped = [s for s in self.noticed if s.begin < until and s.end > since]
         self.noticed = [s for s in self.noticed if s not in dropped]
-        self._onsets.on -= {s.name for s in dropped if s.end == self._begun}  # or begin anew
+        self._onsets.on -= {s.name for s in dropped if s in going_on}  # or begin anew
 
     def _tell(self, blocks: list[Tensor]) -> None:
         """Name the sounds in the open block, which has just been encoded."""
@@ -191,17 +193,26 @@ class Hearing:
     ) -> tuple[list[Sound], list[Sound]]:
         """All that was noticed up to `end`, and what of it began in the open block."""
         assert self._tagger is not None
-        begun = [
-            Sound(self._begun, end, name, probability)
-            for name, probability in onsets.push(self._tagger.probabilities(features))
-        ]
+        before = self._latest(onsets.on)
+        told = onsets.push(self._tagger.probabilities(features))
+        extent = self._tagger.extent(features)
+
+        def at(feature: int) -> int:
+            return min(end, self._begun + feature * FEATURE_SAMPLES)
+
+        begun = [Sound(at(extent[name][0]), at(extent[name][1]), name, p) for name, p in told]
+        begun.sort(key=lambda sound: sound.begin)  # of those that begin at once, the likeliest
         went_on = [
-            replace(sound, end=end)
-            if sound.name in onsets.on and sound.end == self._begun
+            replace(sound, end=at(extent[sound.name][1]))
+            if sound.name in onsets.on and sound is before.get(sound.name)
             else sound
             for sound in self.noticed
         ]
         return went_on + begun, begun
+
+    def _latest(self, names: Collection[str]) -> dict[str, Sound]:
+        """Of each of these names the sound noticed last."""
+        return {sound.name: sound for sound in self.noticed if sound.name in names}
 
     def _current(self) -> tuple[EarStream, int]:
         """The encoders that hear the open block, and the sample they go on from."""

@@ -14,6 +14,16 @@ from assistant.files.weights import read_state, require
 BEGINS, ENDS = 0.5, 0.25
 """A class begins at this probability, and has ended below the other: what wavers is told once."""
 
+FURTHEST = 5.0
+"""Standardised numbers go no further from 0: recordings unlike all others say no more than that."""
+
+NEAR = 0.7
+"""How far a class may be behind the best one, in logits, to be named beside it, and a window
+behind a class's surest one to be part of it."""
+
+UNKNOWN_SOUND = "unknown sound"
+"""What a sound is called that is none of the classes."""
+
 
 class SoundTagger(nn.Module):
     """A linear layer over the mean and the maximum of a block's encoder features."""
@@ -24,7 +34,7 @@ class SoundTagger(nn.Module):
         width: of the encoders' features, joined.
         """
         super().__init__()
-        self.names = names
+        self.names, self.reach = names, width
         self.norm = nn.LayerNorm(2 * width)
         self.head = nn.Linear(2 * width, len(names))
 
@@ -38,6 +48,101 @@ class SoundTagger(nn.Module):
     def probabilities(self, features: Tensor) -> dict[str, float]:
         """Of every class in a block."""
         return dict(zip(self.names, self(features.float()).sigmoid().tolist(), strict=True))
+
+    def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
+        """Of every class the features from the first to the one after the last: all of them, since
+        the layer tells no more than that."""
+        return dict.fromkeys(self.names, (0, len(features)))
+
+
+def pool_windows(features: Tensor, window: int) -> Tensor:
+    """Features (n, width) -> mean and maximum of each whole window, (n // window, 2 width)."""
+    whole = features[: len(features) // window * window]
+    windows = whole.view(-1, window, features.shape[1])
+    return torch.cat([windows.mean(1), windows.amax(1)], 1)
+
+
+class WindowTagger(nn.Module):
+    """A linear layer over the mean and the maximum of a block's features, standardised.
+
+    It also knows families of classes, which it names where no class of theirs is sure, what it does
+    not know, and from which window on a sound is heard.
+    """
+
+    def __init__(
+        self, names: list[str], since: int, width: int, families: dict[str, str], window: int
+    ) -> None:
+        """Args:
+        names: of the classes, the families and what is unknown.
+        since: numbers of a feature that are left out: what the speech encoder's last layer says,
+            which knows least of sounds.
+        width: numbers after those.
+        families: of each class that has one, its name.
+        window: features per window.
+        """
+        super().__init__()
+        self.names, self.families, self.window = names, families, window
+        self.since, self.reach = since, since + width
+        self.mean = nn.Parameter(torch.zeros(2 * width))
+        self.spread = nn.Parameter(torch.ones(2 * width))
+        self.head = nn.Linear(2 * width, len(names))
+
+    def standard(self, pooled: Tensor) -> Tensor:
+        """Mean and maximum of stretches (..., 2 width), standardised."""
+        return ((pooled - self.mean) / self.spread).clamp(-FURTHEST, FURTHEST)
+
+    def logits(self, pooled: Tensor) -> Tensor:
+        """Mean and maximum of stretches (..., 2 width) -> logits (..., classes)."""
+        out: Tensor = self.head(self.standard(pooled))
+        return out
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features of a block (n, width of all), n >= 1 -> logits (classes,)."""
+        own = features[:, self.since :].float()
+        return self.logits(torch.cat([own.mean(0), own.amax(0)]))
+
+    @torch.inference_mode()
+    def probabilities(self, features: Tensor) -> dict[str, float]:
+        """Of every class in a block; of a family only where none of its classes begins, and of what
+        is unknown only where nothing else does."""
+        found = dict(zip(self.names, self._rivals(self(features)).sigmoid().tolist(), strict=True))
+        sure = [name for name, p in found.items() if p >= BEGINS and name != UNKNOWN_SOUND]
+        for family in {self.families[name] for name in sure if name in self.families}:
+            found[family] = 0.0
+        if sure:
+            found[UNKNOWN_SOUND] = 0.0
+        return found
+
+    def _rivals(self, logits: Tensor) -> Tensor:
+        """Logits (classes,) of classes that are little behind the best one; the others' are lowered
+        so far that they do not begin. Of families only the best one may."""
+        logits, families = logits.clone(), set(self.families.values())
+        rivals = {
+            NEAR: [i for i, n in enumerate(self.names) if n not in {*families, UNKNOWN_SOUND}],
+            0.0: [i for i, n in enumerate(self.names) if n in families],
+        }
+        for near, places in rivals.items():
+            if places:
+                own = logits[places]
+                least = own.amax() - near
+                logits[places] = torch.where(own < least, own - least.clamp(min=0), own)
+        return logits
+
+    @torch.inference_mode()
+    def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
+        """Of every class the windows of a block from the first to the last that is little behind
+        its surest one: the first feature and the one after the last."""
+        own = features[:, self.since :].float()
+        by_window = self.logits(pool_windows(own, self.window))
+        there = by_window >= by_window.amax(0) - NEAR
+        places = {}
+        for name, column in zip(self.names, there.T, strict=True):
+            at = column.nonzero()[:, 0].tolist()
+            places[name] = at[0] * self.window, (at[-1] + 1) * self.window
+        return places
+
+
+Tagger = SoundTagger | WindowTagger
 
 
 class Onsets:
@@ -63,13 +168,17 @@ class Onsets:
         return sorted(begun, key=lambda pair: -pair[1])
 
 
-def save_tagger(tagger: SoundTagger, path: Path) -> None:
+def save_tagger(tagger: Tagger, path: Path) -> None:
     """Write a tagger as safetensors in fp16, its classes in the file's metadata."""
     state = {key: tensor.detach().half() for key, tensor in tagger.state_dict().items()}
-    safetensors.torch.save_file(state, path, {"names": json.dumps(tagger.names)})
+    about = {"names": json.dumps(tagger.names)}
+    if isinstance(tagger, WindowTagger):
+        about |= {"families": json.dumps(tagger.families), "since": str(tagger.since),
+                  "window": str(tagger.window)}  # fmt: skip
+    safetensors.torch.save_file(state, path, about)
 
 
-def load_tagger(path: Path) -> SoundTagger:
+def load_tagger(path: Path) -> Tagger:
     """Read a file of `save_tagger`: frozen, in fp32.
 
     Raises:
@@ -78,9 +187,18 @@ def load_tagger(path: Path) -> SoundTagger:
     """
     state = read_state(path)
     with safetensors.safe_open(path, "pt") as opened:
-        names = json.loads((opened.metadata() or {}).get("names", "[]"))
-    if not names or "norm.weight" not in state:
+        about = opened.metadata() or {}
+    names = json.loads(about.get("names", "[]"))
+    pooled = state.get("norm.weight", state.get("mean"))
+    if not names or pooled is None:
         raise ComponentError(f"{path}: not a sound tagger (no names of classes)")
-    tagger = SoundTagger(names, state["norm.weight"].numel() // 2)
+    width = pooled.numel() // 2
+    tagger: Tagger
+    if "window" in about:
+        families = json.loads(about["families"])
+        since, window = int(about["since"]), int(about["window"])
+        tagger = WindowTagger(names, since, width, families, window)
+    else:
+        tagger = SoundTagger(names, width)
     require(tagger, {key: tensor.float() for key, tensor in state.items()}, str(path))
     return tagger.eval().requires_grad_(False)

@@ -6,7 +6,7 @@ from assistant.captions.decoder import CaptionDecoder
 from assistant.config import ModelConfig
 from assistant.ear.aligner import Aligner, NoAligner
 from assistant.ear.ear import Ear
-from assistant.ear.tagger import SoundTagger
+from assistant.ear.tagger import Tagger
 from assistant.errors import ComponentError, ConfigError
 from assistant.llm.llm import Llm, add_lora, load_base
 from assistant.llm.packed_llm import load_packed
@@ -64,7 +64,7 @@ def build_captions(config: ModelConfig, ear: Ear) -> CaptionDecoder:
     return CaptionDecoder(weights, ear.silence(), dtype)
 
 
-def build_tagger(config: ModelConfig, ear: Ear) -> SoundTagger | None:
+def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
     """The preset's sound tagger, if it has one.
 
     Raises:
@@ -74,11 +74,12 @@ def build_tagger(config: ModelConfig, ear: Ear) -> SoundTagger | None:
         return None
     sources = config.sound_tagger.weights
     seed = toy_seed(sources)
+    tagger: Tagger
     if seed is not None:
         tagger = toy_tagger(seed, ear.feature_width)
     else:
         tagger = components.find_tagger(sources)
-    if tagger.norm.weight.numel() != 2 * ear.feature_width:
+    if tagger.reach != ear.feature_width:
         raise ComponentError(f"sound_tagger: {sources[0]} was made for other encoders")
     return tagger.to(device_of(config))
 

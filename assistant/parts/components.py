@@ -16,7 +16,7 @@ from typing import TypeVar
 import huggingface_hub
 import whisper as openai_whisper
 
-from assistant.ear.tagger import SoundTagger, load_tagger
+from assistant.ear.tagger import Tagger, load_tagger
 from assistant.encoders.beats import Beats, load_beats
 from assistant.encoders.whisper import WhisperWeights, from_ctranslate2, load_whisper
 from assistant.errors import ComponentError
@@ -194,7 +194,7 @@ def find_beats(sources: list[str]) -> Beats:
     return _first("audio encoder", sources, _beats_from)
 
 
-def find_tagger(sources: list[str]) -> SoundTagger:
+def find_tagger(sources: list[str]) -> Tagger:
     """A sound tagger from the first source present; see `find_whisper`."""
     return _first("sound tagger", sources, _tagger_from)
 
@@ -253,7 +253,7 @@ def _beats_from(source: str) -> Beats:
     raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
 
 
-def _tagger_from(source: str) -> SoundTagger:
+def _tagger_from(source: str) -> Tagger:
     kind, name = _split(source)
     match kind:
         case "shipped":

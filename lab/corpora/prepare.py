@@ -17,8 +17,9 @@ from assistant.numerics.half import fast_half
 from assistant.parts import components
 from assistant.parts.build import build_llm
 from lab import manifest
-from lab.corpora import questions, scenes, synth, texts
+from lab.corpora import excerpts, questions, scenes, synth, teacher, texts
 from lab.corpora.derive import adults, genders, keywords, kinds, replies, stories
+from lab.corpora.library import Use, read_library
 from lab.corpora.mixtures import MixtureMaker
 from lab.corpora.pseudo import pseudo_label
 from lab.corpora.recordings import Maker, write_corpus
@@ -31,7 +32,7 @@ from lab.corpora.voices import (
     UNSEEN_VOICES,
     WIDE_VOICES,
 )
-from lab.features import TRANSCRIPTS, extract, refer, unique
+from lab.features import FOLDERS, TRANSCRIPTS, Kind, extract, refer, unique
 from lab.manifest import Row
 
 
@@ -55,16 +56,19 @@ class Corpus(Section):
         "replies",
         "details",
         "stories",
+        "orchestra",
+        "excerpts",
     ]
     """synthetic: texts read by synthetic voices. nobody: recordings without speech.
     speechocean: a split of speechocean762. librispeech: with pseudo-transcripts. keywords: short
     phrases. sounds: excerpts of `data/sound`. instruments: played by FluidSynth. rough: another
     corpus in rooms and noise. joined: utterances of other corpora end to end. mixtures: sounds and
     speech together. replies, details, stories: rows about another corpus, whose features they
-    share."""
+    share. orchestra: more instruments, for excerpts. excerpts: of `data/sound` and
+    `data/sound/more`, for the tagger of `small`, and of an orchestra."""
 
     of: list[str] = Field(default=[])
-    """rough, joined, replies, details, stories: the corpora taken from, made before."""
+    """rough, joined, replies, details, stories, excerpts: the corpora taken from, made before."""
 
     voices: Literal["train", "wide", "quick", "unseen", "neural"] = "train"
     """synthetic, mixtures: which voices read. train: those that training heard first. wide: more.
@@ -83,10 +87,15 @@ class Corpus(Section):
     noisy: bool = False
     """synthetic: in rooms and noise instead of a quiet place."""
 
-    split: Literal["train", "dev"] = "train"
+    split: Literal["train", "dev", "choose", "report"] = "train"
     """synthetic: which texts; speechocean: which speakers; sounds: which source recordings, those
-    of dev as they are; mixtures: which texts and sounds. Rows say it, and those of dev are not
+    of dev as they are; mixtures: which texts and sounds; excerpts: what the library keeps for it,
+    as it is, if not train. Rows say it, and those of dev are not
     trained on."""
+
+    made_of: Literal["clips", "talk", "whole"] = "clips"
+    """excerpts: clips: one or two, or none. talk: one with speech before it, and some after it,
+    too. whole: the clips as they are."""
 
     transcribe: int = Field(default=0, ge=0)
     """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
@@ -113,8 +122,8 @@ class DataConfig(Section):
     """All corpora of a training."""
 
     preset: str
-    features: Literal["encoders", "fbank"] = "encoders"
-    """What training reads: the encoders' features, or BEATs' filter banks."""
+    features: Kind = "encoders"
+    """What training reads."""
 
     corpora: list[Corpus]
 
@@ -142,9 +151,8 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
         ConfigError: the preset's encoders are not block-causal, there is no `data`, or a corpus
             is there that was made with other settings.
     """
-    encoded = config.features == "encoders"
-    folder = runs / ("features" if encoded else "fbank")
-    if encoded and model.encoding.mode != "cached":
+    folder = runs / FOLDERS[config.features]
+    if config.features != "fbank" and model.encoding.mode != "cached":
         raise ConfigError(f"preset {config.preset}: training needs encoding.mode cached")
     for corpus in config.corpora:
         if corpus.kind in _DERIVERS:
@@ -153,7 +161,7 @@ def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, work
             continue
         source = make(corpus, data, runs / "data", workers)
         total = len(unique(manifest.read(source))[0])
-        steps = extract(model, source, folder / corpus.name, workers, encoded)
+        steps = extract(model, source, folder / corpus.name, workers, config.features)
         _show(steps, f"hearing {corpus.name}", total)
         if corpus.transcribe and not (folder / corpus.name / TRANSCRIPTS).exists():
             steps = transcribe(model, folder / corpus.name, corpus.transcribe, workers)
@@ -264,6 +272,32 @@ def _instruments(corpus: Corpus, data: Path, source: Path, workers: int) -> None
     _write(InstrumentMaker(corpus.split, corpus.seed), corpus, source, workers)
 
 
+def _orchestra(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    from lab.corpora.instruments import ORCHESTRA, InstrumentMaker  # as above
+
+    _write(InstrumentMaker(corpus.split, corpus.seed, ORCHESTRA), corpus, source, workers)
+
+
+def _excerpts(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
+    if corpus.split != "train":
+        use: Use = "report" if corpus.split == "report" else "choose"
+        manifest.write(source, excerpts.held_out(data, use))
+        return
+    clips = read_library(data / "sound")
+    doubts = source.parents[1] / "doubts.json"  # one for all
+    if not doubts.exists():
+        paths = [clip.path for clip in clips if clip.use == "train"]
+        steps = teacher.write_heard(data / "sound" / "teacher", paths, doubts)
+        _show(steps, "asking the teacher", len(paths))
+    played = [clip for path in _sources(corpus, source) for clip in excerpts.played(path, "train")]
+    if corpus.made_of == "whole":
+        manifest.write(source, excerpts.whole_clips(data, doubts))
+        return
+    kinds = excerpts.TALK if corpus.made_of == "talk" else excerpts.KINDS
+    maker = excerpts.ExcerptMaker(data, played, doubts, corpus.seed, kinds)
+    _write(maker, corpus, source, workers)
+
+
 def _rough(corpus: Corpus, data: Path, source: Path, workers: int) -> None:
     (speech,) = _sources(corpus, source)
     _write(
@@ -357,6 +391,8 @@ _MAKERS: dict[str, Callable[[Corpus, Path, Path, int], None]] = {
     "rough": _rough,
     "joined": _joined,
     "mixtures": _mixtures,
+    "orchestra": _orchestra,
+    "excerpts": _excerpts,
 }
 
 _DERIVERS: dict[str, Callable[[Corpus, ModelConfig, Path, Path], list[Row]]] = {

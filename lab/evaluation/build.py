@@ -9,6 +9,7 @@ from assistant.model import Salmonn, load
 from assistant.parts.components import find_whisper
 from assistant.prompt.prompt import Prompt, instruction
 from lab.corpora.prepare import load_data_config, make
+from lab.evaluation.kept import kept_sets
 from lab.evaluation.sets import MADE, EvalSet, named_sets
 from lab.evaluation.systems import (
     Cascade,
@@ -102,4 +103,4 @@ def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
                 make(corpus, data, made, WORKERS)
             except FileNotFoundError as error:
                 raise ConfigError(f"making {corpus.name}: {error}") from error
-    return named_sets(data, made, clips)
+    return [*named_sets(data, made, clips), *kept_sets(data, clips)]

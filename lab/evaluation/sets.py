@@ -69,7 +69,7 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
     folder = made / "mixtures-dev"
 
     def every(rows: list[Row]) -> list[Row]:
-        return rows[:: _step(rows, clips)]
+        return evenly(rows, clips)
 
     # Whole recordings: both the transcript and the answer may be invented.
     quiet = [row for rows in recordings[:: _step(silent, clips)] for row in rows]
@@ -104,6 +104,11 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         EvalSet("silence", "silence, noise, typing, dryers: invents speech or an event", "silent",
                 quiet, made / "nobody-dev", (*HEARS, "Whisper")),
     ]  # fmt: skip
+
+
+def evenly(rows: list[Row], clips: int) -> list[Row]:
+    """At most `clips` of the rows, from all over."""
+    return rows[:: _step(rows, clips)]
 
 
 def coffee_orders(folder: Path) -> list[Row]:

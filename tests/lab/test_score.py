@@ -72,4 +72,4 @@ def test_every_class_of_sound_is_known() -> None:
         assert [other for other in SYNONYMS if right(f"That was {name}.", other)] == [name]
     if not SOUNDS.is_dir():
         pytest.skip("needs ../shared/data")
-    assert {sound.label for sound in read_sounds(SOUNDS)} == set(SYNONYMS)
+    assert {sound.label for sound in read_sounds(SOUNDS)} <= set(SYNONYMS)

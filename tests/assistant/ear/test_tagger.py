@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from assistant.config import ModelConfig, PartConfig
 from assistant.conversation import Conversation
 from assistant.ear.hearing import Hearing, Sound
-from assistant.ear.tagger import Onsets, SoundTagger, load_tagger, save_tagger
+from assistant.ear.tagger import (
+    BEGINS,
+    UNKNOWN_SOUND,
+    Onsets,
+    SoundTagger,
+    WindowTagger,
+    load_tagger,
+    pool_windows,
+    save_tagger,
+)
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from assistant.parts.build import build_ear, build_tagger
@@ -103,3 +112,91 @@ def test_a_conversation_tells_what_it_hears(tiny: Salmonn) -> None:
     assert talk.sounds()
     talk.hear(sound(10).numpy())
     assert talk.sounds() == []
+
+
+# --- windows and families
+
+FAMILIES = {"crow": "bird", "owl": "bird"}
+
+
+def window_tagger() -> WindowTagger:
+    """Of two birds, rain, the family and what is unknown; it has learned nothing."""
+    names = ["crow", "owl", "rain", "bird", UNKNOWN_SOUND]
+    tagger = WindowTagger(names, 2, 5, FAMILIES, window=2)
+    return tagger.eval().requires_grad_(False)
+
+
+def told(tagger: WindowTagger, **logits: float) -> dict[str, float]:
+    """What it says where its last layer gives these logits, and -9 for all others."""
+    tagger.head.weight.zero_()
+    wanted = [logits.get(name.split()[0], -9.0) for name in tagger.names]
+    tagger.head.bias.copy_(torch.tensor(wanted))
+    found = tagger.probabilities(torch.zeros(4, 7))
+    return {name: p for name, p in found.items() if p >= BEGINS}
+
+
+def test_a_family_is_named_where_no_class_of_it_is_sure() -> None:
+    tagger = window_tagger()
+    assert told(tagger, bird=3, crow=-1).keys() == {"bird"}
+    assert told(tagger, bird=3, crow=1).keys() == {"crow"}
+    assert told(tagger, bird=3, rain=1).keys() == {"bird", "rain"}
+    assert told(tagger, unknown=1).keys() == {UNKNOWN_SOUND}
+    assert told(tagger, unknown=1, rain=1).keys() == {"rain"}
+    assert told(tagger, unknown=1, bird=1).keys() == {"bird"}
+
+
+def test_the_last_layer_is_left_out_and_nothing_is_further_than_the_furthest() -> None:
+    tagger = window_tagger()
+    features = torch.arange(35.0).view(5, 7)
+    pooled = torch.cat([features[:, 2:].mean(0), features[:, 2:].amax(0)])
+    tagger.mean.copy_(pooled - 1)
+    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
+    features[:, :2] = 99
+    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
+    tagger.spread.fill_(1e-9)
+    torch.testing.assert_close(tagger(features), tagger.head(torch.full((10,), 5.0)))
+
+
+def test_windows_are_pooled() -> None:
+    windows = pool_windows(torch.arange(10.0).view(5, 2), 2)
+    torch.testing.assert_close(windows, torch.tensor([[1.0, 2, 2, 3], [5, 6, 6, 7]]))
+
+
+def test_a_window_tagger_is_written_and_read(tmp_path: Path) -> None:
+    tagger = WindowTagger(["crow", "bird"], 3, 5, {"crow": "bird"}, 2)
+    save_tagger(tagger, tmp_path / "t.safetensors")
+    again = load_tagger(tmp_path / "t.safetensors")
+    assert isinstance(again, WindowTagger)
+    assert (again.names, again.families) == (["crow", "bird"], {"crow": "bird"})
+    assert (again.since, again.window, again.reach) == (3, 2, 8)
+    features = torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(again(features), tagger(features), atol=5e-3, rtol=0)
+    assert again.extent(features).keys() == {"crow", "bird"}
+
+
+class Loud(WindowTagger):
+    """A tagger that hears how large the first number is, for a class within a block."""
+
+    def __init__(self) -> None:
+        window = CACHED.aligner.config.window_features
+        super().__init__(["loud"], 0, CACHED.feature_width, {}, window)
+
+    def logits(self, pooled: torch.Tensor) -> torch.Tensor:
+        return (pooled[..., CACHED.feature_width, None] - self.level) * 1000
+
+    level = 0.0
+
+
+def test_a_sound_begins_and_ends_at_windows_and_goes_on_over_blocks() -> None:
+    tagger, window = Loud(), CACHED.spans.window
+    features = CACHED.features(sound(2 * BLOCK))
+    by_window = features.view(-1, tagger.window, features.shape[1])[..., 0].amax(1).detach()
+    tagger.level = float(by_window.sort().values[len(by_window) // 2]) - 1e-3
+    hearing = Hearing(CACHED, tagger=tagger)
+    hearing.push(torch.cat([sound(2 * BLOCK), torch.zeros(CACHED.ahead)]))
+    at = [i for i, on in enumerate((by_window >= tagger.level).tolist()) if on]
+    (found,) = hearing.noticed
+    assert (found.begin, found.end) == (at[0] * window, (at[-1] + 1) * window)
+    hearing.forget(0, 3 * BLOCK)
+    assert hearing.noticed == []
+    assert not hearing._onsets.on

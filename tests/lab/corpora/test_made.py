@@ -15,6 +15,7 @@ from lab.corpora import kokoro, mixtures, scenes, sounds
 from lab.corpora.credits import credits
 from lab.corpora.disguise import disguise
 from lab.corpora.instruments import PROGRAMS, InstrumentMaker
+from lab.corpora.library import Clip
 from lab.corpora.mixtures import KINDS, MixtureMaker
 from lab.corpora.questions import all_asked
 from lab.corpora.recordings import write_corpus
@@ -306,7 +307,7 @@ def test_a_short_word_is_not_cut() -> None:
 
 def test_credits_name_what_training_hears_once() -> None:
     place = Path("x.opus")
-    page = credits([
+    page = credits("nano", [
         Sound(place, "rain", "esc10/fold1:7", "train", "CC BY"),
         Sound(place, "rain", "esc10/fold1:7", "train", "CC BY"),
         Sound(place, "rain", "esc10/fold4:9", "dev", "CC BY"),
@@ -317,6 +318,9 @@ def test_credits_name_what_training_hears_once() -> None:
     assert (
         page.index("Blanket") < page.index("birds") < page.index("ESC-10") < page.index("fold1:7")
     )
+    kept = Clip(place, "gong", "", "more/a", "more/a/one", "report", True, "CC0")
+    page = credits("small", [kept, replace(kept, use="train", recording="more/a/two/b")])
+    assert "## More/a\n\nLicence: CC0\n\ntwo/b\n" in page
 
 
 # --- instruments

@@ -44,7 +44,7 @@ def test_what_is_reported_neither_chose_nor_was_shown() -> None:
     shown = [frozenset(plain(example.user).split()) for example in prompt.examples]
     for one in reported:
         for other in (*chose, *shown):
-            assert len(one & other) / len(one | other) < 0.75, (sorted(one), sorted(other))
+            assert len(one & other) / len(one | other) < 0.8, (sorted(one), sorted(other))
 
 
 def words(turn: Asked) -> frozenset[str]:

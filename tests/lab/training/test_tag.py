@@ -71,7 +71,7 @@ def test_a_tagger_learns_and_its_encoder_is_kept(tmp_path: Path, tiny_config: Mo
         rows.append(Row(f"{i}.wav", "", text=("(low)", "(middle)", "(high)")[i % 3]))
     manifest.write(tmp_path / "manifest.jsonl", rows)
     store = tmp_path / "fbank" / "all"
-    list(extract(tiny_config, tmp_path / "manifest.jsonl", store, 1, encoded=False))
+    list(extract(tiny_config, tmp_path / "manifest.jsonl", store, 1, kind="fbank"))
     assert FeatureStore(store).features(0).shape == (160, 128)  # 1.5 s in whole patches
 
     folder = run_stage(tiny_config, stage(), tmp_path, "tagger")

@@ -1,0 +1,251 @@
+"""The tagger of `small`, in closed form: ridge regression of what each block holds on the mean and
+the maximum of its features, and a logistic curve that makes probabilities of its scores.
+
+    python -m lab.training.names [--runs runs] [--to FILE]
+
+reads the stores that `lab/recipes/small-0-data.yaml` makes. A class counts in a block where it is
+heard for a while; where it is heard for a moment, or where the judges disagree (`excerpts`), it is
+taught with the mean of all blocks, which says nothing. A family counts where a class of its own
+does. The curve and what a sound must score to be named are chosen on `excerpts-choose` alone.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger, save_tagger
+from assistant.files.presets import load_preset, shipped_config
+from assistant.parts.build import build_ear
+from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
+from lab.classes import SoundClasses, sound_classes
+from lab.corpora.excerpts import DOUBT
+from lab.features import FOLDERS, FeatureStore
+from lab.manifest import Row
+
+STORES = {"excerpts-train": 1.0, "talk-train": 1.0, "whole-train": 12.0}
+"""What is learned from, and the weight of a block of each; of `whole-train` that of a recording is
+shared by the root of its blocks."""
+
+CHOOSE = "excerpts-choose"
+
+RIDGE = 0.005
+"""Of the variance of all blocks, added to it."""
+
+LEAST_S, MOMENT_S = 0.12, 0.03
+"""A class counts in a block where it is heard so long, and not at all up to the other."""
+
+LEAST_SPREAD = 0.01
+"""Added to what numbers are divided by."""
+
+STEPS = 200
+"""Of Newton's method, at most, for the curve."""
+
+WRONG_SHARE = 0.2
+"""Part of the recordings of unknown sounds in `excerpts-choose` that may be given a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """Blocks and what is heard in them."""
+
+    pooled: Tensor
+    """Mean and maximum of the features, (blocks, 2 width)."""
+
+    heard: Tensor
+    """1 where a class is heard, 0 where not, NaN where nothing is taught, (blocks, classes)."""
+
+    weight: Tensor
+    """Of each block, (blocks,)."""
+
+
+def new_tagger(since: int, width: int, window: int) -> WindowTagger:
+    """A tagger of all classes, families and what is unknown, that has learned nothing."""
+    known = sound_classes()
+    families = {name: c.family for name, c in known.classes.items() if c.family}
+    names = [*known.classes, *known.families, UNKNOWN_SOUND]
+    return WindowTagger(names, since, width, families, window)
+
+
+def fit(tagger: WindowTagger, taught: Taught) -> None:
+    """Ridge regression of the classes on the standardised blocks; scores are near 1 and 0."""
+    heard = taught.heard
+    present = heard.nan_to_num(0.0)
+    counts = (present * taught.weight[:, None]).sum(0) + 1
+    rarity = torch.where(present > 0, counts.rsqrt(), 0.0).amax(1)
+    rarity = torch.where(rarity > 0, rarity, counts.rsqrt().median())
+    weight = taught.weight * rarity
+    weight = weight / weight.mean()
+    told = torch.where(heard.isnan(), 0.0, weight[:, None])
+    usual = (present * told).sum(0) / told.sum(0)
+    wanted = torch.where(heard.isnan(), usual, heard)
+
+    with torch.no_grad():
+        tagger.mean.copy_(taught.pooled.mean(0))
+        tagger.spread.copy_(taught.pooled.std(0) + LEAST_SPREAD)
+        standard = tagger.standard(taught.pooled)
+        centre = (weight[:, None] * standard).mean(0)
+        middle = (weight[:, None] * wanted).mean(0)
+        weighted = (standard - centre) * weight[:, None]
+        square = weighted.T @ (standard - centre)
+        square += RIDGE * len(standard) * torch.eye(len(square))
+        layer = torch.linalg.solve(square, weighted.T @ (wanted - middle))
+        tagger.head.weight.copy_(layer.T)
+        tagger.head.bias.copy_(middle - centre @ layer)
+
+
+def curve(scores: Tensor, there: Tensor) -> tuple[float, float]:
+    """Slope and offset of the logistic curve of scores that fits what is there best, (n,) each."""
+    parameters = torch.zeros(2, dtype=torch.float64)
+    inputs = torch.stack([scores.double(), torch.ones(len(scores), dtype=torch.float64)], 1)
+    for _ in range(STEPS):
+        likely = (inputs @ parameters).sigmoid()
+        slope = inputs.T @ (likely - there.double())
+        bend = (inputs * (likely * (1 - likely))[:, None]).T @ inputs + 1e-6 * torch.eye(2)
+        step = torch.linalg.solve(bend, slope)
+        parameters -= step.clamp(-2, 2)
+        if float(step.abs().max()) < 1e-8:
+            break
+    return float(parameters[0]), float(parameters[1])
+
+
+def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
+    """Make probabilities of the scores, and let classes begin where few unknown sounds do.
+
+    Args:
+        tagger: that `fit` has taught.
+        chosen: the pooled blocks of a recording, and what it is of.
+    """
+    classes, families = len(sound_classes().classes), len(sound_classes().families)
+    groups = (slice(classes), slice(classes, classes + families), slice(classes + families, None))
+    with torch.no_grad():
+        scores = torch.stack([tagger.logits(pooled).amax(0) for pooled, _ in chosen])
+        own = [{name, tagger.families.get(name, name)} for _, name in chosen]
+        there = torch.tensor([[float(name in names) for name in tagger.names] for names in own])
+        known = torch.tensor([name != UNKNOWN_SOUND for _, name in chosen])
+        for group in groups:
+            slope, offset = curve(scores[:, group].flatten(), there[:, group].flatten())
+            tagger.head.weight[group] *= slope
+            tagger.head.bias[group] = tagger.head.bias[group] * slope + offset
+            scores[:, group] = scores[:, group] * slope + offset
+        unknown = scores[~known, groups[0]].amax(1).sort(descending=True).values
+        named = int(WRONG_SHARE * len(unknown))
+        if named:  # so many of them may be
+            tagger.head.bias[groups[0]] -= unknown[named - 1 : named + 1].mean()
+
+
+def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger, block: int) -> Taught:
+    """Blocks of a store of pooled windows, those of a recording one after the other.
+
+    Args:
+        store: of rows of excerpts.
+        weight: of its blocks; where recordings are longer than three blocks, theirs together.
+        tagger: whose names are looked for.
+        block: windows per block.
+    """
+    pooled, heard, weights = [], [], []
+    window_s = tagger.window * FEATURE_SAMPLES / SAMPLE_RATE
+    for i, row in enumerate(store.rows):
+        parts = store.features(i).split(block)
+        for place, part in enumerate(parts):
+            since = place * block * window_s
+            pooled.append(pool_block(part))
+            heard.append(heard_in(row, since, since + len(part) * window_s, tagger))
+            weights.append(weight / len(parts) ** 0.5)
+    return Taught(torch.stack(pooled), torch.stack(heard), torch.tensor(weights))
+
+
+def pool_block(windows: Tensor) -> Tensor:
+    """Pooled windows (n, 2 width) -> mean and maximum of all their features, (2 width,)."""
+    mean, most = windows.chunk(2, 1)
+    return torch.cat([mean.mean(0), most.amax(0)])
+
+
+def heard_in(row: Row, since: float, until: float, tagger: WindowTagger) -> Tensor:
+    """1, 0 or NaN for each class in seconds [since, until) of a row of excerpts, (classes,)."""
+    known = sound_classes()
+    seconds = dict.fromkeys(tagger.names, 0.0)
+    own = {name for name, _, _ in spans(row)}
+    own |= {tagger.families[name] for name in own if name in tagger.families}
+    for name, begin, end in spans(row):
+        seconds[name] += max(0.0, min(until, end) - max(since, begin))
+    for name, family in tagger.families.items():
+        seconds[family] = max(seconds[family], seconds[name])
+    doubted = {n for name in doubts(row) for n in _relatives(name, known)} - own
+
+    def taught(name: str) -> float:
+        if name in doubted or MOMENT_S < seconds[name] < LEAST_S:
+            return float("nan")
+        return float(seconds[name] >= LEAST_S)
+
+    return torch.tensor([taught(name) for name in tagger.names])
+
+
+def spans(row: Row) -> list[tuple[str, float, float]]:
+    """What is heard in a row of excerpts: name, and seconds from and to."""
+    found = []
+    for part in filter(None, row.key.split(";")):
+        if not part.startswith(DOUBT):
+            name, since, until = part.rsplit(" ", 2)
+            found.append((name, float(since), float(until)))
+    return found
+
+
+def doubts(row: Row) -> list[str]:
+    """Classes and families that may be heard in a row of excerpts, too."""
+    return [part[len(DOUBT) :] for part in row.key.split(";") if part.startswith(DOUBT)]
+
+
+def _relatives(name: str, known: SoundClasses) -> list[str]:
+    """A class and its family, or a family and its classes; nothing of a name that is not known."""
+    if name in known.families:
+        return [name, *(n for n, c in known.classes.items() if c.family == name)]
+    if name in known.classes:
+        family = known.classes[name].family
+        return [name, *([family] if family else [])]
+    return []
+
+
+def train_names(runs: Path) -> WindowTagger:
+    """The tagger of preset `small` from the stores under `runs`."""
+    _, config = load_preset(shipped_config(), "small")
+    encoder, block = build_ear(config).speech_encoder, config.encoding.block_windows
+    since = encoder.own_width
+    tagger = new_tagger(since, encoder.width - since, config.aligner.window_features)
+    folder = runs / FOLDERS["windows"]
+    parts = [
+        read_taught(FeatureStore(folder / name), weight, tagger, block)
+        for name, weight in STORES.items()
+    ]
+    fit(
+        tagger,
+        Taught(
+            torch.cat([p.pooled for p in parts]),
+            torch.cat([p.heard for p in parts]),
+            torch.cat([p.weight for p in parts]),
+        ),
+    )
+    choose = FeatureStore(folder / CHOOSE)
+    calibrate(
+        tagger,
+        [
+            (torch.stack([pool_block(p) for p in choose.features(i).split(block)]), row.key)
+            for i, row in enumerate(choose.rows)
+        ],
+    )
+    return tagger.eval()
+
+
+def main() -> None:
+    """Train and write."""
+    arguments = argparse.ArgumentParser(description="Train the sound tagger of `small`.")
+    arguments.add_argument("--runs", type=Path, default=Path("runs"))
+    arguments.add_argument("--to", type=Path, default=Path("runs/small-tagger.safetensors"))
+    options = arguments.parse_args()
+    save_tagger(train_names(options.runs), options.to)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""The report sets of sounds are what the library keeps."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab.corpora.library import SOURCES_SHARE, share
+from lab.corpora.sounds import CORPORA
+from lab.evaluation.kept import kept_sets
+
+
+def test_without_the_library_there_are_none(tmp_path: Path) -> None:
+    assert kept_sets(tmp_path, 9) == []
+
+
+@pytest.mark.parametrize(("clips", "counts"), [(99, [3, 12, 2, 5]), (4, [3, 4, 2, 3])])
+def test_sets_are_by_source_by_recording_and_by_what_is_unknown(
+    tmp_path: Path, clips: int, counts: list[int]
+) -> None:
+    folder = tmp_path / "sound"
+    (folder / "more").mkdir(parents=True)
+    kept = next(str(i) for i in range(99) if share(f"more/{i}") < SOURCES_SHARE)
+    odd = [name for i in range(99) for name in [f"odd {i}"] if share(f"label {name}") < 0.4][:5]
+    rain = [n for i in range(999) for n in [f"r{i}"] if share(f"moodist/{n}") < 0.1][:12]
+    lines = {
+        f"more/{kept}": [("rain", str(i)) for i in range(3)],
+        "moodist": [("rain", name) for name in rain] + [(label, "x") for label in odd],
+        "esc10": [("dog bark", "fold3:1"), ("dog bark", "fold3:2"), ("dog bark", "fold1:3")],
+    }
+    for source in {*CORPORA, *lines}:
+        entries = [
+            json.dumps({"file": f"{i}.opus", "label": label, "recording": name, "licence": ""})
+            for i, (label, name) in enumerate(lines.get(source, []))
+        ]
+        (folder / f"{source}.jsonl").write_text("\n".join(entries))
+    sets = kept_sets(tmp_path, clips)
+    assert [s.name for s in sets] == ["sources", "library", "fold3", "unknown"]
+    assert [s.measure for s in sets] == ["right", "right", "right", "silent"]
+    assert [len(s.rows) for s in sets] == counts
+    assert {row.key for row in sets[2].rows} == {"dog barking"}
