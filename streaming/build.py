@@ -15,6 +15,9 @@ from streaming.dialogue.session import Pace, Session
 from streaming.spec import SessionSpec
 from streaming.tape.tape import Tape
 
+TURNS_KEPT = {"words": 12, "audio": 0}
+"""Past turns in the LLM's context where `turns.turns_kept` says nothing, by what the LLM reads."""
+
 
 def session_spec(
     model: Salmonn, config: Config, instruction: str, input_format: InputFormat | None = None
@@ -30,12 +33,15 @@ def session_spec(
     Raises:
         AssistantError: a part of the preset is not there, so its weights have no digest.
     """
+    turns = config.turns
+    if turns.turns_kept is None:
+        turns = turns.model_copy(update={"turns_kept": TURNS_KEPT[config.model.reads]})
     return SessionSpec(
         preset=config.preset,
         instruction=instruction,
         format=input_format or InputFormat(),
         endpointing=config.endpointing,
-        turns=config.turns,
+        turns=turns,
         weights=fingerprints(config.model),
         model=_settings(config.model),
         engine=_engine(model),
@@ -74,7 +80,7 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
     talk = Conversation(
         model,
         spec.instruction,
-        turns_kept=turns.turns_kept,
+        turns_kept=turns.turns_kept or 0,
         captions=turns.captions,
         ring_s=turns.ring_s,
         silence_db=turns.silence_db,

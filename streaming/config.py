@@ -42,9 +42,10 @@ class TurnsConfig(Section):
     auto_reply: bool = True
     """Answer at every endpoint; otherwise when the client commits the turn."""
 
-    turns_kept: int = Field(default=0, ge=0, le=1000)
+    turns_kept: int | None = Field(default=None, ge=0, le=1000)
     """Past turns that stay in the LLM's context; those for which it has no room go, and a thousand
-    fit into none."""
+    fit into none. null: 12 for an LLM that reads words, none for one that hears audio tokens, which
+    was trained on single turns."""
 
     speculate: bool = True
     """Begin the reply in secret at the soft endpoint."""
