@@ -143,7 +143,7 @@ def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
 def quieten(tagger: WindowTagger, still: Tensor) -> None:
     """Let nothing begin in blocks in which nothing is heard, (blocks, 2 width) pooled."""
     with torch.no_grad():
-        tagger.head.bias -= (tagger.logits(still).amax(0) + CARE).clamp(min=0)
+        tagger.head.bias.sub_((tagger.logits(still).amax(0) + CARE).clamp(min=0))
 
 
 def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger, block: int) -> Taught:
