@@ -25,7 +25,8 @@ from lab.corpora.excerpts import DOUBT
 from lab.features import FOLDERS, FeatureStore
 from lab.manifest import Row
 
-STORES = {"excerpts-train": 1.0, "talk-train": 1.0, "whole-train": 12.0}
+EXCERPTS = "excerpts-train"
+STORES = {EXCERPTS: 1.0, "talk-train": 1.0, "whole-train": 12.0}
 """What is learned from, and the weight of a block of each; of `whole-train` that of a recording is
 shared by the root of its blocks."""
 
@@ -42,6 +43,9 @@ LEAST_SPREAD = 0.01
 
 STEPS = 200
 """Of Newton's method, at most, for the curve."""
+
+CARE = 0.3
+"""Logits under the threshold in every block of nothing."""
 
 WRONG_SHARE = 0.2
 """Part of the recordings of unknown sounds in `excerpts-choose` that may be given a name."""
@@ -136,6 +140,12 @@ def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
             tagger.head.bias[groups[0]] -= unknown[named - 1 : named + 1].mean()
 
 
+def quieten(tagger: WindowTagger, still: Tensor) -> None:
+    """Let nothing begin in blocks in which nothing is heard, (blocks, 2 width) pooled."""
+    with torch.no_grad():
+        tagger.head.bias.sub_((tagger.logits(still).amax(0) + CARE).clamp(min=0))
+
+
 def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger, block: int) -> Taught:
     """Blocks of a store of pooled windows, those of a recording one after the other.
 
@@ -227,6 +237,13 @@ def train_names(runs: Path) -> WindowTagger:
             torch.cat([p.weight for p in parts]),
         ),
     )
+    excerpts = FeatureStore(folder / EXCERPTS)
+    still = [
+        pool_block(part)
+        for i, row in enumerate(excerpts.rows)
+        if not row.text
+        for part in excerpts.features(i).split(block)
+    ]
     choose = FeatureStore(folder / CHOOSE)
     calibrate(
         tagger,
@@ -235,6 +252,7 @@ def train_names(runs: Path) -> WindowTagger:
             for i, row in enumerate(choose.rows)
         ],
     )
+    quieten(tagger, torch.stack(still))
     return tagger.eval()
 
 

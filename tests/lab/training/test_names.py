@@ -9,6 +9,7 @@ from assistant.ear.tagger import BEGINS, UNKNOWN_SOUND, WindowTagger, pool_windo
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from lab.manifest import Row
 from lab.training.names import (
+    CARE,
     Taught,
     calibrate,
     curve,
@@ -17,6 +18,7 @@ from lab.training.names import (
     heard_in,
     new_tagger,
     pool_block,
+    quieten,
     spans,
 )
 
@@ -122,3 +124,13 @@ def test_the_curve_is_that_of_the_scores() -> None:
     slope, offset = curve(scores, there.float())
     assert slope == pytest.approx(2, abs=0.2)
     assert offset == pytest.approx(-1, abs=0.2)
+
+
+def test_nothing_begins_in_blocks_of_nothing() -> None:
+    tagger = new_tagger(SINCE, WIDTH, WINDOW)
+    random = torch.Generator().manual_seed(1)
+    still = torch.randn(50, 2 * WIDTH, generator=random) * 9
+    before = tagger.head.bias.detach().clone()
+    quieten(tagger, still)
+    assert float(tagger.logits(still).detach().max()) <= -CARE + 1e-5
+    assert bool((tagger.head.bias <= before).all())
