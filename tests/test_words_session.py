@@ -1,6 +1,7 @@
 """Sessions whose LLM reads words: the toy's keep the laws, the real one answers what it hears."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from assistant.parts.components import GGUFS, locate_parts
 from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from streaming.build import build_session
+from streaming.build import build_session, session_spec
 from streaming.config_file import load_config
 from streaming.controls import Ask
 from streaming.dialogue.session import one_each
@@ -106,3 +107,12 @@ def test_a_sound_is_named(real: Salmonn) -> None:
 def test_no_sound_is_invented(real: Salmonn) -> None:
     quiet = recording.to_pcm16(np.zeros(4 * SAMPLE_RATE, np.float32))
     assert "n't" in asked(real, quiet, "What was that sound?")
+
+
+def test_an_llm_that_reads_words_remembers_and_one_that_hears_does_not(tiny: Salmonn) -> None:
+    config = load_config(shipped_config(), "tiny")
+    assert session_spec(tiny, config, "Hi.").turns.turns_kept == 0
+    reading = replace(config, model=config.model.model_copy(update={"reads": "words"}))
+    assert session_spec(tiny, reading, "Hi.").turns.turns_kept == 12
+    two = replace(reading, turns=config.turns.model_copy(update={"turns_kept": 2}))
+    assert session_spec(tiny, two, "Hi.").turns.turns_kept == 2
