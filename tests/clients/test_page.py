@@ -962,12 +962,3 @@ async def test_the_page_says_that_the_microphone_is_paused_and_that_it_is_back(
         await state(it, "Listening")
         said = await it.text_content("#announce") or ""
         assert said.endswith("The microphone is paused.The microphone is back.")
-
-
-def test_the_docs_say_whether_the_page_cancels_echoes() -> None:
-    root = Path(__file__).parents[2]
-    asked = (root / "clients" / "browser" / "microphone.js").read_text()
-    told = (root / "docs" / "clients.md").read_text()
-    assert "echoCancellation: false" in asked
-    assert "without echo cancellation" in told
-    assert "cancellation is on" not in told
