@@ -19,20 +19,12 @@ from assistant.files.presets import shipped_config
 from assistant.model import load
 from bench.common import keep, parser, show
 from lab.corpora.voices import Voice
-from lab.evaluation.everyday import Talk, talks
 from lab.evaluation.live import Live
 from lab.evaluation.recorded import Recorded, recordings
-from lab.evaluation.talks import SINGLE
+from lab.evaluation.talks import SINGLE, every
 from streaming.config_file import load_config
 
 VOICE = Voice("hibari", "heart")
-
-
-def questions(most: int) -> list[Talk]:
-    """No more than `most` single questions, the same share of each kind."""
-    chosen = [talk for talk in talks() if talk.kind in SINGLE]
-    count = min(most, len(chosen))
-    return [chosen[i * len(chosen) // count] for i in range(count)]
 
 
 def waits(live: Live, recorded: Recorded) -> list[float]:
@@ -49,7 +41,7 @@ def main() -> None:
     asked = {name: Live(load(config.model), config) for name, config in configs.items()}
     found: dict[str, list[float]] = {name: [] for name in asked}
     with tempfile.TemporaryDirectory() as made:
-        spoken = recordings(questions(chosen.clips), Path(), Path(made), (VOICE,))
+        spoken = recordings(every(chosen.clips, SINGLE), Path(), Path(made), (VOICE,))
         for number, recorded in enumerate(spoken):
             for name, live in asked.items():
                 times = waits(live, recorded)

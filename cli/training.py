@@ -148,7 +148,7 @@ def evaluate(
         found = [own_set(manifest, clips)]
     else:
         found = [] if names == [SET] else made_sets(source, made, clips)
-    known = {s.name: s for s in found} | ({SET: None} if talks else {})
+    known = {s.name: s for s in found} | ({SET: None} if manifest is None else {})
     found = [one for one in _chosen(known, names, "--sets").values() if one is not None]
     model = load(wanted.model)
     makers, talkers = system_makers(model), talk_makers(model, lambda: Live(model, wanted))

@@ -30,9 +30,9 @@ BARE = PromptConfig(
 """What an LLM is told that knows nothing of this program."""
 
 
-def every(most: int) -> list[Talk]:
-    """Talks of `everyday.yaml`: all, or `most` taken evenly."""
-    found = talks()
+def every(most: int, kinds: Sequence[str] | None = None) -> list[Talk]:
+    """Talks of `everyday.yaml` of these kinds, or of all: all of them, or `most` taken evenly."""
+    found = [talk for talk in talks() if kinds is None or talk.kind in kinds]
     count = min(most, len(found))
     return [found[place * len(found) // count] for place in range(count)]
 

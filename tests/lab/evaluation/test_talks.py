@@ -1,5 +1,6 @@
 """Everyday talks: how they are recorded, read by LLMs, and counted."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from lab.evaluation.recorded import (
     Recorded,
     recordings,
 )
-from lab.evaluation.talks import Reader, every, judge, true_words
+from lab.evaluation.talks import SINGLE, Reader, every, judge, true_words
 
 Read = Callable[[Voice, str, np.random.Generator], Samples]
 
@@ -170,3 +171,12 @@ def test_every_is_all_or_an_even_choice() -> None:
     whole = every(10_000)
     assert len(every(20)) == 20
     assert {one.kind for one in every(60)} == {one.kind for one in whole}
+
+
+def test_single_questions_are_spread_over_all_kinds() -> None:
+    whole = Counter(talk.kind for talk in every(10_000, SINGLE))
+    assert set(whole) == set(SINGLE)
+    some = Counter(talk.kind for talk in every(50, SINGLE))
+    assert sum(some.values()) == 50
+    share = 50 / sum(whole.values())
+    assert all(abs(some[kind] - share * n) < 1 for kind, n in whole.items())
