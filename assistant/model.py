@@ -14,14 +14,9 @@ from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import Tagger
-from assistant.llm.llm import (
-    Llm,
-    LlmCache,
-    choose_engine,
-    loads_quantised,
-    merge_lora,
-    set_lora_scale,
-)
+from assistant.llm.adapters import merge_lora, set_lora_scale
+from assistant.llm.llm import Llm, LlmCache
+from assistant.llm.loading import choose_engine, loads_quantised
 from assistant.numerics.half import fast_half, halve_linears
 from assistant.parts.build import build_captions, build_ear, build_llm, build_tagger, device_of
 from assistant.parts.checkpoint import checkpoint_path, read_trained

@@ -59,7 +59,8 @@ def data(
     config: ConfigOption = None,
 ) -> None:
     """Make the recordings and features that training reads; goes on where it stopped."""
-    from lab.corpora.prepare import load_data_config, prepare
+    from lab.corpora.corpus import load_data_config
+    from lab.corpora.prepare import prepare
 
     wanted = load_data_config(recipe)
     model = load_config(config or shipped_config(), wanted.preset).model

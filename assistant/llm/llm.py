@@ -5,36 +5,22 @@ embeddings alike, and go in with `extend` as soon as they are known.
 """
 
 import copy
-import importlib.util
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from assistant.config import GenerationConfig, LlmConfig, LoraConfig
-from assistant.errors import ComponentError, ConfigError, ContextFullError
-from assistant.files.weights import UNREADABLE
+from assistant.config import GenerationConfig
+from assistant.errors import ConfigError, ContextFullError
 from assistant.llm.detokenizer import Detokenizer, Pieces
-from assistant.llm.engines.engine import Engine, LeanEngine, TransformersEngine, lean_enough
-from assistant.llm.engines.onnx_engine import OnnxEngine
+from assistant.llm.engines.engine import Engine, TransformersEngine
 from assistant.llm.packed_llm import PackedLlm, Rows
-from assistant.llm.weights.read import ReadWeights, StateTensors
-from assistant.numerics.half import fast_half
 
 if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none of it
     import peft
     from transformers import PreTrainedModel
-
-HEAD_MULTIPLE = 8
-"""What the width of an attention head must be a multiple of in ONNX Runtime."""
-
-LARGEST_GRAPH = 1_800_000_000
-"""Parameters of a model in 8 bits on a CPU; larger ones have not been tried."""
 
 
 class Llm:
@@ -329,128 +315,3 @@ def _stop_ids(
 def _own_end(tokenizer: PreTrainedTokenizerBase, stop_ids: frozenset[int]) -> int:
     own: int | None = tokenizer.eos_token_id
     return min(stop_ids, default=0) if own is None else own
-
-
-def load_base(
-    source: Path | str, config: LlmConfig, device: str
-) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Load weights and tokenizer from a folder or hub name, frozen.
-
-    Raises:
-        ConfigError: the quantisation or placement asked for does not work on this machine.
-        ComponentError: not a model transformers can load.
-    """
-    transformers.utils.logging.disable_progress_bar()  # a second's work; stderr is for errors
-    dtype = _dtype(config, device)
-    options = _placement(config, device, dtype)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-        model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=dtype, **options)
-    except (*UNREADABLE, ImportError) as error:
-        raise ComponentError(f"llm: {source} does not load: {error}") from error
-    if "device_map" not in options:
-        model = model.to(device)
-    return model.eval().requires_grad_(False), tokenizer
-
-
-def choose_engine(model: "PreTrainedModel | PackedLlm", config: LlmConfig) -> Engine:
-    """The engine `config.engine` asks for; `auto` is the lean one where it can run. A packed model
-    has its own.
-
-    Raises:
-        ConfigError: the lean one is asked for and cannot, or cannot in 8 bits.
-    """
-    if isinstance(model, PackedLlm):
-        return model.engine
-    if config.engine == "transformers" or (config.engine == "auto" and not lean_enough(model)):
-        if config.quantisation == "8bit" and model.device.type == "cpu":
-            raise ConfigError("llm.quantisation: 8bit on a CPU is for plain Llamas, run lean")
-        return TransformersEngine(model)
-    if not lean_enough(model):
-        raise ConfigError("llm.engine: lean runs plain Llamas on a CPU; this is another LLM")
-    half = config.dtype == "bfloat16" and fast_half()
-    fits = model.config.head_dim % HEAD_MULTIPLE == 0 and model.num_parameters() <= LARGEST_GRAPH
-    if config.quantisation == "8bit" and not fits:
-        raise ConfigError(
-            f"llm.quantisation: 8bit on a CPU needs heads of a multiple of {HEAD_MULTIPLE} "
-            f"numbers and at most {LARGEST_GRAPH:,} parameters"
-        )
-    if fits and config.quantisation in ("8bit", "auto"):
-        weights = ReadWeights(StateTensors(model), model.config)
-        return OnnxEngine(weights, torch.get_num_threads())
-    return LeanEngine(model, torch.bfloat16 if half else torch.float32)
-
-
-def loads_quantised(config: LlmConfig, device: str) -> bool:
-    """Whether bitsandbytes quantises the weights as they are loaded."""
-    on_gpu = device.startswith("cuda")
-    return config.quantisation == "4bit" or (config.quantisation == "8bit" and on_gpu)
-
-
-def _dtype(config: LlmConfig, device: str) -> torch.dtype:
-    if device == "cpu":
-        return torch.float32  # half precision is the lean engine's business there
-    return {
-        "float32": torch.float32,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-    }[config.dtype]
-
-
-def _placement(config: LlmConfig, device: str, dtype: torch.dtype) -> dict[str, object]:
-    options: dict[str, object] = {}
-    if loads_quantised(config, device):
-        if importlib.util.find_spec("bitsandbytes") is None:
-            raise ConfigError(
-                f"llm.quantisation: {config.quantisation} needs bitsandbytes "
-                "(pip install bitsandbytes)"
-            )
-        if not device.startswith("cuda"):
-            raise ConfigError(f"llm.quantisation: {config.quantisation} needs a GPU, not {device}")
-        bits: dict[str, object] = {"load_in_8bit": True}
-        if config.quantisation == "4bit":
-            bits = {"load_in_4bit": True, "bnb_4bit_compute_dtype": dtype}
-        options["quantization_config"] = transformers.BitsAndBytesConfig(**bits)
-        options["device_map"] = {"": device}
-    if config.placement == "auto":
-        if importlib.util.find_spec("accelerate") is None:
-            raise ConfigError("llm.placement: auto needs accelerate (pip install accelerate)")
-        options["device_map"] = "auto"
-    return options
-
-
-def add_lora(model: "PreTrainedModel", config: LoraConfig) -> "peft.PeftModel":
-    """Wrap `model` with fresh adapters (B = 0, so they change nothing yet)."""
-    import peft
-
-    adapters = peft.LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,  # peft's annotation says int; the scale is computed as a float
-        lora_dropout=config.dropout,
-        target_modules=list(config.targets),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    with warnings.catch_warnings():  # peft asks transformers for an attribute that was renamed
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
-        return peft.get_peft_model(model, adapters)
-
-
-def lora_parameters(model: "peft.PeftModel") -> dict[str, torch.nn.Parameter]:
-    """Adapter tensors under peft's names (`base_model.model. ... .lora_A.default.weight`)."""
-    return {k: p for k, p in model.named_parameters() if ".lora_" in k}
-
-
-def merge_lora(model: "peft.PeftModel") -> "PreTrainedModel":
-    """Fold the adapters into the weights: W + scale B A."""
-    merged: PreTrainedModel = model.merge_and_unload()
-    return merged
-
-
-def set_lora_scale(model: "peft.PeftModel", scale: float) -> None:
-    """Replace alpha / rank in every adapter."""
-    import peft
-
-    for module in model.modules():
-        if isinstance(module, peft.tuners.lora.LoraLayer):
-            module.scaling = dict.fromkeys(module.scaling, scale)

@@ -8,7 +8,9 @@ from assistant.ear.aligner import Aligner, NoAligner
 from assistant.ear.ear import Ear
 from assistant.ear.tagger import Tagger
 from assistant.errors import ComponentError, ConfigError
-from assistant.llm.llm import Llm, add_lora, load_base
+from assistant.llm.adapters import add_lora
+from assistant.llm.llm import Llm
+from assistant.llm.loading import load_base
 from assistant.llm.packed_llm import load_packed
 from assistant.numerics.half import fast_half
 from assistant.parts import components

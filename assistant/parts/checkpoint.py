@@ -25,7 +25,7 @@ from assistant.config import ModelConfig
 from assistant.ear.aligner import Aligner
 from assistant.errors import CheckpointError
 from assistant.files.weights import SHIPPED, read_state, sha256
-from assistant.llm.llm import lora_parameters
+from assistant.llm.adapters import lora_parameters
 
 if TYPE_CHECKING:  # importing it takes a while, and not every preset has adapters
     import peft

@@ -4,12 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, PositiveInt
 from rich.progress import track
 
-from assistant.config import ModelConfig, Section
+from assistant.config import ModelConfig
 from assistant.errors import ConfigError
 from assistant.files.presets import read_yaml, validate
 from assistant.llm.llm import Llm
@@ -18,6 +17,7 @@ from assistant.parts import components
 from assistant.parts.build import build_llm
 from lab import manifest
 from lab.corpora import excerpts, questions, scenes, synth, teacher, texts
+from lab.corpora.corpus import Corpus, DataConfig
 from lab.corpora.derive import adults, genders, keywords, kinds, replies, stories
 from lab.corpora.library import Use, read_library
 from lab.corpora.mixtures import MixtureMaker
@@ -32,79 +32,8 @@ from lab.corpora.voices import (
     UNSEEN_VOICES,
     WIDE_VOICES,
 )
-from lab.features import FOLDERS, TRANSCRIPTS, Kind, extract, refer, unique
+from lab.features import FOLDERS, TRANSCRIPTS, extract, refer, unique
 from lab.manifest import Row
-
-
-class Corpus(Section):
-    """One feature store to be made."""
-
-    name: str
-    """Folder under `runs/data` and `runs/features`."""
-
-    kind: Literal[
-        "synthetic",
-        "nobody",
-        "speechocean",
-        "librispeech",
-        "keywords",
-        "sounds",
-        "instruments",
-        "rough",
-        "joined",
-        "mixtures",
-        "replies",
-        "details",
-        "stories",
-        "orchestra",
-        "excerpts",
-    ]
-    """synthetic: texts read by synthetic voices. nobody: recordings without speech.
-    speechocean: a split of speechocean762. librispeech: with pseudo-transcripts. keywords: short
-    phrases. sounds: excerpts of `data/sound`. instruments: played by FluidSynth. rough: another
-    corpus in rooms and noise. joined: utterances of other corpora end to end. mixtures: sounds and
-    speech together. replies, details, stories: rows about another corpus, whose features they
-    share. orchestra: more instruments, for excerpts. excerpts: of `data/sound` and
-    `data/sound/more`, for the tagger of `small`, and of an orchestra."""
-
-    of: list[str] = Field(default=[])
-    """rough, joined, replies, details, stories, excerpts: the corpora taken from, made before."""
-
-    voices: Literal["train", "wide", "quick", "unseen", "neural"] = "train"
-    """synthetic, mixtures: which voices read. train: those that training heard first. wide: more.
-    quick: of those the quick ones. unseen, neural: those that only evaluation hears."""
-
-    texts: Literal["assistant", "general", "questions", "trivia"] = "assistant"
-    """synthetic: what they read. assistant: queries and home commands. general: WordNet's examples
-    and fortunes. questions: ours, with known answers. trivia: OpenTriviaQA's, with theirs."""
-
-    disguised: float = Field(default=0.0, ge=0, le=1)
-    """synthetic, mixtures, rough: part of the utterances said by another speaker (`disguise`)."""
-
-    live: bool = False
-    """synthetic where noisy, rough: as turns are cut out of a stream (`roughen`)."""
-
-    noisy: bool = False
-    """synthetic: in rooms and noise instead of a quiet place."""
-
-    split: Literal["train", "dev", "choose", "report"] = "train"
-    """synthetic: which texts; speechocean: which speakers; sounds: which source recordings, those
-    of dev as they are; mixtures: which texts and sounds; excerpts: what the library keeps for it,
-    as it is, if not train. Rows say it, and those of dev are not
-    trained on."""
-
-    made_of: Literal["clips", "talk", "whole"] = "clips"
-    """excerpts: clips: one or two, or none. talk: one with speech before it, and some after it,
-    too. whole: the clips as they are."""
-
-    transcribe: int = Field(default=0, ge=0)
-    """So many of its recordings are read by Whisper's decoder, too, for a second ear."""
-
-    count: PositiveInt = 1
-    """Recordings to be made."""
-
-    seed: int = Field(default=0, ge=0)
-
 
 VOICES = {
     "train": TRAIN_VOICES,
@@ -116,25 +45,6 @@ VOICES = {
 
 SETTINGS = "corpus.json"
 """File beside a manifest: what its corpus was made with."""
-
-
-class DataConfig(Section):
-    """All corpora of a training."""
-
-    preset: str
-    features: Kind = "encoders"
-    """What training reads."""
-
-    corpora: list[Corpus]
-
-
-def load_data_config(path: Path) -> DataConfig:
-    """Read the YAML file.
-
-    Raises:
-        ConfigError: naming the key that is wrong.
-    """
-    return validate(DataConfig, read_yaml(path), path.name)
 
 
 def prepare(config: DataConfig, model: ModelConfig, data: Path, runs: Path, workers: int) -> None:

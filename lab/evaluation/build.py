@@ -8,7 +8,8 @@ from assistant.errors import ConfigError
 from assistant.model import Salmonn, load
 from assistant.parts.components import find_whisper
 from assistant.prompt.prompt import Prompt, instruction
-from lab.corpora.prepare import load_data_config, make
+from lab.corpora.corpus import load_data_config
+from lab.corpora.prepare import make
 from lab.evaluation.kept import kept_sets
 from lab.evaluation.sets import MADE, EvalSet, named_sets
 from lab.evaluation.systems import (

@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from assistant.config import ModelConfig
 from assistant.llm import llm
+from assistant.llm.adapters import lora_parameters
 from assistant.llm.detokenizer import Pieces
-from assistant.llm.llm import lora_parameters
 from assistant.model import load
 from assistant.parts.build import build_llm
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from assistant.errors import ConfigError
 from assistant.files.presets import shipped_config
-from assistant.llm.llm import lora_parameters
+from assistant.llm.adapters import lora_parameters
 from assistant.model import Salmonn
 from assistant.parts.build import build_llm
 from assistant.parts.checkpoint import read_card

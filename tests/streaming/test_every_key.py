@@ -28,7 +28,7 @@ from assistant.config import ModelConfig, Section
 from assistant.ear.hearing import Hearing
 from assistant.errors import AssistantError
 from assistant.files.presets import read_config, shipped_config, validate
-from assistant.llm.llm import lora_parameters
+from assistant.llm.adapters import lora_parameters
 from assistant.model import Salmonn, load
 from assistant.parts.build import build_llm
 from assistant.parts.checkpoint import TrainedWeights, write_folder

@@ -14,15 +14,9 @@ from transformers.generation import RepetitionPenaltyLogitsProcessor
 from assistant.config import GenerationConfig, LlmConfig, LoraConfig
 from assistant.errors import ConfigError, ContextFullError
 from assistant.files.presets import load_preset, shipped_config
-from assistant.llm.llm import (
-    Llm,
-    LlmCache,
-    add_lora,
-    load_base,
-    lora_parameters,
-    merge_lora,
-    set_lora_scale,
-)
+from assistant.llm.adapters import add_lora, lora_parameters, merge_lora, set_lora_scale
+from assistant.llm.llm import Llm, LlmCache
+from assistant.llm.loading import load_base
 from assistant.parts.build import build_llm
 from assistant.parts.tiny import toy_llm
 

@@ -18,7 +18,8 @@ from assistant.errors import ComponentError
 from assistant.files.gguf_file import GgufFile
 from assistant.llm.engines.engine import GROWTH, TransformersEngine
 from assistant.llm.engines.onnx_engine import OnnxEngine
-from assistant.llm.llm import Llm, choose_engine
+from assistant.llm.llm import Llm
+from assistant.llm.loading import choose_engine
 from assistant.llm.packed_llm import PackedLlm, load_packed
 from assistant.llm.weights import packed_store
 from assistant.llm.weights.packed import BLOCK, Packed, join, pack_gguf

@@ -17,7 +17,7 @@ from assistant.config import AlignerConfig, LoraConfig, QFormerConfig
 from assistant.ear.aligner import Aligner
 from assistant.errors import CheckpointError
 from assistant.files.weights import read_state, require
-from assistant.llm.llm import add_lora, lora_parameters
+from assistant.llm.adapters import add_lora, lora_parameters
 from assistant.parts.checkpoint import TrainedWeights, read_card, read_trained, write_folder
 
 Shapes = dict[str, tuple[int, ...]]

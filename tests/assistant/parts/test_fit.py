@@ -8,7 +8,7 @@ import torch
 from assistant.config import ModelConfig
 from assistant.errors import CheckpointError
 from assistant.files.presets import load_preset, shipped_config
-from assistant.llm.llm import lora_parameters
+from assistant.llm.adapters import lora_parameters
 from assistant.parts.build import build_ear, build_llm
 from assistant.parts.checkpoint import TrainedWeights, fit
 

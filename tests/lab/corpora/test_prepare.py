@@ -11,7 +11,8 @@ from assistant.config import ModelConfig
 from assistant.errors import ConfigError
 from lab import manifest
 from lab.corpora import prepare
-from lab.corpora.prepare import Corpus, derive, load_data_config, make
+from lab.corpora.corpus import Corpus, load_data_config
+from lab.corpora.prepare import derive, make
 from lab.manifest import Row
 from lab.training.config import load_stage
 

@@ -16,7 +16,7 @@ from assistant.llm.engines.engine import (
     rotations,
 )
 from assistant.llm.engines.onnx_engine import OnnxEngine
-from assistant.llm.llm import choose_engine
+from assistant.llm.loading import choose_engine
 from assistant.llm.weights.read import ReadWeights, StateTensors
 from assistant.model import Salmonn
 from assistant.parts.tiny import toy_llm
