@@ -633,7 +633,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine multiplies bf16, slowly if need be, and has no token of its own."""
-    for module in ("assistant.model", "assistant.llm.llm"):
+    for module in ("assistant.model", "assistant.llm.loading"):
         monkeypatch.setattr(f"{module}.fast_half", lambda: True)
     monkeypatch.delenv("SALMONN_LIVE_TOKEN", raising=False)
 
