@@ -65,6 +65,7 @@ class Hearing:
         """
         self._tagger, self._onsets = tagger, Onsets()
         self._ear = ear
+        self._before = self._nothing()
         self._keep = round(keep_s * SAMPLE_RATE)
         self._silence = 10 ** (silence_db / 20)
         self._block = ear.spans.block
@@ -113,7 +114,7 @@ class Hearing:
         while self._held >= self._block + self._ahead:
             held = self._samples()
             if self._is_silent(held[: self._block]):
-                self._run = None
+                self._run, self._before = None, self._nothing()
                 self._onsets.push({})
             else:
                 run, given = self._current()
@@ -147,7 +148,7 @@ class Hearing:
         rest = twin.flush(), twin.speech
         if self._tagger is not None:
             features = torch.cat(blocks + twin.blocks)
-            self.peeked, _ = self._notice(self._onsets.fork(), features, self.heard)
+            self.peeked = self._notice(self._onsets.fork(), features, self.heard)
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
 
@@ -160,6 +161,7 @@ class Hearing:
         """Name the sounds in every block from here on, or no more (None)."""
         if tagger is not self._tagger:
             self._tagger, self._onsets = tagger, Onsets()
+            self._before = self._nothing()
 
     def forget(self, since: int, until: int) -> None:
         """Drop the windows and sounds that hold any of the samples [since, until); in the block
@@ -174,7 +176,11 @@ class Hearing:
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)
         )
-        going_on = self._latest(self._onsets.on).values()
+        before = self._begun - len(self._before) * FEATURE_SAMPLES
+        if since < self._begun and until > before:
+            self._before = self._nothing()
+        latest = {sound.name: sound for sound in self.noticed}
+        going_on = [latest[name] for name in self._onsets.on if name in latest]
         dropped = [s for s in self.noticed if s.begin < until and s.end > since]
         self.noticed = [s for s in self.noticed if s not in dropped]
         self._onsets.on -= {s.name for s in dropped if s in going_on}  # or begin anew
@@ -184,35 +190,31 @@ class Hearing:
         if self._tagger is None:
             return
         (features,) = blocks
-        end = self._begun + self._block
-        self.noticed, begun = self._notice(self._onsets, features, end)
-        self.sounds += begun
+        count = len(self.noticed)
+        self.noticed = self._notice(self._onsets, features, self._begun + self._block)
+        self.sounds += self.noticed[count:]
+        self._before = features[len(features) - self._tagger.before :].clone()
 
-    def _notice(
-        self, onsets: Onsets, features: Tensor, end: int
-    ) -> tuple[list[Sound], list[Sound]]:
-        """All that was noticed up to `end`, and what of it began in the open block."""
+    def _notice(self, onsets: Onsets, features: Tensor, end: int) -> list[Sound]:
+        """All that was noticed up to `end`, where the open block's features end; those that begin
+        with it come last."""
         assert self._tagger is not None
-        before = self._latest(onsets.on)
-        told = onsets.push(self._tagger.probabilities(features))
-        extent = self._tagger.extent(features)
+        joined, before = torch.cat([self._before, features]), len(self._before)
+        noticed = self.noticed
+        for since, until in self._tagger.spans(before, len(features)):
+            span = joined[before + since : before + until]
+            told = onsets.push(self._tagger.probabilities(span))
+            first = self._begun + since * FEATURE_SAMPLES
+            extent = {
+                name: (first + begin * FEATURE_SAMPLES, min(end, first + stop * FEATURE_SAMPLES))
+                for name, (begin, stop) in self._tagger.extent(span).items()
+            }
+            noticed = follow(noticed, extent, dict(told), onsets.on)
+        return noticed
 
-        def at(feature: int) -> int:
-            return min(end, self._begun + feature * FEATURE_SAMPLES)
-
-        begun = [Sound(at(extent[name][0]), at(extent[name][1]), name, p) for name, p in told]
-        begun.sort(key=lambda sound: sound.begin)  # of those that begin at once, the likeliest
-        went_on = [
-            replace(sound, end=at(extent[sound.name][1]))
-            if sound.name in onsets.on and sound is before.get(sound.name)
-            else sound
-            for sound in self.noticed
-        ]
-        return went_on + begun, begun
-
-    def _latest(self, names: Collection[str]) -> dict[str, Sound]:
-        """Of each of these names the sound noticed last."""
-        return {sound.name: sound for sound in self.noticed if sound.name in names}
+    def _nothing(self) -> Tensor:
+        """No features."""
+        return torch.zeros(0, self._ear.feature_width, device=self._ear.device)
 
     def _current(self) -> tuple[EarStream, int]:
         """The encoders that hear the open block, and the sample they go on from."""
@@ -235,3 +237,33 @@ class Hearing:
             return True
         levels = frames.view(-1, FEATURE_SAMPLES).square().mean(1).sqrt()
         return bool(levels.max() < self._silence)
+
+
+def follow(
+    noticed: list[Sound],
+    extent: dict[str, tuple[int, int]],
+    told: dict[str, float],
+    on: Collection[str],
+) -> list[Sound]:
+    """Sounds noticed so far, those that go on with their new end, and those that begin after them.
+
+    Args:
+        noticed: so far.
+        extent: first sample and one past the last of each class in the span just judged.
+        told: classes that begin there, with their probability.
+        on: classes that are heard there.
+    """
+    latest = {sound.name: sound for sound in noticed}
+
+    def goes_on(sound: Sound) -> bool:
+        # Spans overlap: what begins before the last one of its kind has ended is the same sound.
+        anew = sound.name in told and extent[sound.name][0] >= sound.end
+        return sound.name in on and sound is latest[sound.name] and not anew
+
+    going_on = {sound.name for sound in noticed if goes_on(sound)}
+    follow = [
+        replace(sound, end=max(sound.end, extent[sound.name][1])) if goes_on(sound) else sound
+        for sound in noticed
+    ]
+    begun = [Sound(*extent[name], name, p) for name, p in told.items() if name not in going_on]
+    return follow + sorted(begun, key=lambda sound: sound.begin)  # if at once, likeliest first

@@ -21,6 +21,10 @@ NEAR = 0.7
 """How far a class may be behind the best one, in logits, to be named beside it, and a window
 behind a class's surest one to be part of it."""
 
+SPAN_WINDOWS, HOP_WINDOWS = 8, 4
+"""Windows that a `WindowTagger` judges together, as in training, and from one such span to the
+next: a sound that begins late in a block is heard best in a span that crosses into the next one."""
+
 UNKNOWN_SOUND = "unknown sound"
 """What a sound is called that is none of the classes."""
 
@@ -34,7 +38,7 @@ class SoundTagger(nn.Module):
         width: of the encoders' features, joined.
         """
         super().__init__()
-        self.names, self.reach = names, width
+        self.names, self.reach, self.before = names, width, 0
         self.norm = nn.LayerNorm(2 * width)
         self.head = nn.Linear(2 * width, len(names))
 
@@ -48,6 +52,10 @@ class SoundTagger(nn.Module):
     def probabilities(self, features: Tensor) -> dict[str, float]:
         """Of every class in a block."""
         return dict(zip(self.names, self(features.float()).sigmoid().tolist(), strict=True))
+
+    def spans(self, before: int, features: int) -> list[tuple[int, int]]:
+        """The block itself; see `WindowTagger.spans`."""
+        return [(0, features)]
 
     def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
         """Of every class the features from the first to the one after the last: all of them, since
@@ -83,6 +91,9 @@ class WindowTagger(nn.Module):
         super().__init__()
         self.names, self.families, self.window = names, families, window
         self.since, self.reach = since, since + width
+        self.before = (SPAN_WINDOWS - HOP_WINDOWS) * window
+        """Features before a block that its spans look back on, at most."""
+
         self.mean = nn.Parameter(torch.zeros(2 * width))
         self.spread = nn.Parameter(torch.ones(2 * width))
         self.head = nn.Linear(2 * width, len(names))
@@ -100,6 +111,20 @@ class WindowTagger(nn.Module):
         """Features of a block (n, width of all), n >= 1 -> logits (classes,)."""
         own = features[:, self.since :].float()
         return self.logits(torch.cat([own.mean(0), own.amax(0)]))
+
+    def spans(self, before: int, features: int) -> list[tuple[int, int]]:
+        """Stretches to judge one after the other when a block is there.
+
+        Args:
+            before: features that are at hand before the block's first one.
+            features: of the block.
+
+        Returns:
+            The first feature and one past the last, counted from the block's first one, which is 0.
+        """
+        hop, span = HOP_WINDOWS * self.window, SPAN_WINDOWS * self.window
+        ends = [*range(hop, features, hop), features]
+        return [(max(-before, end - span), end) for end in ends]
 
     @torch.inference_mode()
     def probabilities(self, features: Tensor) -> dict[str, float]:

@@ -1,11 +1,12 @@
-"""The tagger of `small`, in closed form: ridge regression of what each block holds on the mean and
+"""The tagger of `small`, in closed form: ridge regression of what each span holds on the mean and
 the maximum of its features, and a logistic curve that makes probabilities of its scores.
 
     python -m lab.training.names [--runs runs] [--to FILE]
 
-reads the stores that `lab/recipes/small-0-data.yaml` makes. A class counts in a block where it is
-heard for a while; where it is heard for a moment, or where the judges disagree (`excerpts`), it is
-taught with the mean of all blocks, which says nothing. A family counts where a class of its own
+reads the stores that `lab/recipes/small-0-data.yaml` makes. Spans are those that are judged when a
+stream is heard (`WindowTagger.spans`). A class counts in a span where it is heard for a while;
+where it is heard for a moment, or where the judges disagree (`excerpts`), it is taught with the
+mean of all spans, which says nothing. A family counts where a class of its own
 does. The curve and what a sound must score to be named are chosen on `excerpts-choose` alone.
 """
 
@@ -27,16 +28,16 @@ from lab.manifest import Row
 
 EXCERPTS = "excerpts-train"
 STORES = {EXCERPTS: 1.0, "talk-train": 1.0, "whole-train": 12.0}
-"""What is learned from, and the weight of a block of each; of `whole-train` that of a recording is
-shared by the root of its blocks."""
+"""What is learned from, and the weight of a span of each; of `whole-train` that of a recording is
+shared by the root of its spans."""
 
 CHOOSE = "excerpts-choose"
 
 RIDGE = 0.005
-"""Of the variance of all blocks, added to it."""
+"""Of the variance of all spans, added to it."""
 
 LEAST_S, MOMENT_S = 0.12, 0.03
-"""A class counts in a block where it is heard so long, and not at all up to the other."""
+"""A class counts in a span where it is heard so long, and not at all up to the other."""
 
 LEAST_SPREAD = 0.01
 """Added to what numbers are divided by."""
@@ -45,7 +46,7 @@ STEPS = 200
 """Of Newton's method, at most, for the curve."""
 
 CARE = 0.3
-"""Logits under the threshold in every block of nothing."""
+"""Logits under the threshold in every span of nothing."""
 
 WRONG_SHARE = 0.2
 """Part of the recordings of unknown sounds in `excerpts-choose` that may be given a name."""
@@ -53,16 +54,16 @@ WRONG_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """Blocks and what is heard in them."""
+    """Spans and what is heard in them."""
 
     pooled: Tensor
-    """Mean and maximum of the features, (blocks, 2 width)."""
+    """Mean and maximum of the features, (spans, 2 width)."""
 
     heard: Tensor
-    """1 where a class is heard, 0 where not, NaN where nothing is taught, (blocks, classes)."""
+    """1 where a class is heard, 0 where not, NaN where nothing is taught, (spans, classes)."""
 
     weight: Tensor
-    """Of each block, (blocks,)."""
+    """Of each span, (spans,)."""
 
 
 def new_tagger(since: int, width: int, window: int) -> WindowTagger:
@@ -74,7 +75,7 @@ def new_tagger(since: int, width: int, window: int) -> WindowTagger:
 
 
 def fit(tagger: WindowTagger, taught: Taught) -> None:
-    """Ridge regression of the classes on the standardised blocks; scores are near 1 and 0."""
+    """Ridge regression of the classes on the standardised spans; scores are near 1 and 0."""
     heard = taught.heard
     present = heard.nan_to_num(0.0)
     counts = (present * taught.weight[:, None]).sum(0) + 1
@@ -120,7 +121,7 @@ def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
 
     Args:
         tagger: that `fit` has taught.
-        chosen: the pooled blocks of a recording, and what it is of.
+        chosen: the pooled spans of a recording, and what it is of.
     """
     classes, families = len(sound_classes().classes), len(sound_classes().families)
     groups = (slice(classes), slice(classes, classes + families), slice(classes + families, None))
@@ -141,33 +142,44 @@ def calibrate(tagger: WindowTagger, chosen: list[tuple[Tensor, str]]) -> None:
 
 
 def quieten(tagger: WindowTagger, still: Tensor) -> None:
-    """Let nothing begin in blocks in which nothing is heard, (blocks, 2 width) pooled."""
+    """Let nothing begin in spans in which nothing is heard, (spans, 2 width) pooled."""
     with torch.no_grad():
         tagger.head.bias.sub_((tagger.logits(still).amax(0) + CARE).clamp(min=0))
 
 
-def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger, block: int) -> Taught:
-    """Blocks of a store of pooled windows, those of a recording one after the other.
+def read_taught(store: FeatureStore, weight: float, tagger: WindowTagger) -> Taught:
+    """Spans of a store of pooled windows, those of a recording one after the other.
 
     Args:
         store: of rows of excerpts.
-        weight: of its blocks; where recordings are longer than three blocks, theirs together.
+        weight: of its spans; where recordings have several, theirs together.
         tagger: whose names are looked for.
-        block: windows per block.
     """
     pooled, heard, weights = [], [], []
     window_s = tagger.window * FEATURE_SAMPLES / SAMPLE_RATE
     for i, row in enumerate(store.rows):
-        parts = store.features(i).split(block)
-        for place, part in enumerate(parts):
-            since = place * block * window_s
-            pooled.append(pool_block(part))
-            heard.append(heard_in(row, since, since + len(part) * window_s, tagger))
-            weights.append(weight / len(parts) ** 0.5)
+        windows = store.features(i)
+        places = window_spans(tagger, len(windows))
+        for since, until in places:
+            pooled.append(pool_span(windows[since:until]))
+            heard.append(heard_in(row, since * window_s, until * window_s, tagger))
+            weights.append(weight / len(places) ** 0.5)
     return Taught(torch.stack(pooled), torch.stack(heard), torch.tensor(weights))
 
 
-def pool_block(windows: Tensor) -> Tensor:
+def window_spans(tagger: WindowTagger, windows: int) -> list[tuple[int, int]]:
+    """The spans of a recording of so many windows: the first window and one past the last."""
+    spans = tagger.spans(0, windows * tagger.window)
+    return [(since // tagger.window, until // tagger.window) for since, until in spans]
+
+
+def pool_spans(tagger: WindowTagger, windows: Tensor) -> Tensor:
+    """Pooled windows of a recording (n, 2 width) -> those of its spans, (spans, 2 width)."""
+    places = window_spans(tagger, len(windows))
+    return torch.stack([pool_span(windows[since:until]) for since, until in places])
+
+
+def pool_span(windows: Tensor) -> Tensor:
     """Pooled windows (n, 2 width) -> mean and maximum of all their features, (2 width,)."""
     mean, most = windows.chunk(2, 1)
     return torch.cat([mean.mean(0), most.amax(0)])
@@ -221,13 +233,12 @@ def _relatives(name: str, known: SoundClasses) -> list[str]:
 def train_names(runs: Path) -> WindowTagger:
     """The tagger of preset `small` from the stores under `runs`."""
     _, config = load_preset(shipped_config(), "small")
-    encoder, block = build_ear(config).speech_encoder, config.encoding.block_windows
+    encoder = build_ear(config).speech_encoder
     since = encoder.own_width
     tagger = new_tagger(since, encoder.width - since, config.aligner.window_features)
     folder = runs / FOLDERS["windows"]
     parts = [
-        read_taught(FeatureStore(folder / name), weight, tagger, block)
-        for name, weight in STORES.items()
+        read_taught(FeatureStore(folder / name), weight, tagger) for name, weight in STORES.items()
     ]
     fit(
         tagger,
@@ -239,20 +250,14 @@ def train_names(runs: Path) -> WindowTagger:
     )
     excerpts = FeatureStore(folder / EXCERPTS)
     still = [
-        pool_block(part)
+        pool_spans(tagger, excerpts.features(i))
         for i, row in enumerate(excerpts.rows)
         if not row.text
-        for part in excerpts.features(i).split(block)
     ]
     choose = FeatureStore(folder / CHOOSE)
-    calibrate(
-        tagger,
-        [
-            (torch.stack([pool_block(p) for p in choose.features(i).split(block)]), row.key)
-            for i, row in enumerate(choose.rows)
-        ],
-    )
-    quieten(tagger, torch.stack(still))
+    chosen = [(pool_spans(tagger, choose.features(i)), r.key) for i, r in enumerate(choose.rows)]
+    calibrate(tagger, chosen)
+    quieten(tagger, torch.cat(still))
     return tagger.eval()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from assistant.config import ModelConfig, PartConfig
 from assistant.conversation import Conversation
-from assistant.ear.hearing import Hearing, Sound
+from assistant.ear.hearing import Hearing, Sound, follow
 from assistant.ear.tagger import (
     BEGINS,
     UNKNOWN_SOUND,
@@ -200,3 +200,63 @@ def test_a_sound_begins_and_ends_at_windows_and_goes_on_over_blocks() -> None:
     hearing.forget(0, 3 * BLOCK)
     assert hearing.noticed == []
     assert not hearing._onsets.on
+
+
+@pytest.mark.parametrize(
+    ("before", "features", "spans"),
+    [
+        (0, 5, [(0, 5)]),
+        (0, 8, [(0, 8)]),
+        (0, 9, [(0, 8), (0, 9)]),
+        (0, 16, [(0, 8), (0, 16)]),
+        (8, 16, [(-8, 8), (0, 16)]),
+        (3, 16, [(-3, 8), (0, 16)]),
+        (8, 3, [(-8, 3)]),
+        (8, 12, [(-8, 8), (-4, 12)]),
+    ],
+)
+def test_spans_cross_into_the_next_block(
+    before: int, features: int, spans: list[tuple[int, int]]
+) -> None:
+    tagger = window_tagger()  # eight windows of two features, every four of them
+    assert tagger.before == 8
+    assert tagger.spans(before, features) == spans
+    assert SoundTagger(["rain"], 6).spans(8, features) == [(0, features)]
+
+
+def test_what_overlaps_with_the_last_of_its_kind_goes_on() -> None:
+    rain, dog = Sound(0, 100, "rain", 0.9), Sound(0, 60, "dog", 0.8)
+    noticed = [rain, dog]
+    judged = follow(noticed, {"rain": (50, 150), "dog": (60, 90)}, {"dog": 0.7}, {"rain", "dog"})
+    assert judged == [Sound(0, 150, "rain", 0.9), dog, Sound(60, 90, "dog", 0.7)]
+    again = follow(noticed, {"rain": (50, 150), "dog": (59, 90)}, {"dog": 0.7}, {"dog"})
+    assert again == [rain, Sound(0, 90, "dog", 0.8)]
+    shorter = follow(noticed, {"rain": (50, 99), "dog": (0, 1)}, {}, {"rain"})
+    assert shorter == [rain, dog]
+    older = [Sound(0, 9, "dog", 0.5), Sound(20, 30, "dog", 0.6)]
+    assert follow(older, {"dog": (25, 40)}, {}, {"dog"}) == [older[0], Sound(20, 40, "dog", 0.6)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    data=st.data(), blocks=st.lists(st.booleans(), min_size=1, max_size=6), share=st.floats(0, 1)
+)
+def test_spans_do_not_depend_on_the_cutting(
+    data: st.DataObject, blocks: list[bool], share: float
+) -> None:
+    tagger = Loud()
+    samples = torch.cat([sound(BLOCK, i) * on for i, on in enumerate(blocks)] + [sound(BLOCK)])
+    levels = CACHED.features(samples)[:, 0].detach()
+    tagger.level = float(levels.quantile(share))
+
+    def told(pieces: list[torch.Tensor]) -> tuple[list[Sound], list[Sound], list[Sound]]:
+        hearing = Hearing(CACHED, tagger=tagger)
+        begun = [s for piece in pieces for _ in [hearing.push(piece)] for s in hearing.sounds]
+        hearing.peek()
+        return begun, hearing.noticed, hearing.peeked
+
+    cut = told([samples[cut] for cut in data.draw(cuts(len(samples)))])
+    begun, noticed, peeked = told([samples])
+    assert cut[1:] == (noticed, peeked)
+    assert [(s.begin, s.name) for s in cut[0]] == [(s.begin, s.name) for s in noticed]
+    assert len(begun) == len(noticed)

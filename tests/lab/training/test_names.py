@@ -17,9 +17,11 @@ from lab.training.names import (
     fit,
     heard_in,
     new_tagger,
-    pool_block,
+    pool_span,
+    pool_spans,
     quieten,
     spans,
+    window_spans,
 )
 
 SINCE, WIDTH, WINDOW = 3, 6, 4
@@ -68,10 +70,22 @@ def test_what_is_in_doubt_is_not_taught_unless_it_is_heard() -> None:
     assert found["dog barking"] == found["animal"] == 1
 
 
-def test_the_windows_of_a_block_are_pooled_as_the_block_is() -> None:
+def test_the_windows_of_a_span_are_pooled_as_the_span_is() -> None:
     features = torch.randn(16, WIDTH, generator=torch.Generator().manual_seed(1))
-    pooled = pool_block(pool_windows(features, WINDOW))
+    pooled = pool_span(pool_windows(features, WINDOW))
     torch.testing.assert_close(pooled, torch.cat([features.mean(0), features.amax(0)]))
+
+
+def test_a_recording_has_the_spans_that_are_judged_live() -> None:
+    tagger = new_tagger(SINCE, WIDTH, WINDOW)
+    assert window_spans(tagger, 3) == [(0, 3)]
+    assert window_spans(tagger, 8) == [(0, 4), (0, 8)]
+    assert window_spans(tagger, 13) == [(0, 4), (0, 8), (4, 12), (5, 13)]
+    features = torch.randn(13 * WINDOW, WIDTH, generator=torch.Generator().manual_seed(1))
+    pooled = pool_spans(tagger, pool_windows(features, WINDOW))
+    own = [features[s * WINDOW : u * WINDOW] for s, u in window_spans(tagger, 13)]
+    wanted = torch.stack([torch.cat([f.mean(0), f.amax(0)]) for f in own])
+    torch.testing.assert_close(pooled, wanted)
 
 
 def blocks(classes: tuple[str, ...], seed: int) -> tuple[torch.Tensor, list[str]]:
@@ -86,7 +100,7 @@ def blocks(classes: tuple[str, ...], seed: int) -> tuple[torch.Tensor, list[str]
 
 def taught(tagger: WindowTagger, classes: tuple[str, ...], seed: int) -> Taught:
     features, names = blocks(classes, seed)
-    pooled = torch.stack([pool_block(pool_windows(f[:, SINCE:], WINDOW)) for f in features])
+    pooled = torch.stack([pool_span(pool_windows(f[:, SINCE:], WINDOW)) for f in features])
     rows = [Row("", "", key=f"{name} 0.00 {BLOCK_S}") for name in names]
     there = torch.stack([heard_in(row, 0, BLOCK_S, tagger) for row in rows])
     return Taught(pooled, there, torch.ones(len(rows)))
@@ -99,7 +113,7 @@ def test_it_learns_and_names_no_unknown_sound_too_often() -> None:
     calibrate(
         tagger,
         [
-            (pool_block(pool_windows(f[:, SINCE:], WINDOW))[None], name)
+            (pool_span(pool_windows(f[:, SINCE:], WINDOW))[None], name)
             for f, name in zip(features, names, strict=True)
         ],
     )
