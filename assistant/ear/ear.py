@@ -41,6 +41,11 @@ class Spans:
         return max(1, -(-length // self.window)) * self.window
 
 
+SILENCE = -0.75
+"""Whisper's log-mel of silence beside speech: `normalise_mel` of what is 80 dB or more under a
+maximum of 1, which is about that of speech."""
+
+
 class Ear(nn.Module):
     """Encoders and aligner together. Weights only: any number of streams may share one."""
 
@@ -58,6 +63,7 @@ class Ear(nn.Module):
         self.encoding = encoding
         window = aligner.config.window_features * FEATURE_SAMPLES
         self.spans = Spans(window, block=encoding.block_windows * window)
+        self._silent_past: tuple[torch.device, KeyValues] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -78,6 +84,20 @@ class Ear(nn.Module):
             return MARGIN
         return round(self.encoding.look_ahead_s * SAMPLE_RATE)
 
+    @torch.inference_mode()
+    def silent_past(self) -> KeyValues:
+        """What Whisper's encoder has heard where a stream begins: `encoding.silence_blocks` of
+        silence. It was trained on clips of 30 s, most of them silence, and misreads short ones."""
+        if self._silent_past is None or self._silent_past[0] != self.device:
+            past, encoder = KeyValues(), self.speech_encoder
+            block = self.spans.block // FEATURE_SAMPLES
+            count = self.encoding.silence_blocks * block
+            if count:
+                mel = torch.full((encoder.n_mels, 2 * count + 1), SILENCE, device=self.device)
+                encoder.attend(encoder.stem(mel, first=True), past, block)
+            self._silent_past = self.device, past
+        return self._silent_past[1].fork()
+
     def stream(self) -> "EarStream":
         """Begin to hear a stream."""
         return EarStream(self)
@@ -89,7 +109,9 @@ class Ear(nn.Module):
         silent = torch.zeros(horizon * FEATURE_SAMPLES, device=self.device)
         if self.encoding.mode == "cached":
             held = self.encoding.horizon_blocks * self.spans.block
-            features, _ = self.encode_blocks(silent[:held])
+            stream = BlockStream(self, KeyValues())
+            samples = pad_right(silent[:held], held + MARGIN)
+            features, _ = stream.encode(samples, 0, held // FEATURE_SAMPLES)
         else:
             features = self.speech_encoder(clip_mel(silent, self.speech_encoder.n_mels))
         own = features[:, : self.speech_encoder.own_width]
@@ -182,11 +204,11 @@ def _mel(samples: Tensor, features: int, n_mels: int) -> Tensor:
 class _Speech:
     """`SpeechEncoder` as a `BlockEncoder`."""
 
-    def __init__(self, encoder: SpeechEncoder) -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: SpeechEncoder, past: KeyValues) -> None:
+        self._encoder, self._past = encoder, past
 
     def start(self) -> KeyValues:
-        return KeyValues()
+        return self._past.fork()
 
     def attend(self, x: Tensor, state: KeyValues, block: int) -> Tensor:
         return self._encoder.attend(x, state, block)
@@ -195,12 +217,18 @@ class _Speech:
 class BlockStream:
     """State of both encoders along one stream, in cached mode."""
 
-    def __init__(self, ear: Ear) -> None:
+    def __init__(self, ear: Ear, past: KeyValues | None = None) -> None:
+        """Args:
+        ear: shared weights.
+        past: what Whisper's encoder has heard before; None: the silence that streams begin with.
+        """
         self._ear = ear
         block = ear.spans.block // FEATURE_SAMPLES
         limits = block, ear.encoding.horizon_blocks, ear.encoding.overlap_blocks
         self._mel = MelBlocks(ear.speech_encoder.n_mels, block)
-        self._speech: Anchored[KeyValues] = Anchored(_Speech(ear.speech_encoder), *limits)
+        past = ear.silent_past() if past is None else past
+        encoder = _Speech(ear.speech_encoder, past)
+        self._speech: Anchored[KeyValues] = Anchored(encoder, *limits, past.length // block)
         self._audio: Anchored[BeatsState] | None = None
         if ear.audio_encoder is not None:
             self._audio = Anchored(ear.audio_encoder, *limits)

@@ -125,8 +125,9 @@ class Teacher:
         from ai_edge_litert.interpreter import Interpreter
 
         self._model = Interpreter(str(folder / "yamnet.tflite"), num_threads=1)
-        self._model.allocate_tensors()
         self._place = self._model.get_input_details()[0]["index"]
+        self._model.resize_tensor_input(self._place, [WINDOW])
+        self._model.allocate_tensors()
         self._scores = self._model.get_output_details()[0]["index"]
         with (folder / "yamnet_class_map.csv").open() as file:
             names = [row["display_name"] for row in csv.DictReader(file)]

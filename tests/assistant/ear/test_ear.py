@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.config import AlignerConfig, EncodingConfig, ModelConfig, QFormerConfig
 from assistant.ear.ear import Ear
+from assistant.encoders.attention import KeyValues
+from assistant.encoders.blocks import MelBlocks, mel_span
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_ear
+from assistant.rates import FEATURE_SAMPLES, MARGIN
 from tests.laws import cuts
 
 TINY = load_preset(shipped_config(), "tiny")[1]
@@ -32,6 +36,7 @@ def published_windows(**encoding: object) -> Ear:
 
 
 CACHED = make()
+AFTER_SILENCE = make(silence_blocks=2)
 RECOMPUTE = published_windows(block_windows=2, left_context_s=1.0, look_ahead_s=0.3)
 
 
@@ -53,21 +58,36 @@ LENGTHS = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(data=st.data(), n=LENGTHS, seed=st.integers(0, 9))
-def test_cached_stream_equals_one_offline_pass(data: st.DataObject, n: int, seed: int) -> None:
-    samples = sound(n, seed)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), n=LENGTHS, seed=st.integers(0, 9), ear=st.sampled_from([0, 1]))
+def test_cached_stream_equals_one_offline_pass(
+    data: st.DataObject, n: int, seed: int, ear: int
+) -> None:
+    cached, samples = (CACHED, AFTER_SILENCE)[ear], sound(n, seed)
     pieces = [samples[cut] for cut in data.draw(cuts(n))]
-    streamed = stream(CACHED, pieces)
-    torch.testing.assert_close(streamed, CACHED.hear(samples), atol=TOLERANCE, rtol=0)
-    assert torch.equal(streamed, stream(CACHED, [samples])), "cutting changed a bit"
-    whole = CACHED.stream()
+    streamed = stream(cached, pieces)
+    torch.testing.assert_close(streamed, cached.hear(samples), atol=TOLERANCE, rtol=0)
+    assert torch.equal(streamed, stream(cached, [samples])), "cutting changed a bit"
+    whole = cached.stream()
     whole.push(samples)
     speech = [whole.speech]
     whole.flush()
     speech.append(whole.speech)
-    features = CACHED.encode_blocks(samples)[0][:, : CACHED.speech_encoder.own_width]
+    features = cached.encode_blocks(samples)[0][:, : cached.speech_encoder.own_width]
     torch.testing.assert_close(torch.cat(speech), features, atol=TOLERANCE, rtol=0)
+
+
+def test_a_stream_begins_where_silence_was_heard() -> None:
+    encoder, block = AFTER_SILENCE.speech_encoder, BLOCK // FEATURE_SAMPLES
+    mel = MelBlocks(encoder.n_mels, block)
+    start, end = mel_span(0, block)
+    heard = encoder.stem(mel.push(F.pad(sound(BLOCK), (0, MARGIN))[start:end]), first=True)
+    silence = torch.full((encoder.n_mels, 4 * block + 1), -0.75)
+    together = torch.cat([encoder.stem(silence, first=True), heard])
+    wanted = encoder.attend(together, KeyValues(), block)[2 * block :]
+    features, _ = AFTER_SILENCE.encode_blocks(sound(BLOCK))
+    torch.testing.assert_close(features[:, : wanted.shape[1]], wanted, atol=TOLERANCE, rtol=0)
+    assert not torch.allclose(features, CACHED.encode_blocks(sound(BLOCK))[0], atol=1e-3)
 
 
 @settings(max_examples=15, deadline=None)
