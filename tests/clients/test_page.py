@@ -339,16 +339,10 @@ async def test_a_sentence_that_is_held_from_its_middle_on_is_answered_once_and_w
 class Attentive(Echo):
     """Says what it was asked, where that was typed."""
 
-    def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
-    ) -> int:
-        self.instruction = instruction
-        return super().open(since, instruction, spoken_from)
-
     def ask(self) -> int:
         windows = super().ask()
-        if self.instruction is not None:
-            self.reply = ["You asked: ", self.instruction]
+        if self.question is not None:
+            self.reply = ["You asked: ", self.question]
         return windows
 
 
