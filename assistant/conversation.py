@@ -154,6 +154,10 @@ class Conversation:
         """Take a client's text out of the conversation; see `forget`."""
         self._reading.forget(ref, self._turn)
 
+    def claim(self, waits: bool) -> None:
+        """What was written and is not answered waits for a question about it, or no longer."""
+        self._reading.claim(waits, self._turn)
+
     @property
     def is_asked(self) -> bool:
         """Whether something was written that is not answered yet."""
@@ -195,7 +199,7 @@ class Conversation:
             spoken_from = self._utterance.since(since, spoken_from)
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
-        texts = self._history.take_unanswered() if typed and not alone else ()
+        texts = self._reading.take_asked() if typed and not alone else ()
         item = Spoken(
             self._answered, self._instruction, (), since, question=instruction, texts=texts
         )

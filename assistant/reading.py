@@ -27,6 +27,7 @@ class Reading:
         self.context = Context(model.llm, self._ready(model))
         self._turns_kept = turns_kept
         self._later: list[Written] = []  # what was written while a reply was made
+        self._claimed: list[Written] = []  # by a question that waits
         self._unwanted: set[Key] = set()  # of the open turn
         self.keep()
 
@@ -101,6 +102,28 @@ class Reading:
         before = self.history.unanswered if self.render.words and not turn.alone else []
         return tuple(text.ref for text in (*before, *turn.item.texts))
 
+    def claim(self, waits: bool, turn: OpenTurn | None) -> None:
+        """Users' texts wait for a question about them, or wait no longer: replies before it know
+        nothing of them; `turn`: the one that is open."""
+        replying = turn is not None and turn.reply is not None
+        if not waits:
+            claimed, self._claimed = self._claimed, []
+            if replying:
+                self._later = [*claimed, *self._later]
+            else:
+                self.history.add(*claimed)
+        else:
+            later = [text for text in self._later if text.role == "user"]
+            self._later = [text for text in self._later if text not in later]
+            before = () if replying else self.history.take_unanswered()
+            self._claimed += [*before, *later]
+        self._changed(turn)
+
+    def take_asked(self) -> tuple[Written, ...]:
+        """Users' texts that are not answered; they become a part of something else."""
+        claimed, self._claimed = self._claimed, []
+        return (*claimed, *self.history.take_unanswered())
+
     def write(
         self, written: Written, after: Key | None, turn: OpenTurn | None, needed: int
     ) -> None:
@@ -123,6 +146,7 @@ class Reading:
     def forget(self, key: Key, turn: OpenTurn | None) -> None:
         """An item goes; `turn`: the one that is open."""
         self._later = [text for text in self._later if text.ref != key]
+        self._claimed = [text for text in self._claimed if text.ref != key]
         if turn is not None and key in keys(turn.item, Said(turn.item.turn, ())):
             self._unwanted.add(key)
         if self.history.forget(key):

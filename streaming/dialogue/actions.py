@@ -223,9 +223,15 @@ class Actions:
 
     def _wait(self, waiting: Ask | RecordingOver) -> list[Event]:
         if isinstance(waiting, Ask):
-            self.questions.append(waiting)
-        else:
-            self.unanswered.append((waiting.since, waiting.since, False))
+            return self.wait(waiting)
+        self.unanswered.append((waiting.since, waiting.since, False))
+        return []
+
+    def wait(self, question: Ask) -> list[Event]:
+        """A question waits for quiet, with what was written."""
+        self.questions.append(question)
+        if not question.alone:
+            self.floor.claim(waits=True)
         return []
 
     def _commit_unopened(self, commit: Commit) -> list[Event]:

@@ -152,8 +152,7 @@ class Dialogue:
     def _question(self, question: Ask) -> list[Event]:
         accepted = self._accepted(question.ref)
         if self._is_busy() or self.actions.questions:
-            self.actions.questions.append(question)
-            return accepted
+            return accepted + self.actions.wait(question)
         return accepted + self.actions.tell(question)
 
     def _accepted(self, ref: str | None) -> list[Event]:
@@ -163,6 +162,8 @@ class Dialogue:
         for question in self.actions.questions:
             if cancel.asked is not None and question.ref == cancel.asked:
                 self.actions.questions.remove(question)
+                if all(other.alone for other in self.actions.questions):
+                    self.floor.claim(waits=False)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
         return []
 

@@ -179,6 +179,14 @@ class Floor:
             self.listener.erase(ref)
         self.untidy = self.untidy or self.about is None
 
+    def claim(self, *, waits: bool) -> None:
+        """What was written waits for a question about it, and no reply before that knows of it; or
+        it waits no longer."""
+        if self.listener.is_asked or not waits:
+            self._begin_anew()
+            self.listener.claim(waits)
+            self.untidy = self.untidy or self.about is None
+
     def _begin_anew(self) -> None:
         """A reply that was begun and is not given out is made again: the conversation changes."""
         if isinstance(self.state, Guessed | Held) and self.state.draft is not None:

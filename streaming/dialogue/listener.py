@@ -35,6 +35,10 @@ class Listener(Protocol):
     def erase(self, ref: str) -> None:
         """Take a text out of the conversation."""
 
+    def claim(self, waits: bool) -> None:
+        """What was written and is not answered waits for a question about it, which comes later,
+        and no reply before that knows of it; or it waits no longer."""
+
     @property
     def is_asked(self) -> bool:
         """Whether something was written that is not answered yet."""

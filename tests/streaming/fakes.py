@@ -91,6 +91,9 @@ class Echo:
         self.written = [written for written in self.written if written[0] != ref]
         self.diary.append(f"erased {ref}")
 
+    def claim(self, waits: bool) -> None:
+        self.diary.append("claimed" if waits else "unclaimed")
+
     @property
     def unanswered(self) -> list[tuple[str, Role, str]]:
         last = max(
