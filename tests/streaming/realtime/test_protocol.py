@@ -25,12 +25,13 @@ AT_16_KHZ = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}
 class Client:
     """A protocol and a session, and everything that was sent."""
 
-    def __init__(self, *, knocks: bool = False, **changes: Any) -> None:
+    def __init__(self, *, knocks: bool = False, words: bool = False, **changes: Any) -> None:
         counts = itertools.count(1)
         config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
         self.protocol = Realtime(
             config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50, longest_text=9000,
             audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=knocks,
+            reads_words=words,
         )  # fmt: skip
         self.listener = Echo()
         self.listener.knocks = knocks

@@ -195,6 +195,7 @@ def test_what_the_golden_tapes_are_about() -> None:
     assert ends == {
         "typed": ["cancelled"],
         "interrupted": ["interrupted", "complete"],
+        "written": ["limit", "complete", "complete"],
         "by-hand": ["limit", "complete"],
     }
 
