@@ -5,7 +5,7 @@ the turn is over: what it adds is provisional, and `resume` takes it and everyth
 as if nothing had happened.
 
 A conversation is a list of items (`History`). What the LLM reads is a function of them
-(`Renderer`), and the cache follows it (`Context`): nothing else knows what is in there.
+(`Renderer`), and the cache follows it (`Reading`): nothing else knows what is in there.
 """
 
 from dataclasses import replace
@@ -17,13 +17,11 @@ from assistant.config import GenerationConfig
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import Tagger
 from assistant.errors import ConfigError
-from assistant.history import History, Part, positions
-from assistant.llm.context import Context, Piece
-from assistant.llm.llm import LlmCache
-from assistant.model import TIDY_POSITIONS, Salmonn
+from assistant.history import Key, Part
+from assistant.model import Salmonn
 from assistant.open_turn import FirstUtterance, OpenTurn
-from assistant.prompt.items import Item, Said, Spoken, System
-from assistant.prompt.render import Renderer
+from assistant.prompt.items import Role, Said, Spoken, Written
+from assistant.reading import Reading
 from assistant.reply import Reply, drawn
 from assistant.sound.recording import Samples
 
@@ -63,26 +61,15 @@ class Conversation:
         self._words = model.config.reads == "words"
         self._events, self._shown = sound_events, captions
         self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
-        self._render = Renderer(model.llm, model.prompt)
-        self._context = Context(model.llm, self._ready())
-        self._history = History(self._render, instruction, turns_kept)
+        self._reading = Reading(model, instruction, turns_kept)
+        self._history = self._reading.history
         self._answered = 0  # turns
-        self._unwanted: set[Part] = set()  # of the open turn
         self._turn: OpenTurn | None = None
         self._two_ears = self._words or model.config.aligner.transcript
         # A transcript has no more tokens than windows, about.
         self._per_window = model.ear.aligner.per_window or 1
         self._captions = model.captions if captions or self._two_ears else None
         self._utterance = FirstUtterance()
-        self._context.keep(self._history.pieces())
-
-    def _ready(self) -> tuple[Piece, LlmCache] | None:
-        """What stands before all turns under the preset's own instruction, in a cache."""
-        if self._model.standing is None:
-            return None
-        instruction, cache = self._model.standing
-        (piece,) = self._render.render([System(instruction)])
-        return piece, cache
 
     def _tagger(self, events: bool) -> Tagger | None:
         """An LLM that reads words is told of sounds whether a client is or not."""
@@ -149,15 +136,56 @@ class Conversation:
             self._shown = captions
             self._captions = self._model.captions if captions or self._two_ears else None
 
+    # --- what is written
+
+    def write(self, ref: str, role: Role, text: str, after: Key | None = None) -> None:
+        """Put a client's text into the conversation; while a reply is made, behind that.
+
+        Args:
+            ref: what it is known by.
+            role: whose text it is.
+            text: the text.
+            after: the item that it follows; None, or no such item: the last one.
+        """
+        needed = 0 if self._turn is None else self._needed(self._turn.item, self._turn.windows)
+        self._reading.write(Written(ref, role, text), after, self._turn, needed)
+
+    def erase(self, ref: str) -> None:
+        """Take a client's text out of the conversation; see `forget`."""
+        self._reading.forget(ref, self._turn)
+
+    def claim(self, waits: bool) -> None:
+        """What was written and is not answered waits for a question about it, or no longer."""
+        self._reading.claim(waits, self._turn)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether something was written that is not answered yet."""
+        return self._reading.is_asked
+
+    def answers(self) -> tuple[str, ...]:
+        """What was written and is answered by the open turn's reply, by its `ref`."""
+        return self._reading.answers(self._open_turn())
+
+    # --- turns
+
     def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+        self,
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
     ) -> int:
         """Begin a turn about what was heard from stream sample `since` on.
 
         Args:
             since: windows that end after it belong to the turn.
-            instruction: replaces the session's, as a typed question does.
+            instruction: what is asked about it, in place of what is asked about every turn.
             spoken_from: first sample of the utterance; captions begin there.
+            typed: what was written and not answered is asked about it, too.
+            alone: as if nothing had been said before.
 
         Returns:
             Windows that wait to be prefilled.
@@ -166,25 +194,33 @@ class Conversation:
             ContextFullError: the prompt alone is more than the LLM's context holds.
         """
         self._history.instruct(self._instruction)
-        asked = instruction if self._words else None
-        wanted = self._instruction if instruction is None or self._words else instruction
+        uttered = spoken_from
         if self._words:
             spoken_from = self._utterance.since(since, spoken_from)
         length = self._model.ear.spans.window
         recent = [w for w in self._hearing.windows if w.at + length > since]
-        item = Spoken(self._answered, wanted, (), since, question=asked)
-        own = positions(self._render.around(wanted)) + len(self._llm.ids(asked or ""))
-        self._llm.room(self._history.standing + own)
-        self._make_room(own + len(recent) * self._per_window)
+        texts = self._reading.take_asked() if typed and not alone else ()
+        item = Spoken(
+            self._answered, self._instruction, (), since, question=instruction, texts=texts
+        )
+        self._llm.room(self._history.standing + self._reading.own(item))
+        self._reading.make_room(self._needed(item, len(recent)))
         while self.tidy():
             pass
-        turn = OpenTurn(item, self._generation.max_new_tokens)
+        turn = OpenTurn(
+            item, self._generation.max_new_tokens, uttered=uttered is not None, alone=alone
+        )
         if self._captions is not None and spoken_from is not None:
             turn.captioner, turn.spoken_from = Captioner(self._captions), spoken_from - length
         turn.take(recent)
-        self._context.show([*self._history.pieces(), *self._render.opening(item)])
-        self._turn, self._unwanted = turn, set()
+        self._reading.show_heard(turn, item)
+        self._turn = turn
         return len(recent)
+
+    def _needed(self, item: Spoken, windows: int) -> int:
+        """Positions for a turn and its reply."""
+        own = self._reading.own(item) + windows * self._per_window
+        return own + self._generation.max_new_tokens
 
     def instruct(self, instruction: str | None) -> None:
         """Ask something else about the open turn: the same windows, in another prompt.
@@ -198,12 +234,16 @@ class Conversation:
         """
         turn = self._open_turn()
         turn.reply = None
-        if instruction is not None and self._words:
+        if instruction is not None:
             turn.item = replace(turn.item, question=instruction)
-        elif instruction is not None:
-            turn.waiting = [*turn.item.windows, *turn.waiting]
-            turn.item = replace(turn.item, instruction=instruction, windows=())
-        self._show_heard(turn)
+            if not self._words:  # it stands before them
+                turn.waiting = [*turn.item.windows, *turn.waiting]
+                turn.item = replace(turn.item, windows=())
+        self._reading.show_heard(turn, turn.item)
+
+    def aside(self) -> None:
+        """The open turn's reply does not become a part of the conversation."""
+        self._open_turn().kept = False
 
     def limit(self, max_new_tokens: int) -> None:
         """Tokens of the open turn's reply, in place of the session's; before `ask`."""
@@ -223,21 +263,14 @@ class Conversation:
         turn = self._open_turn()
         self._settle(turn)
         whole = turn.whole
-        self._context.show([*self._history.pieces(), *self._render.opening(whole)])
+        self._reading.show_heard(turn, whole)
         return len(whole.windows)
 
     def _settle(self, turn: OpenTurn) -> None:
         """Apart from what is provisional: the keys are the same whether there is any or not."""
         if turn.waiting:
             turn.settle()
-            self._show_heard(turn)
-
-    def _show_heard(self, turn: OpenTurn) -> None:
-        """The context is what was heard of the turn, without what is provisional."""
-        if not self._context.holds(self._history.pieces()):  # a part of it was forgotten
-            while self._refill():
-                pass
-        self._context.show([*self._history.pieces(), *self._render.opening(turn.item)])
+            self._reading.show_heard(turn, turn.item)
 
     def pause(self) -> int:
         """The turn may be over: encode the open block as it is. What is heard next is not in it.
@@ -262,15 +295,16 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
-        self._context.show([*self._history.pieces(), *self._render.render([turn.whole])])
-        end = len(self._render.end) if self._turns_kept else 0  # has to fit where a reply is kept
-        cache = self._context.cache
+        self._reading.show_asked(turn)
+        # What ends a reply has to fit where it is kept.
+        end = len(self._reading.render.end) if self._turns_kept else 0
+        cache = self._reading.context.cache
         turn.reply = Reply(self._llm, cache, self._generation, turn.most, end)
         return len(turn.whole.windows)
 
     def text_tokens(self) -> int:
         """Positions of the open turn that are not audio tokens; `ask` was called."""
-        pieces = self._render.render([self._open_turn().whole])
+        pieces = self._reading.render.render([self._open_turn().whole], answered=True)
         return sum(len(piece) for piece in pieces if piece.tokens is None)
 
     def resume(self) -> int:
@@ -281,7 +315,7 @@ class Conversation:
         """
         turn = self._open_turn()
         turn.resume()
-        self._show_heard(turn)
+        self._reading.show_heard(turn, turn.item)
         return len(turn.waiting)
 
     def token(self) -> str | None:
@@ -317,29 +351,15 @@ class Conversation:
         """
         turn = self._open_turn()
         answer = Said(self._answered, tuple(self._reply().said[:said]))
-        question = turn.whole
         self._turn, self._answered = None, self._answered + 1
-        if self._turns_kept and self._fits(question):
-            parts: dict[Part, Item] = {"question": question, "answer": answer}
-            self._history.add(*(parts[name] for name in parts if name not in self._unwanted))
-            ring = self._hearing.most_windows * self._per_window
-            dropped = self._make_room(positions(self._render.around(self._instruction)) + ring)
-            if not dropped and not self._unwanted:
-                self._context.show(self._history.pieces())
-                return
-        self._context.keep(self._history.pieces())
-
-    def _fits(self, question: Spoken) -> bool:
-        """Whether what ends a reply fits after a turn's prompt."""
-        limit, asked = self._llm.context, positions(self._render.render([question]))
-        end = len(self._render.end)
-        return limit is None or self._history.positions + asked + end <= limit
+        next_one = Spoken(self._answered, self._instruction, ())
+        self._reading.close(turn, answer, self._needed(next_one, self._hearing.most_windows))
 
     def drop(self) -> None:
         """The turn is over without an answer, and was never there."""
         self._open_turn()
         self._turn = None
-        self._context.keep(self._history.pieces())
+        self._reading.drop()
 
     def forget(self, turn: int, part: Part) -> None:
         """Take a part of a turn out of the LLM's context, and of the KV cache.
@@ -351,14 +371,7 @@ class Conversation:
                 counts.
             part: of it.
         """
-        if turn == self._answered:
-            self._unwanted.add(part)
-        if not self._history.forget(turn, part):
-            return
-        if self._turn is None:
-            self._context.keep(self._history.pieces())
-        elif self._turn.reply is None:  # otherwise the prompt is what it is
-            self._show_heard(self._turn)
+        self._reading.forget((turn, part), self._turn)
 
     def unhear(self, since: int, until: int) -> None:
         """Stream samples that no turn from now on is about."""
@@ -374,21 +387,7 @@ class Conversation:
             Whether there is more to do. `open` does what is left.
         """
         self._history.instruct(self._instruction)
-        return self._refill()
-
-    # --- the context
-
-    def _refill(self) -> bool:
-        """Fill the cache with what was said by a bounded piece; whether there is more."""
-        limit = self._llm.context
-        if limit is not None and self._history.positions > limit:
-            return False  # `open` drops turns, or refuses
-        return self._context.fill(self._history.pieces(), TIDY_POSITIONS)
-
-    def _make_room(self, needed: int) -> bool:
-        """Drop the oldest turns: so many positions and a reply must fit; whether any was."""
-        wanted = needed + self._generation.max_new_tokens
-        return self._history.make_room(self._llm.context, wanted)
+        return self._reading.refill()
 
     def _open_turn(self) -> OpenTurn:
         assert self._turn is not None, "no turn is open"

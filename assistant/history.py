@@ -1,14 +1,21 @@
 """What was said in a conversation, as far as it is kept: the one place that owns it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from assistant.llm.context import Piece
-from assistant.prompt.items import Item, Said, Spoken, System
+from assistant.prompt.items import Item, Said, Spoken, System, Written, is_reply
 from assistant.prompt.render import Renderer
 
 Part = Literal["question", "answer"]
 """Of a turn."""
+
+Key = str | tuple[int, Part]
+"""What an item is known by: a client's text by its `ref`, a part of a turn by the turn's number."""
+
+ROOT = "root"
+"""The place before all items but the instruction."""
 
 
 class History:
@@ -18,11 +25,11 @@ class History:
         """Args:
         render: says what is read of items.
         instruction: stands before all turns.
-        turns_kept: turns that stay at most.
+        turns_kept: turns that stay at most; a client's texts up to the next reply are one, too.
         """
         self._render, self._most = render, turns_kept
         self.items: list[Item] = [System(instruction)]
-        """The instruction, then turns that were answered, the oldest first."""
+        """The instruction, then what was said and written, the oldest first."""
 
     def instruct(self, instruction: str) -> None:
         """From here on this stands before all turns."""
@@ -43,15 +50,51 @@ class History:
         return positions(self.pieces())
 
     def add(self, *items: Item) -> None:
-        """A turn was answered."""
+        """They come after all others."""
         self.items += items
 
-    def forget(self, turn: int, part: Part) -> bool:
-        """Take out a part of a turn; whether it was there."""
-        kind = Spoken if part == "question" else Said
-        kept = [item for item in self.items if not (isinstance(item, kind) and item.turn == turn)]
-        found, self.items = len(kept) < len(self.items), kept
+    def put(self, item: Item, after: Key | None) -> None:
+        """It comes after another one, or after all where there is no such item."""
+        place = next((n for n, other in enumerate(self.items) if after in keys(other)), None)
+        self.items.insert(len(self.items) if place is None else place + 1, item)
+
+    @property
+    def unanswered(self) -> list[Written]:
+        """Users' texts that no reply follows."""
+        return [i for i in self._since_reply() if isinstance(i, Written) and i.role == "user"]
+
+    def take_unanswered(self) -> tuple[Written, ...]:
+        """They become a part of something else."""
+        taken = tuple(self.unanswered)
+        self.items = [item for item in self.items if item not in taken]
+        return taken
+
+    def _since_reply(self) -> list[Item]:
+        last = max((n for n, item in enumerate(self.items) if is_reply(item)), default=-1)
+        return self.items[last + 1 :]
+
+    def forget(self, key: Key) -> bool:
+        """Take out an item; whether it was there. Texts that were typed about a turn stay when what
+        was heard in it goes, where the LLM reads words."""
+        kept: list[Item] = []
+        for item in self.items:
+            kept += self._without(key, item)
+        found, self.items = kept != self.items, kept
         return found
+
+    def _without(self, key: Key, item: Item) -> Iterator[Item]:
+        if key not in keys(item):
+            yield item
+        elif isinstance(item, Spoken) and key == (item.turn, "question"):
+            yield from item.texts if self._render.words else ()
+        elif isinstance(item, Spoken):
+            texts = tuple(text for text in item.texts if text.ref != key)
+            if texts or item.question is not None:
+                yield replace(item, texts=texts)
+
+    def clear(self) -> None:
+        """Nothing of it is kept but the instruction."""
+        del self.items[1:]
 
     def make_room(self, limit: int | None, needed: int) -> bool:
         """Drop the oldest turns, until there are no more than may be kept.
@@ -64,13 +107,41 @@ class History:
             Whether any was dropped.
         """
         dropped = False
-        while turns := {item.turn for item in self.items if not isinstance(item, System)}:
+        while turns := [*self._turns()]:
             fits = limit is None or self.positions + needed <= limit
-            if fits and len(turns) <= self._most:
+            answered = sum(is_reply(turn[-1]) for turn in turns)
+            if fits and answered <= self._most:
                 break
-            oldest, dropped = min(turns), True
-            self.items = [i for i in self.items if isinstance(i, System) or i.turn != oldest]
+            del self.items[1 : 1 + len(turns[0])]
+            dropped = True
         return dropped
+
+    def _turns(self) -> Iterator[list[Item]]:
+        """What was asked, up to its reply and with it; what is not answered yet comes last."""
+        turn: list[Item] = []
+        for item in self.items[1:]:
+            if turn and is_reply(turn[-1]) and not is_reply(item):
+                yield turn
+                turn = []
+            turn.append(item)
+        if turn:
+            yield turn
+
+
+def keys(*items: Item) -> list[Key]:
+    """What items are known by, and what stands in them."""
+    found: list[Key] = []
+    for item in items:
+        match item:
+            case System():
+                found.append(ROOT)
+            case Written(ref):
+                found.append(ref)
+            case Said(turn):
+                found.append((turn, "answer"))
+            case Spoken(turn=turn, texts=texts):
+                found += [(turn, "question"), *(text.ref for text in texts)]
+    return found
 
 
 def positions(pieces: Sequence[Piece]) -> int:

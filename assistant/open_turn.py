@@ -34,6 +34,20 @@ class OpenTurn:
     reply: Reply | None = None
     """Once it was asked for."""
 
+    uttered: bool = False
+    """Somebody spoke in it."""
+
+    alone: bool = False
+    """It is asked as if nothing had been said before."""
+
+    kept: bool = True
+    """The reply becomes a part of the conversation."""
+
+    @property
+    def windows(self) -> int:
+        """How many are final."""
+        return len(self.item.windows) + len(self.waiting) + len(self.later)
+
     @property
     def whole(self) -> Spoken:
         """With the windows that are provisional."""

@@ -1,7 +1,7 @@
 """Questions that are not answered yet, and when they are asked."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clients.realtime import Json, Session
 
@@ -9,7 +9,7 @@ TOO_EARLY = "conversation_already_has_active_response"
 """Code of the error about a question that met an answer which began at the same time."""
 
 CANCEL = "cancel"
-"""`event_id` of what cancels an answer: an error about it says that the answer is over."""
+"""`event_id` of what takes a question back: an error about it says that it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,9 @@ class Question:
 
     text: str | None = None
     """As it was typed; None: what was said."""
+
+    item: str | None = None
+    """Id of its message in the conversation, once it was sent."""
 
 
 class Questions:
@@ -35,6 +38,7 @@ class Questions:
         self._under_way: dict[str, Question] = {}  # by the ids of their responses
         self._given: str | None = None  # of these, the one whose answer is being given
         self._held = False
+        self._unasked: set[str] = set()  # numbers of questions that were refused
 
     @property
     def waiting(self) -> list[str]:
@@ -83,6 +87,9 @@ class Questions:
         return []
 
     async def _created(self, name: str, metadata: object) -> None:
+        number = metadata.get("question") if isinstance(metadata, dict) else None
+        if number in self._unasked:  # its message was refused, so this would be about nothing
+            await self._cancel(name)
         question = Question()
         if self._sent is not None and metadata == {"question": str(self._count)}:
             question, self._sent = self._sent, None
@@ -96,7 +103,7 @@ class Questions:
         if name == self._given:
             self._given, over = None, []
         elif over and status == "cancelled":
-            self._waiting.appendleft(question)  # it was taken back by `hold`
+            await self._take_back(question)  # by `hold`
             over = []
         await self._next()
         return over
@@ -107,8 +114,9 @@ class Questions:
             return []
         self._sent = None
         if code == TOO_EARLY:
-            self._waiting.appendleft(question)
+            await self._take_back(question)
             return []
+        self._unasked.add(str(self._count))
         await self._next()
         return _texts(question)
 
@@ -123,14 +131,25 @@ class Questions:
     async def _next(self) -> None:
         if self._held or self._sent is not None or self._under_way or not self._waiting:
             return
-        self._sent = question = self._waiting.popleft()
+        question = self._waiting.popleft()
         self._count += 1
-        response: Json = {"metadata": {"question": str(self._count)}}
+        name, number = f"ask_{self._count}", str(self._count)
+        self._sent = (
+            question if question.text is None else replace(question, item=f"typed_{number}")
+        )
         if question.text is not None:
             content = [{"type": "input_text", "text": question.text}]
-            response["input"] = [{"type": "message", "role": "user", "content": content}]
-        name = f"ask_{self._count}"
+            item = {"type": "message", "role": "user", "content": content, "id": self._sent.item}
+            await self._session.send("conversation.item.create", event_id=name, item=item)
+        response: Json = {"metadata": {"question": number}}
         await self._session.send("response.create", event_id=name, response=response)
+
+    async def _take_back(self, question: Question) -> None:
+        """It is asked again, after what comes before it now."""
+        self._waiting.appendleft(Question(question.text))
+        if question.item is not None:
+            item = {"item_id": question.item}
+            await self._session.send("conversation.item.delete", event_id=CANCEL, **item)
 
     async def _cancel(self, name: str) -> None:
         await self._session.send("response.cancel", event_id=CANCEL, response_id=name)

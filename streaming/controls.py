@@ -13,18 +13,48 @@ Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Mass = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
+Role = Literal["user", "system", "assistant"]
+"""Whose text it is."""
+
+Part = Literal["question", "answer"]
+"""Of a turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A typed question about everything in the ring. While someone speaks or a reply is given, it
-    waits; it is answered once, after those that were asked before it."""
+    """A typed question about everything in the ring, and about what was written and not answered.
+    While someone speaks or a reply is given, it waits; it is answered once, after those that were
+    asked before it."""
 
-    text: str
+    text: str | None = None
+    """None: what was written is the question."""
+
     ref: str | None = None
     """Told back when it is answered, or refused."""
 
     max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
+
+    alone: bool = False
+    """It is asked as if nothing had been said or written before."""
+
+    kept: bool = True
+    """The reply becomes a part of the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A text becomes a part of the conversation; under a reply, behind it. A user's waits for the
+    next reply."""
+
+    text: str
+    role: Role = "user"
+    ref: str = ""
+    """What it is known by: told back when it is answered, and named to forget it."""
+
+    after: str | tuple[Count, Part] | None = None
+    """The item that it follows: the `ref` of another text, a part of a turn, or "root" for the
+    beginning. None, or no such item: the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +80,14 @@ class Commit:
 
     ref: str | None = None
     or_ring: bool = False
-    """Where nothing was said: about everything in the ring."""
+    """Where nothing was said: about everything in the ring. Where something was written and not
+    answered, that is answered, as by an `Ask`."""
 
     max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
+
+    kept: bool = True
+    """The reply becomes a part of the conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +142,7 @@ class Forget:
     turn: Count | None = None
     """Which of the turns that were answered, counted from 0; it leaves the LLM's context."""
 
-    part: Literal["question", "answer"] = "question"
+    part: Part = "question"
     """Of that turn."""
 
     since: Count = 0
@@ -118,7 +152,7 @@ class Forget:
     """One past the last sample of it."""
 
     ref: str | None = None
-    """Of a `Recording` that is forgotten, too."""
+    """Of a `Recording` or a `Write` that is forgotten, too."""
 
 
-Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget
+Control = Ask | Write | Cancel | Commit | Hold | Clear | Recording | Configure | Forget

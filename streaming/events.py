@@ -137,6 +137,9 @@ class ReplyStarted:
     turn: int = 0
     """Which of the turns that were answered it belongs to, counted from 0."""
 
+    answers: tuple[str, ...] = ()
+    """What was written and is answered by it, by the `ref` of each."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:

@@ -13,10 +13,10 @@ from assistant.parts.components import GGUFS, locate_parts
 from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
-from streaming.build import build_session, session_spec
+from streaming.build import build_session, make_session, session_spec
 from streaming.config_file import load_config
-from streaming.controls import Ask
-from streaming.dialogue.session import one_each
+from streaming.controls import Ask, Commit, Control, Write
+from streaming.dialogue.session import Session, one_each
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event
 from streaming.instruments.ledger import Latency
@@ -39,16 +39,23 @@ def asked(model: Salmonn, pcm: bytes, question: str) -> str:
     """The answer to a typed question about a recording."""
     config = load_config(shipped_config(), "tiny")
     session = build_session(model, config, tasks()["talk"], pace=one_each)
-    session.receive(pcm)
-    session.control(Ask(question))
-    session.receive(bytes(8 * SAMPLE_RATE))
+    (reply,) = replies(scripted(session, [pcm, Ask(question), bytes(8 * SAMPLE_RATE)]))
+    return reply
+
+
+def scripted(session: Session, script: list[bytes | Control]) -> list[Event]:
+    """What a session tells of what it is sent."""
+    for piece in script:
+        if isinstance(piece, bytes):
+            session.receive(piece)
+        else:
+            session.control(piece)
     session.receive_eof()
     events: list[Event] = []
     while (new := session.step()) is not NEED_DATA:
         assert isinstance(new, list)
         events += new
-    (reply,) = replies(events)
-    return reply
+    return events
 
 
 @pytest.mark.parametrize("chunk_bytes", [1_001, 64_000])
@@ -101,6 +108,31 @@ def test_a_command_is_heard_and_not_claimed_to_be_done(real: Salmonn) -> None:
 def test_a_sound_is_named(real: Salmonn) -> None:
     waves = recording.to_pcm16(recording.load(DEMO / "waves.flac"))
     assert "wave" in asked(real, waves, "What was that sound?")
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("real", ["small"], indirect=True)
+def test_what_was_typed_and_said_is_one_conversation(real: Salmonn) -> None:
+    """The last four answers come of what stands in the context alone."""
+    spec = session_spec(real, load_config(shipped_config(), "tiny"), tasks()["talk"])
+    turns = spec.turns.model_copy(update={"turns_kept": 12})
+    talk = make_session(real, spec.model_copy(update={"turns": turns}), pace=one_each)
+    pcm = recording.to_pcm16(recording.load(DEMO / "kitchen.flac"))[: 2 * 16_000 * 5]
+    answer_now = Commit(or_ring=True)
+    script: list[bytes | Control] = [
+        Write("My cat is called Mitzi.", ref="cat"), answer_now, bytes(10 * 32_000),
+        pcm, bytes(10 * 32_000),
+        Write("What is my cat called?", ref="q1"), answer_now, bytes(10 * 32_000),
+        Write("Which light did I speak of?", ref="q2"), answer_now, bytes(10 * 32_000),
+        Write("The user is in Graz.", "system", "note"),
+        Write("In which city am I?", ref="q3"), answer_now, bytes(10 * 32_000),
+    ]  # fmt: skip
+    first, spoken, cat, light, city = replies(scripted(talk, script))
+    assert first
+    assert spoken
+    assert "Mitzi" in cat
+    assert "kitchen" in light.lower()
+    assert "Graz" in city
 
 
 @pytest.mark.small

@@ -76,6 +76,8 @@ class Captioner:
         if self._reading is not None and self._reading[0] == key:
             return self._reading[1]
         slots, heard = self._now(), self._features
+        if not heard and not ahead:
+            return self._settled  # a decoder that is given nothing invents something
         if ahead:
             slots = Slots(slots.keys.clone(), slots.values.clone())
             for window in ahead:

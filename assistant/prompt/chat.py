@@ -26,6 +26,15 @@ class Chat:
     asked: str
     """After it; the reply comes next, and a token that ends it."""
 
+    closed: str
+    """After it, where something else comes next."""
+
+    begun: str
+    """Before a reply to anything else than what a user says: `closed` and it are `asked`."""
+
+    note: tuple[str, str]
+    """Around a system message between others; where the template has none, as around a user's."""
+
 
 Message = tuple[str, str]
 """Who says what: `user` or `assistant`, and the text."""
@@ -50,16 +59,51 @@ def chat(tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Mes
         text = _rendered(tokenizer, [("system", system), *talk] if system else talk)
     except TemplateError:  # some take no system message
         text = _rendered(tokenizer, [("user", f"{system}\n\n{talk[0][1]}"), *talk[1:]])
-    if any(text.count(mark) != 1 for mark in MARKS):
+    found = _between(text)
+    if found is None:
         raise ConfigError("prompt.template: auto: this LLM's chat template changes what is said")
-    start, rest = text.split(said)
-    asked, rest = rest.split(reply)
-    between, _ = rest.split(next_said)
+    start, asked, between, _ = found
     # What the second turn begins with, the token that ends a reply left out, begins the first, too.
     opening = _common_end(start, between)
     ends = [token for token in tokenizer.all_special_tokens if opening.startswith(token)]
-    opening = opening.removeprefix(max(ends, key=len, default=""))
-    return Chat(start.removesuffix(opening), opening, asked)
+    end = max(ends, key=len, default="")
+    opening = opening.removeprefix(end)
+    closed, note = _without_reply(tokenizer, opening)
+    closed = end if closed is None else closed
+    begun = asked.removeprefix(closed)
+    if note is None:
+        note = opening, closed
+    return Chat(start.removesuffix(opening), opening, asked, closed, begun, note)
+
+
+def _without_reply(
+    tokenizer: PreTrainedTokenizerBase, opening: str
+) -> tuple[str | None, tuple[str, str] | None]:
+    """What ends a user's message that something else follows, and what is around a system message
+    after it; None where the template knows no such thing."""
+    first, second, third = MARKS
+    closed = note = None
+    try:
+        talk = [("user", first), ("user", second), ("user", third)]
+        if found := _between(_rendered(tokenizer, talk)):
+            closed = found[1].removesuffix(opening)
+        talk[1] = "system", second
+        if closed is not None and (found := _between(_rendered(tokenizer, talk))):
+            note = found[1].removeprefix(closed), found[2].removesuffix(opening)
+    except TemplateError:  # it wants them in turn
+        pass
+    return closed, note
+
+
+def _between(text: str) -> list[str] | None:
+    """What stands before, between and after the marks; None unless each is there once, in order."""
+    parts = []
+    for mark in MARKS:
+        if text.count(mark) != 1:
+            return None
+        part, text = text.split(mark)
+        parts.append(part)
+    return [*parts, text]
 
 
 def _common_end(first: str, second: str) -> str:

@@ -1,14 +1,30 @@
 """A conversation as a list of items. They never change; a conversation that does has others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from assistant.ear.hearing import Sound, Window
+
+Role = Literal["user", "system", "assistant"]
+"""Whose text it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class System:
     """What is asked about every turn; stands before all of them."""
 
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text that a client put into the conversation."""
+
+    ref: str
+    """What the client knows it by."""
+
+    role: Role
     text: str
 
 
@@ -20,7 +36,7 @@ class Spoken:
     """Which of the turns that were answered, counted from 0."""
 
     instruction: str
-    """What is asked about it."""
+    """What is asked about every turn."""
 
     windows: tuple[Window, ...]
     """Its audio."""
@@ -38,7 +54,15 @@ class Spoken:
     """What was heard beside it, where that was noticed."""
 
     question: str | None = None
-    """What was typed about it, for an LLM that reads words."""
+    """What is asked about this turn; None: nothing but `texts`."""
+
+    texts: tuple[Written, ...] = ()
+    """What was typed about it."""
+
+    @property
+    def asked(self) -> str | None:
+        """What is asked about this turn, apart from what is asked about every one."""
+        return joined([self.question or "", *(text.text for text in self.texts)]) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +73,14 @@ class Said:
     tokens: tuple[int, ...]
 
 
-Item = System | Spoken | Said
+Item = System | Spoken | Said | Written
+
+
+def is_reply(item: Item) -> bool:
+    """Whether an item answers those before it."""
+    return isinstance(item, Said) or (isinstance(item, Written) and item.role == "assistant")
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts that are asked together."""
+    return "\n".join(text for text in texts if text)

@@ -43,6 +43,11 @@ class Prompt:
         around = self._chat(llm, instruction)
         return llm.ids(around.opening), llm.ids(around.asked)
 
+    def roles(self, llm: Llm, instruction: str) -> Chat | None:
+        """How the LLM's own template tells whose text it is; None where the preset has a template
+        of its own."""
+        return None if self.config.template != AUTO else self._chat(llm, instruction)
+
     def _chat(self, llm: Llm, instruction: str) -> Chat:
         shown = [
             message

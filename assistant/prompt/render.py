@@ -1,16 +1,26 @@
 """What an LLM reads of a conversation: a function of its items."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from assistant.llm.context import Piece
 from assistant.llm.llm import Llm
-from assistant.prompt.items import Item, Said, Spoken, System
+from assistant.prompt.items import Item, Said, Spoken, System, Written, is_reply
 from assistant.prompt.prompt import Prompt
 from assistant.prompt.words import heard
 
 REMEMBERED = 8
 """Instructions whose tokens are kept: a session has one, and now and then a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """Token ids around texts, where the LLM's own template is followed."""
+
+    closed: Piece
+    begun: Piece
+    note: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 class Renderer:
@@ -21,26 +31,59 @@ class Renderer:
         llm: shared weights and tokenizer.
         prompt: the preset's template.
         """
-        self._llm, self._words = llm, prompt.words
+        self._llm, self._prompt = llm, prompt
+        self.words = prompt.words
+        """Texts are read in their own place; otherwise only as what is asked about a turn."""
+
         self._prefix = lru_cache(REMEMBERED)(lambda text: Piece(tuple(prompt.prefix(llm, text))))
         self._around = lru_cache(REMEMBERED)(lambda text: _pair(prompt.turn(llm, text)))
+        self._roles = lru_cache(REMEMBERED)(self._roles_of)
         closing = [] if prompt.words else llm.ids("\n")
         self.end = Piece((llm.end_id, *closing))
         """Ends a reply."""
 
-    def render(self, items: Iterable[Item]) -> list[Piece]:
-        """The context for a conversation."""
-        return [piece for item in items for piece in self._of(item)]
+    def render(self, items: Sequence[Item], *, answered: bool = False) -> list[Piece]:
+        """The context for a conversation.
 
-    def _of(self, item: Item) -> list[Piece]:
+        Args:
+            items: of it, in order.
+            answered: a reply comes next.
+        """
+        pieces: list[Piece] = []
+        replies = [*map(is_reply, items), answered]
+        instruction = next((item.text for item in items if isinstance(item, System)), "")
+        for n, item in enumerate(items):
+            if replies[n] and self.words and n and not _is_asked(items[n - 1]):
+                pieces.append(self._roles(instruction).begun)
+            pieces += self._of(item, instruction, replies[n + 1])
+        if answered and self.words and items and not _is_asked(items[-1]):
+            pieces.append(self._roles(instruction).begun)
+        return pieces
+
+    def _of(self, item: Item, instruction: str, answered: bool) -> Iterator[Piece]:
+        """What is read of an item; `answered`: a reply follows it."""
         match item:
             case System(text):
                 prefix = self._prefix(text)
-                return [prefix] if len(prefix) else []
+                if len(prefix):
+                    yield prefix
             case Spoken():
-                return [*self.opening(item), *self.asking(item)]
+                yield from self.opening(item)
+                yield self._piece(self._text(item))
+                yield self._after(self.instruction(item), answered)
             case Said(tokens=tokens):
-                return [Piece((*tokens, *self.end.ids))]
+                yield Piece((*tokens, *self.end.ids))
+            case Written() if not self.words:
+                return
+            case Written(role="user", text=text):
+                yield self._around(instruction)[0]
+                yield self._piece(text)
+                yield self._after(instruction, answered)
+            case Written(role="assistant", text=text):
+                yield Piece((*self._llm.ids(text), *self.end.ids))
+            case Written(text=text):
+                before, after = self._roles(instruction).note
+                yield Piece((*before, *self._llm.ids(text), *after))
 
     def around(self, instruction: str) -> tuple[Piece, Piece]:
         """What is read before and after what is heard in a turn."""
@@ -48,20 +91,42 @@ class Renderer:
 
     def opening(self, item: Spoken) -> list[Piece]:
         """What is read of a turn while it is heard."""
-        before, _ = self._around(item.instruction)
+        before, _ = self._around(self.instruction(item))
         return [before, *(Piece(tokens=window.tokens) for window in item.windows)]
 
-    def asking(self, item: Spoken) -> list[Piece]:
-        """What is read of a turn once it is over; its reply comes next."""
-        _, after = self._around(item.instruction)
-        return [Piece(tuple(self._llm.ids(self._text(item)))), after]
+    def instruction(self, item: Spoken) -> str:
+        """What stands in the template around a turn: what is asked about it in place of what is
+        asked about every one, unless the LLM is told of it in words."""
+        return item.instruction if self.words else item.asked or item.instruction
+
+    def _after(self, instruction: str, answered: bool) -> Piece:
+        if answered or not self.words:
+            return self._around(instruction)[1]
+        return self._roles(instruction).closed
 
     def _text(self, item: Spoken) -> str:
         """What is read as text of what was heard."""
-        if self._words:
-            return heard(item.sounds, item.until, item.transcript, item.question)
+        if self.words:
+            return heard(item.sounds, item.until, item.transcript, item.asked)
         said = item.transcript.strip()
         return f"\n{said}" if said else ""
+
+    def _piece(self, text: str) -> Piece:
+        return Piece(tuple(self._llm.ids(text)))
+
+    def _roles_of(self, instruction: str) -> _Roles:
+        chat = self._prompt.roles(self._llm, instruction)
+        if chat is None:  # a template of the preset's own knows of one turn only
+            before, after = self._around(instruction)
+            return _Roles(after, Piece(), (before.ids, after.ids))
+        noted, closed = map(self._piece, chat.note)
+        around = noted.ids, closed.ids
+        return _Roles(self._piece(chat.closed), self._piece(chat.begun), around)
+
+
+def _is_asked(item: Item) -> bool:
+    """Whether what is read of it ends with the beginning of a reply, where one follows."""
+    return isinstance(item, Spoken) or (isinstance(item, Written) and item.role == "user")
 
 
 def _pair(around: tuple[list[int], list[int]]) -> tuple[Piece, Piece]:

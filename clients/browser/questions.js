@@ -7,6 +7,7 @@ const CANCEL = "cancel";
 export class Questions {
   #send; #waiting = []; #sent; #count = 0; #held = false;
   #underWay = new Map(); // id of a response -> what it answers: { turn, text }, without a text what was said
+  #unasked = new Set(); // numbers of questions that were refused
 
   /** Id of the response that is being given. */
   given;
@@ -47,6 +48,7 @@ export class Questions {
 
   /** An answer is under way. @param said turn of what was said last, which it is about unless it was typed */
   created({ id, metadata }, said) {
+    if (this.#unasked.has(metadata?.question)) this.#cancel(id); // its message was refused
     const ours = this.#sent && metadata?.question === this.#sent.number;
     const question = ours ? this.#sent : {};
     if (ours) this.#sent = undefined;
@@ -66,7 +68,7 @@ export class Questions {
     const question = this.#underWay.get(id);
     this.#underWay.delete(id);
     const takenBack = id !== this.given && status === "cancelled" && question?.text !== undefined;
-    if (takenBack) this.#waiting.unshift(question);
+    if (takenBack) this.#takeBack(question);
     if (id === this.given) this.given = undefined;
     this.#next();
     return takenBack ? undefined : question?.turn;
@@ -78,21 +80,32 @@ export class Questions {
     if (!this.#sent || event_id !== `ask_${this.#sent.number}`) return false;
     const question = this.#sent, early = code === TOO_EARLY; // another answer began at the same time
     this.#sent = undefined;
-    if (early) this.#waiting.unshift(question);
-    else this.#next();
+    if (early) {
+      this.#takeBack(question);
+    } else {
+      this.#unasked.add(question.number);
+      this.#next();
+    }
     return early;
   }
 
   #next() {
     if (this.#held || this.#sent || this.#underWay.size || !this.#waiting.length) return;
     const question = this.#waiting.shift(), { text } = question;
-    question.number = String(++this.#count);
+    const number = question.number = String(++this.#count), event_id = `ask_${number}`;
     this.#sent = question;
-    const response = { metadata: { question: question.number } };
     if (text !== undefined) {
-      response.input = [{ type: "message", role: "user", content: [{ type: "input_text", text }] }];
+      const item = { type: "message", role: "user", content: [{ type: "input_text", text }], id: `typed_${number}` };
+      this.#send({ type: "conversation.item.create", event_id, item });
     }
-    this.#send({ type: "response.create", event_id: `ask_${question.number}`, response });
+    this.#send({ type: "response.create", event_id, response: { metadata: { question: number } } });
+  }
+
+  /** It is asked again, after what comes before it now. */
+  #takeBack(question) {
+    this.#waiting.unshift(question);
+    if (question.text === undefined) return;
+    this.#send({ type: "conversation.item.delete", event_id: CANCEL, item_id: `typed_${question.number}` });
   }
 
   #cancel(id) { this.#send({ type: "response.cancel", event_id: CANCEL, response_id: id }); }

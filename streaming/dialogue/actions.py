@@ -9,7 +9,7 @@ from assistant.errors import ContextFullError
 from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
-from streaming.dialogue.floor import Floor
+from streaming.dialogue.floor import Asked, Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.messages import Messages
 from streaming.dialogue.turn import (
@@ -99,7 +99,7 @@ class Actions:
                 return self.tell(change)
             case SpeechEnded():
                 if commit is not None:
-                    ended: Happening = Over(change, commit.ref, commit.max_new_tokens, True)
+                    ended: Happening = Over(change, commit)
                 elif answered and floor.turns.auto_reply:
                     ended = Over(change)
                 else:
@@ -156,8 +156,8 @@ class Actions:
     def _answer(self, over: Over) -> list[Event]:
         assert self.floor.about is not None
         ended = self.floor.about.since, over.end.at, self._listener.turn
-        self.floor.last = None if over.committed else ended
-        self.floor.answer(over.end.at, over.ref, over.max_new_tokens)
+        self.floor.last = None if over.commit is not None else ended
+        self.floor.answer(over.end.at, over.commit)
         return self._ended(over.end)
 
     def _keep(self, over: OverForNow) -> list[Event]:
@@ -217,15 +217,21 @@ class Actions:
 
     def _answer_text(self, question: Ask) -> list[Event]:
         self._drop()
-        self._open_about_ring(question.text, question.ref)
-        self._answer_at_once(question.ref, question.max_new_tokens)
+        self._open_about_ring(question)
+        self._answer_at_once(question)
         return []
 
     def _wait(self, waiting: Ask | RecordingOver) -> list[Event]:
         if isinstance(waiting, Ask):
-            self.questions.append(waiting)
-        else:
-            self.unanswered.append((waiting.since, waiting.since, False))
+            return self.wait(waiting)
+        self.unanswered.append((waiting.since, waiting.since, False))
+        return []
+
+    def wait(self, question: Ask) -> list[Event]:
+        """A question waits for quiet, with what was written."""
+        self.questions.append(question)
+        if not question.alone:
+            self.floor.claim(waits=True)
         return []
 
     def _commit_unopened(self, commit: Commit) -> list[Event]:
@@ -237,7 +243,7 @@ class Actions:
         """Nothing was said: answer about everything in the ring, where that is wished."""
         if not commit.or_ring:
             return [Refused(NOTHING_SAID, commit.ref)]
-        if self._open_about_ring(commit.instruction, commit.ref):
+        if self._open_about_ring(commit):
             return self._answer_now(commit)
         return []  # the context has no room for it, which is told
 
@@ -258,7 +264,7 @@ class Actions:
         """Answer the open turn; it ends an utterance that goes on."""
         if self.floor.speaker is not None:
             return self.end_utterance(commit)
-        self._answer_at_once(commit.ref, commit.max_new_tokens)
+        self._answer_at_once(commit)
         return []
 
     def _commit_under_reply(self, commit: Commit) -> list[Event]:
@@ -380,11 +386,11 @@ class Actions:
         if self.floor.about is not None:
             self.floor.give_up()
 
-    def _open_about_ring(self, instruction: str | None, ref: str | None) -> bool:
+    def _open_about_ring(self, asked: Asked) -> bool:
         ring = round(self.floor.ring)
-        return self.floor.open(max(0, self.floor.heard - ring), instruction, ref=ref)
+        return self.floor.open(max(0, self.floor.heard - ring), asked=asked)
 
-    def _answer_at_once(self, ref: str | None = None, max_new_tokens: int | None = None) -> None:
+    def _answer_at_once(self, asked: Asked | None = None) -> None:
         self.floor.last, self.floor.silent_since = None, None
         if self.floor.about is not None:  # otherwise the context has no room for it, which is told
-            self.floor.answer(self.floor.heard, ref, max_new_tokens)
+            self.floor.answer(self.floor.heard, asked)

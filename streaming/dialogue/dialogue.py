@@ -18,6 +18,7 @@ from streaming.controls import (
     Forget,
     Hold,
     Recording,
+    Write,
 )
 from streaming.dialogue.actions import Actions
 from streaming.dialogue.listener import Listener, SpeechFinder
@@ -99,8 +100,13 @@ class Dialogue:
                 return self._question(control)
             case Cancel():
                 return self._take_back_question(control) or self.actions.tell(control)
-            case Commit():
-                return self._accepted(control.ref) + self.actions.tell(control)
+            case Write():
+                self.floor.write(control)
+                return []
+            case Commit(instruction, ref, or_ring, most, kept):
+                if or_ring and self._listener.is_asked:
+                    return self._question(Ask(instruction, ref, most, kept=kept))
+                return self._accepted(ref) + self.actions.tell(control)
             case Hold():
                 return self._end_recording() if self._recording else self.actions.tell(control)
             case Clear():
@@ -146,8 +152,7 @@ class Dialogue:
     def _question(self, question: Ask) -> list[Event]:
         accepted = self._accepted(question.ref)
         if self._is_busy() or self.actions.questions:
-            self.actions.questions.append(question)
-            return accepted
+            return accepted + self.actions.wait(question)
         return accepted + self.actions.tell(question)
 
     def _accepted(self, ref: str | None) -> list[Event]:
@@ -157,6 +162,8 @@ class Dialogue:
         for question in self.actions.questions:
             if cancel.asked is not None and question.ref == cancel.asked:
                 self.actions.questions.remove(question)
+                if all(other.alone for other in self.actions.questions):
+                    self.floor.claim(waits=False)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
         return []
 
@@ -193,9 +200,8 @@ class Dialogue:
         return [*events, Configured()]
 
     def _forget_parts(self, wanted: Forget) -> list[Event]:
-        if wanted.turn is not None:
-            self._listener.forget(wanted.turn, wanted.part)
-            self.floor.untidy = self.floor.untidy or self.floor.about is None
+        if wanted.turn is not None or wanted.ref is not None:
+            self.floor.forget(wanted.turn, wanted.part, wanted.ref)
         spans = [(wanted.since, wanted.until)]
         if wanted.ref is not None and (recorded := self.actions.messages.recording(wanted.ref)):
             spans.append(recorded)

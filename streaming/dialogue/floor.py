@@ -8,6 +8,7 @@ from functools import partial
 from assistant.errors import ContextFullError
 from assistant.rates import SAMPLE_RATE
 from streaming.config import TurnsConfig
+from streaming.controls import Ask, Commit, Part, Write
 from streaming.dialogue.listener import Listener
 from streaming.dialogue.turn import (
     About,
@@ -34,6 +35,9 @@ from streaming.events import (
 )
 
 Job = tuple[Work, Callable[[], list[Event]]]
+
+Asked = Ask | Commit
+"""What asks for a reply."""
 
 
 class Floor:
@@ -93,30 +97,33 @@ class Floor:
 
     # --- opening
 
-    def open(
-        self,
-        since: int,
-        instruction: str | None = None,
-        spoken_from: int | None = None,
-        ref: str | None = None,
-    ) -> bool:
+    def open(self, since: int, spoken_from: int | None = None, asked: Asked | None = None) -> bool:
         """Open a turn; whether the LLM's context has room for it, otherwise that is told.
 
         Args:
             since: first sample that it is about.
-            instruction: replaces the session's.
             spoken_from: first sample of its utterance.
-            ref: of the control that asked for it.
+            asked: what asked for it, in which words.
         """
         try:
-            waiting = self.listener.open(since, instruction, spoken_from)
+            waiting = self._open(since, spoken_from, asked)
         except ContextFullError as full:
+            ref = None if asked is None else asked.ref
             self.jobs.append((Work.CONTROL, partial(_refused, str(full), ref)))
             return False
         self.state, self.untidy = Listening(About(since, spoken_from)), False
         if waiting:
             self.jobs.append((Work.PREFILL, self._prefill))
         return True
+
+    def _open(self, since: int, spoken_from: int | None, asked: Asked | None) -> int:
+        match asked:
+            case Ask(text=text, alone=alone):
+                return self.listener.open(since, text, spoken_from, typed=True, alone=alone)
+            case Commit(instruction=instruction):
+                return self.listener.open(since, instruction, spoken_from)
+            case None:
+                return self.listener.open(since, spoken_from=spoken_from)
 
     def open_at(self, at: int) -> None:
         """Open the turn of an utterance: a new one, or the last one again."""
@@ -157,6 +164,35 @@ class Floor:
             self._now_about(prefilled=())
         self.listener.instruct(instruction)
 
+    def write(self, written: Write) -> None:
+        """A text becomes a part of the conversation."""
+        self._begin_anew()
+        self.listener.write(written.ref, written.role, written.text, written.after)
+        self.untidy = self.untidy or self.about is None
+
+    def forget(self, turn: int | None, part: Part, ref: str | None) -> None:
+        """A part of an answered turn, or a text known by `ref`, leaves the conversation."""
+        self._begin_anew()
+        if turn is not None:
+            self.listener.forget(turn, part)
+        if ref is not None:
+            self.listener.erase(ref)
+        self.untidy = self.untidy or self.about is None
+
+    def claim(self, *, waits: bool) -> None:
+        """What was written waits for a question about it, and no reply before that knows of it; or
+        it waits no longer."""
+        if self.listener.is_asked or not waits:
+            self._begin_anew()
+            self.listener.claim(waits)
+            self.untidy = self.untidy or self.about is None
+
+    def _begin_anew(self) -> None:
+        """A reply that was begun and is not given out is made again: the conversation changes."""
+        if isinstance(self.state, Guessed | Held) and self.state.draft is not None:
+            self.state = replace(self.state, draft=None)
+            self.listener.instruct(None)
+
     # --- over, or not
 
     def guess(self) -> None:
@@ -181,18 +217,20 @@ class Floor:
         if self.turns.captions and not captioned:
             self.jobs.append((Work.CAPTION, partial(self._caption, last=True)))
 
-    def answer(self, until: int, ref: str | None = None, max_new_tokens: int | None = None) -> None:
+    def answer(self, until: int, asked: Asked | None = None) -> None:
         """The turn is over, and its reply follows.
 
         Args:
             until: one past the last sample of speech, or what was heard when it was asked for.
-            ref: of the control that asked for it.
-            max_new_tokens: of the reply; None: as many as the session's.
+            asked: what asked for it; None: an endpoint did.
         """
         about, paused_at, draft, captioned = self._paused()
+        ref = None if asked is None else asked.ref
         self.state = Ending(about, paused_at, draft, captioned, ref)
-        if max_new_tokens is not None:
-            self.listener.limit(max_new_tokens)
+        if asked is not None and asked.max_new_tokens is not None:
+            self.listener.limit(asked.max_new_tokens)
+        if asked is not None and not asked.kept:
+            self.listener.aside()
         if draft is None:  # otherwise that was done speculatively
             self.jobs.append((Work.ASK, self._ask))
         cached = about.windows_prefilled(until)
@@ -258,7 +296,8 @@ class Floor:
         self.answered = self.state.paused_at
         turn, text_tokens = self.listener.turn, self.listener.text_tokens()
         self.state = Replying(about, turn, ref, draft.tokens, due)
-        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn)]
+        answers = self.listener.answers()
+        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn, answers)]
 
     @property
     def can_speak(self) -> bool:

@@ -1,6 +1,6 @@
 """The two that a session asks: the model, and what finds utterances."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streaming.audio.endpointer import Change
 from streaming.audio.frames import Frame
 from streaming.audio.stage import Stage
+from streaming.controls import Part, Role
 
 
 class Listener(Protocol):
@@ -26,10 +27,37 @@ class Listener(Protocol):
     def sounds(self) -> list[tuple[int, int, str, float]]:
         """Sounds that began in what `hear` was given last: from, until, name, probability."""
 
+    def write(
+        self, ref: str, role: Role, text: str, after: str | tuple[int, Part] | None = None
+    ) -> None:
+        """Put a text into the conversation, after another item; under a reply, behind that."""
+
+    def erase(self, ref: str) -> None:
+        """Take a text out of the conversation."""
+
+    def claim(self, waits: bool) -> None:
+        """What was written and is not answered waits for a question about it, which comes later,
+        and no reply before that knows of it; or it waits no longer."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether something was written that is not answered yet."""
+
+    def answers(self) -> tuple[str, ...]:
+        """What was written and is answered by the open turn's reply."""
+
     def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+        self,
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
     ) -> int:
-        """Begin a turn about what was heard from sample `since` on; windows that wait."""
+        """Begin a turn about what was heard from sample `since` on, and about what was written
+        (`typed`), maybe as if nothing had been said before (`alone`); windows that wait. What is
+        refused because the context has no room for it is asked no more."""
 
     def instruct(self, instruction: str | None) -> None:
         """Ask something else about the open turn, or the same again (None): a reply that was begun
@@ -37,6 +65,9 @@ class Listener(Protocol):
 
     def limit(self, max_new_tokens: int) -> None:
         """Of the open turn's reply, in place of the session's; before `ask`."""
+
+    def aside(self) -> None:
+        """The open turn's reply does not become a part of the conversation."""
 
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
@@ -84,7 +115,7 @@ class Listener(Protocol):
     def drop(self) -> None:
         """The turn is over without an answer."""
 
-    def forget(self, turn: int, part: Literal["question", "answer"]) -> None:
+    def forget(self, turn: int, part: Part) -> None:
         """Take a part of an answered turn, counted from 0, out of the LLM's context."""
 
     def unhear(self, since: int, until: int) -> None:

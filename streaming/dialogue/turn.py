@@ -146,14 +146,8 @@ class Over:
     """The utterance is over, and is to be answered."""
 
     end: SpeechEnded
-    ref: str | None = None
-    """Of the control that ended it."""
-
-    max_new_tokens: int | None = None
-    """Of the reply; None: as many as the session's."""
-
-    committed: bool = False
-    """A client ended it, not silence."""
+    commit: Commit | None = None
+    """What ended it; None: silence."""
 
 
 @dataclass(frozen=True, slots=True)

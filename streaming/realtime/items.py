@@ -97,13 +97,14 @@ def said(item_id: str, status: str, text: str | None) -> Json:
     }
 
 
-def created(item: Item, item_id: str, where: str = "item") -> Json:
+def created(item: Item, item_id: str, where: str = "item", *, noted: bool = False) -> Json:
     """A client's message, as the conversation keeps it: without its audio.
 
     Args:
         item: as it came.
         item_id: its id.
         where: the field it came in.
+        noted: system messages are read.
 
     Raises:
         WireError: it holds what is not honoured here, or nothing that could be.
@@ -113,8 +114,8 @@ def created(item: Item, item_id: str, where: str = "item") -> Json:
         raise WireError("unsupported_item", f"{item.type}: {why}", f"{where}.type")
     if item.role is None:
         raise WireError("missing_required_parameter", "a message needs a role", f"{where}.role")
-    if item.role == "system":
-        why = "the model does not read system messages; use session.instructions"
+    if item.role == "system" and not noted:
+        why = "system messages are not read here; use instructions"
         raise WireError("unsupported_item", why, f"{where}.role")
     content = [_part(part, f"{where}.content[{n}]") for n, part in enumerate(item.content)]
     base = {"id": item_id, "object": "realtime.item", "type": "message"}

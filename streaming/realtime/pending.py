@@ -17,13 +17,16 @@ class Pending:
     does not matter which comes first.
     """
 
-    def __init__(self, items: Items, longest_text: int, longest_recording_s: float) -> None:
+    def __init__(
+        self, items: Items, longest_text: int, longest_recording_s: float, *, noted: bool
+    ) -> None:
         """Args:
         items: the conversation they are in.
         longest_text: characters of all texts together, and of one.
         longest_recording_s: seconds of all recordings together.
+        noted: system messages are read.
         """
-        self._items = items
+        self._items, self._noted = items, noted
         self._longest_text, self._longest_s = longest_text, longest_recording_s
         self._made: set[str] = set()
         self.texts: dict[str, int] = {}
@@ -35,6 +38,9 @@ class Pending:
         self.recorded: set[str] = set()
         """Items with a recording, answered or not."""
 
+        self.written: set[str] = set()
+        """Items with a text, whoever's it is, answered or not."""
+
         self.responses: dict[str, Response] = {}
         """Answers asked for and not begun, by what the session knows them by; the next one first.
         """
@@ -45,15 +51,21 @@ class Pending:
         Returns:
             The item, and the id of the one before it.
         """
-        item = created(event.item, item_id)
+        item = created(event.item, item_id, noted=self._noted)
         before = self._items.add(item, event.previous_item_id)
         self._made.add(item_id)
         if item["role"] == "assistant":
             self.answered(self._items.before(item_id))
-        has_text = _has_text(item) if item_id in self.recorded else text_of(item)
-        if item["role"] == "user" and has_text:
-            self.texts[item_id] = len(text_of(item))
+        if text := self._text(item):
+            self.written.add(item_id)
+            if item["role"] == "user":
+                self.texts[item_id] = len(text)
         return item, before
+
+    def _text(self, item: Json) -> str:
+        """What is read of an item; a transcript that came with a recording is not."""
+        recorded = item["id"] in self.recorded and not _has_text(item)
+        return "" if recorded else text_of(item)
 
     def recording(self, item_id: str, seconds: float) -> None:
         """The client gave a recording, which is to be an item."""
@@ -67,7 +79,7 @@ class Pending:
         if len(self._made) >= MOST_CREATED:
             why = f"{MOST_CREATED} items were created; delete some"
             raise WireError("conversation_full", why)
-        item = created(event.item, event.item.id or "")
+        item = created(event.item, event.item.id or "", noted=self._noted)
         self._items.check(item["id"], event.previous_item_id)
         for n, part in enumerate(event.item.content):
             self.check_text(part.text or "", f"item.content[{n}].text")
@@ -88,6 +100,10 @@ class Pending:
         """Raises WireError where a text is longer than the model can read; `where`: its field."""
         self._check_length(len(text), where)
 
+    def check_texts(self, text: str, where: str) -> None:
+        """The same for a text together with those that were not answered."""
+        self._check_length(len(text) + sum(self.texts.values()), where)
+
     def _check_length(self, characters: int, where: str, which: str = "") -> None:
         if characters > self._longest_text:
             why = f"{characters} characters {which}are more than this model can read; the most are "
@@ -107,6 +123,7 @@ class Pending:
         """An item is not in the conversation any more."""
         self._made.discard(item_id)
         self.recorded.discard(item_id)
+        self.written.discard(item_id)
         self.answered([item_id])
         self.heard([item_id])
 

@@ -23,6 +23,7 @@ from streaming.controls import (
     Control,
     Hold,
     Recording,
+    Write,
 )
 from streaming.events import Event
 from streaming.realtime import wire
@@ -75,6 +76,7 @@ class Realtime:
         audio_tokens_per_window: int,
         can_transcribe: bool,
         can_name_sounds: bool,
+        reads_words: bool = False,
     ) -> None:
         """Args:
         config: the session's settings to begin with.
@@ -86,6 +88,7 @@ class Realtime:
         audio_tokens_per_window: for `usage`.
         can_transcribe: there is a decoder for captions.
         can_name_sounds: there is a tagger for sound events.
+        reads_words: the model reads texts, and whose they are.
         """
         self.config = config
         self._defaults = defaults
@@ -96,7 +99,8 @@ class Realtime:
         self._recorded = "", 0.0  # that item, and its seconds
         self._shapes = Shapes(new_id)
         self._items = Items()
-        self._pending = Pending(self._items, longest_text, defaults.turns.ring_s)
+        most_s = defaults.turns.ring_s
+        self._pending = Pending(self._items, longest_text, most_s, noted=reads_words)
         self._told = Translation(
             config, self._shapes, self._items, self._pending, audio_tokens_per_window
         )
@@ -226,8 +230,7 @@ class Realtime:
         audio = audio_of(event)
         if audio is None:
             self._pending.check_item(event)
-            name = event.item.id or self._shapes.new_id("item")
-            return Output(self._put(event, name))
+            return self._put(event, event.item.id or self._shapes.new_id("item"))
         begun, heard = self.begin_recording(event, len(audio)), self.hear(audio)
         ended = self.end_recording(event)
         return Output(ended.events, begun.inputs + heard + ended.inputs)
@@ -255,15 +258,20 @@ class Realtime:
         rest = self._recording.flush()
         self._recording = None
         self._pending.recording(*self._recorded)
-        return Output(self._put(event, self._recorded[0]), [*rest, Hold()])
+        put = self._put(event, self._recorded[0])
+        return Output(put.events, [*rest, Hold(), *put.inputs])
 
-    def _put(self, event: wire.CreateItem, item_id: str) -> list[Json]:
-        """Put a message into the conversation."""
+    def _put(self, event: wire.CreateItem, item_id: str) -> Output:
+        """Put a message into the conversation, and its text into the session's."""
         item, before = self._pending.put(event, item_id)
         about = {"item": item, "previous_item_id": before}
-        return [
+        told = [
             self._shapes.event(f"conversation.item.{what}", **about) for what in ("added", "done")
         ]
+        if item_id not in self._pending.written:
+            return Output(told)
+        after = self._told.place(event.previous_item_id)
+        return Output(told, [Write(text_of(item), item["role"], item_id, after)])
 
     def _seconds(self, size: int) -> float:
         """How long so many bytes of audio are."""
@@ -292,40 +300,35 @@ class Realtime:
             self.config.max_output_tokens if limit is None else limit,
             event.event_id,
         )
-        question = self._question(wanted)
+        text, most = self._question(wanted), None if limit is None else self._most(limit)
         if wanted.input is None and in_conversation:
             texts = self._pending.texts
             response.about = [item["id"] for item in self._items if item["id"] in texts]
-        most = None if limit is None else self._most(limit)
-        asked: Control
-        if question is None and not active:
-            asked = Commit(wanted.instructions, response.id, or_ring=True, max_new_tokens=most)
-        else:
-            words = wanted.instructions or self.config.instructions
-            asked = Ask(words if question is None else question, response.id, most)
         requested[response.id] = response
-        return Output(inputs=[asked])
+        if active or wanted.input is not None:
+            alone = wanted.input is not None
+            return Output(inputs=[Ask(text, response.id, most, alone, in_conversation)])
+        return Output(inputs=[Commit(text, response.id, True, most, in_conversation)])
 
     def _question(self, wanted: wire.ResponseConfig) -> str | None:
-        """What is asked in text; None where the answer is about what was said.
+        """What is asked besides what stands in the conversation.
 
         Raises:
-            WireError: it is longer than the model can read, or not text.
+            WireError: together with what was written it is longer than the model can read, or it is
+                not text.
         """
+        words, waiting = wanted.instructions or "", self._pending.texts
         if wanted.input is not None:
             texts = [
                 self._text(item, f"response.input[{n}]") for n, item in enumerate(wanted.input)
             ]
-        elif waiting := self._pending.texts:
-            texts = [text_of(item) for item in self._items if item["id"] in waiting]
+            words = "\n".join(filter(None, [words, *texts]))
+            self._pending.check_text(words, "response.input")
+        elif waiting:
+            self._pending.check_texts(words, "response")
         else:
-            self._pending.check_text(wanted.instructions or "", "response.instructions")
-            return None
-        question = _lines([wanted.instructions or "", *texts])
-        self._pending.check_text(
-            question, "response.input" if wanted.input is not None else "response"
-        )
-        return question or self.config.instructions
+            self._pending.check_text(words, "response.instructions")
+        return words or None
 
     def _truncate(self, event: wire.TruncateItem) -> Output:
         """Answers are text, so all that can be cut off are the 0 ms of audio that they have."""
@@ -389,7 +392,3 @@ class Realtime:
     def translate(self, event: Event) -> list[Json]:
         """Server events for an event of the session."""
         return self._told.tell(event)
-
-
-def _lines(texts: list[str]) -> str:
-    return "\n".join(text for text in texts if text)

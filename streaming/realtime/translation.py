@@ -7,7 +7,7 @@ what is known here comes from the session alone.
 from collections import deque
 from typing import Any
 
-from streaming.controls import Control, Forget
+from streaming.controls import Control, Forget, Part
 from streaming.events import (
     Accepted,
     AudioPrefilled,
@@ -118,9 +118,17 @@ class Translation:
         self._spoken.discard(item_id)
         begin, end = self._spans.pop(item_id, (0, 0))
         wanted = self._turns.pop(item_id, Forget())
-        ref = item_id if item_id in self._pending.recorded else None
+        known = item_id in self._pending.recorded or item_id in self._pending.written
+        ref = item_id if known else None
         wanted = Forget(wanted.turn, wanted.part, begin, end, ref)
         return [wanted] if wanted != Forget() else []
+
+    def place(self, item_id: str | None) -> str | tuple[int, Part] | None:
+        """What the session knows an item by; None where it is not told of it yet."""
+        if item_id == "root" or item_id in self._pending.written:
+            return item_id
+        known = Forget() if item_id is None else self._turns.get(item_id, Forget())
+        return None if known.turn is None else (known.turn, known.part)
 
     # --- what is said
 
@@ -238,9 +246,9 @@ class Translation:
             )
             events = [self.begun(response)]
         self.response, response.turn = response, event.turn
-        self._pending.answered(response.about)
+        self._pending.answered([*event.answers])
         self._pending.heard([*self._spoken])
-        for name in (*self._spoken, *response.about):
+        for name in self._spoken:
             self._turns[name] = Forget(event.turn, "question")
         self._turns[response.item_id] = Forget(event.turn, "answer")
         self._spoken.clear()

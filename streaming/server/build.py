@@ -57,6 +57,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
             audio_tokens_per_window=model.ear.aligner.per_window,
             can_transcribe=transcribes,
             can_name_sounds=named,
+            reads_words=config.model.reads == "words",
         )
 
     return Assistant(config.preset, new_session, new_protocol)

@@ -42,5 +42,6 @@ _NAMES: dict[type[Event], str] = {
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON; times are sample indices at 16 kHz."""
-    return json.dumps({"type": _NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
+    """One line of JSON; times are sample indices at 16 kHz. Lists of nothing are left out."""
+    told = {name: value for name, value in asdict(event).items() if value != ()}
+    return json.dumps({"type": _NAMES[type(event)], **told}, ensure_ascii=False)

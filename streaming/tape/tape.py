@@ -32,6 +32,7 @@ from streaming.controls import (
     Forget,
     Hold,
     Recording,
+    Write,
 )
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, NeedData
@@ -44,6 +45,7 @@ LONGEST_MS = 7 * 24 * 60 * 60 * 1000
 
 _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "ask": TypeAdapter(Ask),
+    "write": TypeAdapter(Write),
     "cancel": TypeAdapter(Cancel),
     "commit": TypeAdapter(Commit),
     "hold": TypeAdapter(Hold),

@@ -6,11 +6,11 @@ from typing import Literal
 import pytest
 import torch
 
-from assistant import conversation
+from assistant import reading as reading_of
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
 from assistant.model import Salmonn
-from assistant.prompt.items import Said, Spoken, System
+from assistant.prompt.items import Said, Spoken
 from assistant.sound.recording import Samples
 from tests.assistant.ear.test_ear import BLOCK, sound
 
@@ -98,13 +98,15 @@ def test_a_pause_leaves_the_prompts_end(tiny: Salmonn) -> None:
         talk.open(since=0)
         heard(talk, audio)
         windows = talk.pause()
-        before = talk._context.cache.length
+        before = talk._reading.context.cache.length
         if ahead:
             assert talk.prefill() == 6 + windows
-            assert talk._context.cache.length == before + windows * tiny.config.aligner.queries
-            before = talk._context.cache.length
+            assert (
+                talk._reading.context.cache.length == before + windows * tiny.config.aligner.queries
+            )
+            before = talk._reading.context.cache.length
         talk.ask()
-        tail = talk._context.cache.length - before
+        tail = talk._reading.context.cache.length - before
         assert (tail == len(tiny.prompt.ids(tiny.llm, PROMPT)[1])) == ahead
         assert talk.text_tokens() > tail - windows
         answers.append([talk.token() for _ in range(6)])
@@ -161,15 +163,17 @@ def test_history_is_what_was_said(tiny: Salmonn) -> None:
     expected = llm.cache()
     expected.extend(torch.cat([llm.embed(before), tokens, llm.embed(after)]))
     ids = [expected.next_token(tiny.config.generation) for _ in range(2)]
-    assert talk._context.cache.length == len(before) + len(tokens) + len(after) + 2 + 1 + len(
-        llm.ids("\n")
-    )
+    assert talk._reading.context.cache.length == len(before) + len(tokens) + len(
+        after
+    ) + 2 + 1 + len(llm.ids("\n"))
     assert len(said) == 3
     expected.extend(llm.embed([llm.end_id, *llm.ids("\n")]))
     probe = llm.embed(llm.ids("x"))
-    talk._context.cache.extend(probe)
+    talk._reading.context.cache.extend(probe)
     expected.extend(probe)
-    torch.testing.assert_close(talk._context.cache.logits(), expected.logits(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        talk._reading.context.cache.logits(), expected.logits(), atol=1e-4, rtol=0
+    )
     assert ids
 
 
@@ -181,7 +185,7 @@ def tidy(talk: Conversation) -> None:
 def kept(talk: Conversation) -> list[tuple[int, str]]:
     """Turn and part of what is kept."""
     names: dict[type, str] = {Spoken: "question", Said: "answer"}
-    return [(i.turn, names[type(i)]) for i in talk._history.items if not isinstance(i, System)]
+    return [(i.turn, names[type(i)]) for i in talk._history.items if isinstance(i, Spoken | Said)]
 
 
 def reading(talk: Conversation) -> torch.Tensor:
@@ -195,14 +199,16 @@ def check_cache(talk: Conversation, tiny: Salmonn) -> None:
     """The cache is that of someone who was told what is kept, and nothing else."""
     tidy(talk)
     whole = reading(talk)
-    assert talk._context.cache.length == len(whole)
+    assert talk._reading.context.cache.length == len(whole)
     fresh = tiny.llm.cache()
     probe = tiny.llm.embed([3])
-    for cache in (talk._context.cache, fresh):
+    for cache in (talk._reading.context.cache, fresh):
         if cache is fresh:
             cache.extend(whole)
         cache.extend(probe)
-    torch.testing.assert_close(talk._context.cache.logits(), fresh.logits(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        talk._reading.context.cache.logits(), fresh.logits(), atol=1e-4, rtol=0
+    )
 
 
 def two_turns(tiny: Salmonn) -> Conversation:
@@ -231,11 +237,11 @@ def test_a_part_of_a_turn_leaves_the_context(
 
 def test_what_stands_before_what_is_forgotten_is_not_computed_again(tiny: Salmonn) -> None:
     talk = two_turns(tiny)
-    first = sum(map(len, talk._render.render(talk._history.items[:3])))
+    first = sum(map(len, talk._reading.render.render(talk._history.items[:3])))
     talk.forget(1, "question")
-    assert talk._context.cache.length == first
+    assert talk._reading.context.cache.length == first
     talk.forget(0, "question")
-    assert talk._context.cache.length == 0
+    assert talk._reading.context.cache.length == 0
 
 
 def test_what_is_forgotten_while_a_turn_is_heard_is_not_in_its_answer(tiny: Salmonn) -> None:
@@ -260,10 +266,10 @@ def test_what_is_forgotten_under_its_answer_goes_when_that_is_over(tiny: Salmonn
     heard(talk, samples(BLOCK))
     talk.pause()
     talk.ask()
-    before = talk._context.cache.length
+    before = talk._reading.context.cache.length
     talk.forget(2, "question")
     talk.forget(0, "answer")
-    assert talk._context.cache.length == before
+    assert talk._reading.context.cache.length == before
     talk.token()
     talk.close(1)
     assert kept(talk) == [(0, "question"), (1, "question"), (1, "answer"), (2, "answer")]
@@ -272,14 +278,14 @@ def test_what_is_forgotten_under_its_answer_goes_when_that_is_over(tiny: Salmonn
 
 def test_a_turn_without_an_answer_was_never_there(tiny: Salmonn) -> None:
     talk = two_turns(tiny)
-    before = talk._context.cache.length
+    before = talk._reading.context.cache.length
     talk.open(since=talk.heard)
     heard(talk, samples(BLOCK))
     talk.pause()
     talk.ask()  # in secret
     talk.token()
     talk.drop()
-    assert talk._context.cache.length == before
+    assert talk._reading.context.cache.length == before
     assert {turn for turn, _ in kept(talk)} == {0, 1}
     check_cache(talk, tiny)
 
@@ -305,7 +311,7 @@ def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
         talk.close(said=0)
         counts.append(len({turn for turn, _ in kept(talk)}))
         tidy(talk)
-        assert talk._context.cache.length == len(reading(talk))
+        assert talk._reading.context.cache.length == len(reading(talk))
     assert counts == [1, 2, 2, 2]
     check_cache(talk, tiny)
 
@@ -313,7 +319,7 @@ def test_the_oldest_turns_go_first(tiny: Salmonn) -> None:
 def test_a_cache_is_filled_anew_in_the_same_pieces_whenever_there_is_time(
     tiny: Salmonn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "TIDY_POSITIONS", 5)
+    monkeypatch.setattr(reading_of, "TIDY_POSITIONS", 5)
     begin = len(tiny.prompt.turn(tiny.llm, PROMPT)[0])
     answers = []
     for pieces in (0, 1, 99):
@@ -324,15 +330,15 @@ def test_a_cache_is_filled_anew_in_the_same_pieces_whenever_there_is_time(
             talk.pause()
             last = answer(talk)
             talk.close(said=2)
-            held = talk._context.cache.length
+            held = talk._reading.context.cache.length
             for _ in range(pieces):
-                before = talk._context.cache.length
+                before = talk._reading.context.cache.length
                 more = talk.tidy()
-                assert talk._context.cache.length - before <= 5
+                assert talk._reading.context.cache.length - before <= 5
                 if not more:
                     break
             if turn > 0 and pieces == 0:  # all turns begin with the same words
-                assert held == talk._context.cache.length == begin
+                assert held == talk._reading.context.cache.length == begin
         answers.append(last)
     assert len(set(answers)) == 1
     assert answers[0]
@@ -348,11 +354,11 @@ def test_room_is_made_for_a_turn_that_would_not_fit(
         talk.pause()
         talk.ask()
         talk.close(said=0)
-    held = talk._context.cache.length
+    held = talk._reading.context.cache.length
     monkeypatch.setattr(type(tiny.llm), "context", held + 5)
     talk.open(since=talk.heard)
     heard(talk, samples(BLOCK))
-    assert talk._context.cache.length < held + 5
+    assert talk._reading.context.cache.length < held + 5
 
 
 def test_how_tokens_are_drawn_can_be_changed(tiny: Salmonn) -> None:
@@ -380,7 +386,7 @@ def test_a_reply_leaves_room_for_its_end(tiny: Salmonn, monkeypatch: pytest.Monk
     talk.pause()
     talk.ask()
     end = 1 + len(tiny.llm.ids("\n"))
-    monkeypatch.setattr(type(tiny.llm), "context", talk._context.cache.length + 2 + end)
+    monkeypatch.setattr(type(tiny.llm), "context", talk._reading.context.cache.length + 2 + end)
     assert "".join(iter(talk.token, None))
     assert talk.cut_short()
     assert len(talk._reply().said) == 2
@@ -396,12 +402,12 @@ def test_a_turn_whose_end_does_not_fit_is_not_kept(
     talk.pause()
     talk.ask()
     monkeypatch.setattr(
-        type(tiny.llm), "context", talk._context.cache.length + len(tiny.llm.ids("\n"))
+        type(tiny.llm), "context", talk._reading.context.cache.length + len(tiny.llm.ids("\n"))
     )
     assert talk.token() is None
     talk.close()
     assert kept(talk) == []
-    assert talk._context.cache.length == 0
+    assert talk._reading.context.cache.length == 0
 
 
 def test_more_than_the_context_holds_is_refused(

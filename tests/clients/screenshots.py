@@ -60,12 +60,17 @@ class Kitchen(Echo):
         return [(0, 8 * WINDOW, "knocking", 0.9)] if knocked else []
 
     def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+        self,
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
     ) -> int:
-        super().open(since, instruction, spoken_from)
+        super().open(since, instruction, spoken_from, typed=typed, alone=alone)
         self.first = min(since // WINDOW, self.whole)
-        self.question = instruction
-        if instruction is None:
+        if self.question is None:
             self.turns += 1
             self.words = ANSWERS[self.turns % 3][0].split()
         return self.waiting

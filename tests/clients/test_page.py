@@ -291,6 +291,8 @@ async def test_what_is_held_is_asked_before_what_was_typed(folder: Path) -> None
         [cancel] = await server.took()
         assert (cancel["type"], cancel["response_id"]) == ("response.cancel", "resp_1")
         await server.done("resp_1", "cancelled")
+        [delete] = await server.took()
+        assert (delete["type"], delete["item_id"]) == ("conversation.item.delete", "typed_1")
         await server.speech("item_1", ends=True)
         await server.created("resp_2")  # an endpoint's, which was on its way
         [cancel] = await server.took()
@@ -301,7 +303,7 @@ async def test_what_is_held_is_asked_before_what_was_typed(folder: Path) -> None
         await server.say("input_audio_buffer.committed", item_id="item_2")
         await server.done("resp_2", "cancelled")
         held = await asked(server)
-        assert "input" not in held["response"]
+        assert held["typed"] is None
         await server.created("resp_3", held)
         await server.answers("resp_3", "What was held.")
         await server.done("resp_3")
@@ -339,16 +341,10 @@ async def test_a_sentence_that_is_held_from_its_middle_on_is_answered_once_and_w
 class Attentive(Echo):
     """Says what it was asked, where that was typed."""
 
-    def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
-    ) -> int:
-        self.instruction = instruction
-        return super().open(since, instruction, spoken_from)
-
     def ask(self) -> int:
         windows = super().ask()
-        if self.instruction is not None:
-            self.reply = ["You asked: ", self.instruction]
+        if self.question is not None:
+            self.reply = ["You asked: ", self.question]
         return windows
 
 
@@ -391,14 +387,18 @@ async def test_a_question_typed_while_someone_speaks_waits_and_is_answered_once(
 
 
 async def asked(server: Server) -> dict[str, Any]:
-    """The `response.create` that was sent, and nothing else."""
-    [create] = await server.took()
+    """The `response.create` that was sent, what was `typed` before it, and nothing else."""
+    *typed, create = await server.took()
     assert create["type"] == "response.create"
-    return create
+    if not typed:
+        return {**create, "typed": None}
+    [put] = typed
+    assert (put["type"], put["event_id"]) == ("conversation.item.create", create["event_id"])
+    return {**create, "typed": put["item"]["content"][0]["text"]}
 
 
 def words(create: dict[str, Any]) -> str:
-    return create["response"]["input"][0]["content"][0]["text"]  # type: ignore[no-any-return]
+    return create["typed"]  # type: ignore[no-any-return]
 
 
 @run
@@ -465,6 +465,7 @@ async def test_a_question_that_is_refused_keeps_no_other_from_being_asked(folder
         about = {"message": "One is.", "event_id": first["event_id"]}
         await server.say("error", error={"code": early, **about})
         assert await it.is_hidden("#problem")
+        assert [one["type"] for one in await server.took()] == ["conversation.item.delete"]
         await server.answers("resp_1", "Spoken.")
         await server.done("resp_1")
         again = await asked(server)

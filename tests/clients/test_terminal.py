@@ -66,6 +66,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.events: list[Json | str] = []
+        self.typed: str | None = None  # and not asked
 
     async def send(self, kind: str, **fields: Any) -> None:
         match fields:
@@ -73,8 +74,13 @@ class Sent:
                 self.events.append(detection)
             case {"response_id": name}:
                 self.events.append(f"cancel {name}")
-            case {"response": {"input": [{"content": [{"text": text}]}]}}:
-                self.events.append(f"ask {text}")
+            case {"item": {"content": [{"text": text}], "role": "user"}}:
+                self.typed = text
+            case {"item_id": name}:
+                self.events.append(f"delete {name}")
+            case {"response": _} if self.typed is not None:
+                self.events.append(f"ask {self.typed}")
+                self.typed = None
             case _:
                 self.events.append(kind)
 
@@ -205,7 +211,10 @@ async def test_a_question_that_is_refused_keeps_no_other_from_being_asked() -> N
     assert screen.waiting == ["One?", "Two?"]
     await follow(talk, screen, *given("resp_1", "Spoken."))
     await follow(talk, screen, {"type": "error", "error": {**long, "event_id": "ask_2"}})
-    assert sent.events == ["ask One?", "ask One?", "ask Two?"]
+    assert sent.events == ["ask One?", "delete typed_1", "ask One?", "ask Two?"]
+    await follow(talk, screen, created("resp_x", 2))  # its message was refused: it asks nothing
+    assert sent.events[-1] == "cancel resp_x"
+    await follow(talk, screen, done("resp_x", "cancelled"))
     await follow(talk, screen, created("resp_2", 3), done("resp_2", "failed"))
     assert told(screen._out).splitlines() == ["→ Spoken.", "? One?", "It is too long.", "? Two?"]
     assert screen.waiting == []
@@ -221,7 +230,8 @@ async def test_what_space_held_is_asked_before_what_was_typed() -> None:
     await follow(talk, screen, done("resp_1", "cancelled"), FALLS_SILENT)
     await type_in(talk, "Another?")
     await talk.press(" ")
-    assert sent.events == ["ask Typed?", "cancel resp_1", *HELD, *SAID, *AGAIN]
+    taken_back = ["cancel resp_1", *HELD, "delete typed_1"]
+    assert sent.events == ["ask Typed?", *taken_back, *SAID, *AGAIN]
     await follow(talk, screen, created("resp_2", 2), *given("resp_2", "Held."))
     assert sent.events[-1] == "ask Typed?"
     assert screen.waiting == ["Typed?", "Another?"]

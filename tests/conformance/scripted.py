@@ -93,7 +93,7 @@ def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realt
     return Realtime(
         SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
         Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000, audio_tokens_per_window=2,
-        can_transcribe=True, can_name_sounds=True,
+        can_transcribe=True, can_name_sounds=True, reads_words=True,
     )  # fmt: skip
 
 

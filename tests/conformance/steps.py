@@ -152,6 +152,26 @@ async def type_a_message(client: Client, servers: Servers) -> None:
         assert await finished(connection) == "completed"
 
 
+async def restore_a_conversation(client: Client, servers: Servers) -> None:
+    """Texts of every role, one of them before the others, then an answer to those that wait."""
+    async with client.open(servers.scripted) as connection:
+        for name, role, kind, after in (
+            ("one", "user", "input_text", None),
+            ("two", "assistant", "output_text", None),
+            ("three", "user", "input_text", None),
+            ("zero", "system", "input_text", "root"),
+        ):
+            content = [{"type": kind, "text": name}]
+            item = {"id": name, "type": "message", "role": role, "content": content}
+            place = {} if after is None else {"previous_item_id": after}
+            await connection.send("conversation.item.create", item=item, **place)
+            told = await connection.until("conversation.item.done")
+            assert told["item"]["role"] == role
+            assert told["item"]["content"] == content
+        await connection.ask("four")
+        assert await finished(connection) == "completed"
+
+
 async def finished(connection: Connection) -> str:
     """An answer was asked for: let it come to its end."""
     await connection.until("response.created")
@@ -359,6 +379,7 @@ STEPS: dict[str, Callable[[Client, Servers], Awaitable[None]]] = {
     "speak, with captions and a streamed answer": speak,
     "speak a recording to a real model": speak_a_recording,
     "type a message": type_a_message,
+    "restore a conversation": restore_a_conversation,
     "end turns by hand, in mu-law": turns_by_hand,
     "barge in": barge_in,
     "fall silent": fall_silent,

@@ -9,7 +9,7 @@ from streaming.audio.endpointer import Endpointer
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Control
+from streaming.controls import Control, Part, Role
 from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta
@@ -59,6 +59,9 @@ class Echo:
         self.untidy = 0  # pieces of work that a closed turn leaves
         self.turn = 0  # answered
         self.knocks = False  # a knock is in the first window
+        self.written: list[tuple[str, Role, str]] = []  # and not answered
+        self.question: str | None = None  # what is asked about the open turn
+        self.asked: tuple[str, ...] = ()  # of what was written, by the open turn
 
     @property
     def whole(self) -> int:
@@ -78,10 +81,48 @@ class Echo:
         first = self.samples == WINDOW and len(self.heard[-1])
         return [(0, WINDOW, "knock", 0.9)] if first and self.knocks else []
 
+    def write(
+        self, ref: str, role: Role, text: str, after: str | tuple[int, Part] | None = None
+    ) -> None:
+        refs = ["root", *(written[0] for written in self.written)]
+        self.written.insert(refs.index(after) if after in refs else len(refs), (ref, role, text))
+
+    def erase(self, ref: str) -> None:
+        self.written = [written for written in self.written if written[0] != ref]
+        self.diary.append(f"erased {ref}")
+
+    def claim(self, waits: bool) -> None:
+        self.diary.append("claimed" if waits else "unclaimed")
+
+    @property
+    def unanswered(self) -> list[tuple[str, Role, str]]:
+        last = max(
+            (n for n, (_, role, _) in enumerate(self.written) if role == "assistant"), default=-1
+        )
+        return [written for written in self.written[last + 1 :] if written[1] == "user"]
+
+    @property
+    def is_asked(self) -> bool:
+        return bool(self.unanswered)
+
+    def answers(self) -> tuple[str, ...]:
+        return self.asked
+
     def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+        self,
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
     ) -> int:
         assert not self.is_open
+        texts = self.unanswered if typed and not alone else []
+        self.asked = tuple(ref for ref, *_ in texts)
+        self.written = [written for written in self.written if written not in texts]
+        instruction = "\n".join(filter(None, [instruction, *(text for *_, text in texts)]))
+        self.question = instruction or None
         self.is_open, self.reply, self.ahead, self.cached, self.settled = True, None, None, 0, 0
         self.most = self.usual
         self.first = min(since // WINDOW, self.whole)
@@ -96,6 +137,10 @@ class Echo:
     def limit(self, max_new_tokens: int) -> None:
         assert self.reply is None
         self.most = max_new_tokens
+
+    def aside(self) -> None:
+        assert self.is_open
+        self.diary.append("aside")
 
     def prefill(self) -> int:
         assert self.reply is None

@@ -14,7 +14,7 @@ from assistant.sound import recording
 from streaming.build import make_session, session_spec, spec_of_tape
 from streaming.config import Config
 from streaming.config_file import load_config
-from streaming.controls import Ask, Cancel, Commit, Control
+from streaming.controls import Ask, Cancel, Commit, Control, Forget, Write
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA
 from streaming.tape.tape import Recorder, Tape, read_tape
@@ -35,6 +35,19 @@ SCENES: dict[str, tuple[dict[str, object], list[bytes | Control]]] = {
     "typed": ({}, [spoken(0, 1), Ask("What was that?"), bytes(6400), Cancel()]),
     # the second utterance comes under the reply to the first, and goes on with its turn
     "interrupted": ({}, [spoken(0.5, 3.5), spoken(5.0, 6.5)]),
+    "written": (
+        {},
+        [
+            Write("Be brief.", ref="a"),
+            spoken(0.5, 1.5),
+            Write("What was that?", ref="b"),
+            Commit(or_ring=True),
+            bytes(32_000),
+            Forget(ref="a"),
+            Write("And now?", ref="c"),
+            Commit(or_ring=True, kept=False),
+        ],
+    ),
     "by-hand": ({"detector": "manual"}, [spoken(1, 2), Commit(), spoken(2, 2.5), Commit()]),
 }
 """Changes to endpointing, and what comes in."""

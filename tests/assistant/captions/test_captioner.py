@@ -120,3 +120,9 @@ def test_looking_settles_nothing_and_is_not_done_twice() -> None:
     captions.hear([window()])
     assert captions.read([], last=True) == Caption("turn on the light", "")
     assert reader.readings == []
+
+
+def test_where_nothing_was_heard_nothing_is_read() -> None:
+    captions = captioner(Reader())
+    assert captions.peek([]) == ""
+    assert captions.read([], last=True) == Caption("", "")

@@ -42,11 +42,12 @@ def test_turns_with_audio_tokens_follow_the_presets_template(tiny: Salmonn) -> N
     render = Renderer(llm, tiny.prompt)
     windows = tuple(window(at, llm.width, 2) for at in (0, 5120, 10240))
     before, after = tiny.prompt.turn(llm, "Hm?")
+    typed, asked = tiny.prompt.turn(llm, "What was that?")
     found = [p for p in render.render(two_turns("Hm?", windows)) if len(p)]
     assert [p.ids for p in found if p.tokens is None] == [
         tuple(before), tuple(llm.ids("\nHello.")), tuple(after),
         (7, 8, llm.end_id, *llm.ids("\n")),
-        tuple(before), tuple(after),
+        tuple(typed), tuple(asked),
     ]  # fmt: skip
     sounds = [(n, p.tokens) for n, p in enumerate(found) if p.tokens is not None]
     assert [n for n, _ in sounds] == [1, 6, 7]
@@ -57,7 +58,7 @@ def test_roles_are_those_of_the_llms_own_template(words: Salmonn) -> None:
     windows = tuple(window(at, words.llm.width, 0) for at in (0, 5120))
     items = two_turns("Answer.", windows)
     items[2] = Said(0, tuple(words.llm.ids("Hi.")))
-    assert text(words, Renderer(words.llm, words.prompt).render(items)) == (
+    assert text(words, Renderer(words.llm, words.prompt).render(items, answered=True)) == (
         "<s>system:Be brief.\nAnswer.</s>"
         "\n<s>user:(Sounds heard: rain, just now.)\nHello.</s>\n<s>assistant:Hi.</s>"
         "\n<s>user:(Sounds heard: none.)\nWhat was that?</s>\n<s>assistant:"

@@ -53,7 +53,7 @@ def model() -> Salmonn:
 def given(talk: Conversation) -> str:
     """What the open turn's LLM will be told."""
     item = talk._open_turn().item
-    return in_words(item.sounds, item.until, item.transcript, item.question)
+    return in_words(item.sounds, item.until, item.transcript, item.asked)
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -90,7 +90,9 @@ def test_a_template_is_cut_where_something_is_said() -> None:
     shown = [("user", "A"), ("assistant", "B")]
     found = chat(tokenizer(CHAT), "Be brief.", shown)
     system = "<s>system:Be brief.</s>\n<s>user:A</s>\n<s>assistant:B</s>"
-    assert found == Chat(system, "\n<s>user:", "</s>\n<s>assistant:")
+    note = "\n<s>system:", "</s>"
+    asked, begun = "</s>\n<s>assistant:", "\n<s>assistant:"
+    assert found == Chat(system, "\n<s>user:", asked, "</s>", begun, note)
 
 
 def test_a_template_without_system_messages_has_it_with_the_user() -> None:
@@ -128,19 +130,19 @@ def test_what_stands_before_all_turns_stays_in_the_cache(model: Salmonn) -> None
     while talk.tidy():
         pass
     before = model.prompt.prefix(model.llm, "Answer.")
-    assert talk._context.cache.length == len(before) > 0
+    assert talk._reading.context.cache.length == len(before) > 0
     for _ in range(2):
         talk.open(since=0, spoken_from=0)
         heard(talk, samples(BLOCK))
         talk.pause()
         answer(talk)
         talk.close()
-        assert talk._context.cache.length == len(before)
+        assert talk._reading.context.cache.length == len(before)
     talk.configure(instruction="Answer in French.")
     talk.open(since=0)
     other = model.prompt.prefix(model.llm, "Answer in French.")
     opening, _ = model.prompt.turn(model.llm, "Answer in French.")
-    assert talk._context.cache.length == len(other) + len(opening)
+    assert talk._reading.context.cache.length == len(other) + len(opening)
 
 
 def test_what_stands_before_all_turns_is_copied_from_the_models(model: Salmonn) -> None:
@@ -152,12 +154,12 @@ def test_what_stands_before_all_turns_is_copied_from_the_models(model: Salmonn) 
         if not copied:
             fresh.__dict__["standing"] = None
         talk = Conversation(fresh, instruction)
-        assert bool(talk._context.cache.length) == copied
+        assert bool(talk._reading.context.cache.length) == copied
         assert talk.tidy() != copied
         talk.open(since=0, spoken_from=0)
         heard(talk, samples(BLOCK))
         talk.pause()
-        answers.append((answer(talk), talk._context.cache.length))
+        answers.append((answer(talk), talk._reading.context.cache.length))
     assert answers[0] == answers[1]
 
 
@@ -259,8 +261,10 @@ def test_turns_that_are_kept_stand_between(model: Salmonn) -> None:
     expected.extend(llm.embed(ids))
     while talk.tidy():
         pass
-    assert talk._context.cache.length == expected.length
-    torch.testing.assert_close(talk._context.cache.logits(), expected.logits(), atol=1e-4, rtol=0)
+    assert talk._reading.context.cache.length == expected.length
+    torch.testing.assert_close(
+        talk._reading.context.cache.logits(), expected.logits(), atol=1e-4, rtol=0
+    )
 
 
 def test_captions_can_be_shown_beside(model: Salmonn) -> None:
@@ -304,7 +308,7 @@ def test_other_words_about_a_held_turn_are_as_if_it_had_been_opened_with_them(
     assert given(instructed) == given(straight)
     straight.instruct(None)
     assert answer(instructed) == answer(straight) != ""
-    assert instructed._context.cache.length == straight._context.cache.length
+    assert instructed._reading.context.cache.length == straight._reading.context.cache.length
     assert instructed.text_tokens() == straight.text_tokens()
 
 
@@ -372,4 +376,6 @@ def test_another_instruction_is_prefilled_before_anyone_speaks(model: Salmonn) -
     talk.configure(instruction="Answer in French.")
     while talk.tidy():
         pass
-    assert talk._context.cache.length == len(model.prompt.prefix(model.llm, "Answer in French."))
+    assert talk._reading.context.cache.length == len(
+        model.prompt.prefix(model.llm, "Answer in French.")
+    )

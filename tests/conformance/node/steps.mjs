@@ -183,6 +183,23 @@ const steps = {
     assert.equal((await connection.finished()).status, "completed");
   },
 
+  async "restore a conversation"(connection) {
+    for (const [name, role, kind, place] of [
+      ["one", "user", "input_text", {}],
+      ["two", "assistant", "output_text", {}],
+      ["three", "user", "input_text", {}],
+      ["zero", "system", "input_text", { previous_item_id: "root" }],
+    ]) {
+      const content = [{ type: kind, text: name }];
+      connection.send("conversation.item.create", { item: { id: name, type: "message", role, content }, ...place });
+      const { item } = await connection.until("conversation.item.done");
+      assert.equal(item.role, role);
+      assert.deepEqual(item.content, content);
+    }
+    connection.session.sendMessage("four");
+    assert.equal((await connection.finished()).status, "completed");
+  },
+
   async "end turns by hand, in mu-law"(connection) {
     const input = { format: { type: "audio/pcmu" }, turn_detection: null };
     connection.send("session.update", { session: { type: "realtime", audio: { input } } });

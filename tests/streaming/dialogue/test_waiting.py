@@ -319,11 +319,17 @@ class Small(Echo):
     longest, widest = 5, 9
 
     def open(
-        self, since: int, instruction: str | None = None, spoken_from: int | None = None
+        self,
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
     ) -> int:
         if len(instruction or "") > self.longest:
             raise ContextFullError("too long a question")
-        return super().open(since, instruction, spoken_from)
+        return super().open(since, instruction, spoken_from, typed=typed, alone=alone)
 
     def instruct(self, instruction: str | None) -> None:
         if len(instruction or "") > self.longest:
@@ -369,11 +375,17 @@ def test_too_long_a_turn_is_given_up_and_told_once(by_hand: bool) -> None:
 def test_an_instruction_no_turn_has_room_for_is_told_once_by_hand() -> None:
     class Tight(Small):
         def open(
-            self, since: int, instruction: str | None = None, spoken_from: int | None = None
+            self,
+            since: int,
+            instruction: str | None = None,
+            spoken_from: int | None = None,
+            *,
+            typed: bool = False,
+            alone: bool = False,
         ) -> int:
             if self.diary[-1:] == ["configured Too long."]:
                 raise ContextFullError("too long an instruction")
-            return super().open(since, instruction, spoken_from)
+            return super().open(since, instruction, spoken_from, typed=typed, alone=alone)
 
     listener = Tight()
     script: Script = [Configure("Too long."), pcm("S" * 20), Configure("Good."), pcm("S" * 8)]

@@ -62,10 +62,18 @@ def test_a_question_the_model_has_no_room_for_keeps_no_other_from_being_asked() 
     client.send("conversation.item.create", item=typed("user", "What was that?"))
     opening, full = client.listener.open, [True]
 
-    def refusing(since: int, instruction: str | None = None, spoken_from: int | None = None) -> int:
+    def refusing(
+        since: int,
+        instruction: str | None = None,
+        spoken_from: int | None = None,
+        *,
+        typed: bool = False,
+        alone: bool = False,
+    ) -> int:
         if full.pop() if full else False:
+            client.listener.written.clear()
             raise ContextFullError("too long")
-        return opening(since, instruction, spoken_from)
+        return opening(since, instruction, spoken_from, typed=typed, alone=alone)
 
     client.listener.open = refusing  # type: ignore[method-assign]
     events = client.send("response.create", event_id="mine")

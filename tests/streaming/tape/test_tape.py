@@ -120,7 +120,7 @@ def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None
         (["RIFF"], "line 1: Expecting value"),
         (["[1]"], "line 1: no object"),
         (['{"tape": 1}', '{"in": "audio", "ms": 1, "data": "*"}'], "line 2"),
-        (['{"tape": 1}', '{"in": "ask", "ms": 1}'], "line 2: text: Field required$"),
+        (['{"tape": 1}', '{"in": "write", "ms": 1}'], "line 2: text: Field required$"),
         (['{"tape": 1}', '{"in": "sing", "ms": 1}'], "line 2: in: 'sing' is no input$"),
         (['{"tape": 1}', '{"in": "cancel", "ms": "soon"}'], "line 2: ms: 'soon' is no number"),
         (['{"tape": 1}', '{"in": "end"}', '{"wrong": 1}'], "line 3: unknown line with wrong"),
@@ -195,6 +195,7 @@ def test_what_the_golden_tapes_are_about() -> None:
     assert ends == {
         "typed": ["cancelled"],
         "interrupted": ["interrupted", "complete"],
+        "written": ["limit", "complete", "complete"],
         "by-hand": ["limit", "complete"],
     }
 

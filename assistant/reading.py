@@ -1,0 +1,206 @@
+"""What a conversation's LLM has read: the items of its history, and the KV cache after them."""
+
+from collections.abc import Sequence
+
+from assistant.history import History, Key, keys, positions
+from assistant.llm.context import Context, Piece
+from assistant.llm.llm import LlmCache
+from assistant.model import TIDY_POSITIONS, Salmonn
+from assistant.open_turn import OpenTurn
+from assistant.prompt.items import Item, Said, Spoken, System, Written
+from assistant.prompt.render import Renderer
+
+
+class Reading:
+    """A history and its context: after each change the cache holds the longest beginning of it
+    that is still right."""
+
+    def __init__(self, model: Salmonn, instruction: str, turns_kept: int) -> None:
+        """Args:
+        model: shared weights.
+        instruction: stands before all turns.
+        turns_kept: past turns that stay at most.
+        """
+        self._llm = model.llm
+        self.render = Renderer(model.llm, model.prompt)
+        self.history = History(self.render, instruction, turns_kept)
+        self.context = Context(model.llm, self._ready(model))
+        self._turns_kept = turns_kept
+        self._later: list[Written] = []  # what was written while a reply was made
+        self._claimed: list[Written] = []  # by a question that waits
+        self._unwanted: set[Key] = set()  # of the open turn
+        self.keep()
+
+    def _ready(self, model: Salmonn) -> tuple[Piece, LlmCache] | None:
+        """What stands before all turns under the preset's own instruction, in a cache."""
+        if model.standing is None:
+            return None
+        instruction, cache = model.standing
+        (piece,) = self.render.render([System(instruction)])
+        return piece, cache
+
+    def keep(self) -> None:
+        """Nothing but the history, as far as it is there."""
+        self.context.keep(self.history.pieces())
+
+    def show(self) -> None:
+        """All of the history, and nothing else."""
+        self.context.show(self.history.pieces())
+
+    def show_heard(self, turn: OpenTurn, item: Spoken) -> None:
+        """What stands before a turn, and what was heard of it.
+
+        Raises:
+            ContextFullError: they are more than the LLM's context holds.
+        """
+        before = self.render.render(self._before(turn))
+        if not self.context.holds(before):  # a part of it was forgotten
+            while self._fill(before):
+                pass
+        self.context.show([*before, *self.render.opening(item)])
+
+    def show_asked(self, turn: OpenTurn) -> None:
+        """A turn that is over: its reply comes next.
+
+        Raises:
+            ContextFullError: it is more than the LLM's context holds.
+        """
+        items = [*self._before(turn), turn.whole]
+        self.context.show(self.render.render(items, answered=True))
+
+    def _before(self, turn: OpenTurn) -> Sequence[Item]:
+        return self.history.items[:1] if turn.alone else self.history.items
+
+    def refill(self) -> bool:
+        """Fill the cache with the history by a bounded piece; whether there is more."""
+        return self._fill(self.history.pieces())
+
+    def _fill(self, pieces: Sequence[Piece]) -> bool:
+        limit = self._llm.context
+        if limit is not None and positions(pieces) > limit:
+            return False  # turns are dropped when one is opened, or it is refused
+        return self.context.fill(pieces, TIDY_POSITIONS)
+
+    def make_room(self, needed: int) -> bool:
+        """Drop the oldest turns: so many positions must fit; whether any was."""
+        return self.history.make_room(self._llm.context, needed)
+
+    def own(self, item: Spoken) -> int:
+        """Positions of a turn's template, and of what is asked in it."""
+        asked = len(self._llm.ids(item.asked or "")) if self.render.words else 0
+        return positions(self.render.around(self.render.instruction(item))) + asked
+
+    # --- changes
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether something was written that is not answered yet."""
+        return bool(self.history.unanswered or self._later)
+
+    def answers(self, turn: OpenTurn) -> tuple[str, ...]:
+        """Texts that are answered by a turn's reply, by their `ref`."""
+        before = self.history.unanswered if self.render.words and not turn.alone else []
+        return tuple(text.ref for text in (*before, *turn.item.texts))
+
+    def claim(self, waits: bool, turn: OpenTurn | None) -> None:
+        """Users' texts wait for a question about them, or wait no longer: replies before it know
+        nothing of them; `turn`: the one that is open."""
+        replying = turn is not None and turn.reply is not None
+        if not waits:
+            claimed, self._claimed = self._claimed, []
+            if replying:
+                self._later = [*claimed, *self._later]
+            else:
+                self.history.add(*claimed)
+        else:
+            later = [text for text in self._later if text.role == "user"]
+            self._later = [text for text in self._later if text not in later]
+            before = () if replying else self.history.take_unanswered()
+            self._claimed += [*before, *later]
+        self._changed(turn)
+
+    def take_asked(self) -> tuple[Written, ...]:
+        """Users' texts that are not answered; they become a part of something else."""
+        claimed, self._claimed = self._claimed, []
+        return (*claimed, *self.history.take_unanswered())
+
+    def write(
+        self, written: Written, after: Key | None, turn: OpenTurn | None, needed: int
+    ) -> None:
+        """A client's text becomes a part of the conversation; while a reply is made, behind it.
+
+        Args:
+            written: the text.
+            after: the item that it follows.
+            turn: the one that is open.
+            needed: positions for that turn.
+        """
+        if turn is not None and turn.reply is not None:
+            self._later.append(written)
+            return
+        self.history.put(written, after)
+        if turn is not None:
+            self.make_room(needed)
+        self._changed(turn)
+
+    def forget(self, key: Key, turn: OpenTurn | None) -> None:
+        """An item goes; `turn`: the one that is open."""
+        self._later = [text for text in self._later if text.ref != key]
+        self._claimed = [text for text in self._claimed if text.ref != key]
+        if turn is not None and key in keys(turn.item, Said(turn.item.turn, ())):
+            self._unwanted.add(key)
+        if self.history.forget(key):
+            self._changed(turn)
+
+    def _changed(self, turn: OpenTurn | None) -> None:
+        """The cache follows the history; where a reply was begun, when that is over."""
+        if turn is None:
+            self.keep()
+        elif turn.reply is None:
+            self.show_heard(turn, turn.item)
+
+    def close(self, turn: OpenTurn, answer: Said, needed: int) -> None:
+        """A turn was answered.
+
+        Args:
+            turn: it.
+            answer: its reply, as far as it was given out.
+            needed: positions for the next one.
+        """
+        # Where texts are not read in their own place, only a typed question answers them.
+        waiting = () if self.render.words else self.history.take_unanswered()
+        closed = self._closed(turn, answer)
+        self.history.add(*closed)
+        for key in self._unwanted:
+            self.history.forget(key)
+        self.history.add(*waiting, *self._later)
+        dropped = self.make_room(needed)
+        follows = answer in closed and not (turn.alone or dropped or self._unwanted or self._later)
+        self._later, self._unwanted = [], set()
+        if follows:
+            self.show()
+        else:
+            self.keep()
+
+    def drop(self) -> None:
+        """A turn was not answered."""
+        self._unwanted = set()
+        self.keep()
+
+    def _closed(self, turn: OpenTurn, answer: Said) -> list[Item]:
+        """What stays of a turn."""
+        whole = turn.whole
+        if not turn.kept:
+            heard = [whole] if turn.uttered and self._turns_kept else whole.texts
+            return [] if turn.alone else [*heard]
+        if not self._turns_kept:
+            self.history.clear()
+            return []
+        if turn.alone:
+            return [answer]
+        return [whole, answer] if self._fits(whole) else []
+
+    def _fits(self, question: Spoken) -> bool:
+        """Whether what ends a reply fits after a turn's prompt."""
+        limit, asked = self._llm.context, positions(self.render.render([question], answered=True))
+        return limit is None or self.history.positions + asked + len(self.render.end) <= limit
