@@ -128,6 +128,11 @@ def learning_rate(step: int, total: int, config: StageConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
+def planned(step: int, total: int, config: StageConfig) -> int:
+    """Steps that the run was to have when `step` was done; `total` is what it has in the end."""
+    return next((before.steps for before in config.replanned if step < before.until), total)
+
+
 def train(
     stage: Stage,
     corpus: Corpus,
@@ -165,20 +170,21 @@ def train(
     )  # fmt: skip
     per_epoch = len(corpus.batches(config, 0))
     total = min(per_epoch * config.epochs, config.steps or 2**31)
+    end = min(total, config.stop or total)
     state = run / "state.pt"
     step = _resume(state, parameters, optimiser, config) if state.exists() else 0
     _rewind(run / "log.csv", step)
     saved = time.monotonic()
     with _progress() as progress:
-        bar = progress.add_task(run.name, total=total, completed=step, figures="")
-        for epoch in range(max(0, step - 1) // per_epoch, -(-total // per_epoch)):
+        bar = progress.add_task(run.name, total=end, completed=step, figures="")
+        for epoch in range(max(0, step - 1) // per_epoch, -(-end // per_epoch)):
             order = corpus.batches(config, epoch)
             losses: list[float] = []
-            left = order[step - epoch * per_epoch : total - epoch * per_epoch]
+            left = order[step - epoch * per_epoch : end - epoch * per_epoch]
             for features, rows in corpus.take(left):
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
                 for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(step, total, config)
+                    group["lr"] = learning_rate(step, planned(step, total, config), config)
                 features = [mask(f, config.mask_share) for f in features]
                 if lead is not None:
                     features = [lead.before(f) for f in features]

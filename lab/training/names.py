@@ -1,36 +1,27 @@
 """The tagger of `small`, in closed form: ridge regression of what each block holds on the mean and
 the maximum of its features, and a logistic curve that makes probabilities of its scores.
 
-    python -m lab.training.names [--runs runs] [--to FILE]
-
-reads the stores that `lab/recipes/small-0-data.yaml` makes. A class counts in a block where it is
-heard for a while; where it is heard for a moment, or where the judges disagree (`excerpts`), it is
-taught with the mean of all blocks, which says nothing. A family counts where a class of its own
-does. The curve and what a sound must score to be named are chosen on `excerpts-choose` alone.
+A class counts in a block where it is heard for a while; where it is heard for a moment, or where
+the judges disagree (`excerpts`), it is taught with the mean of all blocks, which says nothing. A
+family counts where a class of its own does. The curve and what a sound must score to be named are
+chosen on recordings of their own.
 """
 
-import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger, save_tagger
-from assistant.files.presets import load_preset, shipped_config
+from assistant.config import ModelConfig
+from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger
 from assistant.parts.build import build_ear
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from lab.classes import SoundClasses, sound_classes
 from lab.corpora.excerpts import DOUBT
-from lab.features import FOLDERS, FeatureStore
+from lab.features import FeatureStore
 from lab.manifest import Row
-
-EXCERPTS = "excerpts-train"
-STORES = {EXCERPTS: 1.0, "talk-train": 1.0, "whole-train": 12.0}
-"""What is learned from, and the weight of a block of each; of `whole-train` that of a recording is
-shared by the root of its blocks."""
-
-CHOOSE = "excerpts-choose"
 
 RIDGE = 0.005
 """Of the variance of all blocks, added to it."""
@@ -218,16 +209,23 @@ def _relatives(name: str, known: SoundClasses) -> list[str]:
     return []
 
 
-def train_names(runs: Path) -> WindowTagger:
-    """The tagger of preset `small` from the stores under `runs`."""
-    _, config = load_preset(shipped_config(), "small")
-    encoder, block = build_ear(config).speech_encoder, config.encoding.block_windows
+def train_names(
+    model: ModelConfig, stores: Mapping[Path, float], still: Path, choose: Path
+) -> WindowTagger:
+    """A tagger that is taught with features of pooled windows.
+
+    Args:
+        model: of the preset that it is for.
+        stores: what it learns from, and the weight of a block of each; that of a recording is
+            shared by the root of its blocks.
+        still: one of them: nothing may begin in its rows without a sound.
+        choose: the recordings that choose the curve.
+    """
+    encoder, block = build_ear(model).speech_encoder, model.encoding.block_windows
     since = encoder.own_width
-    tagger = new_tagger(since, encoder.width - since, config.aligner.window_features)
-    folder = runs / FOLDERS["windows"]
+    tagger = new_tagger(since, encoder.width - since, model.aligner.window_features)
     parts = [
-        read_taught(FeatureStore(folder / name), weight, tagger, block)
-        for name, weight in STORES.items()
+        read_taught(FeatureStore(store), weight, tagger, block) for store, weight in stores.items()
     ]
     fit(
         tagger,
@@ -237,33 +235,21 @@ def train_names(runs: Path) -> WindowTagger:
             torch.cat([p.weight for p in parts]),
         ),
     )
-    excerpts = FeatureStore(folder / EXCERPTS)
-    still = [
+    quiet = FeatureStore(still)
+    nothing = [
         pool_block(part)
-        for i, row in enumerate(excerpts.rows)
+        for i, row in enumerate(quiet.rows)
         if not row.text
-        for part in excerpts.features(i).split(block)
+        for part in quiet.features(i).split(block)
     ]
-    choose = FeatureStore(folder / CHOOSE)
+    chosen = FeatureStore(choose)
     calibrate(
         tagger,
         [
-            (torch.stack([pool_block(p) for p in choose.features(i).split(block)]), row.key)
-            for i, row in enumerate(choose.rows)
+            (torch.stack([pool_block(p) for p in chosen.features(i).split(block)]), row.key)
+            for i, row in enumerate(chosen.rows)
         ],
     )
-    quieten(tagger, torch.stack(still))
+    if nothing:
+        quieten(tagger, torch.stack(nothing))
     return tagger.eval()
-
-
-def main() -> None:
-    """Train and write."""
-    arguments = argparse.ArgumentParser(description="Train the sound tagger of `small`.")
-    arguments.add_argument("--runs", type=Path, default=Path("runs"))
-    arguments.add_argument("--to", type=Path, default=Path("runs/small-tagger.safetensors"))
-    options = arguments.parse_args()
-    save_tagger(train_names(options.runs), options.to)
-
-
-if __name__ == "__main__":
-    main()
