@@ -29,7 +29,8 @@ def convert(
 
     model = load_config(config or shipped_config(), preset).model
     weights = fit(read_trained(source), model, str(source))
-    card = {"notes": f"from {source.name}", "preset": preset, "components": described(model)}
+    card: dict[str, object] = {"notes": f"from {source.name}", "preset": preset}
+    card["components"] = described(model)
     written = write_folder(folder, weights, card)
     typer.echo(
         f"{folder}: {len(weights.aligner)} aligner and {len(weights.lora)} LoRA tensors, "
@@ -118,7 +119,9 @@ def evaluate(
     wanted, made = load_config(config or shipped_config(), preset), runs / "data"
     names = _split(sets)
     asked_of = QUESTIONS if which == "report" else CHOOSE
-    talks = every(clips, file=asked_of) if manifest is None and (names is None or SET in names) else []
+    talks = (
+        every(clips, file=asked_of) if manifest is None and (names is None or SET in names) else []
+    )
     if manifest is not None:
         found = [own_set(manifest, clips)]
     else:

@@ -3,7 +3,8 @@
 A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy`, the
 `manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Rows of the
 same stretch share its features, and a store may hold rows alone, or rows and transcripts, about the
-stretches of another store. Extraction resumes where it stopped, and refuses to go on with other settings.
+stretches of another one. Extraction resumes where it stopped, and refuses to go on with other
+settings.
 """
 
 import json

@@ -216,7 +216,9 @@ class MixtureMaker:
         ]  # fmt: skip
         if line.task != "asr":
             rows.append((LISTEN, "", line.answer, line.key))
-        return Mixture("over", (Part(sound), self._says(rng, line.text)), True, tuple(rows), (line.text,))
+        return Mixture(
+            "over", (Part(sound), self._says(rng, line.text)), True, tuple(rows), (line.text,)
+        )
 
     def _said(self, rng: np.random.Generator) -> Mixture:
         line = self._lines[rng.integers(len(self._lines))]

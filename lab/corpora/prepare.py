@@ -161,9 +161,7 @@ def _mixtures(order: Order) -> None:
     said = _lines(corpus.model_copy(update={"texts": "assistant"}), order.data)
     lines = asked * max(1, len(said) // len(asked)) + said
     voices, sounds = VOICES[corpus.voices], order.data / "sound"
-    _write(
-        MixtureMaker(sounds, corpus.split, lines, voices, corpus.seed, corpus.disguised), order
-    )
+    _write(MixtureMaker(sounds, corpus.split, lines, voices, corpus.seed, corpus.disguised), order)
 
 
 def _speechocean(order: Order) -> None:

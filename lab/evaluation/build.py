@@ -22,8 +22,8 @@ from lab.evaluation.systems import (
     TextOracle,
     Transcriber,
 )
-from lab.naming import digest
 from lab.evaluation.talks import BARE, Reader, TalkSystem, transcribed, true_words
+from lab.naming import digest
 
 CORPORA = Path(__file__).with_name("corpora.yaml")
 WORKERS = 2

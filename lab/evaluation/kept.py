@@ -1,5 +1,5 @@
-"""Sets of sounds that report or choose: what the library keeps, by source, by recording and by what is not
-known (`lab.corpora.library`)."""
+"""Sets of sounds that report or choose: what the library keeps, by source, by recording and by what
+is not known (`lab.corpora.library`)."""
 
 from pathlib import Path
 

@@ -97,18 +97,14 @@ def _sum(minutes: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(minutes) else None
 
 
-def _left(
-    step: Step, recorded: Mapping[str, float], rates: Mapping[str, float]
-) -> float | None:
+def _left(step: Step, recorded: Mapping[str, float], rates: Mapping[str, float]) -> float | None:
     if step.done:
         return 0.0
     whole = _whole(step, recorded, rates)
     return None if whole is None else whole * (1 - _share_done(step))
 
 
-def _whole(
-    step: Step, recorded: Mapping[str, float], rates: Mapping[str, float]
-) -> float | None:
+def _whole(step: Step, recorded: Mapping[str, float], rates: Mapping[str, float]) -> float | None:
     """Minutes that a step takes."""
     match step:
         case Run() | Tagger() if step.config.minutes is not None:

@@ -6,6 +6,7 @@ from other runs; means are of runs; what ships is some files of these. Nobody sa
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -99,7 +100,7 @@ class ShipConfig(Section):
     """Where the files lie in the repository."""
 
     files: dict[str, ShippedConfig]
-    report: list[str] = []
+    report: list[str] = Field(default=[])
     """Corpora that figures of it are of: nothing that it comes from was trained on them or chosen
     by them, nor by anything they share a clip or a source with."""
 
@@ -121,19 +122,19 @@ class RecipeConfig(Section):
     preset: str
     """Preset of `config.yaml` whose LLM replies and tells stories in corpora."""
 
-    material: dict[str, Sha256] = {}
+    material: dict[str, Sha256] = Field(default={})
     """What is not made but there: files and folders under `--data`, with their digests (of a folder
     that of all its files' names and digests)."""
 
     ears: dict[Name, EarConfig]
     corpora: dict[Name, CorpusConfig]
-    runs: dict[Name, RunConfig] = {}
-    means: dict[Name, dict[str, PositiveFloat]] = {}
+    runs: dict[Name, RunConfig] = Field(default={})
+    means: dict[Name, dict[str, PositiveFloat]] = Field(default={})
     """The mean of the weights of runs, each with its share."""
 
-    taggers: dict[Name, TaggerConfig] = {}
-    ships: dict[Name, ShipConfig] = {}
-    took: list[TookConfig] = []
+    taggers: dict[Name, TaggerConfig] = Field(default={})
+    ships: dict[Name, ShipConfig] = Field(default={})
+    took: list[TookConfig] = Field(default=[])
 
     dev_reports: str = ""
     """Why corpora of split `dev`, which figures were reported of, may choose, too, and what ships
@@ -141,7 +142,7 @@ class RecipeConfig(Section):
 
     @model_validator(mode="after")
     def _resolves(self) -> Self:
-        for problem in (*_names(self), *_references(self), *_splits(self)):
+        for problem in chain(_names(self), _references(self), _splits(self)):  # first things first
             raise ValueError(problem)
         try:
             TopologicalSorter(dict(_arrows(self))).prepare()

@@ -104,10 +104,12 @@ class Recordings(Step):
 
     @property
     def units(self) -> int | None:
+        """See `Step`."""
         return self.corpus.count
 
     @property
     def rate(self) -> str:
+        """See `Step`."""
         return f"data {self.corpus.kind}"
 
 
@@ -128,10 +130,12 @@ class Features(Step):
 
     @property
     def units(self) -> int | None:
+        """See `Step`."""
         return self.recordings.corpus.count
 
     @property
     def rate(self) -> str:
+        """See `Step`."""
         return f"features {self.kind}"
 
 
@@ -155,10 +159,12 @@ class Transcripts(Step):
 
     @property
     def units(self) -> int | None:
+        """See `Step`."""
         return self.count
 
     @property
     def rate(self) -> str:
+        """See `Step`."""
         return "transcripts"
 
 
@@ -189,11 +195,13 @@ class Run(Step):
 
     @property
     def units(self) -> int | None:
+        """See `Step`."""
         steps = self.config.stop or self.config.steps
         return None if steps is None else steps * self.config.batch
 
     @property
     def rate(self) -> str:
+        """See `Step`."""
         return f"run {self.config.stage}"
 
 

@@ -7,7 +7,6 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 from assistant.config import Section
 from assistant.encoders.beats import BeatsConfig
 
-
 CTC_SCALE = 40.0
 """What cosines are multiplied by to be logits. Training moves it little, and at 10 a token that
 competes with 3,000 others could hardly have more than half of the probability, however near."""
@@ -69,7 +68,7 @@ class StageConfig(Section):
     stop: PositiveInt | None = None
     """End after so many steps, before the schedule does."""
 
-    replanned: list[ReplannedConfig] = []
+    replanned: list[ReplannedConfig] = Field(default=[])
     """Lengths that the run had before, in order, where it was shortened while it ran."""
 
     batch: PositiveInt

@@ -48,7 +48,7 @@ def run_stage(
         earlier: `state.pt` of what the stage starts from.
 
     Raises:
-        ConfigError: held-out rows would be trained on, or the run was begun with other settings.
+        ConfigError: held-out rows would be trained on.
     """
     # Probabilities far under fp32's normal range slow CPUs down fourfold.
     torch.set_flush_denormal(True)
@@ -84,9 +84,7 @@ def _taught(folder: Path, key: str) -> FeatureStore:
     return store
 
 
-def _lead(
-    model: ModelConfig, config: StageConfig, stores: Mapping[str, Path]
-) -> Lead | None:
+def _lead(model: ModelConfig, config: StageConfig, stores: Mapping[str, Path]) -> Lead | None:
     if config.lead is None:
         return None
     window = model.aligner.window_features

@@ -126,19 +126,29 @@ def test_convert(call: Call, tmp_path: Path, tiny: Salmonn) -> None:
     assert (card.preset, card.components["llm"]) == ("tiny", "toy:3")
 
 
-def test_average(call: Call, tmp_path: Path) -> None:
-    for value, more in ((1.0, {}), (4.0, {"ctc.blank": torch.zeros(3)})):
-        state = {"a": torch.tensor(value), **more}
-        torch.save({"parameters": state}, tmp_path / f"{value:.0f}.pt")
-    shares = (f"{tmp_path}/1.pt:2", f"{tmp_path}/4.pt")
-    code, out, _ = call("average", *shares, "--to", tmp_path / "mean.pt")
+def test_a_plan_is_shown_and_nothing_is_done(call: Call, tmp_path: Path) -> None:
+    recipe = Path(cli.__file__).parents[1] / "lab" / "recipes" / "shipped.yaml"
+    runs = tmp_path / "runs"
+    code, out, _ = call("train", recipe, "--plan", "--runs", runs, "--step", "small-tagger")
     assert code == 0
-    assert "left out, as not all have it: ctc.blank" in out
-    mean = torch.load(tmp_path / "mean.pt", weights_only=True)["parameters"]
-    assert float(mean["a"]) == 2.0
-    code, _, err = call("average", f"{tmp_path}/1.pt:much", "--to", tmp_path / "mean.pt")
+    assert "excerpts-choose" in out
+    assert "0 of " in out
+    assert not runs.exists()
+    code, _, err = call("train", recipe, "--step", "alien", "--runs", runs)
     assert code != 0
-    assert "a share is a number" in err
+    assert "--step: no alien" in err
+
+
+def test_a_recipe_is_done(call: Call, tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "preset: tiny\nears: {}\ncorpora: { still: { kind: nobody, count: 2, seed: 1 } }\n"
+    )
+    for state in ("missing", "there"):
+        code, out, _ = call("train", recipe, "--runs", tmp_path / "runs", "--data", tmp_path)
+        assert code == 0
+        assert state in out
+    assert len(list((tmp_path / "runs" / "data").glob("still-*/*.flac"))) == 2
 
 
 def test_tasks_lists_them_all(call: Call) -> None:
@@ -482,7 +492,7 @@ def test_names_that_look_like_pictures_are_shown_as_they_are(
     assert capsys.readouterr().err == "toy:x: no such file :smile:\n"
 
 
-@pytest.mark.parametrize("command", ["data", "train", "average", "eval"])
+@pytest.mark.parametrize("command", ["train", "eval"])
 def test_where_only_the_program_is_installed_the_lab_is_missed_in_one_line(
     call: Call, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

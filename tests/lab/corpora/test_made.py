@@ -368,7 +368,7 @@ def mixing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MixtureMaker:
         path = tmp_path / f"{i}.wav"
         soundfile.write(path, tone(400 + 300 * i, 0.8), SAMPLE_RATE)
         made.append(Sound(path, label, f"r{i}", "train", "CC0"))
-    monkeypatch.setattr(mixtures, "read_sounds", lambda folder: made)
+    monkeypatch.setattr(mixtures, "sounds_of", lambda folder, split: made)
     monkeypatch.setattr(
         mixtures, "speak", lambda voice, text, rng, other: tone(150, 0.1 * len(text.split()))
     )
