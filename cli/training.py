@@ -57,7 +57,7 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Make what a recipe describes and is not there yet; goes on where it was interrupted."""
-    from lab.recipe.perform import Means, lock, perform
+    from lab.recipe.perform import Setup, lock, perform
     from lab.recipe.plan import plan as planned
     from lab.recipe.plan import table
     from lab.recipe.recipe import load_recipe
@@ -68,7 +68,7 @@ def train(
     Console(emoji=False).print(table(planned(wanted, steps, runs)))
     if not plan:
         with lock(runs):
-            perform(steps, Means(source, workers, wanted.material, typer.echo))
+            perform(steps, Setup(source, workers, wanted.material, typer.echo))
 
 
 def evaluate(

@@ -45,7 +45,7 @@ SPENT = "spent.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class Setup:
     """What steps are done with."""
 
     data: Path
@@ -76,7 +76,7 @@ def lock(runs: Path) -> Iterator[None]:
         raise ConfigError(f"--runs: {runs}: another program is at work there") from error
 
 
-def perform(steps: list[Step], means: Means) -> None:
+def perform(steps: list[Step], setup: Setup) -> None:
     """Do, in order, those of `steps` that are not done.
 
     Raises:
@@ -89,12 +89,12 @@ def perform(steps: list[Step], means: Means) -> None:
         if isinstance(step, Recordings) and not step.done
         for name in READS[step.corpus.kind]
     }
-    check({name: means.material[name] for name in sorted(read & means.material.keys())}, means.data)
+    check({name: setup.material[name] for name in sorted(read & setup.material.keys())}, setup.data)
     for step in steps:
         if step.done:
             continue
         with _timed(step.place) as seconds:
-            told = _do(step, means)
+            told = _do(step, setup)
         content = {
             "name": step.name,
             "made_from": {needed.place.name: needed.folder for needed in step.needs},
@@ -127,15 +127,15 @@ def _timed(place: Path) -> Iterator[Callable[[], float]]:
         spent.write_text(json.dumps(seconds()))
 
 
-def _do(step: Step, means: Means) -> dict[str, object]:
+def _do(step: Step, setup: Setup) -> dict[str, object]:
     """Do a step; what its card is to say besides."""
     match step:
         case Recordings():
-            _record(step, means)
+            _record(step, setup)
         case Features():
-            _hear(step, means)
+            _hear(step, setup)
         case Transcripts():
-            _transcribe(step, means)
+            _transcribe(step, setup)
         case Run():
             _train(step)
         case Mean():
@@ -144,33 +144,33 @@ def _do(step: Step, means: Means) -> dict[str, object]:
         case Tagger():
             _fit(step)
         case Ship():
-            return _ship(step, means)
+            return _ship(step, setup)
     return {}
 
 
-def _record(step: Recordings, means: Means) -> None:
+def _record(step: Recordings, setup: Setup) -> None:
     of = tuple(recordings.manifest for recordings in step.of)
     order = Order(
-        step.name, step.corpus, of, means.data, step.manifest, means.workers, step.model
+        step.name, step.corpus, of, setup.data, step.manifest, setup.workers, step.model
     )  # fmt: skip
     make(order)
 
 
-def _hear(step: Features, means: Means) -> None:
+def _hear(step: Features, setup: Setup) -> None:
     source = step.recordings.manifest
     if step.base is not None:
         refer(source, step.place, step.base.place.name)
         return
     total = len(unique(manifest.read(source))[0])
     model = _with_encoder(step.model, step.encoder)
-    show(extract(model, source, step.place, means.workers, step.kind), f"hearing {step.name}",
+    show(extract(model, source, step.place, setup.workers, step.kind), f"hearing {step.name}",
          total)  # fmt: skip
 
 
-def _transcribe(step: Transcripts, means: Means) -> None:
+def _transcribe(step: Transcripts, setup: Setup) -> None:
     refer(step.features.recordings.manifest, step.place, step.features.place.name)
     model = _with_encoder(step.model, step.encoder)
-    steps = transcribe(model, step.place, step.count, means.workers)
+    steps = transcribe(model, step.place, step.count, setup.workers)
     show(steps, f"transcribing {step.name}", step.count)
 
 
@@ -212,7 +212,7 @@ def _with_encoder(model: ModelConfig, run: Run | None) -> ModelConfig:
     return model.model_copy(update={"audio_encoder": encoder})
 
 
-def _ship(step: Ship, means: Means) -> dict[str, object]:
+def _ship(step: Ship, setup: Setup) -> dict[str, object]:
     """Write the files that ship, and say which are the same as those that the recipe names."""
     digests: dict[str, str] = {}
     for file, source in step.files.items():
@@ -223,7 +223,7 @@ def _ship(step: Ship, means: Means) -> dict[str, object]:
             shutil.copyfile(source.place / FILES[file], step.place / file)
         digests[file] = sha256(step.place / file)
         same = digests[file] == step.config.files[file].sha256
-        means.tell(f"{step.place / file}: sha256 {digests[file][:16]}, "
+        setup.tell(f"{step.place / file}: sha256 {digests[file][:16]}, "
                    f"{'what ships' if same else 'other bits than what ships'}")  # fmt: skip
     return {"sha256": digests}
 

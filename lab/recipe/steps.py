@@ -31,7 +31,7 @@ CARD = "made.json"
 """File of a step that is done: what it was made from, and how long it took."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Step:
     """Something that is made once."""
 
@@ -79,7 +79,7 @@ class Step:
         return self.folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Recordings(Step):
     """The recordings of a corpus, and their manifest."""
 
@@ -113,7 +113,7 @@ class Recordings(Step):
         return f"data {self.corpus.kind}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Features(Step):
     """What an ear hears of a corpus: the features of its recordings."""
 
@@ -139,7 +139,7 @@ class Features(Step):
         return f"features {self.kind}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Transcripts(Step):
     """What Whisper's decoder reads of a corpus."""
 
@@ -172,7 +172,7 @@ Store = Features | Transcripts
 """What training reads of a corpus."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run(Step):
     """A run of training."""
 
@@ -205,7 +205,7 @@ class Run(Step):
         return f"run {self.config.stage}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mean(Step):
     """The mean of several runs."""
 
@@ -218,7 +218,7 @@ class Mean(Step):
         return self.place / STATE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tagger(Step):
     """A sound tagger in closed form."""
 
@@ -229,7 +229,7 @@ class Tagger(Step):
     folder = "trained"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ship(Step):
     """The files that ship."""
 

@@ -151,6 +151,12 @@ def test_a_recipe_is_done(call: Call, tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs" / "data").glob("still-*/*.flac"))) == 2
 
 
+def test_a_half_that_there_is_not_is_named(call: Call) -> None:
+    code, _, err = call("eval", "--half", "both")
+    assert code != 0
+    assert "--half: no both; there are choose, report" in err
+
+
 def test_tasks_lists_them_all(call: Call) -> None:
     code, out, _ = call("tasks")
     assert code == 0

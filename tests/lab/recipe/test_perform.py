@@ -39,9 +39,9 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     found: list[Step] = []
     real = perform._do
 
-    def remember(step: Step, means: perform.Means) -> dict[str, object]:
+    def remember(step: Step, setup: perform.Setup) -> dict[str, object]:
         found.append(step)
-        return real(step, means)
+        return real(step, setup)
 
     monkeypatch.setattr(perform, "_do", remember)
     return found

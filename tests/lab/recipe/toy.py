@@ -14,7 +14,7 @@ import soundfile
 from assistant.config import ModelConfig
 from assistant.files.presets import load_preset, shipped_config
 from lab.manifest import half
-from lab.recipe.perform import Means, perform
+from lab.recipe.perform import Setup, perform
 from lab.recipe.recipe import RecipeConfig
 from lab.recipe.steps import Step, steps_of
 
@@ -96,7 +96,7 @@ def steps(runs: Path, change: Change | None = None, wanted: list[str] | None = N
 def do(some: list[Step], data: Path, said: list[str] | None = None) -> None:
     """Do steps, with one process."""
     lines: list[str] = [] if said is None else said
-    perform(some, Means(data, 1, {}, lines.append))
+    perform(some, Setup(data, 1, {}, lines.append))
 
 
 def names(found: list[Step]) -> list[str]:
