@@ -1,6 +1,6 @@
 """Learning curves of training runs as a picture.
 
-    python -m bench.curves runs/nano-1-ctc runs/nano-2-read --plot docs/curves.svg
+    python -m bench.curves runs/trained/align-* runs/trained/read-* --plot docs/curves.svg
 
 Each run is a row: its loss (mean of 20 steps, and smoothed), and the figures after each epoch.
 """

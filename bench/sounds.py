@@ -29,6 +29,7 @@ from assistant.sound.recording import load
 from bench.common import keep, parser, show
 from lab.corpora.scenes import heard
 from lab.corpora.sounds import Sound, read_sounds
+from lab.training.config import CTC_SCALE
 from lab.training.ctc import CtcHead
 
 SECONDS = 5
@@ -75,7 +76,7 @@ def by_tokens(model: Salmonn, sounds: list[Sound], labels: list[str]) -> list[st
     """The name that each recording's audio tokens are nearest to."""
     tokenizer = model.llm.tokenizer.backend_tokenizer
     embeddings = model.llm.embed(list(range(len(tokenizer.get_vocab())))).float()
-    head = CtcHead(embeddings, tokenizer, [heard(label) for label in labels])
+    head = CtcHead(embeddings, tokenizer, [heard(label) for label in labels], CTC_SCALE)
     with torch.inference_mode():
         return [
             head.name(model.ear.hear(torch.from_numpy(load(s.path)[: SECONDS * SAMPLE_RATE])))

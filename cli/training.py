@@ -1,14 +1,15 @@
-"""The commands of those who train and judge models: data, train, average, convert, eval."""
+"""The commands of those who train and judge models: train, convert, eval."""
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from assistant.errors import ConfigError
-from assistant.files.presets import read_yaml, shipped_config
+from assistant.files.presets import shipped_config
 from streaming.config_file import load_config
 
 ConfigOption = Annotated[
@@ -20,26 +21,17 @@ def convert(
     source: Annotated[Path, typer.Argument(help="A published .pth, or a trainer's state.pt.")],
     folder: Annotated[Path, typer.Argument(help="Where to write our format.")],
     preset: Annotated[str, typer.Option(help="Preset the weights belong to.")],
-    card: Annotated[
-        Path | None,
-        typer.Option(help="YAML with training_data, figures, licence and notes for the card."),
-    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Turn a checkpoint into our folder: safetensors (fp16) and a card."""
     from assistant.parts.checkpoint import fit, read_trained, write_folder
-    from assistant.parts.components import describe
+    from assistant.parts.components import described
 
     model = load_config(config or shipped_config(), preset).model
     weights = fit(read_trained(source), model, str(source))
-    parts = {"speech_encoder": model.speech_encoder, "llm": model.llm}
-    if model.audio_encoder is not None:
-        parts["audio_encoder"] = model.audio_encoder
-    told: dict[str, object] = {"notes": f"from {source.name}"}
-    told |= read_yaml(card) if card is not None else {}
-    told["preset"] = preset
-    told["components"] = {name: describe(part.weights) for name, part in parts.items()}
-    written = write_folder(folder, weights, told)
+    card: dict[str, object] = {"notes": f"from {source.name}", "preset": preset}
+    card["components"] = described(model)
+    written = write_folder(folder, weights, card)
     typer.echo(
         f"{folder}: {len(weights.aligner)} aligner and {len(weights.lora)} LoRA tensors, "
         f"sha256 {written.weights_sha256[:16]}"
@@ -48,59 +40,35 @@ def convert(
         typer.echo(f"left out: {key}")
 
 
-RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of data, features and runs.")]
-
-
-def data(
-    recipe: Annotated[Path, typer.Argument(help="lab/recipes/nano-0-data.yaml or yours.")],
-    source: Annotated[Path, typer.Option("--data", help="Folder with text/ and speech/.")],
-    runs: RunsOption = Path("runs"),
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    config: ConfigOption = None,
-) -> None:
-    """Make the recordings and features that training reads; goes on where it stopped."""
-    from lab.corpora.corpus import load_data_config
-    from lab.corpora.prepare import prepare
-
-    wanted = load_data_config(recipe)
-    model = load_config(config or shipped_config(), wanted.preset).model
-    prepare(wanted, model, source, runs, workers)
+RunsOption = Annotated[Path, typer.Option("--runs", help="Folder of everything that is made.")]
+DataOption = Annotated[Path, typer.Option("--data", help="Folder with text/, speech/ and sound/.")]
 
 
 def train(
-    stage: Annotated[Path, typer.Argument(help="A stage, such as lab/recipes/*.yaml.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe: lab/recipes/shipped.yaml or yours.")],
+    step: Annotated[
+        list[str] | None,
+        typer.Option("--step", help="Only this and what it needs.", show_default="what ships"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    source: DataOption = Path("../shared/data"),
     runs: RunsOption = Path("runs"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes that make corpora.")] = 2,
     config: ConfigOption = None,
 ) -> None:
-    """Train a stage, or go on with it; its run is named after the file."""
-    from lab.training.config import load_stage
-    from lab.training.run import run_stage
+    """Make what a recipe describes and is not there yet; goes on where it was interrupted."""
+    from lab.recipe.perform import Setup, lock, perform
+    from lab.recipe.plan import plan as planned
+    from lab.recipe.plan import table
+    from lab.recipe.recipe import load_recipe
+    from lab.recipe.steps import steps_of
 
-    settings = load_stage(stage)
-    model = load_config(config or shipped_config(), settings.preset).model
-    folder = run_stage(model, settings, runs, stage.stem)
-    typer.echo(f"{folder}: state.pt, log.csv, figures.csv")
-
-
-def average(
-    states: Annotated[list[str], typer.Argument(help="RUN/state.pt:SHARE of each, 1 if not told.")],
-    to: Annotated[Path, typer.Option("--to", help="File to write, another state.pt.")],
-) -> None:
-    """The mean of the weights of several runs that began from the same ones."""
-    from lab.training.average import average as mean
-
-    left_out = mean([_with_share(state) for state in states], to)
-    typer.echo(f"{to}: the mean of {len(states)} runs")
-    for name in left_out:
-        typer.echo(f"left out, as not all have it: {name}")
-
-
-def _with_share(state: str) -> tuple[Path, float]:
-    path, colon, share = state.rpartition(":")
-    try:
-        return (Path(path), float(share)) if colon else (Path(state), 1.0)
-    except ValueError as error:
-        raise ConfigError(f"{state}: a share is a number") from error
+    wanted, file = load_recipe(recipe), config or shipped_config()
+    steps = steps_of(wanted, cache(lambda name: load_config(file, name).model), runs, step)
+    Console(emoji=False).print(table(planned(wanted, steps, runs)))
+    if not plan:
+        with lock(runs):
+            perform(steps, Setup(source, workers, wanted.material, typer.echo))
 
 
 def evaluate(
@@ -119,9 +87,11 @@ def evaluate(
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Rows of a set at most.")] = 200,
-    source: Annotated[
-        Path, typer.Option("--data", help="Folder with text/, speech/ and sound/.")
-    ] = Path("../shared/data"),
+    half: Annotated[
+        str,
+        typer.Option("--half", help="report, or choose: the recordings that choose weights."),
+    ] = "report",
+    source: DataOption = Path("../shared/data"),
     runs: RunsOption = Path("runs"),
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write all answers there.")
@@ -134,21 +104,28 @@ def evaluate(
     from assistant.model import load
     from lab.evaluation import report
     from lab.evaluation.build import made_sets, system_makers, talk_makers
+    from lab.evaluation.everyday import CHOOSE, QUESTIONS
     from lab.evaluation.live import Live
     from lab.evaluation.recorded import recordings
     from lab.evaluation.run import evaluate as judge
-    from lab.evaluation.sets import own_set
+    from lab.evaluation.sets import Half, own_set
     from lab.evaluation.talks import SET, every
     from lab.evaluation.talks import judge as judge_talks
 
     report.check_files(json_file, plot_file)
+    if half not in get_args(Half):
+        raise ConfigError(f"--half: no {half}; there are {', '.join(get_args(Half))}")
+    which = cast(Half, half)
     wanted, made = load_config(config or shipped_config(), preset), runs / "data"
     names = _split(sets)
-    talks = every(clips) if manifest is None and (names is None or SET in names) else []
+    asked_of = QUESTIONS if which == "report" else CHOOSE
+    talks = (
+        every(clips, file=asked_of) if manifest is None and (names is None or SET in names) else []
+    )
     if manifest is not None:
         found = [own_set(manifest, clips)]
     else:
-        found = [] if names == [SET] else made_sets(source, made, clips)
+        found = [] if names == [SET] else made_sets(source, made, clips, which)
     known = {s.name: s for s in found} | ({SET: None} if manifest is None else {})
     found = [one for one in _chosen(known, names, "--sets").values() if one is not None]
     model = load(wanted.model)
@@ -196,6 +173,6 @@ def _chosen(known: dict[str, Thing], names: list[str] | None, option: str) -> di
 
 def training_commands(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    for command in (convert, data, train, average):
+    for command in (convert, train):
         app.command()(command)
     app.command("eval")(evaluate)

@@ -2,8 +2,9 @@
 
 A store is a folder with `features.f16` (all features end to end, fp16), `lengths.npy`, the
 `manifest.jsonl` they belong to, and `store.json`, which says what they were made with. Rows of the
-same stretch share its features, and a store may hold rows alone, about the stretches of another.
-Extraction resumes where it stopped, and refuses to go on with other settings.
+same stretch share its features, and a store may hold rows alone, or rows and transcripts, about the
+stretches of another one. Extraction resumes where it stopped, and refuses to go on with other
+settings.
 """
 
 import json
@@ -37,9 +38,6 @@ TRANSCRIPTS = "transcripts.json"
 Kind = Literal["encoders", "windows", "fbank"]
 """encoders: the encoders' features. windows: mean and maximum of each window's hidden layers of the
 speech encoder, as a `WindowTagger` pools them. fbank: BEATs' filter banks."""
-
-FOLDERS: dict[Kind, str] = {"encoders": "features", "windows": "windows", "fbank": "fbank"}
-"""Under the runs folder."""
 
 _ear: Ear | None = None
 
@@ -159,7 +157,8 @@ def _claim(path: Path, config: ModelConfig, source: Path, width: int) -> None:
 
 
 def refer(source: Path, store: Path, base: str) -> None:
-    """Make `store` one of rows alone, those of manifest `source`; store `base` has the features."""
+    """Make `store` one of rows alone, those of manifest `source`; store `base`, a folder beside it,
+    has the features, or refers to one that has."""
     store.mkdir(parents=True, exist_ok=True)
     (store / "manifest.jsonl").write_text(source.read_text())
     (store / STORE).write_text(json.dumps({"of": base}) + "\n")
@@ -186,6 +185,12 @@ def unique(rows: list[Row]) -> tuple[list[Row], list[int]]:
     return firsts, places
 
 
+def _referred(folder: Path) -> list[Path]:
+    """A store and those that it refers to, the one with features last."""
+    base = json.loads((folder / STORE).read_text()).get("of")
+    return [folder] if base is None else [folder, *_referred(folder.parent / base)]
+
+
 class FeatureStore:
     """Features and rows of one store, read from disk on demand."""
 
@@ -194,15 +199,14 @@ class FeatureStore:
         KeyError: a row is about a stretch that the store referred to does not have.
         """
         rows = manifest.read(folder / "manifest.jsonl")
-        base = json.loads((folder / STORE).read_text()).get("of")
-        if base is not None:
-            folder = folder.parent / base
+        folders = _referred(folder)
+        folder = folders[-1]
         firsts, _ = unique(manifest.read(folder / "manifest.jsonl"))
         place = {_stretch(row): i for i, row in enumerate(firsts)}
         lengths = np.load(folder / "lengths.npy")
         places = [place[_stretch(row)] for row in rows]
-        read = folder / TRANSCRIPTS
-        heard = json.loads(read.read_text()) if read.exists() else [""] * len(firsts)
+        read = next((f / TRANSCRIPTS for f in folders if (f / TRANSCRIPTS).exists()), None)
+        heard = [""] * len(firsts) if read is None else json.loads(read.read_text())
         self.rows = [
             replace(row, heard=heard[i])
             for row, i in zip(rows, places, strict=True)

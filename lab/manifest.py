@@ -1,5 +1,6 @@
 """The manifest: one JSON line per training example."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,14 +46,27 @@ class Row:
 
     licence: str = ""
     split: str = "train"
+    """train, or what is never trained on: choose, report, or dev, which did both once."""
+
+    sources: tuple[str, ...] = ()
+    """The recordings and the sentences it was made from; none: the file is a recording itself."""
 
     @property
     def stretch(self) -> tuple[str, int, int | None]:
         """The samples it is about: file, offset, length."""
         return self.audio, self.offset, self.length
 
+    def origins(self, folder: Path) -> tuple[str, ...]:
+        """What it was made from, or the file that it is; `folder` is that of the manifest."""
+        return self.sources or (str((folder / self.audio).resolve()),)
+
 
 _ROW = TypeAdapter(Row)
+
+
+def half(name: str) -> str:
+    """choose or report: which half of what is held out a sentence or a speaker is in, by a hash."""
+    return ("choose", "report")[hashlib.sha256(name.encode()).digest()[0] % 2]
 
 
 def read(path: Path) -> list[Row]:
@@ -79,12 +93,17 @@ def write(path: Path, rows: list[Row]) -> None:
 
 
 def from_speechocean(folder: Path, split: str) -> list[Row]:
-    """Rows of `data/speech/speechocean762` (arXiv 2104.01378), audio paths absolute."""
+    """Rows of `data/speech/speechocean762` (arXiv 2104.01378), audio paths absolute.
+
+    Args:
+        folder: of the recordings.
+        split: train or dev; choose or report: half of the speakers of dev.
+    """
     licence = "speechocean762: free for commercial and non-commercial use"
     return [
         _row(folder, entry, licence, split, entry["text"].lower())
         for entry in entries(folder)
-        if entry["split"] == split
+        if split in (entry["split"], half(entry["speaker"]) if entry["split"] == "dev" else "")
     ]
 
 

@@ -13,7 +13,8 @@ from assistant.config import ModelConfig
 from assistant.files.presets import read_yaml, shipped_config
 from assistant.prompt.prompt import tasks
 from cli import main as cli
-from lab.training.config import CorpusConfig, StageConfig
+from lab.corpora.corpus import CorpusConfig
+from lab.training.config import StageConfig
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 
 ROOT = Path(__file__).parents[1]

@@ -16,6 +16,7 @@ from typing import TypeVar
 import huggingface_hub
 import whisper as openai_whisper
 
+from assistant.config import ModelConfig, PartConfig
 from assistant.ear.tagger import Tagger, load_tagger
 from assistant.encoders.beats import Beats, load_beats
 from assistant.encoders.whisper import WhisperWeights, from_ctranslate2, load_whisper
@@ -108,6 +109,14 @@ def describe(sources: list[str]) -> str:
     """The first source of a part, with the digests that pin it, for a card."""
     digests = " + ".join(file.sha256 for file in PINNED.get(sources[0], ()))
     return f"{sources[0]} sha256 {digests}" if digests else sources[0]
+
+
+def described(model: ModelConfig) -> dict[str, str]:
+    """The frozen parts of a preset and where they come from, for a card."""
+    parts: dict[str, PartConfig] = {"speech_encoder": model.speech_encoder, "llm": model.llm}
+    if model.audio_encoder is not None:
+        parts["audio_encoder"] = model.audio_encoder
+    return {name: describe(part.weights) for name, part in parts.items()}
 
 
 def origin(sources: list[str]) -> tuple[str, Path | None]:

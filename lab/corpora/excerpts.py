@@ -131,6 +131,7 @@ class ExcerptMaker:
                 "", answer=text, text=text, key=key,
                 task="audiocaption", speaker=" ".join(s.clip.recording for s in sounds),
                 licence="; ".join(licences),
+                sources=tuple(s.clip.recording for s in sounds),
             )
         ]  # fmt: skip
 
@@ -283,7 +284,7 @@ def whole_clips(data: Path, doubts: Path) -> list[Row]:
                 Row(
                     str(clip.path.resolve()), answer=heard(_name(clip)), text=heard(_name(clip)),
                     key=key, task="audiocaption", speaker=clip.recording, licence=clip.licence,
-                    length=len(samples),
+                    length=len(samples), sources=(clip.recording,),
                 )
             )  # fmt: skip
     return rows
@@ -294,9 +295,9 @@ def held_out(data: Path, use: Use) -> list[Row]:
     return [
         Row(
             str(clip.path.resolve()), answer=_name(clip), text=heard(_name(clip)), task="QA",
-            instruction="What is this sound?", key=_name(clip), licence=clip.licence, split="dev",
+            instruction="What is this sound?", key=_name(clip), licence=clip.licence, split=use,
             speaker=f"{'source' if clip.held_source else 'recording'} {clip.recording}",
-            length=10 * SAMPLE_RATE,
+            length=10 * SAMPLE_RATE, sources=(clip.recording,),
         )
         for clip in read_library(data / "sound") if clip.use == use
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from lab.classes import sound_classes
-from lab.corpora.sounds import CORPORA
+from lab.corpora.sounds import CORPORA, TWINS, UNSORTED
 
 Use = Literal["train", "choose", "report", "none"]
 
@@ -33,24 +33,6 @@ UNKNOWN_REPORT_SHARE, UNKNOWN_CHOOSE_SHARE = 0.4, 0.15
 
 FOLDS: dict[str, Use] = {"fold3": "report", "fold4": "choose"}
 """Of ESC-10."""
-
-UNSORTED = "noise-of-life"
-"""Its files name no source, and neighbours may be of one: the last ones are kept."""
-
-
-TWINS = {
-    "esc10/00137.opus": "noise-of-life/00425.opus",
-    "esc10/00188.opus": "more/antum-sounds/00033.opus",
-    "noise-of-life/00640.opus": "noise-of-life/00614.opus",
-    "noise-of-life/00877.opus": "noise-of-life/00869.opus",
-    "noise-of-life/00878.opus": "noise-of-life/00852.opus",
-    "noise-of-life/00879.opus": "noise-of-life/00853.opus",
-    "noise-of-life/00880.opus": "noise-of-life/00854.opus",
-    "noise-of-life/00881.opus": "noise-of-life/00855.opus",
-    "noise-of-life/00882.opus": "noise-of-life/00871.opus",
-}
-"""Recordings that chose or reported, and what they share a stretch with that is trained on
-(`twins`): they are used for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

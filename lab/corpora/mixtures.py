@@ -16,7 +16,7 @@ from assistant.sound.recording import Samples, load
 from lab.corpora.questions import facts, sentence
 from lab.corpora.rough import background, gain_for_snr, in_quiet
 from lab.corpora.scenes import fade, heard, loudest
-from lab.corpora.sounds import Sound, phrase, read_sounds
+from lab.corpora.sounds import Sound, phrase, sounds_of
 from lab.corpora.synth import Line
 from lab.corpora.voices import Voice, speak
 from lab.manifest import Row
@@ -60,6 +60,14 @@ class Mixture:
     rows: tuple[tuple[str, str, str, str], ...]
     """(task, instruction, answer, key) of each row."""
 
+    said: tuple[str, ...] = ()
+    """The sentences in it that are not questions about it."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The recordings and sentences it is made from."""
+        return *(part.sound.recording for part in self.parts if part.sound), *self.said
+
 
 class MixtureMaker:
     """The `Maker` of mixtures."""
@@ -75,7 +83,7 @@ class MixtureMaker:
     ) -> None:
         """Args:
         folder: `data/sound`.
-        split: train or dev: which sounds are heard.
+        split: which sounds are heard.
         lines: what is said over sounds.
         voices: who says it, and asks.
         seed: of everything drawn.
@@ -90,9 +98,8 @@ class MixtureMaker:
     @cached_property
     def _by_label(self) -> dict[str, list[Sound]]:
         labels: dict[str, list[Sound]] = {}
-        for sound in read_sounds(self._folder):
-            if sound.split == self._split:
-                labels.setdefault(sound.label, []).append(sound)
+        for sound in sounds_of(self._folder, self._split):
+            labels.setdefault(sound.label, []).append(sound)
         return labels
 
     @cached_property
@@ -112,7 +119,8 @@ class MixtureMaker:
         licences = {p.sound.licence if p.sound else "synthetic" for p in mixture.parts}
         return [
             Row("", answer=answer, text=text, key=key, task=task, instruction=instruction,
-                licence="; ".join(sorted(licences)), speaker=mixture.kind, split=self._split)
+                licence="; ".join(sorted(licences)), speaker=mixture.kind, split=self._split,
+                sources=mixture.sources)
             for task, instruction, answer, key in mixture.rows
         ]  # fmt: skip
 
@@ -208,7 +216,9 @@ class MixtureMaker:
         ]  # fmt: skip
         if line.task != "asr":
             rows.append((LISTEN, "", line.answer, line.key))
-        return Mixture("over", (Part(sound), self._says(rng, line.text)), True, tuple(rows))
+        return Mixture(
+            "over", (Part(sound), self._says(rng, line.text)), True, tuple(rows), (line.text,)
+        )
 
     def _said(self, rng: np.random.Generator) -> Mixture:
         line = self._lines[rng.integers(len(self._lines))]
@@ -218,6 +228,7 @@ class MixtureMaker:
         return Mixture(
             "said", (first, replace(first, line=question)), False,
             ((LISTEN, "", answer, line.text), ("asr", "", f"{line.text} {question}", "")),
+            (line.text,),
         )  # fmt: skip
 
     def _nothing(self, rng: np.random.Generator) -> Mixture:

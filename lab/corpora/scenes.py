@@ -16,7 +16,7 @@ from lab import manifest
 from lab.corpora.disguise import disguise
 from lab.corpora.questions import sentence
 from lab.corpora.rough import Surroundings, make_rooms, roughen
-from lab.corpora.sounds import Sound, phrase, read_sounds
+from lab.corpora.sounds import Sound, phrase, sounds_of
 from lab.corpora.synth import NOTHING_SAID, WHAT, read_noises
 from lab.manifest import Row
 
@@ -56,7 +56,7 @@ def sound_rows(label: str, licence: str, recording: str, split: str) -> list[Row
     what = phrase(label)
     row = Row(
         "", answer=f"I hear {what}.", text=heard(label), task="audiocaption", key=label,
-        licence=licence, speaker=recording, split=split,
+        licence=licence, speaker=recording, split=split, sources=(recording,),
     )  # fmt: skip
     return [
         row,
@@ -77,7 +77,7 @@ class SoundMaker:
 
     @cached_property
     def _sounds(self) -> list[Sound]:
-        return [s for s in read_sounds(self.folder) if s.split == "train"]
+        return sounds_of(self.folder, "train")
 
     @cached_property
     def count(self) -> int:
@@ -103,16 +103,17 @@ class SoundMaker:
         return np.asarray(samples / peak * 10 ** (rng.uniform(-26, -1) / 20), np.float32)
 
 
-def held_out_sounds(folder: Path) -> list[Row]:
-    """Rows of the sounds that only evaluation hears, at most `DEV_S` of each, audio absolute."""
+def held_out_sounds(folder: Path, split: str) -> list[Row]:
+    """Rows of the sounds of a split that only evaluation hears, at most `DEV_S` of each, audio
+    absolute."""
     return [
         Row(
             str(sound.path.resolve()), answer=sentence(phrase(sound.label)) + ".",
             text=heard(sound.label), task="QA", instruction=WHAT, key=sound.label,
-            licence=sound.licence, split="dev",
+            licence=sound.licence, split=split, sources=(sound.recording,),
             speaker=sound.recording, length=DEV_S * SAMPLE_RATE,
         )
-        for sound in read_sounds(folder) if sound.split == "dev"
+        for sound in sounds_of(folder, split)
     ]  # fmt: skip
 
 
@@ -141,7 +142,8 @@ class RoughMaker:
 
     def rows(self, index: int) -> list[Row]:
         """As the source has it."""
-        return [replace(self._rows[index % self.count], offset=0)]
+        row = self._rows[index % self.count]
+        return [replace(row, offset=0, sources=row.origins(self._folder))]
 
     def make(self, index: int) -> Samples:
         """Another pace and pitch, and other surroundings."""
@@ -172,8 +174,10 @@ class JoinMaker:
 
     def rows(self, index: int) -> list[Row]:
         """All texts in order."""
-        text = " ".join(row.text for _, row in self._chosen(index))
-        return [Row("", answer=text, text=text, licence="as its parts")]
+        chosen = self._chosen(index)
+        text = " ".join(row.text for _, row in chosen)
+        sources = tuple(name for folder, row in chosen for name in row.origins(folder))
+        return [Row("", answer=text, text=text, licence="as its parts", sources=sources)]
 
     def make(self, index: int) -> Samples:
         """Put one after the other, at one level, up to 0.7 s apart."""

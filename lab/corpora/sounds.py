@@ -16,6 +16,9 @@ HELD_OUT_SHARE = 5
 """One source recording in so many is held out, those with the fewest slices first, and at least one
 where a class has two."""
 
+UNSORTED = "noise-of-life"
+"""Its files name no source, and neighbours may be of one."""
+
 NAMES = {
     "phone ring (melodic ringtone)": "phone ringing",
     "crowd/cafe babble": "crowd talking",
@@ -64,6 +67,21 @@ def phrase(label: str) -> str:
     return f"{'an' if label[0] in 'aeiou' else 'a'} {label}"
 
 
+TWINS = {
+    "esc10/00137.opus": "noise-of-life/00425.opus",
+    "esc10/00188.opus": "more/antum-sounds/00033.opus",
+    "noise-of-life/00640.opus": "noise-of-life/00614.opus",
+    "noise-of-life/00877.opus": "noise-of-life/00869.opus",
+    "noise-of-life/00878.opus": "noise-of-life/00852.opus",
+    "noise-of-life/00879.opus": "noise-of-life/00853.opus",
+    "noise-of-life/00880.opus": "noise-of-life/00854.opus",
+    "noise-of-life/00881.opus": "noise-of-life/00855.opus",
+    "noise-of-life/00882.opus": "noise-of-life/00871.opus",
+}
+"""Recordings that chose or reported, and what they share a stretch with that is trained on
+(`twins`): they are used for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sound:
     """One recording of one class of sound."""
@@ -107,6 +125,48 @@ def read_sounds(folder: Path) -> list[Sound]:
     ]
 
 
+def sounds_of(folder: Path, split: str) -> list[Sound]:
+    """The recordings of a split, in a fixed order.
+
+    Args:
+        folder: `data/sound`.
+        split: train; dev: those held out; choose or report: half of these, so that each class
+            that has two source recordings has some in both halves, and none that is in another
+            corpus, too (`TWINS`).
+    """
+    every = read_sounds(folder)
+    if split in ("train", "dev"):
+        return [sound for sound in every if sound.split == split]
+    twins = {*TWINS, *TWINS.values()}
+    held_out = [
+        sound for sound in every
+        if sound.split == "dev" and sound.path.relative_to(folder).as_posix() not in twins
+    ]  # fmt: skip
+    chosen = _half(held_out, split)
+    return [sound for sound in held_out if sound.recording in chosen]
+
+
+def _half(held_out: list[Sound], split: str) -> set[str]:
+    """The source recordings that are in a half of those held out."""
+    half: dict[str, str] = {}
+    of_class: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for sound in held_out:
+        recordings = of_class[sound.label, sound.recording.startswith(UNSORTED)]
+        if sound.recording not in recordings:
+            recordings.append(sound.recording)
+    for (_, unsorted), recordings in sorted(of_class.items()):
+        if unsorted:  # neighbours may be of one source: one between the halves is left out
+            middle = len(recordings) // 2
+            half |= dict.fromkeys(recordings[middle + 1 :], "report")
+            half |= dict.fromkeys(recordings[:middle], "choose")
+            if len(recordings) < 3:
+                half |= dict.fromkeys(recordings, "report")
+            continue
+        for place, name in enumerate(sorted(set(recordings) - half.keys())):
+            half[name] = ("report", "choose")[place % 2]
+    return {name for name, found in half.items() if found == split}
+
+
 def _held_out(entries: list[tuple[str, str, str]]) -> set[tuple[str, str]]:
     """The (corpus, recording) that only evaluation hears."""
     of_class: dict[str, set[tuple[str, str]]] = defaultdict(set)
@@ -117,11 +177,11 @@ def _held_out(entries: list[tuple[str, str, str]]) -> set[tuple[str, str]]:
     for label in sorted(of_class):
         for corpus, group in groupby(sorted(of_class[label]), key=lambda place: place[0]):
             recordings = list(group)
-            if corpus == "noise-of-life":
+            if corpus == UNSORTED:
                 # Its files carry no source: neighbours may be of one. The last of each class go.
                 chosen.update(recordings[-max(1, len(recordings) // HELD_OUT_SHARE) :])
         others = sorted(
-            (p for p in of_class[label] if p[0] != "noise-of-life"),
+            (p for p in of_class[label] if p[0] != UNSORTED),
             key=lambda place: (slices[place], place),
         )
         if len(others) > 1:

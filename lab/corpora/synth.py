@@ -58,7 +58,7 @@ class Script:
         count: utterances.
         seed: of everything drawn.
         noises: `data/sound`, and utterances are put into rooms and noise; None: a quiet place.
-        split: train or dev, of all rows.
+        split: of all rows.
         disguised: part of the utterances that are said by another speaker.
         live: see `roughen`.
         """
@@ -84,7 +84,7 @@ class Script:
         speaker = f"{voice.engine}/{voice.name}" + (" disguised" if self._disguised[index] else "")
         row = Row(
             "", answer=line.answer, text=line.text, task=line.task, key=line.key,
-            speaker=speaker, licence="synthetic", split=self._split,
+            speaker=speaker, licence="synthetic", split=self._split, sources=(line.text,),
         )  # fmt: skip
         return [row]
 
@@ -145,7 +145,7 @@ class Nobody:
     seed: int
 
     split: str
-    """train or dev, of all rows."""
+    """Of all rows."""
 
     def start(self) -> None:
         """Nothing is needed."""

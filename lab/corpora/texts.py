@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.manifest import half
+
 WORDS = range(2, 15)
 """Words of a sentence fit for reading aloud."""
 
@@ -101,6 +103,19 @@ def _clean(text: str) -> str:
     text = re.sub(r"\s+", " ", re.sub(r"[.,!?;:<>\"-]", " ", text.lower())).strip()
     readable = re.fullmatch(r"[a-z' ]+", text) and len(text.split()) in WORDS
     return text if readable else ""
+
+
+def texts_of(texts: list[str], split: str) -> list[str]:
+    """Those of a split, in their order.
+
+    Args:
+        texts: all.
+        split: train; dev: those held out; choose or report: half of these.
+    """
+    train, held_out = split_texts(texts)
+    if split == "train":
+        return train
+    return held_out if split == "dev" else [text for text in held_out if half(text) == split]
 
 
 def split_texts(texts: list[str]) -> tuple[list[str], list[str]]:

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
+from assistant.config import Section
 from assistant.errors import ConfigError
+from assistant.files.presets import read_yaml, validate
 from assistant.model import Salmonn, load
 from assistant.parts.components import find_whisper
 from assistant.prompt.prompt import Prompt, instruction
-from lab.corpora.corpus import load_data_config
-from lab.corpora.prepare import make
+from lab.corpora.corpus import CorpusConfig
+from lab.corpora.prepare import Order, make
 from lab.evaluation.kept import kept_sets
-from lab.evaluation.sets import MADE, EvalSet, named_sets
+from lab.evaluation.sets import EvalSet, Half, named_sets
 from lab.evaluation.systems import (
     Cascade,
     Offline,
@@ -21,9 +23,17 @@ from lab.evaluation.systems import (
     Transcriber,
 )
 from lab.evaluation.talks import BARE, Reader, TalkSystem, transcribed, true_words
+from lab.naming import digest
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "nano-0-data.yaml"
+CORPORA = Path(__file__).with_name("corpora.yaml")
 WORKERS = 2
+
+
+class MadeCorpora(Section):
+    """The file `corpora.yaml`: what is made for sets that choose, and for sets that report."""
+
+    choose: dict[str, CorpusConfig]
+    report: dict[str, CorpusConfig]
 
 
 def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
@@ -87,21 +97,31 @@ def talk_makers(
     return makers
 
 
-def made_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
-    """The named sets; recordings that are not there yet are made, as the recipe says.
+def made_corpora() -> MadeCorpora:
+    """The file `corpora.yaml`."""
+    return validate(MadeCorpora, read_yaml(CORPORA), CORPORA.name)
+
+
+def made_sets(data: Path, made: Path, clips: int, half: Half) -> list[EvalSet]:
+    """The named sets; recordings that are not there yet are made.
 
     Args:
         data: the folder `data` of recordings.
-        made: receives the made ones.
+        made: receives the made ones, in folders named by what they are made of.
         clips: rows of a set at most.
+        half: the sets that choose, or those that report.
 
     Raises:
         ConfigError: there is no `data`, or something is missing in it.
     """
-    for corpus in load_data_config(RECIPE).corpora:
-        if corpus.name in MADE:
-            try:
-                make(corpus, data, made, WORKERS)
-            except FileNotFoundError as error:
-                raise ConfigError(f"making {corpus.name}: {error}") from error
-    return [*named_sets(data, made, clips), *kept_sets(data, clips)]
+    every = made_corpora()
+    folders: dict[str, Path] = {}
+    for name, corpus in (every.choose if half == "choose" else every.report).items():
+        folders[name] = made / f"{name}-{half}-{digest(corpus.model_dump(mode='json'))}"
+        source = folders[name] / "manifest.jsonl"
+        try:
+            if not source.exists():
+                make(Order(name, corpus, (), data, source, WORKERS))
+        except FileNotFoundError as error:
+            raise ConfigError(f"making {name}: {error}") from error
+    return [*named_sets(data, folders, clips, half), *kept_sets(data, clips, half)]

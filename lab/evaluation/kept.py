@@ -1,20 +1,21 @@
-"""The report sets of sounds: what the library keeps, by source, by recording and by what is not
-known (`lab.corpora.library`)."""
+"""Sets of sounds that report or choose: what the library keeps, by source, by recording and by what
+is not known (`lab.corpora.library`)."""
 
 from pathlib import Path
 
 from assistant.ear.tagger import UNKNOWN_SOUND
 from lab.corpora.excerpts import held_out
 from lab.corpora.library import MORE
-from lab.evaluation.sets import HEARS, EvalSet, Measure, evenly
+from lab.evaluation.sets import HEARS, EvalSet, Half, Measure, evenly
 from lab.manifest import Row
 
 
-def kept_sets(data: Path, clips: int) -> list[EvalSet]:
-    """Sets of the folder `data`, of `clips` rows at most; none where it has no `sound/more`."""
+def kept_sets(data: Path, clips: int, half: Half) -> list[EvalSet]:
+    """Sets of the folder `data`, of `clips` rows at most, that choose or that report; none where it
+    has no `sound/more`."""
     if not (data / "sound" / MORE).is_dir():
         return []
-    rows = held_out(data, "report")
+    rows = held_out(data, half)
     known = [row for row in rows if row.key != UNKNOWN_SOUND]
     unknown = [row for row in rows if row.key == UNKNOWN_SOUND]
     sources = [row for row in known if row.speaker.startswith("source ")]
@@ -26,9 +27,10 @@ def kept_sets(data: Path, clips: int) -> list[EvalSet]:
         measure: Measure = "silent" if name == "unknown" else "right"
         return EvalSet(name, title, measure, evenly(rows, clips), Path(), HEARS)
 
-    return [
+    found = [
         chosen("sources", "sounds of sources never trained on, what is this: right", sources),
         chosen("library", "other recordings never trained on, the same: right", rest),
-        chosen("fold3", "ESC-10 fold 3, the same: right", esc10),
+        chosen("fold3" if half == "report" else "fold4", "ESC-10, the same: right", esc10),
         chosen("unknown", "sounds it does not know: names a class of sound", unknown),
     ]
+    return [one for one in found if one.rows]

@@ -1,5 +1,6 @@
 """What is measured on: held-out recordings, each set with the measure that fits it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +14,7 @@ from assistant.rates import SAMPLE_RATE
 from lab import manifest
 from lab.corpora.derive import adults, genders, keywords, kinds
 from lab.corpora.scenes import KIND
-from lab.manifest import Row, entries, from_speechocean
+from lab.manifest import Row, entries, from_speechocean, half
 from lab.score import plain
 
 Measure = Literal["wer", "right", "parts", "silent", "claims"]
@@ -40,33 +41,39 @@ class EvalSet:
 HEARS = ("offline", "streamed")
 READS = (*HEARS, "cascade", "bare cascade", "text oracle")
 
-MADE = ("synthetic-unseen", "questions-dev", "nobody-dev", "mixtures-dev", "sounds-dev")
-"""Corpora of the recipe that have to be made."""
+Half = Literal["choose", "report"]
+"""Of what nothing was trained on: what weights and settings are chosen by, and what figures are
+of. They share no sentence, no speaker and no source recording."""
+
+MADE = ("voices", "questions", "nobody", "mixtures", "sounds")
+"""Corpora that have to be made."""
 
 
-def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
+def named_sets(data: Path, made: Mapping[str, Path], clips: int, which: Half) -> list[EvalSet]:
     """The sets of `salmonn-live eval`.
 
     Args:
         data: the folder `data` of recordings.
-        made: folder with the corpora `MADE`.
+        made: folders of the corpora `MADE`, of the same half.
         clips: rows of a set at most, taken evenly.
+        which: the sets that choose, or those that report.
 
     Raises:
         ConfigError: a corpus' list of recordings is missing or wrong.
     """
     ocean = data / "speech" / "speechocean762"
-    speech = from_speechocean(ocean, "dev")
-    sounds = _read(made, "sounds-dev")
-    mixtures = _read(made, "mixtures-dev")
+    speech = from_speechocean(ocean, which)
+    sounds = _read(made["sounds"])
+    mixtures = _read(made["mixtures"])
     asked = [r for r in mixtures if r.task == "listen" and "(" in r.text and r.speaker == "ask"]
     direct = [r for r in mixtures if r.task == "QA" and r.speaker == "ask"]
     others = [r for r in mixtures if r.key and r.speaker != "ask"]
-    nobody = _read(made, "nobody-dev")
+    nobody = _read(made["nobody"])
     still = [r for r in sounds if r.key in ("keyboard typing", "hair dryer", "electric shaver")]
     silent = nobody + [_transcribe(r) for r in still]
     recordings = [list(rows) for _, rows in groupby(silent, key=lambda row: row.stretch)]
-    folder = made / "mixtures-dev"
+    orders = coffee_orders(data / "speech" / "coffee-orders", which)
+    folder = made["mixtures"]
 
     def every(rows: list[Row]) -> list[Row]:
         return evenly(rows, clips)
@@ -78,12 +85,12 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         EvalSet("speech", "real accented speech, unseen speakers: WER", "wer", every(speech),
                 Path(), (*HEARS, "Whisper")),
         EvalSet("voices", "unseen synthetic voices: WER", "wer",
-                every(_read(made, "synthetic-unseen")), made / "synthetic-unseen",
+                every(_read(made["voices"])), made["voices"],
                 (*HEARS, "Whisper")),
         EvalSet("questions", "spoken questions and commands: right", "right",
-                every(_read(made, "questions-dev")), made / "questions-dev", READS),
+                every(_read(made["questions"])), made["questions"], READS),
         EvalSet("orders", "real coffee orders: slots right", "parts",
-                every(coffee_orders(data / "speech" / "coffee-orders")), Path(),
+                every(orders), Path(),
                 (*HEARS, "cascade", "bare cascade")),
         EvalSet("esc10", "ESC-10 fold 4, what is this sound: right", "right",
                 every([r for r in sounds if r.speaker.startswith("esc10/")]), Path(), HEARS),
@@ -102,7 +109,7 @@ def named_sets(data: Path, made: Path, clips: int) -> list[EvalSet]:
         EvalSet("keywords", "the three rarest words of what is said: found", "parts",
                 every(list(keywords(speech))), Path(), HEARS),
         EvalSet("silence", "silence, noise, typing, dryers: invents speech or an event", "silent",
-                quiet, made / "nobody-dev", (*HEARS, "Whisper")),
+                quiet, made["nobody"], (*HEARS, "Whisper")),
     ]  # fmt: skip
 
 
@@ -111,14 +118,14 @@ def evenly(rows: list[Row], clips: int) -> list[Row]:
     return rows[:: _step(rows, clips)]
 
 
-def coffee_orders(folder: Path) -> list[Row]:
-    """Rows of `data/speech/coffee-orders`; the key holds the slots' values."""
+def coffee_orders(folder: Path, which: Half) -> list[Row]:
+    """Rows of half of `data/speech/coffee-orders`; the key holds the slots' values."""
     rows = []
-    for entry in entries(folder):
+    for entry in [entry for entry in entries(folder) if half(entry["file"]) == which]:
         values = [value.strip() for value in entry["slots"].values()]
         rows.append(
             Row(str((folder / entry["file"]).resolve()), answer="", key=";".join(values),
-                task="listen", split="dev", licence="Apache-2.0")
+                task="listen", split=which, licence="Apache-2.0")
         )  # fmt: skip
     return rows
 
@@ -172,8 +179,8 @@ def _step(rows: list[Row], clips: int) -> int:
     return max(1, -(-len(rows) // clips))
 
 
-def _read(made: Path, name: str) -> list[Row]:
-    return manifest.read(made / name / "manifest.jsonl")
+def _read(folder: Path) -> list[Row]:
+    return manifest.read(folder / "manifest.jsonl")
 
 
 def _transcribe(row: Row) -> Row:

@@ -8,7 +8,7 @@ from assistant.config import AUTO, GenerationConfig, PromptConfig
 from assistant.llm.llm import Llm
 from assistant.prompt.prompt import Prompt
 from assistant.prompt.words import in_words
-from lab.evaluation.everyday import Talk, claims_act, talks
+from lab.evaluation.everyday import QUESTIONS, Talk, claims_act, talks
 from lab.evaluation.recorded import Recorded
 from lab.evaluation.run import Answered, Result
 from lab.evaluation.sets import EvalSet
@@ -30,9 +30,9 @@ BARE = PromptConfig(
 """What an LLM is told that knows nothing of this program."""
 
 
-def every(most: int, kinds: Sequence[str] | None = None) -> list[Talk]:
-    """Talks of `everyday.yaml` of these kinds, or of all: all of them, or `most` taken evenly."""
-    found = [talk for talk in talks() if kinds is None or talk.kind in kinds]
+def every(most: int, kinds: Sequence[str] | None = None, file: Path = QUESTIONS) -> list[Talk]:
+    """Talks of a file, of these kinds or of all: all of them, or `most` taken evenly."""
+    found = [talk for talk in talks(file) if kinds is None or talk.kind in kinds]
     count = min(most, len(found))
     return [found[place * len(found) // count] for place in range(count)]
 

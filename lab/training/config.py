@@ -1,30 +1,22 @@
-"""The configuration of a training stage: a YAML file, checked like every other."""
+"""The configuration of a stage of training: part of a recipe."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from assistant.config import Section
 from assistant.encoders.beats import BeatsConfig
-from assistant.files.presets import read_yaml, validate
 
-
-class CorpusConfig(Section):
-    """One feature store and how often it is heard."""
-
-    store: str
-    """Folder under the run's `features/`."""
-
-    times: PositiveFloat = 1.0
-    """How often each row is heard per epoch; 0.25 is a quarter of the rows, others each epoch."""
+CTC_SCALE = 40.0
+"""What cosines are multiplied by to be logits. Training moves it little, and at 10 a token that
+competes with 3,000 others could hardly have more than half of the probability, however near."""
 
 
 class LeadConfig(Section):
     """What is put before recordings: live, a turn begins with the seconds before the utterance."""
 
     store: str
-    """Feature store of backgrounds: a random stretch of a random row is put before another row."""
+    """Corpus of backgrounds: a random stretch of a random row is put before another row."""
 
     share: float = Field(gt=0, le=1)
     """Part of the rows that get one."""
@@ -42,26 +34,42 @@ class AloneConfig(Section):
     others: float = Field(default=0.0, ge=0, le=1)
 
 
+class ReplannedConfig(Section):
+    """A length that a run was given first, and that was changed while it ran."""
+
+    until: PositiveInt
+    """The step at which it was changed."""
+
+    steps: PositiveInt
+    """The length it had till then: the learning rate's schedule was that of so many steps."""
+
+
 class StageConfig(Section):
     """One stage of training."""
-
-    preset: str
-    """Preset of `config.yaml` whose aligner (and LoRA) is trained."""
 
     stage: Literal["tag", "ctc", "read", "events"]
     """tag: the audio encoder learns to tell sounds apart. ctc: audio tokens against the LLM's
     embeddings. read: the LLM reads them. events: the sound tagger."""
 
     start_from: str | None = None
-    """Run folder of the stage before, relative to the runs folder; null starts afresh."""
+    """The run or the mean whose weights it begins with; null: it starts afresh."""
 
-    train: list[CorpusConfig]
-    watch: dict[str, int]
-    """Stores that figures are computed on after each epoch, and how many rows of each."""
+    train: dict[str, PositiveFloat]
+    """Corpora, and how often each row is heard per epoch; 0.25 is a quarter of the rows, others in
+    each epoch."""
+
+    watch: dict[str, PositiveInt]
+    """Corpora that figures are computed on after each epoch, and how many rows of each."""
 
     epochs: PositiveInt
     steps: PositiveInt | None = None
     """End after so many steps, inside an epoch or not; the learning rate's schedule ends there."""
+
+    stop: PositiveInt | None = None
+    """End after so many steps, before the schedule does."""
+
+    replanned: list[ReplannedConfig] = Field(default=[])
+    """Lengths that the run had before, in order, where it was shortened while it ran."""
 
     batch: PositiveInt
     """Utterances per step."""
@@ -107,6 +115,12 @@ class StageConfig(Section):
     ctc_weight: float = Field(default=0.0, ge=0)
     """read: weight of CTC's loss on all rows, beside the LLM's; 0: the LLM alone teaches."""
 
+    ctc_scale: PositiveFloat = CTC_SCALE
+    """ctc, read: what the cosines of CTC's logits are multiplied by at first."""
+
+    adapters: list[str] | None = None
+    """read: the LLM's linear layers that are adapted; null: those of the preset."""
+
     ctc_alone: AloneConfig = AloneConfig()
     """read: what only CTC learns from: a tenth of the LLM's work."""
 
@@ -117,12 +131,3 @@ class StageConfig(Section):
         if self.compile and self.stage not in ("ctc", "read"):
             raise ValueError(f"compile: stage {self.stage} is not compiled")
         return self
-
-
-def load_stage(path: Path) -> StageConfig:
-    """Read a stage's YAML file.
-
-    Raises:
-        ConfigError: naming the key that is wrong.
-    """
-    return validate(StageConfig, read_yaml(path), path.name)

@@ -21,10 +21,6 @@ from lab.score import word_error_rate
 from lab.training.hear import audio_tokens
 from lab.training.tag import SPEECH, classes_in
 
-START_SCALE = 40.0
-"""Of cosines, in logits. Training moves it little, and at 10 a token that competes with 3,000
-others could hardly have more than half of the probability, however near it lies."""
-
 FREQUENT = 1500
 """Tokens that compete in every step."""
 
@@ -35,11 +31,14 @@ RANDOM = 1500
 class CtcHead(nn.Module):
     """What CTC needs on top of an aligner."""
 
-    def __init__(self, embeddings: Tensor, tokenizer: Tokenizer, texts: list[str]) -> None:
+    def __init__(
+        self, embeddings: Tensor, tokenizer: Tokenizer, texts: list[str], scale: float
+    ) -> None:
         """Args:
         embeddings: the LLM's, (vocabulary, width).
         tokenizer: the LLM's.
         texts: everything heard in training; only its tokens can be output.
+        scale: what cosines are multiplied by at first.
         """
         super().__init__()
         self._tokenizer = tokenizer
@@ -50,7 +49,7 @@ class CtcHead(nn.Module):
         table = F.normalize(embeddings[self._used], dim=-1)
         self.register_buffer("table", table, persistent=False)
         self.blank = nn.Parameter(torch.randn(embeddings.shape[1]))
-        self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+        self.log_scale = nn.Parameter(torch.tensor(scale).log())
         self.sounds = sorted({s for text in texts if (s := lone_sound(text)) is not None})
         middles = [
             F.normalize(embeddings[tokenizer.encode(name).ids], dim=-1).mean(0)
@@ -60,7 +59,7 @@ class CtcHead(nn.Module):
         width = embeddings.shape[1]
         names = F.normalize(torch.stack(middles), dim=-1) if middles else torch.zeros(0, width)
         self.register_buffer("names", names, persistent=False)
-        self.log_name_scale = nn.Parameter(torch.tensor(START_SCALE).log())
+        self.log_name_scale = nn.Parameter(torch.tensor(scale).log())
 
     def forward(self, tokens: list[Tensor], among: Tensor | None = None) -> list[Tensor]:
         """Log probabilities per utterance, (tokens_i, 1 + tokens in use); the blank is first.

@@ -14,8 +14,6 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from assistant.errors import ConfigError
-from assistant.files.presets import validate
 from assistant.numerics.half import fast_half
 from lab.features import FeatureStore
 from lab.manifest import Row
@@ -128,6 +126,11 @@ def learning_rate(step: int, total: int, config: StageConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
+def planned(step: int, total: int, config: StageConfig) -> int:
+    """Steps that the run was to have when `step` was done; `total` is what it has in the end."""
+    return next((before.steps for before in config.replanned if step < before.until), total)
+
+
 def train(
     stage: Stage,
     corpus: Corpus,
@@ -144,12 +147,9 @@ def train(
         corpus: what it is trained on.
         watch: what its figures are of.
         config: of the stage.
-        run: folder of its state.
+        run: folder of its state; one that was begun has to be given the same settings.
         lead: what is put before recordings.
         speech_width: of the speech encoder's features, which `audio_dropout` leaves.
-
-    Raises:
-        ConfigError: the run was begun with other settings.
 
     `run` receives `state.pt` (everything needed to go on), `log.csv` (mean loss every 20 steps)
     and `figures.csv` (one line per epoch).
@@ -165,20 +165,21 @@ def train(
     )  # fmt: skip
     per_epoch = len(corpus.batches(config, 0))
     total = min(per_epoch * config.epochs, config.steps or 2**31)
+    end = min(total, config.stop or total)
     state = run / "state.pt"
-    step = _resume(state, parameters, optimiser, config) if state.exists() else 0
+    step = _resume(state, parameters, optimiser) if state.exists() else 0
     _rewind(run / "log.csv", step)
     saved = time.monotonic()
     with _progress() as progress:
-        bar = progress.add_task(run.name, total=total, completed=step, figures="")
-        for epoch in range(max(0, step - 1) // per_epoch, -(-total // per_epoch)):
+        bar = progress.add_task(run.name, total=end, completed=step, figures="")
+        for epoch in range(max(0, step - 1) // per_epoch, -(-end // per_epoch)):
             order = corpus.batches(config, epoch)
             losses: list[float] = []
-            left = order[step - epoch * per_epoch : total - epoch * per_epoch]
+            left = order[step - epoch * per_epoch : end - epoch * per_epoch]
             for features, rows in corpus.take(left):
                 torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, the same on resume
                 for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(step, total, config)
+                    group["lr"] = learning_rate(step, planned(step, total, config), config)
                 features = [mask(f, config.mask_share) for f in features]
                 if lead is not None:
                     features = [lead.before(f) for f in features]
@@ -197,9 +198,9 @@ def train(
                     _append(run / "log.csv", {"step": step, "loss": mean})
                     progress.update(bar, completed=step, figures=f"loss {mean:.3f}")
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-                    _save(state, parameters, optimiser, step, config)
+                    _save(state, parameters, optimiser, step)
                     saved = time.monotonic()
-            _save(state, parameters, optimiser, step, config)
+            _save(state, parameters, optimiser, step)
             if str(epoch + 1) not in _first_column(run / "figures.csv"):
                 stage.module.eval()
                 with (
@@ -223,55 +224,26 @@ def _progress() -> Progress:
     return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
 
 
-def _settings(config: StageConfig) -> dict[str, Any]:
-    """What decides what is learned: this must stay as it is while a run goes on."""
-    return config.model_dump(
-        mode="json", exclude={"threads", "checkpoint_minutes", "watch", "compile"}
-    )
-
-
 def _save(
-    path: Path,
-    parameters: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    config: StageConfig,
+    path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer, step: int
 ) -> None:
     content = {
         "parameters": {k: v.detach() for k, v in parameters.items()},
         "optimiser": optimiser.state_dict(),
         "step": step,
-        "config": _settings(config),
     }
     fresh = path.with_suffix(".new")
     torch.save(content, fresh)
     fresh.rename(path)  # a session may end at any moment; the old state stays whole until now
 
 
-def _resume(
-    path: Path,
-    parameters: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    config: StageConfig,
-) -> int:
+def _resume(path: Path, parameters: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
     content: dict[str, Any] = torch.load(path, weights_only=True)
-    if "config" in content:  # states of earlier versions have none
-        begun = validate(StageConfig, {**content["config"], "watch": {}}, str(path))
-        _require_same(_settings(begun), _settings(config), path)
     with torch.no_grad():
         for name, tensor in parameters.items():
             tensor.copy_(content["parameters"][name])
     optimiser.load_state_dict(content["optimiser"])
     return int(content["step"])
-
-
-def _require_same(begun: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
-    for key, value in wanted.items():
-        if begun[key] != value:
-            raise ConfigError(
-                f"{key}: {path} was begun with {begun[key]!r}, the stage says {value!r}; "
-                "delete the run, or give the stage's file another name"
-            )
 
 
 def _append(path: Path, line: dict[str, float]) -> None:

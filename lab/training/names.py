@@ -1,37 +1,28 @@
 """The tagger of `small`, in closed form: ridge regression of what each span holds on the mean and
 the maximum of its features, and a logistic curve that makes probabilities of its scores.
 
-    python -m lab.training.names [--runs runs] [--to FILE]
-
-reads the stores that `lab/recipes/small-0-data.yaml` makes. Spans are those that are judged when a
-stream is heard (`WindowTagger.spans`). A class counts in a span where it is heard for a while;
-where it is heard for a moment, or where the judges disagree (`excerpts`), it is taught with the
-mean of all spans, which says nothing. A family counts where a class of its own
-does. The curve and what a sound must score to be named are chosen on `excerpts-choose` alone.
+Spans are those that are judged when a stream is heard (`WindowTagger.spans`). A class counts in a
+span where it is heard for a while; where it is heard for a moment, or where the judges disagree
+(`excerpts`), it is taught with the mean of all spans, which says nothing. A family counts where a
+class of its own does. The curve and what a sound must score to be named are chosen on recordings of
+their own.
 """
 
-import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger, save_tagger
-from assistant.files.presets import load_preset, shipped_config
+from assistant.config import ModelConfig
+from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger
 from assistant.parts.build import build_ear
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from lab.classes import SoundClasses, sound_classes
 from lab.corpora.excerpts import DOUBT
-from lab.features import FOLDERS, FeatureStore
+from lab.features import FeatureStore
 from lab.manifest import Row
-
-EXCERPTS = "excerpts-train"
-STORES = {EXCERPTS: 1.0, "talk-train": 1.0, "whole-train": 12.0}
-"""What is learned from, and the weight of a span of each; of `whole-train` that of a recording is
-shared by the root of its spans."""
-
-CHOOSE = "excerpts-choose"
 
 RIDGE = 0.005
 """Of the variance of all spans, added to it."""
@@ -230,16 +221,22 @@ def _relatives(name: str, known: SoundClasses) -> list[str]:
     return []
 
 
-def train_names(runs: Path) -> WindowTagger:
-    """The tagger of preset `small` from the stores under `runs`."""
-    _, config = load_preset(shipped_config(), "small")
-    encoder = build_ear(config).speech_encoder
+def train_names(
+    model: ModelConfig, stores: Mapping[Path, float], still: Path, choose: Path
+) -> WindowTagger:
+    """A tagger that is taught with features of pooled windows.
+
+    Args:
+        model: of the preset that it is for.
+        stores: what it learns from, and the weight of a span of each; that of a recording is
+            shared by the root of its spans.
+        still: one of them: nothing may begin in its rows without a sound.
+        choose: the recordings that choose the curve.
+    """
+    encoder = build_ear(model).speech_encoder
     since = encoder.own_width
-    tagger = new_tagger(since, encoder.width - since, config.aligner.window_features)
-    folder = runs / FOLDERS["windows"]
-    parts = [
-        read_taught(FeatureStore(folder / name), weight, tagger) for name, weight in STORES.items()
-    ]
+    tagger = new_tagger(since, encoder.width - since, model.aligner.window_features)
+    parts = [read_taught(FeatureStore(store), weight, tagger) for store, weight in stores.items()]
     fit(
         tagger,
         Taught(
@@ -248,27 +245,15 @@ def train_names(runs: Path) -> WindowTagger:
             torch.cat([p.weight for p in parts]),
         ),
     )
-    excerpts = FeatureStore(folder / EXCERPTS)
-    still = [
-        pool_spans(tagger, excerpts.features(i))
-        for i, row in enumerate(excerpts.rows)
-        if not row.text
+    quiet = FeatureStore(still)
+    nothing = [
+        pool_spans(tagger, quiet.features(i)) for i, row in enumerate(quiet.rows) if not row.text
     ]
-    choose = FeatureStore(folder / CHOOSE)
-    chosen = [(pool_spans(tagger, choose.features(i)), r.key) for i, r in enumerate(choose.rows)]
-    calibrate(tagger, chosen)
-    quieten(tagger, torch.cat(still))
+    chosen = FeatureStore(choose)
+    calibrate(
+        tagger,
+        [(pool_spans(tagger, chosen.features(i)), row.key) for i, row in enumerate(chosen.rows)],
+    )
+    if nothing:
+        quieten(tagger, torch.cat(nothing))
     return tagger.eval()
-
-
-def main() -> None:
-    """Train and write."""
-    arguments = argparse.ArgumentParser(description="Train the sound tagger of `small`.")
-    arguments.add_argument("--runs", type=Path, default=Path("runs"))
-    arguments.add_argument("--to", type=Path, default=Path("runs/small-tagger.safetensors"))
-    options = arguments.parse_args()
-    save_tagger(train_names(options.runs), options.to)
-
-
-if __name__ == "__main__":
-    main()

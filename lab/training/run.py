@@ -1,6 +1,6 @@
 """Running a stage of training: put together what its configuration names, and train."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from assistant.files.weights import read_state, require
 from assistant.llm.llm import Llm
 from assistant.parts.build import build_aligner, build_ear, build_llm
 from assistant.prompt.prompt import Prompt
-from lab.features import STORE, FeatureStore
+from lab.features import FeatureStore
 from lab.training.config import StageConfig
 from lab.training.ctc import CtcHead, CtcStage
 from lab.training.events import EventStage
@@ -23,49 +23,49 @@ from lab.training.loop import Corpus, Lead, Stage, halved, train, trainable
 from lab.training.read import ReadStage, halve_layers
 from lab.training.tag import TagStage
 
+STATE, BEATS, TAGGER = "state.pt", "beats.safetensors", "tagger.safetensors"
+"""Files in a run's folder."""
+
 ALIGNER = "aligner."
 """What the aligner's tensors are called in a run's state."""
 
 
-def run_stage(model: ModelConfig, config: StageConfig, runs: Path, name: str) -> Path:
-    """Train stage `config` in `runs/name`, going on where an earlier run stopped.
+def run_stage(
+    model: ModelConfig,
+    config: StageConfig,
+    run: Path,
+    stores: Mapping[str, Path],
+    earlier: Path | None = None,
+) -> None:
+    """Train stage `config` in folder `run`, going on where it was interrupted.
 
     Args:
         model: the preset being trained.
         config: of the stage.
-        runs: folder with `features/` and the runs.
-        name: of this run.
-
-    Returns:
-        The run's folder; `state.pt` in it holds the trained tensors, and after `tag`
-        `beats.safetensors` the encoder alone, after `events` `tagger.safetensors` the tagger.
+        run: receives `state.pt` with the trained tensors, after `tag` also `beats.safetensors`,
+            the encoder alone, and after `events` `tagger.safetensors`, the tagger.
+        stores: for each corpus that the stage names the folder of its features.
+        earlier: `state.pt` of what the stage starts from.
 
     Raises:
-        ConfigError: features are missing, held-out rows would be trained on, or the run was begun
-            with other settings.
+        ConfigError: held-out rows would be trained on.
     """
     # Probabilities far under fp32's normal range slow CPUs down fourfold.
     torch.set_flush_denormal(True)
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    kept = runs / ("fbank" if config.stage == "tag" else "features")
-    missing = [n for n in [*(c.store for c in config.train), *config.watch,
-                           *([config.lead.store] if config.lead else [])]
-               if not (kept / n / STORE).is_file()]  # fmt: skip
-    if missing:
-        raise ConfigError(f"{kept}: no {', '.join(missing)}; make them with `salmonn-live data`")
-    stores = [_taught(kept / c.store, "train") for c in config.train]
-    watch = {name: FeatureStore(kept / name) for name in config.watch}
-    corpus = Corpus(stores, [c.times for c in config.train])
-    stage = build_stage(model, config, runs, [row.text for s in stores for row in s.rows])
+    taught = [_taught(stores[name], f"train: {name}") for name in config.train]
+    watch = {name: FeatureStore(stores[name]) for name in config.watch}
+    corpus = Corpus(taught, list(config.train.values()))
+    texts = [row.text for store in taught for row in store.rows]
+    stage = build_stage(model, config, texts, earlier)
     stage.module.train()
     speech = _speech_width(stage) if config.audio_dropout else 0
-    train(stage, corpus, watch, config, runs / name, _lead(model, config, kept), speech)
+    train(stage, corpus, watch, config, run, _lead(model, config, stores), speech)
     if isinstance(stage, TagStage):
-        save_beats(stage.beats, runs / name / "beats.safetensors")
+        save_beats(stage.beats, run / BEATS)
     if isinstance(stage, EventStage):
-        save_tagger(stage.tagger, runs / name / "tagger.safetensors")
-    return runs / name
+        save_tagger(stage.tagger, run / TAGGER)
 
 
 def _speech_width(stage: Stage) -> int:
@@ -78,27 +78,30 @@ def _speech_width(stage: Stage) -> int:
 def _taught(folder: Path, key: str) -> FeatureStore:
     """A store that the stage's `key` names: to be trained on."""
     store = FeatureStore(folder)
-    if any(row.split == "dev" for row in store.rows):
-        raise ConfigError(f"{key}: {folder.name} has rows of split dev, which are only watched")
+    for row in store.rows:
+        if row.split != "train":
+            raise ConfigError(f"{key}: has rows of split {row.split}, which nothing is trained on")
     return store
 
 
-def _lead(model: ModelConfig, config: StageConfig, kept: Path) -> Lead | None:
+def _lead(model: ModelConfig, config: StageConfig, stores: Mapping[str, Path]) -> Lead | None:
     if config.lead is None:
         return None
     window = model.aligner.window_features
-    store = _taught(kept / config.lead.store, "lead")
+    store = _taught(stores[config.lead.store], f"lead: {config.lead.store}")
     return Lead(store, config.lead.share, config.lead.windows * window, window)
 
 
-def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list[str]) -> Stage:
-    """The stage, going on with what `config.start_from` trained.
+def build_stage(
+    model: ModelConfig, config: StageConfig, texts: list[str], earlier: Path | None
+) -> Stage:
+    """The stage, going on with what was trained before it.
 
     Args:
         model: the preset being trained.
         config: of the stage.
-        runs: folder of the runs.
         texts: everything heard in training.
+        earlier: `state.pt` of what it starts from.
 
     Raises:
         ConfigError: the stage lacks something, or starts from another model.
@@ -112,29 +115,37 @@ def build_stage(model: ModelConfig, config: StageConfig, runs: Path, texts: list
     if config.stage == "events":
         block = model.encoding.block_windows * model.aligner.window_features
         return EventStage(texts, ear.feature_width, block)
-    llm = build_llm(model, train=config.stage == "read")
+    llm = build_llm(_adapted(model, config), train=config.stage == "read")
     aligner = build_aligner(model, ear, llm.width)
-    earlier: dict[str, Tensor] = {}
-    if config.start_from is not None:
-        earlier = read_state(runs / config.start_from / "state.pt")["parameters"]
-        ours = {k.removeprefix(ALIGNER): v for k, v in earlier.items() if k.startswith(ALIGNER)}
+    before: dict[str, Tensor] = {}
+    if earlier is not None:
+        before = read_state(earlier)["parameters"]
+        ours = {k.removeprefix(ALIGNER): v for k, v in before.items() if k.startswith(ALIGNER)}
         require(aligner, ours, f"aligner of {config.start_from}")
     if config.compile:
         _compile(aligner.qformer.layers)
     if config.stage == "ctc":
-        return _go_on(CtcStage(aligner, _ctc_head(llm, texts)), earlier)
+        return _go_on(CtcStage(aligner, _ctc_head(llm, texts, config.ctc_scale)), before)
     if halved(config):
         halve_layers(llm)
     llm.model.set_attn_implementation("eager")  # the fused kernel's gradient is slow on CPUs
     if config.compile:
         _compile(llm.model.get_base_model().model.layers)
-    head = _ctc_head(llm, texts) if config.ctc_weight else None
+    head = _ctc_head(llm, texts, config.ctc_scale) if config.ctc_weight else None
     shares = config.text_share, config.transcript_share
     stage = ReadStage(
         aligner, llm, Prompt(model.prompt), *shares, head, config.ctc_weight, config.ctc_alone,
         config.text_sums,
     )  # fmt: skip
-    return _go_on(stage, earlier)
+    return _go_on(stage, before)
+
+
+def _adapted(model: ModelConfig, config: StageConfig) -> ModelConfig:
+    """The preset with adapters where the stage wants them."""
+    if config.adapters is None or model.llm.lora is None:
+        return model
+    lora = model.llm.lora.model_copy(update={"targets": config.adapters})
+    return model.model_copy(update={"llm": model.llm.model_copy(update={"lora": lora})})
 
 
 def _compile(layers: Iterable[nn.Module]) -> None:
@@ -142,16 +153,16 @@ def _compile(layers: Iterable[nn.Module]) -> None:
         layer.compile(dynamic=True)
 
 
-def _go_on(stage: Stage, earlier: dict[str, Tensor]) -> Stage:
+def _go_on(stage: Stage, before: dict[str, Tensor]) -> Stage:
     """The stage with what the one before trained: adapters and CTC's head, too, if it had them."""
     with torch.no_grad():
         for name, tensor in trainable(stage.module).items():
-            if name in earlier:
-                tensor.copy_(earlier[name])
+            if name in before:
+                tensor.copy_(before[name])
     return stage
 
 
-def _ctc_head(llm: Llm, texts: list[str]) -> CtcHead:
+def _ctc_head(llm: Llm, texts: list[str], scale: float) -> CtcHead:
     tokenizer: Tokenizer = llm.tokenizer.backend_tokenizer
     embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-    return CtcHead(embeddings, tokenizer, texts)
+    return CtcHead(embeddings, tokenizer, texts, scale)

@@ -10,8 +10,8 @@ import pytest
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples, load
 from lab.classes import sound_classes
-from lab.corpora.library import TWINS, UNKNOWN, Clip, read_library, share
-from lab.corpora.sounds import CORPORA
+from lab.corpora.library import UNKNOWN, Clip, read_library, share
+from lab.corpora.sounds import CORPORA, TWINS
 from lab.corpora.twins import find_twins
 
 SOUNDS = Path("../shared/data/sound")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ from lab.corpora.synth import Line
 from lab.corpora.voices import Voice
 from lab.evaluation.report import check_files, plot, table, write_json
 from lab.evaluation.run import Answered, Result, evaluate, figure, invents
-from lab.evaluation.sets import HEARS, MADE, EvalSet, coffee_orders, named_sets, own_set
+from lab.evaluation.sets import HEARS, MADE, EvalSet, Half, coffee_orders, named_sets, own_set
 from lab.evaluation.systems import Cascade, Offline, Streamed, System, TextOracle, Transcriber
-from lab.manifest import Row
+from lab.manifest import Row, half
 from lab.score import right
 
 
@@ -128,7 +129,9 @@ def test_what_counts_as_invented(task: str, answer: str, is_false: bool) -> None
 def test_orders_keep_every_slot(tmp_path: Path) -> None:
     line = {"file": "a.opus", "slots": {"size": "small", "milkAmount": " soy milk"}}
     (tmp_path / "orders.jsonl").write_text(json.dumps(line) + "\n")
-    (row,) = coffee_orders(tmp_path / "orders")
+    chosen, reported = (coffee_orders(tmp_path / "orders", w) for w in get_args(Half))
+    (row,) = chosen + reported  # in one of the halves
+    assert row.split == half("a.opus")
     assert (row.key, row.task, row.audio) == (
         "small;soy milk", "listen", str(tmp_path / "orders" / "a.opus"),
     )  # fmt: skip
@@ -173,7 +176,7 @@ def test_mixtures_are_keyed_by_order_and_by_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = [Sound(tmp_path, label, "r", "dev", "CC0") for label in ("rain", "siren")]
-    monkeypatch.setattr(mixtures, "read_sounds", lambda folder: heard)
+    monkeypatch.setattr(mixtures, "sounds_of", lambda folder, split: heard)
     lines = [Line("is there rain", "is there rain")]
     maker = MixtureMaker(tmp_path, "dev", lines, (Voice("none", "none"),), seed=1)
     rows = [row for index in range(200) for row in maker.rows(index)]
@@ -193,7 +196,7 @@ def made(tmp_path: Path) -> Path:
             instruction=ask, speaker=kind)
         for task, ask, kind in (("listen", "", "ask"), ("QA", "What?", "ask"), ("QA", "?", "two"))
     ]  # fmt: skip
-    rows = {"nobody-dev": nobody, "mixtures-dev": mixed}
+    rows = {"nobody": nobody, "mixtures": mixed}
     for name in MADE:
         manifest.write(tmp_path / name / "manifest.jsonl", rows.get(name, []))
     (tmp_path / "speech").mkdir()
@@ -202,24 +205,28 @@ def made(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def folders(made: Path) -> dict[str, Path]:
+    return {name: made / name for name in MADE}
+
+
 def test_where_the_text_is_known_the_oracle_reads_it(made: Path) -> None:
-    sets = {s.name: s for s in named_sets(made, made, 100)}
+    sets = {s.name: s for s in named_sets(made, folders(made), 100, "report")}
     read = {name for name, chosen in sets.items() if "text oracle" in chosen.systems}
     assert read == {"questions", "asked", "typed", "mixtures"}
     assert all(sets[name].rows[0].text.startswith("(dog") for name in ("asked", "mixtures"))
 
 
 def test_silent_recordings_are_asked_about_whole(made: Path) -> None:
-    (silence,) = [s for s in named_sets(made, made, 5) if s.name == "silence"]
+    (silence,) = [s for s in named_sets(made, folders(made), 5, "report") if s.name == "silence"]
     assert [(r.audio, r.task) for r in silence.rows] == [
         (audio, task) for audio in ("0.flac", "2.flac", "4.flac") for task in ("asr", "QA")
     ]  # fmt: skip
 
 
 def test_a_corpus_that_is_missing_is_named(made: Path) -> None:
-    (made / "sounds-dev" / "manifest.jsonl").unlink()
-    with pytest.raises(ConfigError, match=r"sounds-dev/manifest\.jsonl: No such file"):
-        named_sets(made, made, 5)
+    (made / "sounds" / "manifest.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"sounds/manifest\.jsonl: No such file"):
+        named_sets(made, folders(made), 5, "report")
 
 
 def test_the_transcript_of_one_recording_is_not_that_of_another(

@@ -11,7 +11,7 @@ from lab.evaluation.kept import kept_sets
 
 
 def test_without_the_library_there_are_none(tmp_path: Path) -> None:
-    assert kept_sets(tmp_path, 9) == []
+    assert kept_sets(tmp_path, 9, "report") == []
 
 
 @pytest.mark.parametrize(("clips", "counts"), [(99, [3, 12, 2, 5]), (4, [3, 4, 2, 3])])
@@ -34,8 +34,11 @@ def test_sets_are_by_source_by_recording_and_by_what_is_unknown(
             for i, (label, name) in enumerate(lines.get(source, []))
         ]
         (folder / f"{source}.jsonl").write_text("\n".join(entries))
-    sets = kept_sets(tmp_path, clips)
+    sets = kept_sets(tmp_path, clips, "report")
     assert [s.name for s in sets] == ["sources", "library", "fold3", "unknown"]
     assert [s.measure for s in sets] == ["right", "right", "right", "silent"]
     assert [len(s.rows) for s in sets] == counts
     assert {row.key for row in sets[2].rows} == {"dog barking"}
+    reported = {source for one in sets for row in one.rows for source in row.sources}
+    chose = [row for one in kept_sets(tmp_path, clips, "choose") for row in one.rows]
+    assert not {source for row in chose for source in row.sources} & reported

@@ -5,6 +5,7 @@ import torch
 from assistant.config import ModelConfig
 from assistant.parts.build import build_aligner, build_ear, build_llm
 from lab.manifest import Row
+from lab.training.config import CTC_SCALE
 from lab.training.ctc import CtcHead, CtcStage, lone_sound
 
 HEARD = {"(rain)": (0, 0), "(dog barking)": (1, 1), "on": (2, 3), "no": (3, 2), "": ()}
@@ -31,7 +32,7 @@ def test_it_learns_names_beside_words(tiny_config: ModelConfig) -> None:
     aligner = build_aligner(tiny_config, ear, llm.width).requires_grad_(True)
     tokenizer = llm.tokenizer.backend_tokenizer
     embeddings = llm.embed(list(range(len(tokenizer.get_vocab())))).float().clone()
-    stage = CtcStage(aligner, CtcHead(embeddings, tokenizer, texts))
+    stage = CtcStage(aligner, CtcHead(embeddings, tokenizer, texts, CTC_SCALE))
     rows = [Row("", "", text=text) for text in texts]
     optimiser = torch.optim.Adam(stage.module.parameters(), lr=0.003)
     for step in range(100):

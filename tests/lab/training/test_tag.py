@@ -53,7 +53,7 @@ def stage(**changes: object) -> StageConfig:
         "relative_position_embedding": True, "gru_rel_pos": True, "deep_norm": True,
     }  # fmt: skip
     values = {
-        "preset": "tiny", "stage": "tag", "beats": small, "train": [{"store": "all"}],
+        "stage": "tag", "beats": small, "train": {"all": 1.0},
         "watch": {"all": 9}, "epochs": 60, "batch": 9, "learning_rate": 0.003, "warmup_steps": 5,
         "threads": 1, "bfloat16": False,
     }  # fmt: skip
@@ -74,7 +74,8 @@ def test_a_tagger_learns_and_its_encoder_is_kept(tmp_path: Path, tiny_config: Mo
     list(extract(tiny_config, tmp_path / "manifest.jsonl", store, 1, kind="fbank"))
     assert FeatureStore(store).features(0).shape == (160, 128)  # 1.5 s in whole patches
 
-    folder = run_stage(tiny_config, stage(), tmp_path, "tagger")
+    folder = tmp_path / "tagger"
+    run_stage(tiny_config, stage(), folder, {"all": store})
     last = (folder / "figures.csv").read_text().splitlines()[-1]
     assert float(last.split(",")[-1]) > 0.8
     beats = load_beats(folder / "beats.safetensors")
@@ -85,4 +86,4 @@ def test_a_tagger_learns_and_its_encoder_is_kept(tmp_path: Path, tiny_config: Mo
 
 def test_the_size_is_needed(tmp_path: Path, tiny_config: ModelConfig) -> None:
     with pytest.raises(ConfigError, match="beats"):
-        run_stage(tiny_config, stage(beats=None, train=[], watch={}), tmp_path, "x")
+        run_stage(tiny_config, stage(beats=None, train={}, watch={}), tmp_path, {})
