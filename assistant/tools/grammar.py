@@ -63,6 +63,10 @@ class Vocabulary:
         self.mark: list[int] = tokenizer.encode(form.mark, add_special_tokens=False)
         """The tokens of what a call begins with; one, where the LLM has a token for it."""
 
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a text; marks in it are their own tokens."""
+        return [*self.tokens.tokenize_str(text, parse_special=True)]
+
     def bytes_of(self, token: int) -> bytes:
         """What a token stands for."""
         found: bytes = self.tokens.decode_bytes([token])
@@ -76,7 +80,7 @@ class Vocabulary:
 
     def literal(self, text: str) -> str:
         """A text as the grammar has it; a special token stands in it by its own name."""
-        ids = self.tokens.tokenize_str(text, parse_special=True)
+        ids = self.ids(text)
         whole = len(ids) == 1 and self.tokens.is_special_token(ids[0])
         return f"<[{ids[0]}]>" if whole else json.dumps(text)
 
@@ -136,13 +140,18 @@ class Grammar:
 
 
 class Writing:
-    """A reply as it is written: text, then calls."""
+    """A reply as it is written: text, then calls.
+
+    A reply that begins as calls do, but for the mark, is one, too: some LLMs leave it out.
+    """
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar, self._vocabulary = grammar, grammar.vocabulary
         self._mark = grammar.vocabulary.form.mark.encode()
         self._matcher = grammar.matcher() if grammar.must else None
         self._bits = np.zeros((1, -(-self._vocabulary.size // _BITS)), np.int32)
+        self._unmarked = grammar.vocabulary.form.opening.lstrip().encode()
+        self._said = False  # something that is text for certain
         self._held: list[int] = []  # text's end that may become a mark
         self._written = b""  # of the calls, from the end of the last complete one
         self._ended = False
@@ -210,12 +219,20 @@ class Writing:
             return self.flush()
         pieces = [self._vocabulary.bytes_of(held) for held in self._held]
         held = b"".join(pieces)
+        if not self._said and self._unmarked.startswith(held.lstrip()):
+            if held.lstrip() == self._unmarked:
+                self._begin(self._vocabulary.form.mark + self._vocabulary.form.opening)
+                self._held = []
+            return []
         if held.endswith(self._mark):
-            self._matcher = self._grammar.matcher()
-            self._matcher.consume_tokens(self._vocabulary.mark)
-            self._written = self._mark
+            self._begin(self._vocabulary.form.mark)
             return self._released(pieces, len(held) - len(self._mark))
         return self._released(pieces, len(held) - _overlap(held, self._mark))
+
+    def _begin(self, written: str) -> None:
+        """A call begins, and so much of it is written."""
+        self._matcher, self._written = self._grammar.matcher(), written.encode()
+        self._matcher.consume_tokens(self._vocabulary.ids(written))
 
     def _released(self, pieces: list[bytes], certain: int) -> list[int]:
         """Tokens that lie in the first `certain` bytes of those held; a begun call drops the
@@ -225,6 +242,7 @@ class Writing:
             length += len(pieces[count])
             count += 1
         said, self._held = self._held[:count], [] if self.inside else self._held[count:]
+        self._said = self._said or bool(said)
         return said
 
     def _read(self) -> None:

@@ -41,6 +41,11 @@ class Tool:
         if kind != "object":
             raise ToolError("parameters.type", f"{kind!r:.60}: arguments are an object")
 
+    def shown(self) -> dict[str, Any]:
+        """As chat templates take it."""
+        told = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": told}
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:

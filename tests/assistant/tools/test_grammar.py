@@ -119,6 +119,23 @@ def test_text_may_stand_before_calls_and_a_reply_ends_with_them(kind: str) -> No
 
 
 @kinds
+def test_a_reply_that_begins_as_calls_do_but_for_the_mark_is_one(kind: str) -> None:
+    grammar = Grammar(vocabulary(kind), [TIMER, STOP_IT])
+    call = ids(kind, written("set_timer", '{"for": "ten"}').removeprefix(HERMES.mark))
+    for blank in ("", " "):
+        writing = grammar.start()
+        assert writing.push(ids(kind, blank) + call) == []
+        assert writing.calls == [("set_timer", '{"for": "ten"}')]
+    for other in ('{"names": 3}', "So "):  # not a call, or not at the beginning
+        writing = grammar.start()
+        text = ids(kind, other)
+        assert writing.push(text) == text
+        assert not writing.inside
+        writing.push(call)
+        assert writing.calls == []
+
+
+@kinds
 def test_the_end_of_a_call_may_stand_in_its_arguments(kind: str) -> None:
     writing = Grammar(vocabulary(kind), [TIMER]).start()
     begin, end = written("set_timer", '{"for": "@"}').split("@")
