@@ -5,7 +5,8 @@
     ├── ComponentError      a part of a preset could not be found or is not what it should be
     ├── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
     ├── AudioError          a recording that cannot be heard
-    └── ContextFullError    more was heard than the LLM's context holds
+    ├── ContextFullError    more was heard than the LLM's context holds
+    └── ToolError           a tool, a call of one or a choice: the field is named
 
 Anything else is a bug and is left to rise.
 """
@@ -33,3 +34,16 @@ class AudioError(AssistantError):
 
 class ContextFullError(AssistantError):
     """The LLM's context holds no more positions."""
+
+
+class ToolError(AssistantError):
+    """A tool, a call of one or a choice of tools is not what it should be."""
+
+    def __init__(self, field: str, why: str) -> None:
+        """Args:
+        field: that is wrong.
+        why: what is wrong with it.
+        """
+        super().__init__(f"{field}: {why}")
+        self.field = field
+        """That is wrong, such as `parameters.type`."""

@@ -8,6 +8,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from assistant.errors import ConfigError
+from assistant.tools.tool import Tool
 
 MARKS = "\ue000\ue001", "\ue002\ue003", "\ue004\ue005"
 """Stand for what is said; from Unicode's private use area, so that no template has them."""
@@ -40,13 +41,19 @@ Message = tuple[str, str]
 """Who says what: `user` or `assistant`, and the text."""
 
 
-def chat(tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Message] = ()) -> Chat:
+def chat(
+    tokenizer: PreTrainedTokenizerBase,
+    system: str,
+    examples: Sequence[Message] = (),
+    tools: Sequence[Tool] = (),
+) -> Chat:
     """The template of `tokenizer`.
 
     Args:
         tokenizer: of the LLM.
         system: its system message; left out where it is empty.
         examples: said before all else, by the user and the assistant in turn.
+        tools: that the LLM is told of, where its template has a place for them.
 
     Raises:
         ConfigError: the tokenizer has no template, or one that changes what is said.
@@ -56,9 +63,9 @@ def chat(tokenizer: PreTrainedTokenizerBase, system: str, examples: Sequence[Mes
     said, reply, next_said = MARKS
     talk = [*examples, ("user", said), ("assistant", reply), ("user", next_said)]
     try:
-        text = _rendered(tokenizer, [("system", system), *talk] if system else talk)
+        text = _rendered(tokenizer, [("system", system), *talk] if system else talk, tools)
     except TemplateError:  # some take no system message
-        text = _rendered(tokenizer, [("user", f"{system}\n\n{talk[0][1]}"), *talk[1:]])
+        text = _rendered(tokenizer, [("user", f"{system}\n\n{talk[0][1]}"), *talk[1:]], tools)
     found = _between(text)
     if found is None:
         raise ConfigError("prompt.template: auto: this LLM's chat template changes what is said")
@@ -112,6 +119,13 @@ def _common_end(first: str, second: str) -> str:
     return first[len(first) - length :]
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]]) -> str:
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]], tools: Sequence[Tool]
+) -> str:
     messages = [{"role": role, "content": content} for role, content in talk]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    shown = [tool.shown() for tool in tools] or None
+    return str(
+        tokenizer.apply_chat_template(
+            messages, tools=shown, tokenize=False, add_generation_prompt=True
+        )
+    )

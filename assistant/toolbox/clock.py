@@ -1,0 +1,48 @@
+"""Time and date, from the session's start and the audio clock."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from assistant.rates import SAMPLE_RATE
+from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
+from assistant.toolbox.times import day, said, said_day
+from assistant.tools.tool import Tool
+
+
+class Clock:
+    """What time it is, without looking at a clock."""
+
+    def __init__(self, started: datetime) -> None:
+        """`started`: local time at the stream's first sample."""
+        self._started = started.replace(tzinfo=None)
+
+    def tools(self) -> list[OwnTool]:
+        """What an LLM may ask of it."""
+        return [
+            OwnTool(
+                Tool("get_time", "Tell what time it is now.", parameters()),
+                self._time,
+            ),
+            OwnTool(
+                Tool(
+                    "get_date",
+                    "Tell today's date, or the date and weekday of another day.",
+                    parameters(day=text("Which day, such as today, next friday or 24 december.")),
+                ),
+                self._date,
+            ),
+        ]
+
+    def _now(self, moment: Moment) -> datetime:
+        return self._started + timedelta(microseconds=moment.at * 1_000_000 // SAMPLE_RATE)
+
+    def _time(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        return {"time": said(self._now(moment))}
+
+    def _date(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        today = self._now(moment).date()
+        asked = arguments.get("day") or "today"
+        found = day(asked, today)
+        if found is None:
+            raise RefusedError(f"{asked!r:.60} is not a day I understand.")
+        return {"date": said_day(found), "days_from_today": (found - today).days}

@@ -1,0 +1,180 @@
+"""Timers and alarms: several, named, on the audio clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from assistant.rates import SAMPLE_RATE
+from assistant.toolbox.durations import seconds, spoken
+from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
+from assistant.toolbox.times import said, said_day, when
+from assistant.tools.tool import Tool
+
+MOST = 50
+"""Timers and alarms at once."""
+
+LONGEST_S = 366 * 86_400
+"""Seconds that one may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """What rings at a given sample."""
+
+    due: int
+    """Sample of the stream."""
+
+    name: str
+    """As it was asked for; empty: it has none."""
+
+    kind: str
+    """`timer` or `alarm`."""
+
+    told: str
+    """What was asked for, in words: how long, or for when."""
+
+
+class Timers:
+    """The timers and alarms of a session. Nothing rings by itself: `due` is asked as sound comes."""
+
+    def __init__(self, started: datetime) -> None:
+        """`started`: local time at the stream's first sample."""
+        self._started = started.replace(tzinfo=None)
+        self.running: list[Timer] = []
+        """In the order in which they are due."""
+
+        self.ringing: list[Timer] = []
+        """Those that were due and not stopped."""
+
+    def due(self, at: int) -> list[Timer]:
+        """Those that ring from now on, the earliest first: due at sample `at` or before, each told
+        once."""
+        rung = [timer for timer in self.running if timer.due <= at]
+        self.running = self.running[len(rung) :]
+        self.ringing += rung
+        return rung
+
+    def tools(self) -> list[OwnTool]:
+        """What an LLM may ask of them."""
+        name = text("What it is called, if it was given a name.")
+        return [
+            OwnTool(
+                Tool(
+                    "set_timer",
+                    "Start a countdown timer that rings after a length of time.",
+                    parameters(
+                        ["duration"],
+                        duration=text("How long, in the user's words, such as 5 minutes."),
+                        name=name,
+                    ),
+                ),
+                self._set_timer,
+            ),
+            OwnTool(
+                Tool(
+                    "set_alarm",
+                    "Set an alarm or a wake-up call for a time of day.",
+                    parameters(
+                        ["time"],
+                        time=text("When, in the user's words, such as 7:30 am tomorrow."),
+                        name=name,
+                    ),
+                ),
+                self._set_alarm,
+            ),
+            OwnTool(
+                Tool(
+                    "time_left",
+                    "Tell how long running timers and alarms have left.",
+                    parameters(name=name),
+                ),
+                self._left,
+            ),
+            OwnTool(
+                Tool(
+                    "stop_timer",
+                    "Stop, cancel or silence a timer or an alarm.",
+                    parameters(name=name),
+                ),
+                self._stop,
+            ),
+        ]
+
+    def _set_timer(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        asked = arguments["duration"]
+        length = seconds(asked)
+        if length is None:
+            raise RefusedError(f"{asked!r:.60} is not a length of time I understand.")
+        if not 1 <= length <= LONGEST_S:
+            raise RefusedError("A timer runs for one second at least and a year at most.")
+        told = spoken(length)
+        self._add(moment.at + round(length * SAMPLE_RATE), arguments, "timer", told)
+        return _shown("timer", arguments.get("name", ""), rings_in=told)
+
+    def _set_alarm(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        asked, now = arguments["time"], self.now(moment.at)
+        time = when(asked, now)
+        if time is None:
+            raise RefusedError(f"{asked!r:.60} is not a time to come that I understand.")
+        if (time - now).total_seconds() > LONGEST_S:
+            raise RefusedError("An alarm is set for a year ahead at most.")
+        told = said(time)
+        if time.date() != now.date():
+            told += f" on {said_day(time.date())}"
+        due = (time - self._started) // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000
+        self._add(due, arguments, "alarm", told)
+        left = spoken(int((time - now).total_seconds()))
+        return _shown("alarm", arguments.get("name", ""), time=told, rings_in=left)
+
+    def now(self, at: int) -> datetime:
+        """Local time at sample `at`."""
+        return self._started + timedelta(microseconds=at * 1_000_000 // SAMPLE_RATE)
+
+    def _add(self, due: int, arguments: dict[str, Any], kind: str, told: str) -> None:
+        if len(self.running) >= MOST:
+            raise RefusedError(f"There are {MOST} timers already; stop one first.")
+        timer = Timer(due, arguments.get("name", "").strip(), kind, told)
+        self.running = sorted([*self.running, timer], key=lambda timer: timer.due)
+
+    def _left(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        found = self._chosen(self.running, arguments)
+        return {
+            "running": [
+                _shown(
+                    timer.kind,
+                    timer.name,
+                    set_for=timer.told,
+                    left=spoken(max(0, timer.due - moment.at) // SAMPLE_RATE),
+                )
+                for timer in found
+            ]
+        }
+
+    def _stop(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
+        found = self._chosen([*self.ringing, *self.running], arguments)
+        ringing = [timer for timer in found if timer in self.ringing]
+        stopped = ringing if ringing and not arguments.get("name") else found
+        self.running = [timer for timer in self.running if timer not in stopped]
+        self.ringing = [timer for timer in self.ringing if timer not in stopped]
+        return {
+            "stopped": [_shown(timer.kind, timer.name, set_for=timer.told) for timer in stopped]
+        }
+
+    def _chosen(self, among: list[Timer], arguments: dict[str, Any]) -> list[Timer]:
+        """Those that are meant: by name, by kind, by what they were set for, or all."""
+        if not among:
+            raise RefusedError("No timer or alarm is running.")
+        wanted = {*arguments.get("name", "").lower().split()} - {"the", "my", "all", "every"}
+        kinds = {word.rstrip("s") for word in wanted} & {"timer", "alarm"}
+        named = {word for word in wanted if word.rstrip("s") not in kinds}
+        found = [timer for timer in among if not kinds or timer.kind in kinds]
+        if named:
+            found = [t for t in found if named <= {*f"{t.name} {t.told}".lower().split()}]
+        if not found:
+            raise RefusedError(f"No timer or alarm is called {arguments.get('name', '')!r:.60}.")
+        return found
+
+
+def _shown(kind: str, name: str, **more: str) -> dict[str, Any]:
+    named = {"name": name.strip()} if name.strip() else {}
+    return {"kind": kind, **named, **more}

@@ -1,0 +1,64 @@
+"""All tools of ours in one place: what they are, and what a call of one gives."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from assistant.errors import AssistantError
+from assistant.toolbox.arithmetic import CALCULATE
+from assistant.toolbox.clock import Clock
+from assistant.toolbox.lists import Lists, Store
+from assistant.toolbox.own import Moment, OwnTool, RefusedError
+from assistant.toolbox.sounds import Sounds
+from assistant.toolbox.timers import Timer, Timers
+from assistant.toolbox.units import CONVERT
+from assistant.tools.tool import Tool, ToolCall
+
+
+class Toolbox:
+    """The tools of one session."""
+
+    def __init__(self, started: datetime, store: Store, sounds: Sequence[str]) -> None:
+        """Args:
+        started: local time at the stream's first sample.
+        store: of lists and notes.
+        sounds: that can be told apart: names of the tagger's classes.
+        """
+        self._timers = Timers(started)
+        own = [
+            *self._timers.tools(),
+            *Clock(started).tools(),
+            CALCULATE,
+            CONVERT,
+            *Lists(store).tools(),
+            *Sounds(sounds).tools(),
+        ]
+        self._own: dict[str, OwnTool] = {one.tool.name: one for one in own}
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Those that may be called."""
+        return tuple(one.tool for one in self._own.values())
+
+    def call(self, call: ToolCall, moment: Moment) -> str:
+        """Do what a call asks.
+
+        Args:
+            call: its arguments fit the tool's schema.
+            moment: when, and what was heard until then.
+
+        Returns:
+            JSON text for the LLM to read. Where it cannot be done, `error` in it is a sentence that
+            says so.
+        """
+        try:
+            if call.name not in self._own:
+                raise RefusedError(f"There is no tool called {call.name}.")
+            given = self._own[call.name].run(call.values(), moment)
+        except (RefusedError, AssistantError) as error:
+            given = {"error": str(error)}
+        return json.dumps(given, ensure_ascii=False)
+
+    def due(self, at: int) -> list[Timer]:
+        """Timers and alarms that ring from now on, due at sample `at` or before; each told once."""
+        return self._timers.due(at)
