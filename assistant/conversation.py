@@ -309,12 +309,8 @@ class Conversation:
         return turn.caption(last=last) if self._shown else None
 
     def close(self, said: int | None = None) -> None:
-        """The turn was answered.
-
-        Args:
-            said: how many tokens of the reply were given out, when it was interrupted; the others
-                are forgotten.
-        """
+        """The turn was answered; `said`: tokens of the reply that were given out, when it was
+        interrupted: the others are forgotten."""
         turn = self._open_turn()
         answer = Said(self._answered, tuple(self._reply().said[:said]))
         question = turn.whole
@@ -342,9 +338,8 @@ class Conversation:
         self._context.keep(self._history.pieces())
 
     def forget(self, turn: int, part: Part) -> None:
-        """Take a part of a turn out of the LLM's context, and of the KV cache.
-
-        While a reply is made, the cache follows when that is over.
+        """Take a part of a turn out of the LLM's context; the KV cache follows, after a reply that
+        is being made.
 
         Args:
             turn: which of those that were answered, counted from 0; the one that is being answered
@@ -353,22 +348,27 @@ class Conversation:
         """
         if turn == self._answered:
             self._unwanted.add(part)
-        if not self._history.forget(turn, part):
-            return
+        if self._history.forget(turn, part):
+            self._follow_history()
+
+    def _follow_history(self) -> None:
         if self._turn is None:
             self._context.keep(self._history.pieces())
         elif self._turn.reply is None:  # otherwise the prompt is what it is
             self._show_heard(self._turn)
+
+    def truncate(self, turn: int, characters: int) -> None:
+        """Take what is beyond so many characters of an answered turn's reply out of the context."""
+        if self._history.truncate(turn, self._llm.detokenizer(), characters):
+            self._follow_history()
 
     def unhear(self, since: int, until: int) -> None:
         """Stream samples that no turn from now on is about."""
         self._hearing.forget(since, until)
 
     def tidy(self) -> bool:
-        """Go on filling the cache with what stands before all turns and those that are kept, after
-        another instruction was given or the oldest were dropped.
-
-        A bounded piece of it, the same pieces whenever it is done.
+        """Go on filling the cache with what was said, after another instruction was given or the
+        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done.
 
         Returns:
             Whether there is more to do. `open` does what is left.

@@ -1,9 +1,12 @@
 """What was said in a conversation, as far as it is kept: the one place that owns it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import Literal
 
 from assistant.llm.context import Piece
+from assistant.llm.detokenizer import Detokenizer
 from assistant.prompt.items import Item, Said, Spoken, System
 from assistant.prompt.render import Renderer
 
@@ -52,6 +55,22 @@ class History:
         kept = [item for item in self.items if not (isinstance(item, kind) and item.turn == turn)]
         found, self.items = len(kept) < len(self.items), kept
         return found
+
+    def truncate(self, turn: int, text: Detokenizer, characters: int) -> bool:
+        """Leave no more of a reply than so many characters; whether that is less than there was.
+
+        Args:
+            turn: whose reply.
+            text: fresh; tells the text of tokens.
+            characters: of its text.
+        """
+        for place, item in enumerate(self.items):
+            if isinstance(item, Said) and item.turn == turn:
+                lengths = accumulate(len(text.push(token)) for token in item.tokens)
+                kept = sum(length <= characters for length in lengths)
+                self.items[place] = replace(item, tokens=item.tokens[:kept])
+                return kept < len(item.tokens)
+        return False
 
     def make_room(self, limit: int | None, needed: int) -> bool:
         """Drop the oldest turns, until there are no more than may be kept.

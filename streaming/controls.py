@@ -12,6 +12,7 @@ Tokens = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Mass = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Speed = Annotated[float, Field(ge=0.25, le=1.5)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Ask:
 
     max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
+
+    aloud: bool | None = None
+    """Whether this reply is spoken; None: as the session has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ class Commit:
 
     max_new_tokens: Tokens | None = None
     """Of this reply; None: as many as the session's."""
+
+    aloud: bool | None = None
+    """Whether this reply is spoken; None: as the session has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,12 @@ class Configure:
     endpointing: EndpointingConfig | None = None
     """An utterance that goes on is ended by it."""
 
+    aloud: bool | None = None
+    """Whether replies are spoken, where there is a voice; from the next one on."""
+
+    speed: Speed | None = None
+    """Times as fast as the voice speaks by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forget:
@@ -121,4 +134,27 @@ class Forget:
     """Of a `Recording` that is forgotten, too."""
 
 
-Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget
+@dataclass(frozen=True, slots=True)
+class Played:
+    """So much of a reply was played. Whoever plays replies may say so; a reply whose audio was
+    played is over, even where no audio comes in."""
+
+    turn: Count
+    """Which reply, by the `turn` that it began with."""
+
+    samples: Count
+    """Of its audio, from its beginning on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """The rest of a reply's text was never heard: it leaves the LLM's context."""
+
+    turn: Count
+    """Which reply, by the `turn` that it began with."""
+
+    characters: Count
+    """Of its text that were heard."""
+
+
+Control = Ask | Cancel | Commit | Hold | Clear | Recording | Configure | Forget | Played | Truncate

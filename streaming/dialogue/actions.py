@@ -9,6 +9,7 @@ from assistant.errors import ContextFullError
 from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.floor import Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.messages import Messages
@@ -48,15 +49,20 @@ class Actions:
     """The open turn, what waits for it to be over, and what is done with both."""
 
     def __init__(
-        self, endpointer: SpeechFinder | None, listener: Listener, turns: TurnsConfig
+        self,
+        endpointer: SpeechFinder | None,
+        listener: Listener,
+        turns: TurnsConfig,
+        aloud: Aloud,
     ) -> None:
         """Args:
         endpointer: finds utterances; None: turns end by hand.
         listener: hears and answers.
         turns: what belongs to a turn.
+        aloud: speaks replies.
         """
         self.endpointer, self._listener = endpointer, listener
-        self.floor = Floor(listener, turns, lambda cached: self.tell(Prepared(cached)))
+        self.floor = Floor(listener, turns, aloud, lambda cached: self.tell(Prepared(cached)))
         self.messages = Messages()
         self.questions: deque[Ask] = deque()
         """Typed, and waiting for quiet."""
@@ -99,7 +105,8 @@ class Actions:
                 return self.tell(change)
             case SpeechEnded():
                 if commit is not None:
-                    ended: Happening = Over(change, commit.ref, commit.max_new_tokens, True)
+                    limit, aloud = commit.max_new_tokens, commit.aloud
+                    ended: Happening = Over(change, commit.ref, limit, True, aloud)
                 elif answered and floor.turns.auto_reply:
                     ended = Over(change)
                 else:
@@ -157,7 +164,7 @@ class Actions:
         assert self.floor.about is not None
         ended = self.floor.about.since, over.end.at, self._listener.turn
         self.floor.last = None if over.committed else ended
-        self.floor.answer(over.end.at, over.ref, over.max_new_tokens)
+        self.floor.answer(over.end.at, over.ref, over.max_new_tokens, over.aloud)
         return self._ended(over.end)
 
     def _keep(self, over: OverForNow) -> list[Event]:
@@ -218,7 +225,7 @@ class Actions:
     def _answer_text(self, question: Ask) -> list[Event]:
         self._drop()
         self._open_about_ring(question.text, question.ref)
-        self._answer_at_once(question.ref, question.max_new_tokens)
+        self._answer_at_once(question)
         return []
 
     def _wait(self, waiting: Ask | RecordingOver) -> list[Event]:
@@ -258,7 +265,7 @@ class Actions:
         """Answer the open turn; it ends an utterance that goes on."""
         if self.floor.speaker is not None:
             return self.end_utterance(commit)
-        self._answer_at_once(commit.ref, commit.max_new_tokens)
+        self._answer_at_once(commit)
         return []
 
     def _commit_under_reply(self, commit: Commit) -> list[Event]:
@@ -384,7 +391,9 @@ class Actions:
         ring = round(self.floor.ring)
         return self.floor.open(max(0, self.floor.heard - ring), instruction, ref=ref)
 
-    def _answer_at_once(self, ref: str | None = None, max_new_tokens: int | None = None) -> None:
+    def _answer_at_once(self, asked: Ask | Commit | None = None) -> None:
         self.floor.last, self.floor.silent_since = None, None
-        if self.floor.about is not None:  # otherwise the context has no room for it, which is told
-            self.floor.answer(self.floor.heard, ref, max_new_tokens)
+        if self.floor.about is None:  # the context has no room for it, which is told
+            return
+        wanted = () if asked is None else (asked.ref, asked.max_new_tokens, asked.aloud)
+        self.floor.answer(self.floor.heard, *wanted)

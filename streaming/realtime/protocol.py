@@ -33,9 +33,11 @@ from streaming.realtime.pending import Pending
 from streaming.realtime.response import Response
 from streaming.realtime.session_config import (
     Settings,
+    aloud,
     input_format,
     settings_for,
     update,
+    voice_settings,
 )
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.translation import Translation
@@ -193,6 +195,7 @@ class Realtime:
                 self.config.salmonn.top_p,
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
+                *voice_settings(self.config),
             )
         ]
 
@@ -291,6 +294,7 @@ class Realtime:
             wanted.metadata,
             self.config.max_output_tokens if limit is None else limit,
             event.event_id,
+            aloud=aloud(self.config, wanted.output_modalities),
         )
         question = self._question(wanted)
         if wanted.input is None and in_conversation:
@@ -299,10 +303,11 @@ class Realtime:
         most = None if limit is None else self._most(limit)
         asked: Control
         if question is None and not active:
-            asked = Commit(wanted.instructions, response.id, or_ring=True, max_new_tokens=most)
+            asked = Commit(wanted.instructions, response.id, True, most, response.aloud)
         else:
             words = wanted.instructions or self.config.instructions
-            asked = Ask(words if question is None else question, response.id, most)
+            words = words if question is None else question
+            asked = Ask(words, response.id, most, response.aloud)
         requested[response.id] = response
         return Output(inputs=[asked])
 
@@ -328,14 +333,13 @@ class Realtime:
         return question or self.config.instructions
 
     def _truncate(self, event: wire.TruncateItem) -> Output:
-        """Answers are text, so all that can be cut off are the 0 ms of audio that they have."""
+        """What was said aloud ends with the word that was being spoken."""
         if self._items.get(event.item_id).get("role") != "assistant":
             why = "only the assistant's messages can be truncated"
             raise WireError("invalid_value", why, "item_id")
-        if event.audio_end_ms > 0:
-            raise WireError("invalid_value", "the message has 0 ms of audio", "audio_end_ms")
-        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": 0}
-        return Output([self._shapes.event("conversation.item.truncated", **place)])
+        inputs = self._told.truncate(event.item_id, event.audio_end_ms)
+        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
+        return Output([self._shapes.event("conversation.item.truncated", **place)], [*inputs])
 
     def _delete(self, item_id: str) -> Output:
         """What was not answered yet will not be, and what was is not looked at again."""

@@ -31,7 +31,9 @@ from streaming.controls import (
     Control,
     Forget,
     Hold,
+    Played,
     Recording,
+    Truncate,
 )
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, NeedData
@@ -51,6 +53,8 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "recording": TypeAdapter(Recording),
     "configure": TypeAdapter(Configure),
     "forget": TypeAdapter(Forget),
+    "played": TypeAdapter(Played),
+    "truncate": TypeAdapter(Truncate),
 }
 
 
