@@ -1,4 +1,5 @@
-"""The model's part of `config.yaml`: every key is known, typed and in range, or we stop.
+"""The model's part of `config.yaml`, and the voice's: every key is known, typed and in range, or we
+stop.
 
 A preset is a complete `ModelConfig`. Class defaults are the values published with SALMONN, so that
 `salmonn-7b` and `salmonn-13b` spell out only what is theirs.
@@ -245,6 +246,17 @@ class GenerationConfig(Section):
 
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of sampling; PyTorch's generators take 63 bits."""
+
+
+class VoiceConfig(Section):
+    """Who speaks the answers."""
+
+    name: str = "heart"
+    """`heart`, which comes with the program, or another voice of `hibari-tts` that was downloaded
+    with its own command; `none`: answers are text."""
+
+    speed: float = Field(default=1.0, ge=0.25, le=1.5)
+    """Times as fast as the voice speaks by itself. The range is that of the wire's `speed`."""
 
 
 class ModelConfig(Section):

@@ -343,12 +343,8 @@ class Conversation:
         return turn.caption(last=last) if self._shown else None
 
     def close(self, said: int | None = None) -> None:
-        """The turn was answered.
-
-        Args:
-            said: how many tokens of the reply were given out, when it was interrupted; the others
-                are forgotten.
-        """
+        """The turn was answered; `said`: tokens of the reply that were given out, when it was
+        interrupted: the others are forgotten."""
         turn = self._open_turn()
         answer = Said(self._answered, tuple(self._reply().said[:said]))
         self._turn, self._answered = None, self._answered + 1
@@ -362,9 +358,8 @@ class Conversation:
         self._reading.drop()
 
     def forget(self, turn: int, part: Part) -> None:
-        """Take a part of a turn out of the LLM's context, and of the KV cache.
-
-        While a reply is made, the cache follows when that is over.
+        """Take a part of a turn out of the LLM's context; the KV cache follows, after a reply that
+        is being made.
 
         Args:
             turn: which of those that were answered, counted from 0; the one that is being answered
@@ -373,15 +368,17 @@ class Conversation:
         """
         self._reading.forget((turn, part), self._turn)
 
+    def truncate(self, turn: int, characters: int) -> None:
+        """Take what is beyond so many characters of an answered turn's reply out of the context."""
+        self._reading.truncate(turn, characters, self._turn)
+
     def unhear(self, since: int, until: int) -> None:
         """Stream samples that no turn from now on is about."""
         self._hearing.forget(since, until)
 
     def tidy(self) -> bool:
-        """Go on filling the cache with what stands before all turns and those that are kept, after
-        another instruction was given or the oldest were dropped.
-
-        A bounded piece of it, the same pieces whenever it is done.
+        """Go on filling the cache with what was said, after another instruction was given or the
+        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done.
 
         Returns:
             Whether there is more to do. `open` does what is left.

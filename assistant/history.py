@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Literal
 
 from assistant.llm.context import Piece
+from assistant.llm.detokenizer import Detokenizer
 from assistant.prompt.items import Item, Said, Spoken, System, Written, is_reply
 from assistant.prompt.render import Renderer
 
@@ -91,6 +93,22 @@ class History:
             texts = tuple(text for text in item.texts if text.ref != key)
             if texts or item.question is not None:
                 yield replace(item, texts=texts)
+
+    def truncate(self, turn: int, text: Detokenizer, characters: int) -> bool:
+        """Leave no more of a reply than so many characters; whether that is less than there was.
+
+        Args:
+            turn: whose reply.
+            text: fresh; tells the text of tokens.
+            characters: of its text.
+        """
+        for place, item in enumerate(self.items):
+            if isinstance(item, Said) and item.turn == turn:
+                lengths = accumulate(len(text.push(token)) for token in item.tokens)
+                kept = sum(length <= characters for length in lengths)
+                self.items[place] = replace(item, tokens=item.tokens[:kept])
+                return kept < len(item.tokens)
+        return False
 
     def clear(self) -> None:
         """Nothing of it is kept but the instruction."""

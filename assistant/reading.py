@@ -152,6 +152,17 @@ class Reading:
         if self.history.forget(key):
             self._changed(turn)
 
+    def truncate(self, answered: int, characters: int, turn: OpenTurn | None) -> None:
+        """Of a reply no more than so many characters stay.
+
+        Args:
+            answered: whose reply.
+            characters: of its text.
+            turn: the one that is open.
+        """
+        if self.history.truncate(answered, self._llm.detokenizer(), characters):
+            self._changed(turn)
+
     def _changed(self, turn: OpenTurn | None) -> None:
         """The cache follows the history; where a reply was begun, when that is over."""
         if turn is None:

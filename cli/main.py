@@ -13,6 +13,7 @@ from rich.table import Table
 
 from assistant.errors import AssistantError, ConfigError
 from assistant.rates import SAMPLE_RATE
+from assistant.voice.choose import NONE
 from cli.options import (
     InstructionOption,
     LoraScaleOption,
@@ -120,6 +121,10 @@ def replay(
         bool, typer.Option("--explain", help="Draw under each reply what was computed when.")
     ] = False,
     svg: Annotated[Path | None, typer.Option("--svg", help="The same as a picture.")] = None,
+    speak: Annotated[
+        Path | None,
+        typer.Option("--speak", help="A wav: what one would have heard, both sides."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
@@ -132,7 +137,7 @@ def replay(
 ) -> None:
     """Hear a recording as if it came from a microphone, and answer every utterance in it."""
     if file.suffix == TAPE:
-        settled = instruction, task, question, preset, lora_scale, svg, explain or None
+        settled = instruction, task, question, preset, lora_scale, svg, speak, explain or None
         if any(given is not None for given in settled):
             raise ConfigError(f"{file}: a tape says itself how its session was made")
         replay_tape(file, config, recut, as_json, realtime)
@@ -142,11 +147,14 @@ def replay(
     if explain and as_json:
         raise ConfigError("--explain: not with --json, which prints nothing but events")
     settings = configure(config, preset, lora_scale)
+    if speak is not None and settings.voice.name == NONE:
+        raise ConfigError("--speak: voice.name is none, so nothing would be said")
     from assistant.prompt.prompt import instruction as choose
     from assistant.sound.recording import load_pcm16
     from streaming.build import build_session
     from streaming.dialogue.session import one_each
     from streaming.instruments import timeline
+    from streaming.instruments.both_sides import BothSides, write
     from streaming.instruments.explain import chart
     from streaming.instruments.ledger import Latency
     from streaming.instruments.replay import Step
@@ -156,12 +164,13 @@ def replay(
     pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = load_model(settings)
-    session = build_session(model, settings, words, pace=one_each)
+    sides = None if speak is None else BothSides()
+    session = build_session(model, settings, words, aloud=speak is not None, pace=one_each)
     console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []
     drawn = 0  # steps that were
-    for event in run(session, pcm, realtime=realtime, trace=trace):
+    for event in run(session, pcm, realtime=realtime, trace=trace, sides=sides):
         if as_json:
             typer.echo(line(event))
             sys.stdout.flush()
@@ -172,6 +181,8 @@ def replay(
             drawn = len(trace)
     if not as_json:
         screen.close()
+    if speak is not None and sides is not None:
+        write(speak, sides.mix(pcm))
     if svg is not None:
         svg.write_text(timeline.draw(trace, pcm), encoding="utf-8")
 

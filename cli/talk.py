@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ConfigError
 from assistant.files.presets import validate
+from assistant.voice.choose import NONE, check
 from cli.options import configure, load_model
 from cli.serve import environment_token
 from cli.training import ConfigOption
 from streaming.config import Config, ServerConfig
+
+if TYPE_CHECKING:  # a machine may have no sound card
+    from clients.speaker import Speaker
 
 ServerOption = Annotated[
     str | None,
@@ -41,16 +46,30 @@ def talk(
     push_to_talk: Annotated[
         bool, typer.Option("--push-to-talk", help="Hear only what is said between two Spaces.")
     ] = False,
+    voice: Annotated[str | None, typer.Option("--voice", help="Who speaks the answers.")] = None,
+    no_voice: Annotated[bool, typer.Option("--no-voice", help="Answers are only shown.")] = False,
+    headphones: Annotated[
+        bool,
+        typer.Option("--headphones", help="It cannot hear itself: speaking interrupts it."),
+    ] = False,
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Speak to it: captions and answers as they come. Q ends it."""
+    """Speak to it: captions, and answers that are spoken and shown as they come. Q ends it."""
     from clients import realtime
 
     if devices:
         _list_devices()
-    else:
-        _from_microphone(server, device, config, preset, realtime.SETTINGS, push_to_talk)
+        return
+    if no_voice and voice is not None:
+        raise ConfigError("--voice: not with --no-voice")
+    settings = {**realtime.SETTINGS, "output_modalities": ["text" if no_voice else "audio"]}
+    if voice is not None:
+        settings["audio"] = {**settings["audio"], "output": {"voice": voice}}
+    own = _own(server, config, preset, NONE if no_voice else voice)
+    _from_microphone(
+        server, device, own, settings, push_to_talk, speaks=not no_voice, headphones=headphones
+    )
 
 
 def listen(
@@ -66,7 +85,8 @@ def listen(
     if devices:
         _list_devices()
     else:
-        _from_microphone(server, device, config, preset, terminal.CAPTIONS_ONLY)
+        own = _own(server, config, preset, NONE)
+        _from_microphone(server, device, own, terminal.CAPTIONS_ONLY)
 
 
 def send(
@@ -78,7 +98,7 @@ def send(
     preset: PresetOption = None,
 ) -> None:
     """Send a recording as if it were live."""
-    settings = _own(server, config, preset)
+    settings = _own(server, config, preset, NONE)
     from assistant.sound.recording import load_pcm16
     from clients import realtime, sources, terminal
 
@@ -86,7 +106,8 @@ def send(
 
     async def run(url: str, token: str | None, console: Console) -> None:
         pieces = sources.recording(pcm, speed, piece_ms / 1000)
-        await terminal.converse(url, token, realtime.SETTINGS, pieces, console)
+        wanted = {**realtime.SETTINGS, **realtime.TEXT}
+        await terminal.converse(url, token, wanted, pieces, console)
 
     _with_server(server, settings, run)
 
@@ -103,26 +124,50 @@ def _list_devices() -> None:
 def _from_microphone(
     server: str | None,
     device: str | None,
-    config: Path | None,
-    preset: str | None,
+    own: Config | None,
     settings: dict[str, object],
     push_to_talk: bool = False,
+    *,
+    speaks: bool = False,
+    headphones: bool = False,
 ) -> None:
-    own = _own(server, config, preset)
-    from clients import sources, terminal
+    from clients import realtime, sources, terminal
 
     chosen = int(device) if device is not None and device.isdecimal() else device
 
     async def run(url: str, token: str | None, console: Console) -> None:
         pieces = sources.microphone(chosen)
-        await terminal.talk(url, token, settings, pieces, console, push_to_talk=push_to_talk)
+        speaker = _speaker(console) if speaks else None
+        wanted = settings if speaker is not None else {**settings, **realtime.TEXT}
+        how: dict[str, Any] = {"push_to_talk": push_to_talk, "headphones": headphones}
+        await terminal.talk(url, token, wanted, pieces, console, speaker=speaker, **how)
 
     _with_server(server, own, run)
 
 
-def _own(server: str | None, config: Path | None, preset: str | None) -> Config | None:
+def _speaker(console: Console) -> "Speaker | None":
+    """A loudspeaker; where there is none, that is told and answers are text."""
+    from clients.errors import ClientError
+    from clients.speaker import Speaker
+
+    try:
+        return Speaker()
+    except ClientError as error:
+        console.print(f"{error}; answers are text", style="dim", highlight=False)
+        return None
+
+
+def _own(
+    server: str | None, config: Path | None, preset: str | None, voice: str | None = None
+) -> Config | None:
     """What a server of our own runs; a wrong key is told before anything is loaded."""
-    return configure(config, preset) if server is None else None
+    if server is not None:
+        return None
+    own = configure(config, preset)
+    if voice is None:
+        return own
+    check(voice)
+    return replace(own, voice=own.voice.model_copy(update={"name": voice}))
 
 
 def _with_server(

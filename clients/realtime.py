@@ -3,7 +3,7 @@
     async with Session("ws://127.0.0.1:8765/v1/realtime") as session:
         await session.audio(pcm)              # 16 kHz, 16-bit little-endian, mono
         async for event in session:           # dicts, as the server sends them
-            ...
+            play(audio_of(event))             # what is spoken of the answer: 24 kHz
 
 The connection may drop: the session comes back to where it was, and what the server did not get,
 audio and all else, is sent again in order. A server that has forgotten the session, because it was
@@ -15,6 +15,7 @@ its own, which have no `event_id`:
 """
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -70,6 +71,10 @@ SETTINGS: Json = {
     "salmonn": {"binary_audio": True, "sound_events": True, "latency": True},
 }
 """What a session asks for, unless told otherwise: everything there is."""
+
+
+TEXT: Json = {"output_modalities": ["text"]}
+"""A setting: answers are text, whether the server has a voice or not."""
 
 
 class SessionLostError(ConnectionError):
@@ -297,6 +302,17 @@ class Session:
                 self._outbox.untake()
             return False
         return True
+
+
+def audio_of(event: Json) -> bytes:
+    """The audio of `response.output_audio.delta`, in the session's output format: 24 kHz PCM16
+    unless another one was asked for. Of other events, nothing."""
+    if event.get("type") != "response.output_audio.delta":
+        return b""
+    try:
+        return base64.b64decode(str(event.get("delta")), validate=True)
+    except ValueError:
+        return b""
 
 
 def address(text: str) -> str:

@@ -19,6 +19,9 @@ REFRESH_S = 0.08
 """Least time between two pictures."""
 
 CAPTION = "conversation.item.input_audio_transcription"
+WORDS = {"response.output_text.delta", "response.output_audio_transcript.delta"}
+"""Events with words of an answer: those that are spoken come with their audio."""
+
 UNIMPORTANT = {TOO_EARLY, "session_expired"}
 """Errors after which it goes on by itself: a question is asked again, another session is begun."""
 
@@ -91,7 +94,7 @@ class Screen:
                 self.expecting = True
             case {"type": "response.output_item.added"}:
                 self._answer, self._given = Text(style="bold"), event.get("response_id")
-            case {"type": "response.output_text.delta", "delta": str(text)}:
+            case {"type": kind, "delta": str(text)} if kind in WORDS:
                 self._answer = (self._answer or Text(style="bold")).append(text)
             case {"type": "response.done", "response": response}:
                 self.expecting = False

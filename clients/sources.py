@@ -47,7 +47,7 @@ async def microphone(device: int | str | None) -> AsyncIterator[bytes]:
     Raises:
         ClientError: there is no such microphone, or no PortAudio.
     """
-    sounddevice = _sounddevice()
+    sounddevice = sounddevice_or_error()
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -97,7 +97,7 @@ def devices() -> str:
     Raises:
         ClientError: there is no PortAudio, or no microphone.
     """
-    sounddevice = _sounddevice()
+    sounddevice = sounddevice_or_error()
     default = sounddevice.default.device[0]
     lines = [
         f"{'*' if number == default else ' '} {number:3d}  {device['name']}"
@@ -116,7 +116,12 @@ def level(piece: bytes) -> float:
     return float(np.abs(samples).max(initial=0)) / 32768
 
 
-def _sounddevice() -> Any:
+def sounddevice_or_error() -> Any:
+    """The library.
+
+    Raises:
+        ClientError: there is no PortAudio for it.
+    """
     try:
         import sounddevice
     except OSError as error:

@@ -9,9 +9,10 @@ from rich.console import Console
 from clients.errors import ClientError
 from clients.keys import keys, why_no_keys
 from clients.questions import Questions
-from clients.realtime import SETTINGS, Json, Session, SessionLostError
+from clients.realtime import SETTINGS, TEXT, Json, Session, SessionLostError, audio_of
 from clients.screen import Screen
 from clients.sources import level
+from clients.speaker import Speaker
 
 QUIET_S = 2.0
 """Seconds without an event after which a conversation about a recording is over."""
@@ -21,6 +22,7 @@ PATIENCE_S = 30.0
 
 CAPTIONS_ONLY: Json = {
     **SETTINGS,
+    **TEXT,
     "audio": {
         "input": {
             **SETTINGS["audio"]["input"],
@@ -36,7 +38,11 @@ NO_KEYS = "Ctrl+C ends"
 
 
 class Talker:
-    """What a user's keys do. Muted, silence is sent; Space talks all the same."""
+    """What a user's keys do, and the voice. Muted, silence is sent; Space talks all the same.
+
+    A microphone hears the loudspeaker: while that sounds silence is sent, unless there are
+    headphones. Space interrupts what is said, always.
+    """
 
     def __init__(
         self,
@@ -45,6 +51,8 @@ class Talker:
         settings: Json,
         muted: bool,
         with_keys: bool = True,
+        speaker: Speaker | None = None,
+        headphones: bool = False,
     ) -> None:
         """Args:
         session: with the server.
@@ -52,7 +60,10 @@ class Talker:
         settings: of the session.
         muted: to begin with: push to talk.
         with_keys: there are keys to press.
+        speaker: plays answers; None: they are text.
+        headphones: the microphone does not hear what is played.
         """
+        self._speaker, self._headphones = speaker, headphones
         self._session, self._screen = session, screen
         self._questions = Questions(session)
         self._detection = settings["audio"]["input"]["turn_detection"]
@@ -64,7 +75,8 @@ class Talker:
 
     def hear(self, piece: bytes) -> bytes:
         """A piece of the microphone as it is to be sent."""
-        heard = piece if self._holding or not self._muted else bytes(len(piece))
+        echo = self._speaker is not None and self._speaker.sounds and not self._headphones
+        heard = piece if self._holding or not (self._muted or echo) else bytes(len(piece))
         self._screen.level(level(heard))
         return heard
 
@@ -85,9 +97,26 @@ class Talker:
 
     async def take(self, event: Json) -> None:
         """Follow an event: a typed question may be answered now, or asked."""
+        await self._play(event)
         for question in await self._questions.take(event):
             self._screen.asked(question)
         self._screen.waiting = self._questions.waiting
+
+    async def _play(self, event: Json) -> None:
+        """Play what is spoken; of an answer that was interrupted the server is told how much was
+        heard."""
+        if self._speaker is None:
+            return
+        match event:
+            case {"type": "response.output_audio.delta", "item_id": str(item)}:
+                self._speaker.play(item, audio_of(event))
+            case {
+                "type": "response.output_item.done",
+                "item": {"id": str(item), "status": "incomplete"},
+            }:
+                if (played := self._speaker.stop(item)) is not None:
+                    place = {"item_id": item, "content_index": 0, "audio_end_ms": played}
+                    await self._session.send("conversation.item.truncate", **place)
 
     def _tell(self) -> None:
         doing = "listening: Space sends" if self._holding else "listening"
@@ -132,6 +161,8 @@ async def talk(
     console: Console,
     *,
     push_to_talk: bool = False,
+    speaker: Speaker | None = None,
+    headphones: bool = False,
 ) -> None:
     """Send a microphone and show what comes, until the user ends it.
 
@@ -142,6 +173,8 @@ async def talk(
         source: pieces of audio; when they end, so does the conversation.
         console: where to show it; keys are read where it and the input are terminals.
         push_to_talk: hear only while Space says so.
+        speaker: plays answers; None: they are text.
+        headphones: the microphone does not hear what is played.
 
     Raises:
         ClientError: the server cannot be reached, or ended the session; or there are no keys to
@@ -151,11 +184,17 @@ async def talk(
     missing = why_no_keys()
     with_keys = push_to_talk or (console.is_terminal and missing is None)
     try:
-        with keys(pressed.put_nowait) if with_keys else nullcontext(), Screen(console) as screen:
+        with (
+            keys(pressed.put_nowait) if with_keys else nullcontext(),
+            speaker or nullcontext(),
+            Screen(console) as screen,
+        ):
             if missing is not None:
                 screen.note(f"{missing}; {NO_KEYS}")
             async with Session(url, token=token, settings=settings) as session:
-                talker = Talker(session, screen, settings, push_to_talk, with_keys)
+                talker = Talker(
+                    session, screen, settings, push_to_talk, with_keys, speaker, headphones
+                )
 
                 async def show() -> None:
                     async for event in session:

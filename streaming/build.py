@@ -8,9 +8,11 @@ from assistant.conversation import Conversation
 from assistant.files.presets import validate
 from assistant.model import Salmonn
 from assistant.parts.fingerprint import PARTS, fingerprints
+from assistant.voice.choose import NONE, load_voice
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import Config
 from streaming.detectors.choose import choose_endpointer
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session
 from streaming.spec import SessionSpec
 from streaming.tape.tape import Tape
@@ -20,15 +22,21 @@ TURNS_KEPT = {"words": 12, "audio": 0}
 
 
 def session_spec(
-    model: Salmonn, config: Config, instruction: str, input_format: InputFormat | None = None
+    model: Salmonn,
+    config: Config,
+    instruction: str,
+    input_format: InputFormat | None = None,
+    *,
+    aloud: bool = False,
 ) -> SessionSpec:
     """How sessions over a model are made.
 
     Args:
         model: shared weights; those of the configuration's preset.
-        config: preset, endpointing and turns.
+        config: preset, endpointing, turns and voice.
         instruction: what is asked about every utterance.
         input_format: of the bytes that come in; 16 kHz PCM16 where None.
+        aloud: replies are spoken, where the configuration has a voice.
 
     Raises:
         AssistantError: a part of the preset is not there, so its weights have no digest.
@@ -42,6 +50,7 @@ def session_spec(
         format=input_format or InputFormat(),
         endpointing=config.endpointing,
         turns=turns,
+        voice=config.voice if aloud and config.voice.name != NONE else None,
         weights=fingerprints(config.model),
         model=_settings(config.model),
         engine=_engine(model),
@@ -54,18 +63,24 @@ def build_session(
     instruction: str,
     *,
     input_format: InputFormat | None = None,
+    aloud: bool = False,
     pace: Pace | None = None,
 ) -> Session:
     """A session over `model`, which any number of them may share.
 
     Args:
         model: shared weights; those of the configuration's preset.
-        config: preset, endpointing and turns.
+        config: preset, endpointing, turns and voice.
         instruction: what is asked about every utterance.
         input_format: of the bytes that come in; 16 kHz PCM16 where None.
+        aloud: replies are spoken, where the configuration has a voice.
         pace: see `Session`.
+
+    Raises:
+        AssistantError: the voice cannot be used here.
     """
-    return make_session(model, session_spec(model, config, instruction, input_format), pace=pace)
+    spec = session_spec(model, config, instruction, input_format, aloud=aloud)
+    return make_session(model, spec, pace=pace)
 
 
 def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
@@ -75,8 +90,11 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         model: shared weights; those of the specification.
         spec: how it is made.
         pace: see `Session`.
+
+    Raises:
+        AssistantError: the voice cannot be used here.
     """
-    turns = spec.turns
+    turns, voice = spec.turns, spec.voice
     talk = Conversation(
         model,
         spec.instruction,
@@ -92,6 +110,7 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         talk,
         turns,
         make_endpointer=choose_endpointer,
+        aloud=None if voice is None else Aloud(load_voice(voice.name), voice.speed),
         pace=pace,
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from assistant.config import ModelConfig, Section
+from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.rates import CLIP_FEATURES
 
 Frames = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
@@ -176,3 +176,4 @@ class Config:
     endpointing: EndpointingConfig
     turns: TurnsConfig
     server: ServerConfig = field(default_factory=ServerConfig)
+    voice: VoiceConfig = field(default_factory=VoiceConfig)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from assistant.config import VoiceConfig
 from assistant.errors import ConfigError
 from assistant.files.presets import load_preset, read_config, validate
+from assistant.voice.choose import check
 from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
 
-SECTIONS = {"preset", "presets", "endpointing", "turns", "server"}
+SECTIONS = {"preset", "presets", "endpointing", "turns", "voice", "server"}
 
 
 def load_config(path: Path, preset: str | None = None) -> Config:
@@ -28,4 +30,6 @@ def load_config(path: Path, preset: str | None = None) -> Config:
     endpointing = validate(EndpointingConfig, values.get("endpointing", {}), "endpointing")
     turns = validate(TurnsConfig, values.get("turns", {}), "turns")
     server = validate(ServerConfig, values.get("server", {}), "server")
-    return Config(name, model, endpointing, turns, server)
+    voice = validate(VoiceConfig, values.get("voice", {}), "voice")
+    check(voice.name)
+    return Config(name, model, endpointing, turns, server, voice)

@@ -12,6 +12,7 @@ Tokens = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Mass = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Speed = Annotated[float, Field(ge=0.25, le=1.5)]
 
 Role = Literal["user", "system", "assistant"]
 """Whose text it is."""
@@ -40,6 +41,9 @@ class Ask:
 
     kept: bool = True
     """The reply becomes a part of the conversation."""
+
+    aloud: bool | None = None
+    """Whether this reply is spoken; None: as the session has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,9 @@ class Commit:
     kept: bool = True
     """The reply becomes a part of the conversation."""
 
+    aloud: bool | None = None
+    """Whether this reply is spoken; None: as the session has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -134,6 +141,12 @@ class Configure:
     endpointing: EndpointingConfig | None = None
     """An utterance that goes on is ended by it."""
 
+    aloud: bool | None = None
+    """Whether replies are spoken, where there is a voice; from the next one on."""
+
+    speed: Speed | None = None
+    """Times as fast as the voice speaks by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forget:
@@ -155,4 +168,39 @@ class Forget:
     """Of a `Recording` or a `Write` that is forgotten, too."""
 
 
-Control = Ask | Write | Cancel | Commit | Hold | Clear | Recording | Configure | Forget
+@dataclass(frozen=True, slots=True)
+class Played:
+    """So much of a reply was played. Whoever plays replies may say so; a reply whose audio was
+    played is over, even where no audio comes in."""
+
+    turn: Count
+    """Which reply, by the `turn` that it began with."""
+
+    samples: Count
+    """Of its audio, from its beginning on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """The rest of a reply's text was never heard: it leaves the LLM's context."""
+
+    turn: Count
+    """Which reply, by the `turn` that it began with."""
+
+    characters: Count
+    """Of its text that were heard."""
+
+
+Control = (
+    Ask
+    | Write
+    | Cancel
+    | Commit
+    | Hold
+    | Clear
+    | Recording
+    | Configure
+    | Forget
+    | Played
+    | Truncate
+)

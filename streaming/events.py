@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from assistant.voice.voice import SpokenWord
+
 EndOfReply = Literal["complete", "limit", "interrupted", "cancelled"]
 
 
@@ -149,8 +151,22 @@ class ReplyDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyAudio:
+    """The next piece of the reply, spoken. All pieces together say all of its text."""
+
+    text: str
+    """The piece, as it was given out before."""
+
+    pcm: bytes
+    """24 kHz, 16-bit little-endian, mono; empty where there is nothing to say."""
+
+    words: tuple[SpokenWord, ...]
+    """Where its words are in the samples."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """No more of this reply will come."""
+    """No more of this reply will come. One that is spoken is over when it was played."""
 
     tokens: int
     """LLM tokens given out."""
@@ -204,6 +220,7 @@ Event = (
     | Caption
     | ReplyStarted
     | ReplyDelta
+    | ReplyAudio
     | ReplyEnded
     | SoundStarted
     | Refused

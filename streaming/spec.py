@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from assistant.config import VoiceConfig
 from streaming.audio.wire_audio import InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 
@@ -28,6 +29,9 @@ class SessionSpec(BaseModel):
 
     endpointing: EndpointingConfig = Field(default_factory=EndpointingConfig)
     turns: TurnsConfig = Field(default_factory=TurnsConfig)
+    voice: VoiceConfig | None = None
+    """Who speaks the replies; None: nobody, they are text."""
+
     weights: dict[str, str | None] | None = None
     """A digest of each part of the model."""
 

@@ -2,32 +2,25 @@ import { Conversation } from "./conversation.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
 import { Questions } from "./questions.js";
 import { Realtime } from "./realtime.js";
+import { soon, understandable } from "./sentences.js";
 import { Strip } from "./strip.js";
+import { Voice } from "./voice.js";
 
 const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
 const conversation = new Conversation($("talk"), $("announce"));
 
-const VOICE = { type: "server_vad" };
+const DETECTION = { type: "server_vad" };
 const SESSION = {
   type: "realtime",
   audio: {
     input: {
       format: { type: "audio/pcm", rate: 16000 },
       transcription: { model: "whisper" },
-      turn_detection: VOICE,
+      turn_detection: DETECTION,
     },
   },
   salmonn: { sound_events: true, latency: true, prefill: true, binary_audio: true },
-};
-
-const UNDERSTANDABLE = {
-  nothing_to_do: "Nothing was heard that could be answered.",
-  input_audio_buffer_commit_empty: "Nothing was heard that could be answered.",
-  context_full: "The question is longer than the model can read. Ask a shorter one.",
-  string_above_max_length: "The question is longer than the model can read. Ask a shorter one.",
-  unknown_parameter: "This page and the server do not fit together. Load the page anew.",
-  session_expired: "This session is over; a new one begins.",
 };
 
 let server, microphone;
@@ -35,6 +28,7 @@ let link = "off"; // connecting, asking (for the microphone), on, lost or busy
 let hearing; // item of the utterance that goes on
 let questions = newQuestions();
 let holding = false, muted = false;
+const voice = new Voice();
 
 // --- what is going on
 
@@ -69,6 +63,8 @@ function show() {
   $("ask").querySelector("button").disabled = !usable;
   $("hold").setAttribute("aria-pressed", holding);
   $("mute").setAttribute("aria-pressed", muted);
+  $("voice").hidden = !voice.there;
+  $("voice").setAttribute("aria-pressed", voice.on);
   if (microphone) microphone.muted = muted && !holding;
   tellWaiting();
 }
@@ -98,7 +94,8 @@ function start() {
   $("access").hidden = true;
   link = "connecting";
   const address = `${location.protocol.replace("http", "ws")}//${location.host}/v1/realtime`;
-  server = new Realtime(address, SESSION, sessionStorage.getItem("token"));
+  voice.speaker.open();
+  server = new Realtime(address, { ...SESSION, ...voice.settings }, sessionStorage.getItem("token"));
   server.addEventListener("open", ({ detail }) => opened(detail));
   server.addEventListener("lost", ({ detail }) => lost(detail));
   server.addEventListener("event", ({ detail }) => take(detail));
@@ -106,8 +103,9 @@ function start() {
   show();
 }
 
-function opened({ resumed, missing, again }) {
+function opened({ resumed, missing, again, settings }) {
   problem();
+  if (settings) voice.welcome(settings);
   strip.offline(false);
   strip.skip(missing);
   if (resumed) {
@@ -118,6 +116,7 @@ function opened({ resumed, missing, again }) {
     forget();
     link = "on";
     show();
+    if (again) configure(voice.settings);
     if (holding) press(true);
     conversation.note(again ? "A new session: what was heard before is forgotten." : "Connected.");
   }
@@ -132,7 +131,7 @@ async function listen() {
   microphone = mine;
   show();
   try {
-    await mine.open($("device").value);
+    await mine.open($("device").value, voice.sounds);
     if (microphone !== mine) return void mine.close(); // stopped, or another one was chosen
     await listDevices();
   } catch (error) {
@@ -182,6 +181,7 @@ function lost({ final, busy, token, reason }) {
 
 function stop() {
   server?.close();
+  voice.close();
   microphone?.close();
   strip.offline(false);
   strip.begin();
@@ -224,10 +224,12 @@ function take(event) {
     case "input_audio_buffer.speech_started":
       problem();
       hearing = event.item_id;
+      voice.speaker.duck(true);
       strip.speechStarted(event.audio_start_ms);
       if (questions.given === undefined) conversation.spoken(hearing);
       break;
     case "input_audio_buffer.speech_stopped":
+      voice.speaker.duck(false);
       if (questions.given !== undefined) conversation.unspoken(event.item_id);
       if (event.item_id !== hearing) break; // it ended when the button was pressed
       strip.speechStopped(event.audio_end_ms);
@@ -248,10 +250,15 @@ function take(event) {
     case "response.output_item.added":
       conversation.answer(event.item.id, questions.begun(event.response_id));
       break;
+    case "response.output_audio.delta":
+      voice.play(event);
+      break;
+    case "response.output_audio_transcript.delta": // comes with the audio: what is shown is being said
     case "response.output_text.delta":
       conversation.answerDelta(event.item_id, event.delta);
       break;
     case "response.output_item.done":
+      if (event.item.status === "incomplete") voice.cut(event.item.id, (told) => server.send(told));
       conversation.answerDone(event.item.id, event.item.status === "incomplete");
       break;
     case "response.done": {
@@ -277,19 +284,24 @@ function take(event) {
       break;
     case "error":
       if (questions.refused(event.error)) break;
-      problem(UNDERSTANDABLE[event.error.code] ?? event.error.message);
+      problem(understandable(event.error));
       break;
   }
   show();
 }
 
-function soon(seconds) { return seconds > 50 ? "a minute" : `${Math.max(1, seconds)} s`; }
-
 // --- what the user does
 
-function detection(value) {
-  const audio = { input: { turn_detection: value } };
-  server.send({ type: "session.update", session: { type: "realtime", audio } });
+function configure(settings) { server.send({ type: "session.update", session: { type: "realtime", ...settings } }); }
+
+function detection(value) { configure({ audio: { input: { turn_detection: value } } }); }
+
+function toggleVoice() {
+  voice.toggle();
+  conversation.say(voice.on ? "Answers are spoken" : "Answers are text");
+  configure(voice.settings);
+  show();
+  if (microphone) another(); // with another echo canceller
 }
 
 function press(again = false) {
@@ -310,7 +322,7 @@ function release() {
   strip.speechStopped();
   server.send({ type: "input_audio_buffer.commit" });
   questions.release();
-  detection(VOICE);
+  detection(DETECTION);
   show();
 }
 
@@ -323,12 +335,14 @@ function mute() {
 
 $("start").onclick = () => (server ? stop() : start());
 $("mute").onclick = mute;
-$("device").onchange = async () => {
+$("voice").onclick = toggleVoice;
+$("device").onchange = another;
+async function another() {
   const before = microphone;
   microphone = undefined;
   await before?.close();
   if (server) await listen();
-};
+}
 navigator.mediaDevices?.addEventListener("devicechange", () => { if (microphone) listDevices(); });
 $("ask").onsubmit = (event) => {
   event.preventDefault();
@@ -382,5 +396,5 @@ for (const button of document.querySelectorAll("footer .controls button")) {
 }
 
 // For tests.
-window.salmonn = { drop: () => server?.drop() };
+window.salmonn = { drop: () => server?.drop(), speaker: voice.speaker };
 show();

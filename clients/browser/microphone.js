@@ -23,14 +23,14 @@ export class Microphone {
     this.#onpause = onpause;
   }
 
-  async open(deviceId) {
+  async open(deviceId, cancelsEcho = false) {
     if (!navigator.mediaDevices) {
       throw new MicrophoneError("Browsers give the microphone only to https pages and to localhost. You can type.");
     }
-    // The page plays nothing that could come back, and Chromium's echo canceller makes steady sounds, a clock,
-    // a fire, up to 14 dB quieter.
+    // Only what is played could come back, and Chromium's echo canceller makes steady sounds, a clock, a fire,
+    // up to 14 dB quieter.
     const audio = {
-      echoCancellation: false, noiseSuppression: false, autoGainControl: true, channelCount: 1,
+      echoCancellation: cancelsEcho, noiseSuppression: false, autoGainControl: true, channelCount: 1,
       ...(deviceId && { deviceId: { exact: deviceId } }),
     };
     try {

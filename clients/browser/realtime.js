@@ -2,7 +2,7 @@
 // that drops: events are counted, and what did not arrive, audio and all else, is sent again in order.
 //
 //   open   { resumed, missing, again }: the session can be used; so many bytes of audio were not kept;
-//          again: it is another one, after one that the server ended or has forgotten
+//          again: it is another one, after one that the server ended or has forgotten; settings: its own
 //   lost   { final, busy, token, reason }: there is no connection; unless final, it is tried again
 //   event  the server's; or an error of our own about a message that is none
 
@@ -60,7 +60,7 @@ export class Realtime extends EventTarget {
     if (event.type === "session.created") {
       this.#session = event.session?.id;
       this.#tries = 0;
-      this.#go(0, 0, { resumed: false, again: this.#begun });
+      this.#go(0, 0, { resumed: false, again: this.#begun, settings: event.session });
       this.#begun = true;
     } else if (event.type === "salmonn.resumed") {
       this.#tries = 0;

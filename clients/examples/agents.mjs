@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from "@openai/agents/realtime";
 
 const transport = new OpenAIRealtimeWebSocket({ url: "ws://127.0.0.1:8765/v1/realtime" });
-const session = new RealtimeSession(new RealtimeAgent({ name: "nano" }), { transport });
+const session = new RealtimeSession(new RealtimeAgent({ name: "nano" }), { transport, config: { outputModalities: ["text"] } });
 transport.on("*", (event) => {
   if (event.type === "response.output_text.delta") process.stdout.write(event.delta);
   if (event.type === "response.done") session.close();

@@ -15,6 +15,7 @@ from agents.realtime import RealtimeAgent, RealtimeRunner
 
 async def main(recording: bytes) -> None:
     where: Any = {"url": "ws://127.0.0.1:8765/v1/realtime", "api_key": "none"}
+    where["initial_model_settings"] = {"modalities": ["text"]}
     runner = RealtimeRunner(RealtimeAgent(name="nano"))
     async with await runner.run(model_config=where) as session:
         await session.send_audio(recording + bytes(48_000))  # a second of silence ends it

@@ -15,6 +15,7 @@ async def main(recording: bytes) -> None:
     client = AsyncOpenAI(api_key="none", base_url="http://127.0.0.1:8765/v1")
     async with client.realtime.connect(model="nano") as connection:
         pcm = recording + bytes(48_000)  # a second of silence ends it
+        await connection.session.update(session={"type": "realtime", "output_modalities": ["text"]})
         await connection.input_audio_buffer.append(audio=base64.b64encode(pcm).decode())
         async for event in connection:
             if event.type == "response.output_text.delta":

@@ -15,6 +15,7 @@ async def main(recording: bytes) -> None:
     async with connect("ws://127.0.0.1:8765/v1/realtime") as socket:
         heard = {"format": {"type": "audio/pcm", "rate": 16000}}
         session = {"audio": {"input": heard}, "salmonn": {"binary_audio": True}}
+        session |= {"output_modalities": ["text"]}  # without it, answers are spoken
         await socket.send(json.dumps({"type": "session.update", "session": session}))
         await socket.send(recording + bytes(32_000))
         async for message in socket:

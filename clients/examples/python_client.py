@@ -7,11 +7,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from clients.realtime import Session
+from clients.realtime import SETTINGS, Session
 
 
 async def main(recording: bytes) -> None:
-    async with Session("ws://127.0.0.1:8765/v1/realtime") as session:
+    settings = {**SETTINGS, "output_modalities": ["text"]}  # without it, answers are spoken
+    async with Session("ws://127.0.0.1:8765/v1/realtime", settings=settings) as session:
         await session.audio(recording + bytes(32_000))
         async for event in session:
             print(event.get("delta", ""), end="", flush=True)

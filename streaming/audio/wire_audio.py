@@ -110,9 +110,9 @@ class InputDecoder:
             case "pcm16":
                 return np.frombuffer(raw, "<i2").astype(np.int16)
             case "mulaw":
-                return _MULAW[np.frombuffer(raw, np.uint8)]
+                return MULAW[np.frombuffer(raw, np.uint8)]
             case "alaw":
-                return _ALAW[np.frombuffer(raw, np.uint8)]
+                return ALAW[np.frombuffer(raw, np.uint8)]
 
     def _resample(self, samples: NDArray[np.int16], last: bool) -> NDArray[np.int16]:
         self._given += len(samples)
@@ -157,4 +157,5 @@ def _alaw_table() -> NDArray[np.int16]:
     return np.where(code & 128, magnitude, -magnitude).astype(np.int16)
 
 
-_MULAW, _ALAW = _mulaw_table(), _alaw_table()
+MULAW, ALAW = _mulaw_table(), _alaw_table()
+"""The value of every code."""

@@ -9,6 +9,7 @@ from assistant.errors import ContextFullError
 from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.floor import Asked, Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.messages import Messages
@@ -48,15 +49,20 @@ class Actions:
     """The open turn, what waits for it to be over, and what is done with both."""
 
     def __init__(
-        self, endpointer: SpeechFinder | None, listener: Listener, turns: TurnsConfig
+        self,
+        endpointer: SpeechFinder | None,
+        listener: Listener,
+        turns: TurnsConfig,
+        aloud: Aloud,
     ) -> None:
         """Args:
         endpointer: finds utterances; None: turns end by hand.
         listener: hears and answers.
         turns: what belongs to a turn.
+        aloud: speaks replies.
         """
         self.endpointer, self._listener = endpointer, listener
-        self.floor = Floor(listener, turns, lambda cached: self.tell(Prepared(cached)))
+        self.floor = Floor(listener, turns, aloud, lambda cached: self.tell(Prepared(cached)))
         self.messages = Messages()
         self.questions: deque[Ask] = deque()
         """Typed, and waiting for quiet."""

@@ -17,10 +17,13 @@ from streaming.controls import (
     Control,
     Forget,
     Hold,
+    Played,
     Recording,
+    Truncate,
     Write,
 )
 from streaming.dialogue.actions import Actions
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import (
     BargedIn,
@@ -30,6 +33,7 @@ from streaming.dialogue.turn import (
     NobodyEndsIt,
     RecordingOver,
     Replying,
+    SaidAll,
     TooOld,
 )
 from streaming.events import (
@@ -57,16 +61,18 @@ class Dialogue:
         endpointer: SpeechFinder | None,
         listener: Listener,
         turns: TurnsConfig,
+        aloud: Aloud,
         make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
     ) -> None:
         """Args:
         endpointer: finds utterances; None: turns end by hand.
         listener: hears and answers; owned by this dialogue.
         turns: what belongs to a turn.
+        aloud: speaks replies; owned by this dialogue.
         make_endpointer: makes another one, when other settings are wished.
         """
         self._make_endpointer, self._listener = make_endpointer, listener
-        self.actions = Actions(endpointer, listener, turns)
+        self.actions = Actions(endpointer, listener, turns, aloud)
         """What is done with the open turn, and its state."""
 
         self.floor = self.actions.floor
@@ -77,6 +83,15 @@ class Dialogue:
 
     def look(self, frame: Frame) -> list[Event]:
         """Hear a frame."""
+        return self._look(frame) + self.end_if_played()
+
+    def end_if_played(self) -> list[Event]:
+        """The reply is over where all of it was given out, and played if it is spoken."""
+        floor = self.floor
+        over = isinstance(floor.state, Replying) and floor.aloud.is_over(floor.heard)
+        return self.actions.tell(SaidAll()) if over else []
+
+    def _look(self, frame: Frame) -> list[Event]:
         floor = self.floor
         floor.heard = frame.at + FRAME_SAMPLES
         if self._listener.hear(frame.samples()):
@@ -103,9 +118,9 @@ class Dialogue:
             case Write():
                 self.floor.write(control)
                 return []
-            case Commit(instruction, ref, or_ring, most, kept):
+            case Commit(instruction, ref, or_ring, most, kept, aloud):
                 if or_ring and self._listener.is_asked:
-                    return self._question(Ask(instruction, ref, most, kept=kept))
+                    return self._question(Ask(instruction, ref, most, kept=kept, aloud=aloud))
                 return self._accepted(ref) + self.actions.tell(control)
             case Hold():
                 return self._end_recording() if self._recording else self.actions.tell(control)
@@ -119,6 +134,14 @@ class Dialogue:
                 return self._configure(control)
             case Forget():
                 return self._forget_parts(control)
+            case Played(turn, samples):
+                state = self.floor.state
+                if isinstance(state, Replying) and state.turn == turn:
+                    self.floor.aloud.played(samples)
+                return self.end_if_played()
+            case Truncate(turn, characters):
+                self.floor.truncate(turn, characters)
+                return []
 
     @property
     def is_due(self) -> bool:
@@ -187,6 +210,7 @@ class Dialogue:
             wanted.top_p,
         )
         self.floor.untidy = self.floor.untidy or self.floor.about is None
+        self._configure_voice(wanted)
         if turns is not None:
             settled = {name: getattr(self.floor.turns, name) for name in SETTLED}
             self.floor.turns = turns.model_copy(update=settled)
@@ -198,6 +222,11 @@ class Dialogue:
                 self.actions.by_hand_from = self.floor.heard
             self.actions.endpointer = self._make_endpointer(wanted.endpointing)
         return [*events, Configured()]
+
+    def _configure_voice(self, wanted: Configure) -> None:
+        aloud = self.floor.aloud
+        aloud.is_on = aloud.is_on if wanted.aloud is None else wanted.aloud
+        aloud.speed = wanted.speed or aloud.speed
 
     def _forget_parts(self, wanted: Forget) -> list[Event]:
         if wanted.turn is not None or wanted.ref is not None:

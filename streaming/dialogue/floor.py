@@ -9,6 +9,7 @@ from assistant.errors import ContextFullError
 from assistant.rates import SAMPLE_RATE
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Commit, Part, Write
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.listener import Listener
 from streaming.dialogue.turn import (
     About,
@@ -47,14 +48,22 @@ class Floor:
     """
 
     def __init__(
-        self, listener: Listener, turns: TurnsConfig, prepared: Callable[[int], list[Event]]
+        self,
+        listener: Listener,
+        turns: TurnsConfig,
+        aloud: Aloud,
+        prepared: Callable[[int], list[Event]],
     ) -> None:
         """Args:
         listener: hears and answers.
         turns: what belongs to a turn.
+        aloud: speaks replies.
         prepared: called when a reply can be given out, with the windows that were there in time.
         """
         self.listener, self.turns, self._prepared = listener, turns, prepared
+        self.aloud = aloud
+        """The reply as it is spoken."""
+
         self.state: State = Quiet()
         self.speaker: Speaking | None = None
         """Who speaks now, whether that is a turn or not."""
@@ -78,7 +87,7 @@ class Floor:
         """A closed turn may have left something to do; the beginning has."""
 
         self.released = 0
-        """Tokens given out, and ends of replies."""
+        """Tokens given out, clauses spoken, and ends of replies."""
 
     @property
     def about(self) -> About | None:
@@ -179,6 +188,12 @@ class Floor:
             self.listener.erase(ref)
         self.untidy = self.untidy or self.about is None
 
+    def truncate(self, turn: int, characters: int) -> None:
+        """Of a reply no more than so many characters were heard."""
+        self._begin_anew()
+        self.listener.truncate(turn, characters)
+        self.untidy = self.untidy or self.about is None
+
     def claim(self, *, waits: bool) -> None:
         """What was written waits for a question about it, and no reply before that knows of it; or
         it waits no longer."""
@@ -226,7 +241,8 @@ class Floor:
         """
         about, paused_at, draft, captioned = self._paused()
         ref = None if asked is None else asked.ref
-        self.state = Ending(about, paused_at, draft, captioned, ref)
+        aloud = None if asked is None else asked.aloud
+        self.state = Ending(about, paused_at, draft, captioned, ref, aloud)
         if asked is not None and asked.max_new_tokens is not None:
             self.listener.limit(asked.max_new_tokens)
         if asked is not None and not asked.kept:
@@ -294,6 +310,7 @@ class Floor:
         about, ref, draft = self.state.about, self.state.ref, self.state.draft
         due = self.turns.captions and not self.state.captioned
         self.answered = self.state.paused_at
+        self.aloud.begin(self.state.aloud)
         turn, text_tokens = self.listener.turn, self.listener.text_tokens()
         self.state = Replying(about, turn, ref, draft.tokens, due)
         answers = self.listener.answers()
@@ -301,10 +318,11 @@ class Floor:
 
     @property
     def can_speak(self) -> bool:
-        """Whether a token can be made, or given out."""
+        """Whether a token can be made, or given out, or a clause be spoken."""
         match self.state:
             case Replying():  # held back while someone speaks, who may be interrupting
-                return self.speaker is None or self.turns.barge_in_frames is None
+                held = self.speaker is not None and self.turns.barge_in_frames is not None
+                return not (held or self.aloud.is_made)
             case Guessed(draft=Draft() as draft) | Held(draft=Draft() as draft):
                 return not draft.finished
             case _:
@@ -331,9 +349,15 @@ class Floor:
         """Give out the text of a token."""
         assert isinstance(self.state, Replying)
         self.state = replace(self.state, said=self.state.said + 1)
+        self.aloud.take(text)
         if self.state.caption_due and text and not self.jobs:  # never before the first text
             self.jobs.append((Work.CAPTION, self._last_caption))
         return [ReplyDelta(text)] if text else []
+
+    def speak_clause(self) -> list[Event]:
+        """Speak the clause that waits."""
+        self.released += 1
+        return [self.aloud.speak(self.heard)]
 
     def _last_caption(self) -> list[Event]:
         if not (isinstance(self.state, Replying) and self.state.caption_due):
@@ -349,6 +373,7 @@ class Floor:
         events, said = self._last_caption(), self.state.said
         self.listener.close(None if reason in ("complete", "limit") else said)
         self.silent_since = self.heard if self.speaker is None else None
+        self.aloud.stop()
         self._close()
         return [*events, ReplyEnded(said, reason)]
 

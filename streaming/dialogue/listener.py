@@ -118,6 +118,9 @@ class Listener(Protocol):
     def forget(self, turn: int, part: Part) -> None:
         """Take a part of an answered turn, counted from 0, out of the LLM's context."""
 
+    def truncate(self, turn: int, characters: int) -> None:
+        """Of a reply's text no more than so much was heard: the rest leaves the LLM's context."""
+
     def unhear(self, since: int, until: int) -> None:
         """Samples that no turn from now on is about."""
 

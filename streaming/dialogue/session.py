@@ -18,6 +18,7 @@ from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.stage import Stage
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import Control
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.dialogue import Dialogue
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import Ending, Guessed, Held, Lull, NoRoom, Replying, SaidAll
@@ -25,7 +26,8 @@ from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
 from streaming.events import Event
 
 Pace = Callable[[int], int]
-"""How many tokens may be given out after so many pieces of input: frames and controls."""
+"""How many tokens may be given out after so many pieces of input: frames and controls. A clause
+that is spoken counts as one."""
 
 
 def one_each(taken: int) -> int:
@@ -44,6 +46,7 @@ class Session:
         turns: TurnsConfig,
         *,
         make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
+        aloud: Aloud | None = None,
         pace: Pace | None = None,
     ) -> None:
         """Args:
@@ -52,12 +55,14 @@ class Session:
         listener: hears and answers; owned by this session.
         turns: what belongs to a turn.
         make_endpointer: makes another one, when other settings are wished.
+        aloud: speaks replies; owned by this session. None: replies are text.
         pace: None: tokens come as fast as the model makes them, when nothing more urgent waits
             (live). Otherwise the reply is paced by the input, so that a whole run, interruptions
             included, is a function of it alone (replay).
         """
         self._decoder, self._listener, self._pace = decoder, listener, pace
-        self._dialogue = Dialogue(endpointer, listener, turns, make_endpointer)
+        speaks = aloud or Aloud(None)
+        self._dialogue = Dialogue(endpointer, listener, turns, speaks, make_endpointer)
         self._actions, self._floor = self._dialogue.actions, self._dialogue.floor
         self._inbox: deque[Frame | Control] = deque()
         self._arrived = 0  # samples
@@ -76,7 +81,7 @@ class Session:
 
     @property
     def released(self) -> int:
-        """Tokens given out, and ends of replies."""
+        """Tokens given out, clauses spoken, and ends of replies."""
         return self._floor.released
 
     def receive(self, audio: bytes) -> None:
@@ -139,16 +144,20 @@ class Session:
             return Urgency.LISTEN
         if (self._pace is None or self._eof) and self._floor.can_speak:
             return self._how_soon()
+        if self._plays_on:
+            return Urgency.SPEAK
         return Urgency.AHEAD if self._floor.untidy else None
 
     def _how_soon(self) -> Urgency:
         state = self._floor.state
         if not isinstance(state, Replying):
             return Urgency.AHEAD
+        if self._floor.aloud.waits:
+            return Urgency.VOICE
         return Urgency.SPEAK if state.said else Urgency.FIRST
 
     def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
-        """Do one bounded piece of work: a frame, a block, a prefill or a token."""
+        """Do one bounded piece of work: a frame, a block, a prefill, a token or a clause."""
         if self._floor.jobs:
             self.work, job = self._floor.jobs.popleft()
             return self._do(job)
@@ -167,6 +176,9 @@ class Session:
             return self._actions.end_utterance()
         if (self._pace is None or self._eof) and self._floor.can_speak:
             return self._speak()
+        if self._plays_on:
+            self.work = Work.LISTEN
+            return self._actions.tell(SaidAll())
         if self._floor.untidy:
             self.work = Work.TIDY
             self._floor.untidy = self._listener.tidy()
@@ -192,15 +204,27 @@ class Session:
         state = self._floor.state
         replying = isinstance(state, Replying)
         if self._pace is None:
-            return isinstance(state, Replying) and bool(state.made) and self._floor.can_speak
+            there = isinstance(state, Replying) and bool(state.made) and not self._floor.aloud.waits
+            return there and self._floor.can_speak
         # Ahead one is enough: it is given out no faster, and more would keep frames waiting.
         ahead = isinstance(state, Guessed | Held) and state.draft is not None and state.draft.tokens
         return (replying or not ahead) and self._allowance > 0 and self._floor.can_speak
 
+    @property
+    def _plays_on(self) -> bool:
+        """A reply is being played, and no more audio will come that tells for how long."""
+        return self._eof and isinstance(self._floor.state, Replying) and self._floor.aloud.is_made
+
     def _speak(self) -> list[Event]:
+        if self._floor.aloud.waits:
+            self.work = Work.VOICE
+            return self._floor.speak_clause() + self._dialogue.end_if_played()
         self.work = Work.DECODE
         if not isinstance(self._floor.state, Replying):
             self._floor.speak_ahead()
             return []
         text = self._floor.next_text()
-        return self._actions.tell(SaidAll()) if text is None else self._floor.say(text)
+        if text is not None:
+            return self._floor.say(text)
+        self._floor.aloud.finish()
+        return self._dialogue.end_if_played()

@@ -115,10 +115,13 @@ class Ending:
     ref: str | None
     """Of the control that asked for the reply; None: an endpoint did."""
 
+    aloud: bool | None = None
+    """Whether it is spoken; None: as the session has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replying:
-    """The reply is being given out."""
+    """The reply is being given out, and played if it is spoken."""
 
     about: About
     turn: int
@@ -211,7 +214,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class SaidAll:
-    """The last token of the reply was given out."""
+    """The last token of the reply was given out, and all of it played if it is spoken."""
 
 
 @dataclass(frozen=True, slots=True)

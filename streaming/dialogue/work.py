@@ -33,6 +33,9 @@ class Work(Enum):
     """The windows of the open block and the prompt's end."""
 
     DECODE = "decode"
+    VOICE = "voice"
+    """A clause of the reply, spoken."""
+
     CAPTION = "caption"
     TIDY = "tidy"
     """What a closed turn left to do, when there is time."""
@@ -47,8 +50,11 @@ class Urgency(IntEnum):
     FIRST = 1
     """The user is done, and no text was given out yet."""
 
-    SPEAK = 2
+    VOICE = 2
+    """A clause of the reply waits to be spoken."""
+
+    SPEAK = 3
     """More of a reply that is being given out."""
 
-    AHEAD = 3
+    AHEAD = 4
     """Secret tokens, captions that keep no audio waiting, and what a closed turn left to do."""

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_BYTES
+from streaming.controls import Control
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, Work
 from streaming.events import Event
+from streaming.instruments.both_sides import BothSides
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.tape.tape import Tape
 
@@ -32,6 +35,7 @@ def replay(
     realtime: bool = False,
     chunk_bytes: int = FRAME_BYTES,
     trace: list[Step] | None = None,
+    sides: BothSides | None = None,
 ) -> Iterator[Event | Latency]:
     """Feed a recording to a session.
 
@@ -41,6 +45,7 @@ def replay(
         realtime: keep to the audio clock instead of going as fast as possible.
         chunk_bytes: size of the pieces it is given in; events do not depend on it.
         trace: receives every step.
+        sides: receives what is heard, the recording apart.
 
     Yields:
         The session's events, and after each reply its latency.
@@ -65,10 +70,18 @@ def replay(
             given = (at + len(chunk)) // 2
             if trace is not None:
                 trace.append(Step(given, session.work, seconds, events))
+            if sides is not None:
+                _tell(session, sides.take(given, seconds, events))
             latency = stopwatch.count(given, session.work, seconds, events)
             yield from events
             if latency is not None:
                 yield latency
+
+
+def _tell(session: Session, controls: list[Control]) -> None:
+    for control in controls:
+        with suppress(EOFError):  # nothing is answered after the end
+            session.control(control)
 
 
 def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:

@@ -18,6 +18,7 @@ from streaming.events import (
     Held,
     Recorded,
     Refused,
+    ReplyAudio,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -49,11 +50,14 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._replies = 0
-        self._replying = False
+        self._replying = False  # a line with a reply is open
 
     def show(self, event: Event | Latency) -> None:
         """Print one event."""
         out = self._console
+        if self._replying and not isinstance(event, ReplyDelta | ReplyAudio | ReplyEnded):
+            out.print()
+            self._replying = False
         match event:
             case SpeechStarted(at):
                 out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  speech starts")
@@ -67,8 +71,6 @@ class Screen:
             case Caption(settled, tentative):
                 if settled or tentative:
                     out.print(f"{MARGIN}[italic]{escape(settled)}[/] [dim]{escape(tentative)}[/]")
-            case ReplyStarted():
-                self._replying = False
             case ReplyDelta(text):
                 if not self._replying:
                     out.print(f"{MARGIN}[bold]→[/] ", end="")
@@ -77,7 +79,10 @@ class Screen:
                 out.file.flush()
             case ReplyEnded(reason=reason):
                 self._replies += 1
-                out.print("" if reason == "complete" else f" [yellow]({reason})[/]")
+                why = "" if reason == "complete" else f"[yellow]({reason})[/]"
+                if self._replying or why:
+                    out.print(f" {why}" if self._replying else f"{MARGIN}{why}")
+                self._replying = False
             case SoundStarted(at, until, name):
                 out.print(
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  [cyan]{escape(name)}[/]"
@@ -95,8 +100,8 @@ class Screen:
                     f"[dim]{until / SAMPLE_RATE:7.2f} s[/]  {(until - since) / SAMPLE_RATE:.1f} s"
                     " were handed over"
                 )
-            case Cleared() | Configured() | Accepted():
-                pass  # whoever wished it knows
+            case Cleared() | Configured() | Accepted() | ReplyStarted() | ReplyAudio():
+                pass  # whoever wished it knows, or sees what follows
             case Latency():
                 self._show_latency(event)
 

@@ -33,6 +33,7 @@ COLOURS = {
     Work.PREFILL: ("prefill", "#228833"),
     Work.ASK: ("prefill", "#228833"),
     Work.DECODE: ("reply", "#cc6677"),
+    Work.VOICE: ("reply", "#aa4499"),
     Work.CAPTION: ("captions", "#bbbbbb"),
     Work.TIDY: ("prefill", "#bbbbbb"),
 }

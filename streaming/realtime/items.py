@@ -84,9 +84,10 @@ def spoken(item_id: str, transcript: str | None = None) -> Json:
     }
 
 
-def said(item_id: str, status: str, text: str | None) -> Json:
-    """The assistant's message; no content yet where `text` is None."""
-    content = [] if text is None else [{"type": "output_text", "text": text}]
+def said(item_id: str, status: str, text: str | None, *, aloud: bool = False) -> Json:
+    """The assistant's message, written or spoken; no content yet where `text` is None."""
+    kind, name = ("output_audio", "transcript") if aloud else ("output_text", "text")
+    content = [] if text is None else [{"type": kind, name: text}]
     return {
         "id": item_id,
         "object": "realtime.item",

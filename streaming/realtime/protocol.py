@@ -34,9 +34,11 @@ from streaming.realtime.pending import Pending
 from streaming.realtime.response import Response
 from streaming.realtime.session_config import (
     Settings,
+    aloud,
     input_format,
     settings_for,
     update,
+    voice_settings,
 )
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.translation import Translation
@@ -197,6 +199,7 @@ class Realtime:
                 self.config.salmonn.top_p,
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
+                *voice_settings(self.config),
             )
         ]
 
@@ -299,16 +302,18 @@ class Realtime:
             wanted.metadata,
             self.config.max_output_tokens if limit is None else limit,
             event.event_id,
+            aloud=aloud(self.config, wanted.output_modalities),
         )
         text, most = self._question(wanted), None if limit is None else self._most(limit)
         if wanted.input is None and in_conversation:
             texts = self._pending.texts
             response.about = [item["id"] for item in self._items if item["id"] in texts]
         requested[response.id] = response
+        how = in_conversation, response.aloud
         if active or wanted.input is not None:
             alone = wanted.input is not None
-            return Output(inputs=[Ask(text, response.id, most, alone, in_conversation)])
-        return Output(inputs=[Commit(text, response.id, True, most, in_conversation)])
+            return Output(inputs=[Ask(text, response.id, most, alone, *how)])
+        return Output(inputs=[Commit(text, response.id, True, most, *how)])
 
     def _question(self, wanted: wire.ResponseConfig) -> str | None:
         """What is asked besides what stands in the conversation.
@@ -331,14 +336,13 @@ class Realtime:
         return words or None
 
     def _truncate(self, event: wire.TruncateItem) -> Output:
-        """Answers are text, so all that can be cut off are the 0 ms of audio that they have."""
+        """What was said aloud ends with the word that was being spoken."""
         if self._items.get(event.item_id).get("role") != "assistant":
             why = "only the assistant's messages can be truncated"
             raise WireError("invalid_value", why, "item_id")
-        if event.audio_end_ms > 0:
-            raise WireError("invalid_value", "the message has 0 ms of audio", "audio_end_ms")
-        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": 0}
-        return Output([self._shapes.event("conversation.item.truncated", **place)])
+        inputs = self._told.truncate(event.item_id, event.audio_end_ms)
+        place = {"item_id": event.item_id, "content_index": 0, "audio_end_ms": event.audio_end_ms}
+        return Output([self._shapes.event("conversation.item.truncated", **place)], [*inputs])
 
     def _delete(self, item_id: str) -> Output:
         """What was not answered yet will not be, and what was is not looked at again."""

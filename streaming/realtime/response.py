@@ -30,6 +30,9 @@ class Response:
     about: list[str] = field(default_factory=list)
     """Items whose text it answers."""
 
+    aloud: bool | None = None
+    """Whether it is spoken; None: as the session has it when it begins."""
+
     told: bool = False
     """The client knows that it was asked for."""
 
@@ -79,7 +82,7 @@ class Response:
             "status": status,
             "status_details": details,
             "output": output or [],
-            "output_modalities": ["text"],
+            "output_modalities": ["audio" if self.aloud else "text"],
             "conversation_id": conversation if self.in_conversation else None,
             "max_output_tokens": self.limit,
             "metadata": self.metadata,

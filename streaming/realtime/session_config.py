@@ -1,10 +1,11 @@
 """A client's session settings, and what they are here."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from assistant.config import VoiceConfig
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputFormat
@@ -14,7 +15,9 @@ from streaming.realtime.mistakes import mistake
 from streaming.realtime.wire import (
     Audio,
     AudioInput,
+    AudioOutput,
     Extensions,
+    Format,
     Pcm,
     Pcma,
     SemanticVad,
@@ -24,6 +27,15 @@ from streaming.realtime.wire import (
     TurnDetection,
     WireError,
 )
+
+NONE = "none"
+"""The voice of who has none."""
+
+VOICES = (
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
+    "shimmer", "verse",
+)  # fmt: skip
+"""OpenAI's, which clients ask for without being told to."""
 
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 
@@ -67,7 +79,7 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
     fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
     wanted = merge(current.model_dump(), beta.session(changes)) | fixed
     try:
-        config = in_effect(SessionConfig.model_validate(wanted))
+        config = in_effect(SessionConfig.model_validate(wanted), current.audio.output.voice)
     except ValidationError as error:
         wrong = mistake(error, "session")
         raise WireError(wrong.code, wrong.message, wrong.param) from error
@@ -77,14 +89,18 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
     return config
 
 
-def in_effect(wanted: SessionConfig) -> SessionConfig:
+def in_effect(wanted: SessionConfig, voice: str) -> SessionConfig:
     """Settings with those that have no effect here as they are: off.
 
     So clients are told what is, not what they wished. The name of the model that transcribes, and
     functions that would be called, are told back: see docs/protocol.md.
 
+    Args:
+        wanted: by the client.
+        voice: the one there is.
+
     Raises:
-        WireError: a function has to be called, which no model here can.
+        WireError: a function has to be called, which no model here can; or there is no such voice.
     """
     if wanted.tool_choice not in ("auto", "none", None):
         why = "no model here was trained to call functions, so none can be required"
@@ -92,10 +108,25 @@ def in_effect(wanted: SessionConfig) -> SessionConfig:
     heard = wanted.audio.input.transcription
     named = None if heard is None else Transcription(model=heard.model)
     muted = {"noise_reduction": None, "transcription": named}
-    audio = Audio(input=wanted.audio.input.model_copy(update=muted))
+    modalities, output = _spoken(wanted, voice)
+    audio = Audio(input=wanted.audio.input.model_copy(update=muted), output=output)
     off = {"parallel_tool_calls": None, "include": None, "reasoning": None, "tracing": None}
-    kept = {"output_modalities": ["text"], "truncation": "auto", "audio": audio}
+    kept = {"output_modalities": modalities, "truncation": "auto", "audio": audio}
     return wanted.model_copy(update={**off, **kept})
+
+
+def _spoken(wanted: SessionConfig, voice: str) -> tuple[list[str], AudioOutput]:
+    """How answers are given, and by whom: by the one voice there is, whichever of OpenAI's is
+    wished, or in text."""
+    if voice == NONE:
+        return ["text"], AudioOutput()
+    asked = wanted.audio.output.voice
+    name = asked.get("id") if isinstance(asked, dict) else asked
+    if name not in (voice, *VOICES):
+        why = f"no voice {name!r:.60} here; there is {voice}, which all of OpenAI's names mean, too"
+        raise WireError("invalid_value", why, "session.audio.output.voice")
+    modalities = ["audio" if "audio" in wanted.output_modalities else "text"]
+    return modalities, wanted.audio.output.model_copy(update={"voice": voice})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +137,12 @@ class Settings:
     endpointing: EndpointingConfig
 
 
-def initial(settings: Settings, **about: Any) -> SessionConfig:
+def initial(settings: Settings, voice: VoiceConfig | None = None, **about: Any) -> SessionConfig:
     """What a session begins with, so that the core is told `settings` and nothing else.
 
     Args:
         settings: of the configuration.
+        voice: speaks the answers; None: they are text.
         about: the other fields of `SessionConfig`: id, model, instructions.
     """
     turns, endpointing = settings.turns, settings.endpointing
@@ -127,9 +159,11 @@ def initial(settings: Settings, **about: Any) -> SessionConfig:
         transcription=Transcription(model="whisper-1") if turns.captions else None,
         turn_detection=None if endpointing.detector == "manual" else detection,
     )
+    spoken = AudioOutput() if voice is None else AudioOutput(voice=voice.name, speed=voice.speed)
     return SessionConfig(
         **about,
-        audio=Audio(input=heard),
+        output_modalities=["text" if voice is None else "audio"],
+        audio=Audio(input=heard, output=spoken),
         salmonn=Extensions(sound_events=turns.sound_events),
     )
 
@@ -188,9 +222,35 @@ def _endpointing(detection: TurnDetection, defaults: EndpointingConfig) -> dict[
     return changed
 
 
+def speaks(config: SessionConfig) -> bool:
+    """Whether answers are spoken."""
+    return config.output_modalities == ["audio"]
+
+
+def aloud(config: SessionConfig, wanted: list[Literal["text", "audio"]] | None) -> bool | None:
+    """Whether an answer with these modalities is spoken; None: as the session has it."""
+    if wanted is None or config.audio.output.voice == NONE:
+        return None
+    return "audio" in wanted
+
+
+def voice_settings(config: SessionConfig) -> tuple[bool | None, float | None]:
+    """Whether answers are spoken, and how fast; None where there is no voice."""
+    output = config.audio.output
+    return (None, None) if output.voice == NONE else (speaks(config), output.speed)
+
+
 def input_format(config: SessionConfig) -> InputFormat:
     """Of the audio that clients append."""
-    chosen = config.audio.input.format
+    return _format(config.audio.input.format)
+
+
+def output_format(config: SessionConfig) -> InputFormat:
+    """Of the audio that clients get."""
+    return _format(config.audio.output.format)
+
+
+def _format(chosen: Format) -> InputFormat:
     if isinstance(chosen, Pcm):
         return InputFormat("pcm16", chosen.rate)
     return InputFormat("alaw" if isinstance(chosen, Pcma) else "mulaw", 8_000)

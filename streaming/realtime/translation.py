@@ -4,10 +4,11 @@ Whatever happened under newer settings, or after newer messages of the client's,
 what is known here comes from the session alone.
 """
 
+import base64
 from collections import deque
 from typing import Any
 
-from streaming.controls import Control, Forget, Part
+from streaming.controls import Cancel, Control, Forget, Part, Truncate
 from streaming.events import (
     Accepted,
     AudioPrefilled,
@@ -20,6 +21,7 @@ from streaming.events import (
     Held,
     Recorded,
     Refused,
+    ReplyAudio,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -32,9 +34,11 @@ from streaming.realtime.audio import milliseconds, seconds, span
 from streaming.realtime.items import Items, said, spoken
 from streaming.realtime.pending import Pending
 from streaming.realtime.response import REASONS, Response
+from streaming.realtime.session_config import output_format, speaks
 from streaming.realtime.shapes import Json, Shapes
+from streaming.realtime.speech import Spoken
 from streaming.realtime.transcripts import Transcripts
-from streaming.realtime.wire import SessionConfig
+from streaming.realtime.wire import SessionConfig, WireError
 
 
 class Translation:
@@ -69,6 +73,8 @@ class Translation:
         self.response: Response | None = None
         """The answer that is being given."""
 
+        self._aloud: dict[str, Spoken] = {}  # answers that are spoken, by their items
+
     def expect(self, config: SessionConfig) -> None:
         """The session will follow these settings, after those that it was given before."""
         self._coming.append(config)
@@ -97,7 +103,9 @@ class Translation:
             case ReplyStarted():
                 return self._reply_started(event)
             case ReplyDelta(text):
-                return [self._delta(text)]
+                return self._delta(text)
+            case ReplyAudio():
+                return self._spoken_more(event)
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
             case Refused():
@@ -116,6 +124,8 @@ class Translation:
     def forget(self, item_id: str) -> list[Control]:
         """How the session is to forget an item."""
         self._spoken.discard(item_id)
+        if self.response is None or self.response.item_id != item_id:
+            self._aloud.pop(item_id, None)
         begin, end = self._spans.pop(item_id, (0, 0))
         wanted = self._turns.pop(item_id, Forget())
         known = item_id in self._pending.recorded or item_id in self._pending.written
@@ -228,6 +238,8 @@ class Translation:
     def begun(self, response: Response) -> Json:
         """An answer was asked for."""
         response.told = True
+        if response.aloud is None:
+            response.aloud = speaks(self._config)
         return self._shapes.event(
             "response.created", response=response.resource("in_progress", self._conversation)
         )
@@ -246,6 +258,8 @@ class Translation:
             )
             events = [self.begun(response)]
         self.response, response.turn = response, event.turn
+        if response.aloud:
+            self._aloud[response.item_id] = Spoken(output_format(self._config))
         self._pending.answered([*event.answers])
         self._pending.heard([*self._spoken])
         for name in self._spoken:
@@ -261,22 +275,70 @@ class Translation:
             before = self._items.add(item)
             about = {"item": dict(item), "previous_item_id": before}
             events.append(self._shapes.event("conversation.item.added", **about))
-        part = {"type": "text", "text": ""}
-        events.append(self._of_part("content_part.added", part=part))
+        events.append(self._of_part("content_part.added", part=_part("", response.aloud)))
         return events
 
-    def _delta(self, text: str) -> Json:
+    def _delta(self, text: str) -> list[Json]:
+        if self._active().aloud:  # its transcript comes with its audio
+            return []
         self._active().text += text
-        return self._of_part("output_text.delta", delta=text)
+        return [self._of_part("output_text.delta", delta=text)]
+
+    def _spoken_more(self, audio: ReplyAudio) -> list[Json]:
+        """Text comes right before the sound that it begins with."""
+        spoken, events = self._aloud[self._active().item_id], []
+        if audio.text:
+            events.append(self._of_part("output_audio_transcript.delta", delta=audio.text))
+        return events + self._sound(spoken.take(audio))
+
+    def _sound(self, audio: bytes) -> list[Json]:
+        encoded = base64.b64encode(audio).decode()
+        return [self._of_part("output_audio.delta", delta=encoded)] if audio else []
+
+    def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
+        """An answer was heard up to a moment of its audio: how the session is to forget the rest.
+
+        Raises:
+            WireError: it has less audio.
+        """
+        spoken = self._aloud.get(item_id)
+        length = 0 if spoken is None else spoken.milliseconds
+        if milliseconds > length:
+            why = f"the message has {length} ms of audio"
+            raise WireError("invalid_value", why, "audio_end_ms")
+        if spoken is None:
+            return []
+        characters = spoken.truncate(milliseconds)
+        inputs: list[Control] = []
+        content = self._items.get(item_id)["content"]
+        if content:
+            content[0]["transcript"] = spoken.transcript
+        turn = self._turns[item_id].turn if item_id in self._turns else None
+        if self.response is not None and self.response.item_id == item_id:
+            inputs.append(Cancel(turn=turn))  # who heard no more of it is not told the rest
+        return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
+
+    def _text_over(self, response: Response) -> list[Json]:
+        """All of an answer's text was told, and all of its audio."""
+        if not response.aloud:
+            return [self._of_part("output_text.done", text=response.text)]
+        spoken = self._aloud[response.item_id]
+        rest = self._sound(spoken.flush())
+        response.text = spoken.transcript
+        return [
+            *rest,
+            self._of_part("output_audio.done"),
+            self._of_part("output_audio_transcript.done", transcript=response.text),
+        ]
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
         response = self._active()
         complete = reason == "complete"
-        item = said(response.item_id, "completed" if complete else "incomplete", response.text)
-        part = {"type": "text", "text": response.text}
-        events = [
-            self._of_part("output_text.done", text=response.text),
-            self._of_part("content_part.done", part=part),
+        events, aloud = self._text_over(response), bool(response.aloud)
+        status = "completed" if complete else "incomplete"
+        item = said(response.item_id, status, response.text, aloud=aloud)
+        events += [
+            self._of_part("content_part.done", part=_part(response.text, aloud)),
             self._of_response("output_item.done", output_index=0, item=item),
         ]
         if response.in_conversation:
@@ -289,6 +351,8 @@ class Translation:
         shown = response.resource(status, self._conversation, details, [item], usage)
         events.append(self._shapes.event("response.done", response=shown))
         self.response = None
+        if response.item_id not in self._items:  # it never was, or was deleted
+            self._aloud.pop(response.item_id, None)
         if self._utterance is not None and self._utterance not in self._transcripts:
             # What was said under the answer is a turn of its own from here on.
             self._expect_transcript(self._utterance, self._begun_at)
@@ -323,3 +387,8 @@ class Translation:
     def _of_part(self, kind: str, **fields: Any) -> Json:
         place = {"item_id": self._active().item_id, "output_index": 0, "content_index": 0}
         return self._of_response(kind, **place, **fields)
+
+
+def _part(text: str, aloud: bool | None) -> Json:
+    """A part of an answer's content, as events about parts have it."""
+    return {"type": "audio", "transcript": text} if aloud else {"type": "text", "text": text}

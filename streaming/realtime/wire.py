@@ -105,7 +105,7 @@ class AudioInput(Wire):
 
 
 class AudioOutput(Wire):
-    """Accepted and told back; answers are text."""
+    """Of answers that are spoken; `voice` is "none" where they are text."""
 
     format: Format = Pcm(type="audio/pcm")
     voice: Any = "none"
@@ -230,10 +230,10 @@ class ResponseConfig(Wire):
     metadata: dict[MetadataKey, MetadataValue] | None = Field(default=None, max_length=16)
     max_output_tokens: Limit | None = None
     output_modalities: Modalities | None = None
-    """Checked only: answers are text."""
+    """Of this answer; null: the session's."""
 
     audio: Any = None
-    """Of the answer's voice, which there is none of."""
+    """Not looked at: the session's voice and format are this answer's, too."""
 
     tools: Annotated[list[Any], AfterValidator(_none_to_call)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
@@ -303,7 +303,7 @@ class RetrieveItem(_ClientEvent):
 
 
 class TruncateItem(_ClientEvent):
-    """Cut what an assistant said aloud; here it says nothing aloud."""
+    """Cut what an assistant said aloud where the user heard no more of it."""
 
     type: Literal["conversation.item.truncate"]
     item_id: str

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
+from assistant.voice.choose import load_voice
 from streaming.build import make_session, session_spec
 from streaming.config import Config
 from streaming.dialogue.session import Session
@@ -23,11 +24,12 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
 
     Args:
         model: shared weights.
-        config: endpointing and turns that every session begins with.
+        config: endpointing, turns and voice that every session begins with.
         instruction: what is asked about every turn, until a client wishes otherwise.
 
     Raises:
         ConfigError: it asks for what the preset lacks.
+        AssistantError: the voice cannot be used here.
     """
     settings = Settings(config.turns, config.endpointing)
     transcribes, named = _has_decoder(model), model.tagger is not None
@@ -36,7 +38,8 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     if config.turns.sound_events and not named:
         raise ConfigError("turns.sound_events: the preset has no sound_tagger")
 
-    spec = session_spec(model, config, instruction)
+    spec = session_spec(model, config, instruction, aloud=True)
+    load_voice(config.voice.name)  # so that no session waits for it
 
     def new_session() -> Session:
         return make_session(model, spec)
@@ -45,6 +48,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         return Realtime(
             initial(
                 settings,
+                spec.voice,
                 id=name,
                 model=config.preset,
                 expires_at=expires_at,

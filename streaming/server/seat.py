@@ -12,8 +12,10 @@ from websockets.asyncio.server import ServerConnection
 from assistant.errors import AssistantError
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.events import Event
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
+from streaming.server.playback import Playback
 from streaming.server.rate import Allowance
 from streaming.server.worker import Done, Worker
 
@@ -77,6 +79,8 @@ class Seat:
 
         self.resumed = False
         self.connection: ServerConnection | None = None
+        self._playback = Playback()
+        self._alarm: asyncio.TimerHandle | None = None  # when it goes on
         self._progress = asyncio.Event()
         self._arrived: deque[tuple[int, float]] = deque()  # samples given, and when
         self._stopwatch = Stopwatch()
@@ -174,12 +178,32 @@ class Seat:
             done.heard, done.work, done.seconds, done.events, self._stream_time(done)
         )
         for event in done.events:
-            self.send(self.protocol.translate(event))
+            self._tell(self._playback.take(event, time.monotonic()))
+        self._play_on()
         if latency is not None and self.protocol.config.salmonn.latency:
             figures = {key: round(value, 3) for key, value in asdict(latency).items()}
             told = {**figures, "compute_ms": round(latency.compute_ms, 3)}
             self.send([self.protocol.extension("latency", **told)])
         return heard, latency
+
+    def _tell(self, events: list[Event]) -> None:
+        for event in events:
+            self.send(self.protocol.translate(event))
+
+    def _play_on(self) -> None:
+        """Tell what is due of a spoken reply, and come back for the rest of it."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self.over is not None:
+            return
+        now = time.monotonic()
+        self._tell(self._playback.due(now))
+        if controls := self._playback.controls():
+            self.put(Output(inputs=[*controls]))
+        if (at := self._playback.wake_at(now)) is not None:
+            wait = max(0.0, at - now)
+            self._alarm = asyncio.get_running_loop().call_later(wait, self._play_on)
 
     def _stream_time(self, done: Done) -> float:
         """When the step began, in seconds of the stream: its audio's time, and how late it was."""
@@ -205,6 +229,8 @@ class Seat:
         """The session is over, with this close code; a session ends once."""
         if self.over is None:
             self.over = code, why
+        if self._alarm is not None:
+            self._alarm.cancel()
         self.ended.set()
         self.news.set()
         self._progress.set()

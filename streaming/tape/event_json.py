@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
 
 from streaming.events import (
     Accepted,
@@ -14,6 +16,7 @@ from streaming.events import (
     Held,
     Recorded,
     Refused,
+    ReplyAudio,
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
@@ -35,6 +38,7 @@ _NAMES: dict[type[Event], str] = {
     Caption: "caption",
     ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
+    ReplyAudio: "reply.audio",
     ReplyEnded: "reply.ended",
     SoundStarted: "sound.started",
     Refused: "refused",
@@ -42,6 +46,20 @@ _NAMES: dict[type[Event], str] = {
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON; times are sample indices at 16 kHz. Lists of nothing are left out."""
-    told = {name: value for name, value in asdict(event).items() if value != ()}
+    """One line of JSON; times are sample indices at 16 kHz, those of words at the voice's rate.
+    Lists of nothing are left out.
+
+    Speech is told by its length and a digest: the same text is the same samples, and is there.
+    """
+    told = _spoken(event) if isinstance(event, ReplyAudio) else _fields(event)
     return json.dumps({"type": _NAMES[type(event)], **told}, ensure_ascii=False)
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in asdict(event).items() if value != ()}
+
+
+def _spoken(event: ReplyAudio) -> dict[str, Any]:
+    words = [[word.begin, word.end] for word in event.words]
+    digest = sha256(event.pcm).hexdigest()[:16]
+    return {"text": event.text, "samples": len(event.pcm) // 2, "sha256": digest, "words": words}

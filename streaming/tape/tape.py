@@ -31,7 +31,9 @@ from streaming.controls import (
     Control,
     Forget,
     Hold,
+    Played,
     Recording,
+    Truncate,
     Write,
 )
 from streaming.dialogue.session import Session
@@ -53,6 +55,8 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "recording": TypeAdapter(Recording),
     "configure": TypeAdapter(Configure),
     "forget": TypeAdapter(Forget),
+    "played": TypeAdapter(Played),
+    "truncate": TypeAdapter(Truncate),
 }
 
 

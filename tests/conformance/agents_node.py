@@ -38,6 +38,7 @@ async def take(record: Record, servers: Servers) -> None:
         recording, options = Path(folder) / "recording.pcm", Path(folder) / "options.json"
         recording.write_bytes(servers.recording)
         hosts = {"scripted": servers.scripted, "guarded": servers.guarded, "real": servers.real}
+        hosts["speaking"] = servers.speaking
         told = {"token": TOKEN, "recording": str(recording), "step_ms": 1000 * STEP_S}
         options.write_text(json.dumps({**hosts, **told}))
         await _run("node", "steps.mjs", str(options), record=record, servers=servers)

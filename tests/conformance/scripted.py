@@ -13,17 +13,18 @@ import soxr
 from pydantic import ValidationError
 from websockets.asyncio.server import Server
 
+from assistant.config import VoiceConfig
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
 from streaming.realtime.protocol import Output, Realtime
-from streaming.realtime.session_config import Settings
+from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.wire import CLIENT_EVENT, SessionConfig
 from streaming.server.app import App, Assistant, running
 from streaming.server.build import build_assistant
-from tests.streaming.fakes import CONFIG, TURNS, Echo, session
+from tests.streaming.fakes import CONFIG, TURNS, Echo, Speaker, session
 
 RECORDING = Path(__file__).parents[2] / "demo" / "kitchen.flac"
 TOKEN = "right"
@@ -53,8 +54,11 @@ class Servers:
     guarded: str
     """Of one that asks for `TOKEN`."""
 
+    speaking: str
+    """Of one that speaks its answers."""
+
     real: str
-    """Of one with the tiny model."""
+    """Of one with the tiny model, which speaks them, too."""
 
     recording: bytes
     """See `recording`; 24 kHz."""
@@ -68,21 +72,24 @@ class Servers:
 
 @asynccontextmanager
 async def serving(tiny: Salmonn, **changes: Any) -> AsyncIterator[Servers]:
-    """All three, listening on loopback."""
+    """All four, listening on loopback."""
     sent: set[str] = set()
     wanted = {"port": 0, "resume_s": 30.0, "connects_per_s": 1000.0, "sessions": 40, **changes}
     open_to_all = ServerConfig(**wanted)
     guarded = ServerConfig.model_validate({**wanted, "token": TOKEN})
     real = build_assistant(tiny, load_config(shipped_config(), "tiny"), "Reply.")
     scripted = Assistant("scripted", lambda: session(Talker(), pace=one_each), _protocol)
+    speaking = Assistant(
+        "speaking", lambda: session(Talker(), pace=one_each, voice=Speaker()), _speaking_protocol
+    )
     async with (
         running(_noting(scripted, sent), open_to_all) as (app, first),
         running(_noting(scripted, sent), guarded) as (_, second),
-        running(_noting(real, sent), open_to_all) as (_, third),
+        running(_noting(speaking, sent), open_to_all) as (_, third),
+        running(_noting(real, sent), open_to_all) as (_, fourth),
     ):
-        yield Servers(
-            _host(first), _host(second), _host(third), recording(24_000), sent, lambda: _drop(app)
-        )
+        hosts = _host(first), _host(second), _host(third), _host(fourth)
+        yield Servers(*hosts, recording(24_000), sent, lambda: _drop(app))
 
 
 def _host(server: Server) -> str:
@@ -90,10 +97,22 @@ def _host(server: Server) -> str:
 
 
 def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
+    about = {"id": name, "model": "scripted", "expires_at": expires_at}
+    return _protocol_of(SessionConfig.model_validate({**about, "instructions": "Reply."}), new_id)
+
+
+def _speaking_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
+    config = initial(
+        Settings(TURNS, CONFIG), VoiceConfig(name="speaker"),
+        id=name, model="speaking", expires_at=expires_at, instructions="Reply.",
+    )  # fmt: skip
+    return _protocol_of(config, new_id)
+
+
+def _protocol_of(config: SessionConfig, new_id: Callable[[str], str]) -> Realtime:
     return Realtime(
-        SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
-        Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000, audio_tokens_per_window=2,
-        can_transcribe=True, can_name_sounds=True, reads_words=True,
+        config, Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000,
+        audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=True, reads_words=True,
     )  # fmt: skip
 
 

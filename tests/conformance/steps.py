@@ -130,6 +130,32 @@ async def speak(client: Client, servers: Servers) -> None:
         assert response["usage"]["input_token_details"]["audio_tokens"] > 0
 
 
+async def hear(client: Client, servers: Servers) -> None:
+    """The answer is spoken, and only its beginning heard."""
+    async with client.open(servers.speaking) as connection:
+        session = (await connection.until("session.updated"))["session"]
+        assert session["output_modalities"] == ["audio"]
+        assert session["audio"]["output"]["voice"] == "speaker"
+        await connection.append(pcm24(TURN + "." * 60))
+        words = await connection.until("response.output_audio_transcript.delta")
+        sound = await connection.until("response.output_audio.delta")
+        assert len(base64.b64decode(sound["delta"])) > 0
+        await connection.until("response.output_audio.done")
+        told = await connection.until("response.output_audio_transcript.done")
+        assert told["transcript"].startswith(words["delta"])
+        part = (await connection.until("response.content_part.done"))["part"]
+        assert part == {"type": "audio", "transcript": told["transcript"]}
+        response = (await connection.until("response.done"))["response"]
+        assert (response["status"], response["output_modalities"]) == ("completed", ["audio"])
+        place = {"item_id": sound["item_id"], "content_index": 0, "audio_end_ms": 65}
+        await connection.send("conversation.item.truncate", **place)
+        await connection.until("conversation.item.truncated")
+        await connection.send("conversation.item.retrieve", item_id=sound["item_id"])
+        item: Json = {"id": None}
+        while item["id"] != sound["item_id"] or item["content"][0]["transcript"] != "I heard ":
+            item = (await connection.until("conversation.item.retrieved"))["item"]
+
+
 async def speak_a_recording(client: Client, servers: Servers) -> None:
     async with client.open(servers.real) as connection:
         for at in range(0, len(servers.recording), 4800):  # as a microphone: 100 ms
@@ -377,6 +403,7 @@ STEPS: dict[str, Callable[[Client, Servers], Awaitable[None]]] = {
     "be refused without the right key": refused,
     "configure": configure,
     "speak, with captions and a streamed answer": speak,
+    "hear the answer, and not all of it": hear,
     "speak a recording to a real model": speak_a_recording,
     "type a message": type_a_message,
     "restore a conversation": restore_a_conversation,

@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from assistant.config import ModelConfig, Section
+from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.files.presets import read_yaml, shipped_config
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 
@@ -220,6 +220,7 @@ def page() -> str:
     lines = [
         *section("endpointing", EndpointingConfig, said),
         *section("turns", TurnsConfig, said),
+        *section("voice", VoiceConfig, said),
         *section("server", ServerConfig, said),
         *presets(read_yaml(file)["presets"], said),
     ]

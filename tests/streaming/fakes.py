@@ -1,15 +1,18 @@
 """A scripted user and a scripted model: conversations in which every sample is known."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.voice.voice import Speech, SpokenWord
 from streaming.audio.endpointer import Endpointer
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import Control, Part, Role
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta
@@ -215,11 +218,36 @@ class Echo:
     def unhear(self, since: int, until: int) -> None:
         self.diary.append(f"unheard {since} {until}")
 
+    def truncate(self, turn: int, characters: int) -> None:
+        self.diary.append(f"truncated {turn} to {characters}")
+
     def close(self, said: int | None = None) -> None:
         assert self.is_open
         self.is_open = False
         self.turn += 1
         self.diary.append("answered" if said is None else f"said {said}")
+
+
+class Speaker:
+    """A voice that takes 10 ms for a character."""
+
+    name = "speaker"
+
+    def __init__(self) -> None:
+        self.spoken: list[str] = []
+
+    def speak(self, text: str, speed: float = 1.0) -> Speech:
+        self.spoken.append(text)
+        ends = [found.end() for found in re.finditer(r"\S+\s*", text)]
+        begins = [found.start() for found in re.finditer(r"\S+", text)]
+        size = round(CHARACTER / speed)
+        words = tuple(SpokenWord(size * b, e) for b, e in zip(begins, ends, strict=True))
+        samples = np.repeat(np.frombuffer(text.encode("latin-1"), np.uint8).astype("<i2"), size)
+        return Speech(samples.tobytes() if words else b"", words)
+
+
+CHARACTER = 240
+"""Samples that `Speaker` makes of one."""
 
 
 def endpointer(config: EndpointingConfig) -> Endpointer | None:
@@ -232,6 +260,7 @@ def session(
     pace: Pace | None = one_each,
     config: EndpointingConfig = CONFIG,
     by_hand: bool = False,
+    voice: Speaker | None = None,
 ) -> Session:
     return Session(
         InputDecoder(InputFormat()),
@@ -239,6 +268,7 @@ def session(
         listener or Echo(),
         turns,
         make_endpointer=endpointer,
+        aloud=None if voice is None else Aloud(voice),
         pace=pace,
     )
 

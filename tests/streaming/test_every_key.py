@@ -24,7 +24,7 @@ import torch
 import transformers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from assistant.config import ModelConfig, Section
+from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.ear.hearing import Hearing
 from assistant.errors import AssistantError
 from assistant.files.presets import read_config, shipped_config, validate
@@ -52,6 +52,7 @@ PRESET = "presets.tiny"
 SCHEMAS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,
     "turns": TurnsConfig,
+    "voice": VoiceConfig,
     "server": ServerConfig,
     PRESET: ModelConfig,
 }
@@ -100,13 +101,14 @@ def configured(changes: Changes) -> Config:
             listed = isinstance(section, list)
             section = section[int(parent)] if listed else section.setdefault(parent, {})
         section[last] = _named(copy.deepcopy(value))
-    sections = {name: values[name] for name in ("endpointing", "turns", "server")}
+    sections = {name: values[name] for name in ("endpointing", "turns", "server", "voice")}
     return Config(
         values["preset"],
         validate(ModelConfig, values["presets"]["tiny"], PRESET),
         validate(EndpointingConfig, sections["endpointing"], "endpointing"),
         validate(TurnsConfig, sections["turns"], "turns"),
         validate(ServerConfig, sections["server"], "server"),
+        validate(VoiceConfig, sections["voice"], "voice"),
     )
 
 
@@ -531,6 +533,9 @@ ROWS: dict[str, Row] = {
     "turns.speculate": Row(False, utterance),
     "turns.barge_in_frames": Row(1500, interruption),
     "turns.idle_timeout_s": Row(5.0, long_silence),
+    # voice
+    "voice.name": Row("none", utterance),
+    "voice.speed": Row(1.5, utterance),
     # server
     "server.host": Row("127.0.0.2", host_of, OPEN_PORT),
     "server.port": Row(0, port_of),

@@ -160,6 +160,36 @@ const steps = {
     assert.equal(said.content[0].text, text);
   },
 
+  async "hear the answer, and not all of it"() {
+    const connection = await Connection.open(options.speaking);
+    const { session } = await connection.until("session.updated");
+    assert.deepEqual(session.output_modalities, ["audio"]);
+    assert.equal(session.audio.output.voice, "speaker");
+    let heard = 0;
+    connection.transport.on("audio", ({ data }) => (heard += data.byteLength));
+    connection.append(pcm24(TURN + quiet(60)));
+    const words = await connection.until("response.output_audio_transcript.delta");
+    const sound = await connection.until("response.output_audio.delta");
+    await connection.until("response.output_audio.done");
+    const { transcript } = await connection.until("response.output_audio_transcript.done");
+    assert.ok(transcript.startsWith(words.delta));
+    const { part } = await connection.until("response.content_part.done");
+    assert.deepEqual(part, { type: "audio", transcript });
+    const { response } = await connection.until("response.done");
+    assert.equal(response.status, "completed");
+    assert.deepEqual(response.output_modalities, ["audio"]);
+    assert.ok(heard > 0);
+    const { item_id } = sound;
+    connection.send("conversation.item.truncate", { item_id, content_index: 0, audio_end_ms: 65 });
+    await connection.until("conversation.item.truncated");
+    connection.send("conversation.item.retrieve", { item_id });
+    let item;
+    while (item?.id !== item_id || item.content[0].transcript !== "I heard ") {
+      ({ item } = await connection.until("conversation.item.retrieved"));
+    }
+    connection.session.close();
+  },
+
   async "speak a recording to a real model"() {
     const connection = await Connection.open(options.real);
     const recording = readFileSync(options.recording);

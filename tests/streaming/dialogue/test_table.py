@@ -8,6 +8,7 @@ from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
 from streaming.dialogue.actions import Actions
+from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.turn import (
     LEADS_TO,
     STATES,
@@ -69,7 +70,7 @@ def work(actions: Actions) -> None:
 
 def at(state: type[State], *, by_hand: bool = False) -> Actions:
     """A turn in a state, after eight frames: speech from the fourth on."""
-    actions = Actions(None if by_hand else Ends(), Echo(), TURNS)
+    actions = Actions(None if by_hand else Ends(), Echo(), TURNS, Aloud(None))
     floor = actions.floor
     for frame in framed(pcm("...SSSSS")):
         actions._listener.hear(frame.samples())

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assistant.config import VoiceConfig
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Output, Realtime
-from streaming.realtime.session_config import Settings
+from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.wire import ServerVad, SessionConfig
-from tests.streaming.fakes import CONFIG, TURNS, Echo, drain, pcm, session
+from tests.streaming.fakes import CONFIG, TURNS, Echo, Speaker, drain, pcm, session
 
 Json = dict[str, Any]
 DEFAULTS = Settings(TURNS, CONFIG)
@@ -25,9 +26,13 @@ AT_16_KHZ = {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}
 class Client:
     """A protocol and a session, and everything that was sent."""
 
-    def __init__(self, *, knocks: bool = False, words: bool = False, **changes: Any) -> None:
+    def __init__(
+        self, *, knocks: bool = False, words: bool = False, aloud: bool = False, **changes: Any
+    ) -> None:
         counts = itertools.count(1)
-        config = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
+        voice = VoiceConfig(name="speaker") if aloud else None
+        about: Any = {"id": "sess_1", "model": "tiny", "instructions": "Reply."}
+        config = initial(DEFAULTS, voice, **about) if aloud else SessionConfig(**about)
         self.protocol = Realtime(
             config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50, longest_text=9000,
             audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=knocks,
@@ -35,7 +40,8 @@ class Client:
         )  # fmt: skip
         self.listener = Echo()
         self.listener.knocks = knocks
-        self.session: Session = session(self.listener, pace=one_each)
+        voices = Speaker() if aloud else None
+        self.session: Session = session(self.listener, pace=one_each, voice=voices)
         self.sent: list[Json] = []
         self.put(self.protocol.begin())
         short = {"type": "server_vad", "silence_duration_ms": 160}

@@ -25,7 +25,9 @@ from streaming.controls import (
     Control,
     Forget,
     Hold,
+    Played,
     Recording,
+    Truncate,
 )
 from streaming.dialogue.session import Pace, Session
 from streaming.dialogue.work import NEED_DATA
@@ -35,7 +37,7 @@ from streaming.spec import SessionSpec
 from streaming.tape.event_json import to_json
 from streaming.tape.tape import Recorder, Tape, TapeError, read_tape
 from tests.streaming import golden
-from tests.streaming.fakes import TURNS, pcm, session
+from tests.streaming.fakes import TURNS, Speaker, pcm, session
 
 WAITING = TURNS.model_copy(update={"auto_reply": False, "captions": True})
 controls = st.sampled_from(
@@ -53,6 +55,10 @@ controls = st.sampled_from(
         Recording("r"),
         Forget(ref="r"),
         Cancel(turn=0),
+        Ask("What?", aloud=True),
+        Configure(aloud=False, speed=1.5),
+        Played(0, 2_000),
+        Truncate(0, 5),
     ]
 )
 runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))
@@ -60,10 +66,12 @@ scripts = st.lists(st.one_of(runs, runs, controls), max_size=8)
 CAPTIONED = TURNS.model_copy(update={"captions": True})
 
 
-def live(script: list[bytes | Control], steps: list[int], by_hand: bool) -> tuple[list[str], Tape]:
+def live(
+    script: list[bytes | Control], steps: list[int], by_hand: bool, *, aloud: bool = False
+) -> tuple[list[str], Tape]:
     """A live session that finds time for so many steps between pieces: events and tape."""
     lines: list[str] = []
-    recorder = Recorder(made(None, by_hand), {}, lines.append, lambda: float(len(lines)))
+    recorder = Recorder(made(None, by_hand, aloud), {}, lines.append, lambda: float(len(lines)))
     events: list[Event] = []
 
     def work(most: int) -> None:
@@ -85,20 +93,21 @@ def live(script: list[bytes | Control], steps: list[int], by_hand: bool) -> tupl
     return [to_json(event) for event in events], read_tape(lines)
 
 
-def made(pace: Pace | None, by_hand: bool) -> Session:
-    return session(turns=CAPTIONED, pace=pace, by_hand=by_hand)
+def made(pace: Pace | None, by_hand: bool, aloud: bool = False) -> Session:
+    voice = Speaker() if aloud else None
+    return session(turns=CAPTIONED, pace=pace, by_hand=by_hand, voice=voice)
 
 
-@settings(max_examples=200)
-@given(scripts, st.data(), st.booleans(), st.integers(0, 9))
+@settings(max_examples=300)
+@given(scripts, st.data(), st.booleans(), st.booleans(), st.integers(0, 9))
 def test_a_tape_gives_the_same_events_again(
-    script: list[bytes | Control], data: st.DataObject, by_hand: bool, seed: int
+    script: list[bytes | Control], data: st.DataObject, by_hand: bool, aloud: bool, seed: int
 ) -> None:
     times = st.lists(st.integers(0, 60), min_size=len(script), max_size=len(script))
-    events, tape = live(script, data.draw(times), by_hand)
+    events, tape = live(script, data.draw(times), by_hand, aloud=aloud)
     assert tape.events == events
     for version in (tape, tape.recut(seed)):
-        again = [to_json(event) for event in play(version, made(version.pace, by_hand))]
+        again = [to_json(event) for event in play(version, made(version.pace, by_hand, aloud))]
         assert again == events
 
 
@@ -109,6 +118,15 @@ def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None
     assert (ends[0]["tokens"], ends[0]["reason"]) == (1, "interrupted")
     again = list(play(tape, made(tape.pace, by_hand=False)))
     assert next(event for event in again if isinstance(event, ReplyEnded)).tokens == 1
+
+
+def test_speech_is_on_a_tape_by_its_digest() -> None:
+    lines, tape = live([pcm("SSSS" + "." * 8)], [100], by_hand=False, aloud=True)
+    first = next(json.loads(line) for line in tape.events if "reply.audio" in line)
+    assert first.keys() == {"type", "text", "samples", "sha256", "words"}
+    assert first["samples"] == 240 * len(first["text"])
+    assert first["words"][0] == [0, 2]
+    assert max(map(len, lines)) < 1000
 
 
 @pytest.mark.parametrize(
