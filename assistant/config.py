@@ -4,7 +4,7 @@ A preset is a complete `ModelConfig`. Class defaults are the values published wi
 `salmonn-7b` and `salmonn-13b` spell out only what is theirs.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,6 +27,21 @@ class Section(BaseModel):
     """A part of the configuration: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Settings `above`, completed by those of `below`.
+
+    Sections are completed key by key; lists and single values of `above` replace those of `below`.
+    """
+    joined = dict(below)
+    for name, value in above.items():
+        under = below.get(name)
+        if isinstance(under, dict) and isinstance(value, dict):
+            joined[name] = over(under, value)
+        else:
+            joined[name] = value
+    return joined
 
 
 class PartConfig(Section):

@@ -30,7 +30,7 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldByHand:
     """What was said since the last such event is a turn that the client ended by hand."""
 
     since: int
@@ -191,7 +191,7 @@ class Refused:
 Event = (
     SpeechStarted
     | SpeechEnded
-    | Held
+    | HeldByHand
     | Recorded
     | Cleared
     | Configured

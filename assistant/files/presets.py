@@ -6,11 +6,14 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from assistant.config import ModelConfig
+from assistant.config import ModelConfig, over
 from assistant.errors import ConfigError
 from assistant.files.yaml_file import parse
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LIKE = "like"
+"""Key of a preset: the name of another one, which has the values that this one leaves out."""
 
 
 def shipped_config() -> Path:
@@ -39,7 +42,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A configuration file, with the shipped one's sections and presets where it has none.
+    """A configuration file, completed by the shipped one.
+
+    Keys that a section or a preset leaves out have their shipped values. A preset with `like` is
+    completed by the preset named there instead; `load_preset` does that.
 
     Raises:
         ConfigError: not a configuration file.
@@ -48,7 +54,12 @@ def read_config(path: Path) -> dict[str, Any]:
     presets = values.get("presets", {})
     if not isinstance(presets, dict):
         raise ConfigError(f"{path}: presets: expected a section")
-    return {**shipped, **values, "presets": {**shipped["presets"], **presets}}
+    kept = {
+        name: preset
+        for name, preset in shipped["presets"].items()
+        if not _is_like(presets.get(name))
+    }
+    return over({**shipped, "presets": kept}, values)
 
 
 def validate(schema: type[Model], values: object, where: str) -> Model:
@@ -109,6 +120,43 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
     presets = values["presets"]
     chosen = name or values.get("preset")
     if not isinstance(chosen, str) or chosen not in presets:
-        known = ", ".join(map(_name, presets))
-        raise ConfigError(f"preset: unknown {_short.repr(chosen)}; known: {known}")
-    return chosen, validate(ModelConfig, presets[chosen], f"presets.{chosen}")
+        raise ConfigError(f"preset: {_unknown(chosen, presets)}")
+    return chosen, validate(ModelConfig, complete(presets, chosen), f"presets.{chosen}")
+
+
+def complete(presets: dict[str, Any], name: str) -> object:
+    """A preset of a file, completed by the one that it is `like`, and so on.
+
+    Args:
+        presets: all of the file's.
+        name: which one.
+
+    Raises:
+        ConfigError: a `like` names no preset, or leads back to its own.
+    """
+    chain = {name: presets[name]}
+    last = name
+    while _is_like(chain[last]):
+        where, below = f"presets.{_name(last)}.{LIKE}", chain[last][LIKE]
+        if not isinstance(below, str) or below not in presets:
+            raise ConfigError(f"{where}: {_unknown(below, presets)}")
+        if below in chain:
+            raise ConfigError(f"{where}: {_name(below)} is like itself")
+        if not isinstance(presets[below], dict):
+            raise ConfigError(f"presets.{_name(below)}: expected a section")
+        chain[below] = presets[below]
+        last = below
+    if last == name:
+        return presets[name]
+    values: dict[str, Any] = {}
+    for preset in reversed(chain.values()):
+        values = over(values, preset)
+    return {key: value for key, value in values.items() if key != LIKE}
+
+
+def _is_like(preset: object) -> bool:
+    return isinstance(preset, dict) and LIKE in preset
+
+
+def _unknown(chosen: object, presets: dict[str, Any]) -> str:
+    return f"unknown {_short.repr(chosen)}; known: {', '.join(map(_name, presets))}"

@@ -23,6 +23,13 @@ from assistant.errors import ComponentError
 from assistant.files.weights import SHIPPED
 from assistant.parts.converted import dequantised, verified
 
+HUB_FILES = [
+    *("*.json", "*.safetensors", "*.bin"),
+    *("tokenizer*", "*.jinja", "*.model", "merges.txt", "vocab.txt"),
+]
+"""What is downloaded of a hub's repository: settings and weights, then what tokenizers are made of,
+the chat template included."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
@@ -312,11 +319,10 @@ def _existing(name: str) -> Path:
 
 
 def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
-    wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                name, allow_patterns=wanted, local_files_only=local_files_only
+                name, allow_patterns=HUB_FILES, local_files_only=local_files_only
             )
         )
     except (OSError, ValueError) as error:

@@ -63,7 +63,12 @@ def _of_gguf(source: GgufParts, bits: int | None) -> Path | None:
         return folder
     file = GgufFile(list(source.paths))
     if file.architecture != "qwen2":
-        return None if len(source.paths) > 1 else _of_folder(as_folder(source), bits)
+        if len(source.paths) > 1:
+            raise ComponentError(
+                f"llm: {source.paths[0]}: a GGUF file in parts has to be a qwen2; this is a "
+                f"{file.architecture}"
+            )
+        return _of_folder(as_folder(source), bits)
     weights = ReadWeights(GgufTensors(file, bits), gguf_config(file))
     return _stored(folder, weights, file.tokenizer())
 

@@ -16,11 +16,11 @@ from streaming.dialogue.turn import (
     TABLE,
     Action,
     Ending,
-    FellQuiet,
     FrameByHand,
     Guessed,
     Happening,
     Held,
+    IdleTimeout,
     NoRoom,
     Over,
     OverForNow,
@@ -34,11 +34,11 @@ from streaming.events import (
     EndOfReply,
     Event,
     FellSilent,
+    HeldByHand,
     Refused,
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.events import Held as HeldByHand
 
 NOTHING_SAID = "there is nothing to commit: nothing was said"
 NO_REPLY = "there is no reply to cancel"
@@ -192,7 +192,7 @@ class Actions:
         self._turn_to_speaker()
         return events
 
-    def _answer_silence(self, quiet: FellQuiet) -> list[Event]:
+    def _answer_silence(self, quiet: IdleTimeout) -> list[Event]:
         self.floor.open(quiet.since)
         self._answer_at_once()
         self.messages.said(quiet.since, self.floor.heard)

@@ -24,8 +24,8 @@ from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import (
     BargedIn,
     Ending,
-    FellQuiet,
     FrameByHand,
+    IdleTimeout,
     NobodyEndsIt,
     RecordingOver,
     Replying,
@@ -139,7 +139,7 @@ class Dialogue:
         if since is None or wait is None or self.floor.heard - since < wait * SAMPLE_RATE:
             return []
         self.floor.silent_since = None
-        return self.actions.tell(FellQuiet(since))
+        return self.actions.tell(IdleTimeout(since))
 
     # --- controls that are not the turn's alone
 

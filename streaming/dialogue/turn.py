@@ -190,7 +190,7 @@ class TooOld:
 
 
 @dataclass(frozen=True, slots=True)
-class FellQuiet:
+class IdleTimeout:
     """Nobody has spoken for the time after which silence is answered."""
 
     since: int
@@ -234,7 +234,7 @@ Happening = (
     | Over
     | OverForNow
     | BargedIn
-    | FellQuiet
+    | IdleTimeout
     | FrameByHand
     | TooOld
     | Ask
@@ -333,7 +333,7 @@ _ROWS: dict[type[Happening], tuple[Action, Action, Action, Action, Action, Actio
     Over: (A.LET_PASS, A.ANSWER, A.ANSWER, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     OverForNow: (A.LET_PASS, A.KEEP, A.KEEP, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     BargedIn: (A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.INTERRUPT),
-    FellQuiet: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
+    IdleTimeout: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
     FrameByHand: (A.OPEN_BY_HAND, A.IGNORE, A.CANNOT, A.IGNORE, A.CANNOT, A.IGNORE),
     TooOld: (A.IGNORE, A.GIVE_UP_BY_HAND, A.IGNORE, A.GIVE_UP, A.CANNOT, A.IGNORE),
     Ask: (A.ANSWER_TEXT, A.ANSWER_TEXT, A.WAIT, A.ANSWER_TEXT, A.CANNOT, A.WAIT),

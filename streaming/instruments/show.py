@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from typing import assert_never
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +16,7 @@ from streaming.events import (
     Configured,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyDelta,
@@ -90,7 +91,7 @@ class Screen:
                 )
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
-            case Held(since, until) | Recorded(since, until):
+            case HeldByHand(since, until) | Recorded(since, until):
                 out.print(
                     f"[dim]{until / SAMPLE_RATE:7.2f} s[/]  {(until - since) / SAMPLE_RATE:.1f} s"
                     " were handed over"
@@ -99,6 +100,8 @@ class Screen:
                 pass  # whoever wished it knows
             case Latency():
                 self._show_latency(event)
+            case _:
+                assert_never(event)
 
     def _show_latency(self, latency: Latency) -> None:
         rows = [

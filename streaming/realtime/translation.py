@@ -17,7 +17,7 @@ from streaming.events import (
     EndOfReply,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyDelta,
@@ -80,7 +80,7 @@ class Translation:
                 return [self._speech_started(at)]
             case SpeechEnded():
                 return self._speech_ended(event)
-            case Held(since, until):
+            case HeldByHand(since, until):
                 return self._message(since, until)
             case Recorded(since, until, ref):
                 return self._recording_ended(since, until, ref)

@@ -11,7 +11,7 @@ from streaming.events import (
     Configured,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyDelta,
@@ -25,7 +25,7 @@ from streaming.events import (
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
-    Held: "held",
+    HeldByHand: "held",
     Recorded: "recorded",
     Cleared: "cleared",
     Configured: "configured",

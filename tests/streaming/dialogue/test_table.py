@@ -16,11 +16,11 @@ from streaming.dialogue.turn import (
     Action,
     BargedIn,
     Draft,
-    FellQuiet,
     FrameByHand,
     Guessed,
     Happening,
     Held,
+    IdleTimeout,
     Listening,
     Lull,
     NobodyEndsIt,
@@ -97,7 +97,7 @@ def at(state: type[State], *, by_hand: bool = False) -> Actions:
 
 HAPPENINGS: list[Happening] = [
     SpeechStarted(8 * FRAME_SAMPLES), SpeechPaused(ENDED.at), SpeechResumed(),
-    Over(ENDED), OverForNow(ENDED), BargedIn(), FellQuiet(0), FrameByHand(8 * FRAME_SAMPLES),
+    Over(ENDED), OverForNow(ENDED), BargedIn(), IdleTimeout(0), FrameByHand(8 * FRAME_SAMPLES),
     TooOld(), Ask("What?"), Commit(), Hold(), Cancel(), Clear(), RecordingOver(4 * FRAME_SAMPLES),
     NobodyEndsIt(), Lull(), Prepared(1), SaidAll(), NoRoom("full"),
 ]  # fmt: skip
@@ -176,7 +176,7 @@ EXPECTED: dict[type[Happening], tuple[str, str, str, str, str, str]] = {
         "Ending /  / ",
         "Listening / ReplyEnded / said 0, open 2",
     ),
-    FellQuiet: (
+    IdleTimeout: (
         "Ending / FellSilent / open 0",
         "Listening /  / ",
         "Guessed /  / ",
