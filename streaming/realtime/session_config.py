@@ -30,11 +30,25 @@ FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 """Silence that ends a turn under `semantic_vad`: there is no model of meaning here."""
 
+DETECTIONS: dict[str, type[ServerVad | SemanticVad]] = {
+    "server_vad": ServerVad,
+    "semantic_vad": SemanticVad,
+}
+"""Turn detection, by its type."""
+
 MODES = 4
 """Of webrtcvad's aggressiveness."""
 
 SETTINGS_BYTES = 64 * 2**10
 """Size of a session's settings as JSON, tools and all: each update is answered with all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the core is told."""
+
+    turns: TurnsConfig
+    endpointing: EndpointingConfig
 
 
 def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -49,12 +63,14 @@ def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
-    """Settings after `session.update`: those that are in effect then.
+def update(current: SessionConfig, changes: dict[str, Any], configured: Settings) -> SessionConfig:
+    """The settings in effect after `session.update`.
 
     Args:
         current: before it.
         changes: as GA has them, or as the beta had them.
+        configured: what turn detection begins with when it is switched on, or becomes of another
+            type: a client that only names the type gets the configured silence.
 
     Raises:
         WireError: a field is unknown, a value is wrong or cannot be followed; `param` names it.
@@ -65,7 +81,8 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
             "invalid_session_type", f"session type {kind!r:.60}: only realtime", "session.type"
         )
     fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
-    wanted = merge(current.model_dump(), beta.session(changes)) | fixed
+    changes = beta.session(changes)
+    wanted = merge(_before(current, changes, configured), changes) | fixed
     try:
         config = in_effect(SessionConfig.model_validate(wanted))
     except ValidationError as error:
@@ -75,6 +92,20 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
         why = f"all settings together are more than {SETTINGS_BYTES} bytes of JSON"
         raise WireError("settings_too_large", why, "session")
     return config
+
+
+def _before(
+    current: SessionConfig, changes: dict[str, Any], configured: Settings
+) -> dict[str, Any]:
+    """Current settings; turn detection that is switched on is in them already, as configured."""
+    before, now = current.model_dump(), current.audio.input.turn_detection
+    match changes:
+        case {"audio": {"input": {"turn_detection": {"type": str(kind)}}}} if kind in DETECTIONS:
+            if now is None or now.type != kind:
+                fields = set(DETECTIONS[kind].model_fields)
+                begins = _detection(configured).model_dump(include=fields)
+                before["audio"]["input"]["turn_detection"] = begins | {"type": kind}
+    return before
 
 
 def in_effect(wanted: SessionConfig) -> SessionConfig:
@@ -98,14 +129,6 @@ def in_effect(wanted: SessionConfig) -> SessionConfig:
     return wanted.model_copy(update={**off, **kept})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the core is told."""
-
-    turns: TurnsConfig
-    endpointing: EndpointingConfig
-
-
 def initial(settings: Settings, **about: Any) -> SessionConfig:
     """What a session begins with, so that the core is told `settings` and nothing else.
 
@@ -113,24 +136,29 @@ def initial(settings: Settings, **about: Any) -> SessionConfig:
         settings: of the configuration.
         about: the other fields of `SessionConfig`: id, model, instructions.
     """
+    turns, manual = settings.turns, settings.endpointing.detector == "manual"
+    heard = AudioInput(
+        transcription=Transcription(model="whisper-1") if turns.captions else None,
+        turn_detection=None if manual else _detection(settings),
+    )
+    return SessionConfig(
+        **about,
+        audio=Audio(input=heard),
+        salmonn=Extensions(sound_events=turns.sound_events),
+    )
+
+
+def _detection(settings: Settings) -> ServerVad:
+    """Endpointing as configured, in the wire's words."""
     turns, endpointing = settings.turns, settings.endpointing
     idle = turns.idle_timeout_s
-    detection = ServerVad(
+    return ServerVad(
         type="server_vad",
         threshold=_threshold(endpointing),
         silence_duration_ms=FRAME_MS * endpointing.min_silence_frames,
         create_response=turns.auto_reply,
         interrupt_response=turns.barge_in_frames is not None,
         idle_timeout_ms=None if idle is None else round(1000 * idle),
-    )
-    heard = AudioInput(
-        transcription=Transcription(model="whisper-1") if turns.captions else None,
-        turn_detection=None if endpointing.detector == "manual" else detection,
-    )
-    return SessionConfig(
-        **about,
-        audio=Audio(input=heard),
-        salmonn=Extensions(sound_events=turns.sound_events),
     )
 
 
