@@ -1,12 +1,12 @@
 """Trained weights on disk: the published files, the trainer's, and our own folder.
 
-    published   `.pth` of SALMONN, {"model": ...}: names of the reference code (salmonn.md b)
+    published   `.pth` of SALMONN, {"model": ...}: names of the published code
     trainer     `state.pt` of a training run, {"parameters": ...}
     ours        a folder: `weights.safetensors` and `card.json`
 
-All become `TrainedWeights`. Keys the model has no place for are tolerated and reported, since the
-reference saves some by accident; a key that is missing or misshapen is an error that names it as
-the file would.
+All of them become `TrainedWeights`. Keys that the model has no place for are reported and ignored,
+since the published code (github.com/bytedance/SALMONN) saves some by accident. A key that is
+missing or has another shape is an error that names it as the file does.
 """
 
 import json

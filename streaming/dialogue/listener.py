@@ -88,7 +88,7 @@ class Listener(Protocol):
         """Take a part of an answered turn, counted from 0, out of the LLM's context."""
 
     def unhear(self, since: int, until: int) -> None:
-        """Samples that no turn from now on is about."""
+        """Exclude these samples from all later turns."""
 
 
 class SpeechFinder(Stage[Frame, Change], Protocol):

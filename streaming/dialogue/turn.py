@@ -1,12 +1,12 @@
 """One turn: the states it can be in, what can happen to it, and what is done then.
 
-A turn is about a stretch of what was heard and ends with a reply. It is opened when someone begins
-to speak, or when something is asked; its windows go into the LLM as they become final. Silence is a
-guess that the utterance is over: the reply is begun speculatively, and given up when speech goes
-on. When the utterance is over the turn is answered, or held until that is asked for; the reply is
-given out and may be interrupted.
+A turn is about a stretch of sound and ends with a reply. It is opened when someone begins to speak,
+or when something is asked; its windows are prefilled as they become final. Silence is taken as a
+sign that the utterance may be over: a reply is started speculatively, and discarded if speech goes
+on. When the utterance is over, the turn is answered, or held until a client asks for the answer.
+While the reply is given out, speech may interrupt it.
 
-Who is speaking is another matter, with a state of its own: people speak under replies, too.
+Whether someone is speaking is a separate state, since people also speak during replies.
 
 Every state is a frozen class with the fields that exist in it, and `TABLE` has an action for every
 state and everything that can happen. docs/turns.md is drawn from it.
@@ -84,7 +84,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Guessed:
-    """The utterance may be over: what that needs is computed ahead."""
+    """The utterance may be over, and a reply may be started speculatively."""
 
     about: About
     paused_at: int
@@ -95,7 +95,7 @@ class Guessed:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The turn is over, and its reply waits to be asked for."""
+    """The turn is over, and waits for a client to ask for its reply."""
 
     about: About
     paused_at: int

@@ -1,6 +1,7 @@
 """Every cell of the turn's table: what follows in each state when something happens."""
 
 from typing import get_args
+from xml.etree import ElementTree
 
 import pytest
 
@@ -39,6 +40,8 @@ from streaming.dialogue.turn import (
 from streaming.events import AudioPrefilled, SpeechEnded, SpeechStarted
 from tests.streaming.dialogue import turns_page
 from tests.streaming.fakes import TURNS, Echo, framed, pcm
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 SPEECH = 3 * FRAME_SAMPLES
 """The first sample of the utterance."""
@@ -322,6 +325,16 @@ def test_the_table_is_complete() -> None:
 
 def test_the_page_is_drawn_from_the_table() -> None:
     assert turns_page.PAGE.read_text() == turns_page.drawn(), "`make golden` writes it anew"
+
+
+def test_the_picture_is_drawn_from_the_table_and_the_page_shows_it() -> None:
+    drawn = turns_page.PICTURE.read_text()
+    assert drawn == turns_page.picture(), "`make golden` writes it anew"
+    assert f"]({turns_page.PICTURE.name})" in turns_page.PAGE.read_text()
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter(f"{SVG}text")]
+    leads = {(state, to) for (state, _), a in TABLE.items() for to in LEADS_TO.get(a, ())}
+    assert texts[: len(STATES)] == [state.__name__ for state in STATES]
+    assert len(texts) == len(STATES) + len({(a, b) for a, b in leads if a is not b})
 
 
 # --- states
