@@ -81,7 +81,7 @@ here:
 def test_docstrings_are_those_of_the_section_and_of_what_it_extends() -> None:
     found = docstrings(LlmConfig)
     assert found["weights"].startswith("Sources, tried in order")
-    assert found["placement"].startswith("auto spreads")
+    assert found["placement"].startswith("single: one device")
 
 
 def test_a_range_is_told_whether_its_ends_belong_to_it_or_not() -> None:
