@@ -1,18 +1,16 @@
-"""What can go wrong with the files and settings a user gives us.
+"""Errors in the files and settings that a user gives us.
 
-    AssistantError
-    ├── ConfigError         a key of config.yaml: named, with what was expected
-    ├── ComponentError      a part of a preset could not be found or is not what it should be
-    ├── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
-    ├── AudioError          a recording that cannot be heard
-    └── ContextFullError    more was heard than the LLM's context holds
+AssistantError ├── ConfigError a wrong key of config.yaml: its name, and what was expected ├──
+ComponentError a part of a preset that is missing or is not the expected one ├── CheckpointError
+weights that do not fit the model: the keys that are missing or have another shape ├── AudioError a
+recording that cannot be heard └── ContextFullError a prompt that is longer than the LLM's context
 
-Anything else is a bug and is left to rise.
+Any other exception is a bug, and is not caught.
 """
 
 
 class AssistantError(Exception):
-    """Base of the errors whose message is meant for the user."""
+    """Base class of errors whose message is meant for the user."""
 
 
 class ConfigError(AssistantError):
@@ -24,12 +22,12 @@ class ComponentError(AssistantError):
 
 
 class CheckpointError(AssistantError):
-    """Weights do not fit; the message lists the keys."""
+    """Weights do not fit the model; the message lists the keys."""
 
 
 class AudioError(AssistantError):
-    """The input is not audio that can be heard; the message says why."""
+    """A recording cannot be read as audio; the message says why."""
 
 
 class ContextFullError(AssistantError):
-    """The LLM's context holds no more positions."""
+    """The LLM's context has no room for the prompt."""

@@ -26,7 +26,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Parse a configuration file.
 
     Raises:
-        ConfigError: missing, not YAML, or not a mapping.
+        ConfigError: the file is missing, is not YAML, or holds no mapping.
     """
     try:
         values = parse(path.read_text(encoding="utf-8"))
@@ -63,10 +63,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def validate(schema: type[Model], values: object, where: str) -> Model:
-    """Make a `schema` from parsed YAML.
+    """Check parsed YAML against `schema`.
 
     Raises:
-        ConfigError: naming every key that is wrong and what is wrong with it.
+        ConfigError: a key is wrong; the message names every such key and says what is wrong.
     """
     try:
         return schema.model_validate(values)
@@ -76,7 +76,7 @@ def validate(schema: type[Model], values: object, where: str) -> Model:
 
 
 def _secrets(schema: type[BaseModel]) -> set[str]:
-    """Keys whose values are shown to nobody."""
+    """Keys whose values must not be shown."""
     fields = schema.model_fields.items()
     return {
         key for key, field in fields if SecretStr in (field.annotation, *get_args(field.annotation))
@@ -100,13 +100,13 @@ def _problems(error: ValidationError, where: str, secrets: set[str]) -> list[str
 
 
 def _name(part: int | str) -> str:
-    """A part of a key's path; whatever a file has for a key, it is on one line."""
+    """A part of a key's path, on one line whatever the file has for a key."""
     name = str(part)[:60]
     return name if name.isprintable() else repr(name)
 
 
 _short = reprlib.Repr()
-"""What was given, in a line; a long list is not written in full first."""
+"""Shows a wrong value in one line, without writing a long list in full first."""
 _short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 2, 60, 60, 60
 
 
@@ -114,7 +114,7 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
     """The model configuration that `path` chooses, or its preset `name`.
 
     Raises:
-        ConfigError: the file or the preset is wrong; keys are named.
+        ConfigError: the file or the preset is wrong; the message names the keys.
     """
     values = read_config(path)
     presets = values["presets"]
