@@ -146,7 +146,8 @@ class Stopwatch:
         return None
 
     def _mark(self, work: Work, events: list[Event]) -> None:
-        """When what led to the reply was done; what a resumed utterance made void comes again."""
+        """Note when the work for the reply was done. If speech resumes, the work is done again, and
+        the later times replace these."""
         if self._state == "replying" or any(isinstance(e, ReplyStarted) for e in events):
             return
         now = round(self._now * SAMPLE_RATE)

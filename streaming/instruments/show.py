@@ -1,4 +1,4 @@
-"""Showing a replay: on a terminal, or as JSON lines."""
+"""Shows a replay in a terminal, or as JSON lines."""
 
 import json
 from dataclasses import asdict
@@ -30,13 +30,13 @@ from streaming.instruments.ledger import Latency
 from streaming.tape.event_json import to_json
 
 INDENT = 11
-"""Columns before what is not a moment of the stream."""
+"""Columns before lines that have no time."""
 
 MARGIN = " " * INDENT
 
 
 def line(event: Event | Latency) -> str:
-    """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
+    """An event as one line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
     if not isinstance(event, Latency):
         return to_json(event)
     values = {k: round(v, 3) for k, v in asdict(event).items()}
@@ -45,7 +45,7 @@ def line(event: Event | Latency) -> str:
 
 
 class Screen:
-    """A replay as a person reads it."""
+    """Prints a replay for people to read."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -125,6 +125,6 @@ class Screen:
             self._console.print(f"{MARGIN}{row}", style="dim", highlight=False)
 
     def close(self) -> None:
-        """Say so when there was nothing to answer."""
+        """End the replay; says so if there was nothing to answer."""
         if not self._replies:
             self._console.print("No speech was found in this recording.")

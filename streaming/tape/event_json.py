@@ -1,4 +1,4 @@
-"""Events as JSON: names and fields that tapes, `--json` and other programs rely on."""
+"""Events as JSON, with the names and fields that tapes, `--json` and other programs rely on."""
 
 import json
 from dataclasses import asdict
@@ -42,5 +42,5 @@ _NAMES: dict[type[Event], str] = {
 
 
 def to_json(event: Event) -> str:
-    """One line of JSON; times are sample indices at 16 kHz."""
+    """An event as one line of JSON; times are sample indices at 16 kHz."""
     return json.dumps({"type": _NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
