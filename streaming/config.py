@@ -55,8 +55,8 @@ class TurnsConfig(Section):
     null: nothing interrupts a reply, and speech during it is answered after it."""
 
     idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
-    """Seconds of silence after a reply that get a reply of their own; null: none. The range is
-    that of the wire's `idle_timeout_ms`."""
+    """Seconds of silence after a reply that get a reply of their own; null: none. The range is that
+    of the wire's `idle_timeout_ms`."""
 
 
 class EndpointingConfig(Section):
@@ -111,8 +111,8 @@ class ServerConfig(Section):
     """Web origins that may connect besides the server's own page."""
 
     hosts: list[str] = Field(default=[])
-    """Host names that the server answers to besides those of loopback, `host` and the machine,
-    such as the name of a proxy or a container. Addresses in digits are always answered."""
+    """Host names that the server answers to besides those of loopback, `host` and the machine, such
+    as the name of a proxy or a container. Addresses in digits are always answered."""
 
     certificate: str | None = None
     """TLS: PEM file of the certificate chain; needs `key`."""

@@ -1,4 +1,4 @@
-"""The events that a session reports: immutable, with times as sample indices into its input at
+"""The events that a session reports. They are immutable; times are sample indices into its input, at
 16 kHz."""
 
 from dataclasses import dataclass
