@@ -18,13 +18,17 @@ from streaming.config import Config, ServerConfig
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", help="Socket of a server; without one, the model runs in here."),
+    typer.Option(
+        "--server", help="Socket of a server; without it, the model runs in this process."
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Number or name of a microphone.")
 ]
 DevicesOption = Annotated[bool, typer.Option("--devices", help="List microphones.")]
-PresetOption = Annotated[str | None, typer.Option("--preset", help="Preset to run in here.")]
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", help="Preset to run in this process.")
+]
 
 
 def talk_commands(app: typer.Typer) -> None:
@@ -44,7 +48,7 @@ def talk(
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Speak to it: captions and answers as they come. Q ends it."""
+    """Talk to the assistant: shows captions and answers as they come. Q quits."""
     from clients import realtime
 
     if devices:
@@ -60,7 +64,7 @@ def listen(
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Read along: what is said, and which sounds are heard. No answers."""
+    """Show captions and the names of sounds, without answers."""
     from clients import terminal
 
     if devices:
@@ -121,7 +125,8 @@ def _from_microphone(
 
 
 def _own(server: str | None, config: Path | None, preset: str | None) -> Config | None:
-    """What a server of our own runs; a wrong key is told before anything is loaded."""
+    """The configuration of a server in this process; wrong keys are reported before anything is
+    loaded."""
     return configure(config, preset) if server is None else None
 
 

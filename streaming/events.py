@@ -1,5 +1,5 @@
-"""The events that a session reports. They are immutable; times are sample indices into its input, at
-16 kHz."""
+"""The events that a session reports. They are immutable; times are sample indices into its input,
+at 16 kHz."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What is done when something happens: a method for every `turn.Action`."""
+"""The actions of a dialogue: a method for every `turn.Action`."""
 
 from collections import deque
 from collections.abc import Callable
@@ -59,7 +59,7 @@ class Actions:
         self.floor = Floor(listener, turns, lambda cached: self.tell(Prepared(cached)))
         self.messages = Messages()
         self.questions: deque[Ask] = deque()
-        """Typed, and waiting for quiet."""
+        """Typed questions that wait for quiet."""
 
         self.unanswered: list[tuple[int, int, bool]] = []
         """What was said under a reply: samples it is about and is spoken from, and whether it is
@@ -176,7 +176,7 @@ class Actions:
         return self._ended(over.end)
 
     def _ended(self, end: SpeechEnded) -> list[Event]:
-        """An utterance is a message."""
+        """Report that an utterance ended, and keep it as a message."""
         assert self.floor.speaker is not None
         self.messages.said(self.floor.speaker.since, end.at)
         return [end]

@@ -1,4 +1,4 @@
-"""The two that a session asks: the model, and what finds utterances."""
+"""The interfaces through which a session uses the model and the endpointer."""
 
 from typing import Literal, Protocol
 
@@ -36,7 +36,7 @@ class Listener(Protocol):
         is forgotten, and what the turn is about stays what it is, paused or not."""
 
     def limit(self, max_new_tokens: int) -> None:
-        """Of the open turn's reply, in place of the session's; before `ask`."""
+        """Limit the open turn's reply, instead of the session's limit; before `ask`."""
 
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of

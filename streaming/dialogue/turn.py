@@ -1,4 +1,4 @@
-"""One turn: the states it can be in, what can happen to it, and what is done then.
+"""One turn: its states, what can happen to it, and the action for each case.
 
 A turn is about a stretch of sound and ends with a reply. It is opened when someone begins to speak,
 or when something is asked; its windows are prefilled as they become final. Silence is taken as a
@@ -38,7 +38,7 @@ class About:
     """What a turn is about. Times are sample indices."""
 
     since: int
-    """First sample of what was heard that belongs to it."""
+    """First sample of the sound that belongs to it."""
 
     spoken_from: int | None = None
     """First sample of its first utterance; None: nobody spoke."""
@@ -53,7 +53,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A reply that was begun and is not given out."""
+    """A speculative reply, which was started and is not given out."""
 
     windows: int
     """Windows that it is about."""
@@ -88,7 +88,7 @@ class Guessed:
 
     about: About
     paused_at: int
-    """Samples heard when it fell silent."""
+    """Number of samples heard when the pause was decided."""
 
     draft: Draft | None = None
 
@@ -126,7 +126,7 @@ class Replying:
 
     ref: str | None
     made: tuple[str | None, ...]
-    """Text of the tokens that were made ahead and are still to be given out."""
+    """Text of the speculative tokens that still have to be given out."""
 
     caption_due: bool
     """The last caption of what was said comes after the reply's first text."""
@@ -143,7 +143,7 @@ STATES = (Quiet, Listening, Guessed, Held, Ending, Replying)
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The utterance is over, and is to be answered."""
+    """The utterance is over, and has to be answered."""
 
     end: SpeechEnded
     ref: str | None = None
@@ -158,7 +158,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class OverForNow:
-    """The utterance is over, and its reply will be asked for."""
+    """The utterance is over, and a client will ask for its reply."""
 
     end: SpeechEnded
 
@@ -173,7 +173,7 @@ class RecordingOver:
 
 @dataclass(frozen=True, slots=True)
 class FrameByHand:
-    """A frame came, and no endpointer finds turns in it."""
+    """A frame came while turns are ended by hand, without an endpointer."""
 
     at: int
     """Its first sample."""
@@ -181,17 +181,17 @@ class FrameByHand:
 
 @dataclass(frozen=True, slots=True)
 class NobodyEndsIt:
-    """Turns that were ended by hand are found by an endpointer from now on."""
+    """From now on an endpointer finds turns, which were ended by hand before."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooOld:
-    """The turn would be about more than twice what the ring holds."""
+    """The turn would be longer than twice the ring."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdleTimeout:
-    """Nobody has spoken for the time after which silence is answered."""
+    """Nobody has spoken for `turns.idle_timeout_s` after a reply."""
 
     since: int
     """Sample at which the last reply had come to its end."""
@@ -209,10 +209,10 @@ class Lull:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The prompt is in the KV cache: the next thing is the reply's first token."""
+    """The prompt is in the KV cache, so the reply's first token can be made."""
 
     cached: int
-    """Windows that were there when speech ended, or the reply was asked for."""
+    """Windows that were in it when speech ended, or when the reply was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,14 +261,14 @@ class Action(Enum):
     OPEN = "A turn about the utterance is opened, or the last turn again after a short pause."
     GO_ON = "The turn goes on with the new utterance, or gives way to a new one if it is too long."
     GUESS = "The open block is encoded as it is, and the reply begun speculatively."
-    TAKE_BACK = "What was guessed is taken back, and the turn goes on."
-    ANSWER = "The reply follows: the one begun already, or one made now."
-    KEEP = "The turn is held until its reply is asked for; its last caption is given."
+    TAKE_BACK = "The speculative reply is discarded, and the turn goes on."
+    ANSWER = "The reply follows: the speculative one, or one made now."
+    KEEP = "The turn is held until a client asks for its reply; its last caption is given."
     LET_PASS = "The utterance ends; no turn is about it."
     PUT_OFF = "What was said under the reply is answered after it, or was too short to count."
     INTERRUPT = "The reply ends, and a turn about what is being said is opened."
     ANSWER_SILENCE = "A turn about the silence is opened and answered."
-    OPEN_BY_HAND = "A turn is opened about what is given from now on."
+    OPEN_BY_HAND = "A turn is opened about the audio from now on."
     GIVE_UP = "The turn is closed without an answer."
     GIVE_UP_BY_HAND = "The turn is closed without an answer if no endpointer ends it."
     ANSWER_TEXT = (
@@ -280,19 +280,19 @@ class Action(Enum):
     COMMIT_UNDER_REPLY = (
         "The reply stops where someone speaks or turns end by hand; else it is refused."
     )
-    HOLD = "The turn is over and held; where nothing was said, that is refused."
+    HOLD = "The turn is over and held; if nothing was said, the hold is refused."
     HOLD_UNDER_REPLY = (
-        "By hand, what was given under the reply is a message; else its end makes it one."
+        "By hand, audio during the reply becomes a message; otherwise its endpoint does that."
     )
     REFUSE_CANCEL = "The cancel is refused: there is no reply."
-    CANCEL = "The reply ends if it is the one that is meant."
+    CANCEL = "The reply ends, if the cancel is about this reply."
     FORGET = "What was said is forgotten, and the turn given up."
     FORGET_HEARD = "What was said is forgotten; the reply goes on."
     HOLD_RECORDING = "The turn about the recording, and what was said before it, is held."
     TAKE_UP = "What was said under a reply is answered; else the question that was typed first."
     GIVE_OUT = "The reply is given out."
     FINISH = "The reply is over; a turn about what is being said is opened."
-    REFUSE_TURN = "The turn is given up, and that is told."
+    REFUSE_TURN = "The turn is given up, and reported as refused."
 
 
 A = Action

@@ -45,7 +45,7 @@ SETTINGS_BYTES = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the core is told."""
+    """The core's settings that a client may change."""
 
     turns: TurnsConfig
     endpointing: EndpointingConfig

@@ -1,7 +1,7 @@
-"""What a session tells, as server events.
+"""Translates a session's events to server events.
 
-Whatever happened under newer settings, or after newer messages of the client's, is told later: so
-what is known here comes from the session alone.
+The session may still report events from before the client's last settings and messages. So the
+state in here follows the session's events, and not the client's messages.
 """
 
 from collections import deque
@@ -49,10 +49,10 @@ class Translation:
         audio_tokens_per_window: int,
     ) -> None:
         """Args:
-        config: what the session begins with.
+        config: settings that the session begins with.
         shapes: makes events.
         items: the conversation.
-        pending: what the client put into it and is not answered yet.
+        pending: items of the client that are not answered yet.
         audio_tokens_per_window: for `usage`.
         """
         self._config, self._shapes = config, shapes
@@ -70,7 +70,7 @@ class Translation:
         """The answer that is being given."""
 
     def expect(self, config: SessionConfig) -> None:
-        """The session will follow these settings, after those that it was given before."""
+        """Expect a `Configured` for these settings, after those for earlier ones."""
         self._coming.append(config)
 
     def tell(self, event: Event) -> list[Json]:
@@ -114,7 +114,7 @@ class Translation:
                 return [self._shapes.extension("prefill", audio_ms=at, audio_tokens=tokens)]
 
     def forget(self, item_id: str) -> list[Control]:
-        """How the session is to forget an item."""
+        """Controls that make the session forget an item."""
         self._spoken.discard(item_id)
         begin, end = self._spans.pop(item_id, (0, 0))
         wanted = self._turns.pop(item_id, Forget())
@@ -166,7 +166,7 @@ class Translation:
         return [stopped, *self._message(self._begun_at, event.at)]
 
     def _fell_silent(self, since: int, at: int) -> list[Json]:
-        """An answer to the silence follows, so the silence is a message."""
+        """Make the silence a message, since an answer to it follows."""
         self._utterance = self._shapes.new_id("item")
         told = self._shapes.event(
             "input_audio_buffer.timeout_triggered", **span(since, at), item_id=self._utterance
@@ -174,7 +174,7 @@ class Translation:
         return [told, *self._message(since, at, transcribed=False)]
 
     def _message(self, begin: int, end: int, *, transcribed: bool = True) -> list[Json]:
-        """What was said, samples [begin, end), is a message now."""
+        """Make a message of the speech in samples [begin, end)."""
         item_id = self._utterance or self._shapes.new_id("item")
         if transcribed and item_id not in self._transcripts:
             self._expect_transcript(item_id, begin)
@@ -218,7 +218,7 @@ class Translation:
     # --- answers
 
     def begun(self, response: Response) -> Json:
-        """An answer was asked for."""
+        """Events for an answer that was asked for."""
         response.told = True
         return self._shapes.event(
             "response.created", response=response.resource("in_progress", self._conversation)
