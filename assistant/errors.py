@@ -1,9 +1,11 @@
 """Errors in the files and settings that a user gives us.
 
-AssistantError ├── ConfigError a wrong key of config.yaml: its name, and what was expected ├──
-ComponentError a part of a preset that is missing or is not the expected one ├── CheckpointError
-weights that do not fit the model: the keys that are missing or have another shape ├── AudioError a
-recording that cannot be heard └── ContextFullError a prompt that is longer than the LLM's context
+    AssistantError
+    ├── ConfigError         a key of config.yaml is wrong: its name, and what was expected
+    ├── ComponentError      a part of a preset is missing, or is not the expected one
+    ├── CheckpointError     weights do not fit the model: the keys that are missing or misshapen
+    ├── AudioError          a recording cannot be read as audio
+    └── ContextFullError    a prompt is longer than the LLM's context
 
 Any other exception is a bug, and is not caught.
 """

@@ -93,9 +93,11 @@ class SpeechEncoder(nn.Module):
         Feature i needs frames 2i - 2 to 2i + 2. Nothing is padded on the right: the stretch must
         hold the one frame after the last feature's own two.
 
-        Args: mel: (n_mels, 2 n + 1), the frames of n features and the one after, when `first`;
-        (n_mels, 2 n + 3), with two frames before them, otherwise. first: the stretch begins the
-        stream, and is padded with zeros on the left, as in Whisper.
+        Args:
+            mel: (n_mels, 2 n + 1), the frames of n features and the one after, when `first`;
+                (n_mels, 2 n + 3), with two frames before them, otherwise.
+            first: whether the stretch begins the stream; then it is padded with zeros on the left,
+                as in Whisper.
 
         Returns:
             Shape (n, own_width).
@@ -252,8 +254,9 @@ def from_ctranslate2(stream: BinaryIO, name: str) -> WhisperWeights:
     Layout: u32 version; spec name; u32 revision; u32 count; then per variable its name, u8 rank,
     u32 dims, u8 type (4 = fp16), u32 byte count, data. Strings are u16 length, bytes with a NUL.
 
-    Raises: ComponentError: the version, specification or number type is another, or the file is cut
-    off.
+    Raises:
+        ComponentError: the version, specification or number type is another, or the file is cut
+            off.
     """
     try:
         variables = _read_variables(stream, name)

@@ -28,8 +28,9 @@ class Admission:
     def check(self, request: Request) -> None:
         """Check the host of any request.
 
-        Raises: RefusedError: it is another host's, as in requests of a page whose name was made to
-        point at this machine (DNS rebinding).
+        Raises:
+            RefusedError: it is another host's, as in requests of a page whose name was made to
+                point at this machine (DNS rebinding).
         """
         host = request.one("host")
         if host is None:
