@@ -47,7 +47,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "salmonn_reply_seconds",
-            "Work on a reply before its first text: in secret during the wait, or after it",
+            "Work on a reply before its first text: speculatively during the wait, or after it",
             ["stage"],
             registry=registry,
             buckets=SECONDS,
