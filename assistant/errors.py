@@ -1,11 +1,11 @@
 """Errors in the files and settings that a user gives us.
 
     AssistantError
-    ├── ConfigError         a key of config.yaml is wrong: its name, and what was expected
-    ├── ComponentError      a part of a preset is missing, or is not the expected one
-    ├── CheckpointError     weights do not fit the model: the keys that are missing or misshapen
-    ├── AudioError          a recording cannot be read as audio
-    └── ContextFullError    a prompt is longer than the LLM's context
+    ├── ConfigError         a key of config.yaml: named, with what was expected
+    ├── ComponentError      a part of a preset could not be found or is not what it should be
+    ├── CheckpointError     weights that do not fit the model: missing and misshapen keys listed
+    ├── AudioError          a recording that cannot be heard
+    └── ContextFullError    more was heard than the LLM's context holds
 
 Any other exception is a bug, and is not caught.
 """
@@ -32,4 +32,4 @@ class AudioError(AssistantError):
 
 
 class ContextFullError(AssistantError):
-    """The LLM's context has no room for the prompt."""
+    """The LLM's context holds no more positions."""

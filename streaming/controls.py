@@ -117,7 +117,7 @@ class Forget:
     context."""
 
     part: Literal["question", "answer"] = "question"
-    """The part of the turn to forget."""
+    """Of that turn."""
 
     since: Count = 0
     """First sample of the sound to forget."""

@@ -195,7 +195,7 @@ class Hearing:
     def _notice(
         self, onsets: Onsets, features: Tensor, end: int
     ) -> tuple[list[Sound], list[Sound]]:
-        """All sounds noticed until `end`, and those of them that began in the open block."""
+        """All that was noticed up to `end`, and what of it began in the open block."""
         assert self._tagger is not None
         before = self._latest(onsets.on)
         told = onsets.push(self._tagger.probabilities(features))
@@ -215,7 +215,7 @@ class Hearing:
         return went_on + begun, begun
 
     def _latest(self, names: Collection[str]) -> dict[str, Sound]:
-        """For each of these names, the sound that was noticed last."""
+        """Of each of these names the sound noticed last."""
         return {sound.name: sound for sound in self.noticed if sound.name in names}
 
     def _current(self) -> tuple[EarStream, int]:

@@ -41,15 +41,15 @@ class BlockEncoder(Protocol[State]):
 class Anchored(Generic[State]):
     """Encodes the blocks of an endless stream in order, with bounded memory.
 
-    An encoder has a limited number of positions, a stream has not. So after `horizon` blocks the
-    state starts anew (a new anchor) with the last `overlap` blocks in it. Pushing blocks one by one
-    or many at once is the same computation.
+    Position tables and caches end; streams do not. After `horizon` blocks the state starts anew
+    with the last `overlap` blocks in it. Pushing blocks one by one or many at once is the same
+    computation.
     """
 
     def __init__(
         self, encoder: BlockEncoder[State], block: int, horizon: int, overlap: int
     ) -> None:
-        """`block` is in features, `horizon` and `overlap` are in blocks; `horizon` > `overlap`."""
+        """Args are in features (`block`) and blocks (`horizon` > `overlap`)."""
         self._encoder = encoder
         self._block, self._horizon, self._overlap = block, horizon, overlap
         self.reset()

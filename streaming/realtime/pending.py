@@ -19,9 +19,9 @@ class Pending:
 
     def __init__(self, items: Items, longest_text: int, longest_recording_s: float) -> None:
         """Args:
-        items: the conversation.
-        longest_text: limit in characters, of one text and of all together.
-        longest_recording_s: limit of all recordings together, in seconds.
+        items: the conversation they are in.
+        longest_text: characters of all texts together, and of one.
+        longest_recording_s: seconds of all recordings together.
         """
         self._items = items
         self._longest_text, self._longest_s = longest_text, longest_recording_s

@@ -42,5 +42,5 @@ _NAMES: dict[type[Event], str] = {
 
 
 def to_json(event: Event) -> str:
-    """An event as one line of JSON; times are sample indices at 16 kHz."""
+    """One line of JSON; times are sample indices at 16 kHz."""
     return json.dumps({"type": _NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
