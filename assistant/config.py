@@ -1,83 +1,101 @@
-"""The model's part of `config.yaml`, and the voice's: every key is known, typed and in range, or we
-stop.
+"""The presets of `config.yaml`, and its voice: an unknown key, a wrong type or a value out of range
+is an error.
 
-A preset is a complete `ModelConfig`. Class defaults are the values published with SALMONN, so that
-`salmonn-7b` and `salmonn-13b` spell out only what is theirs.
+A preset is a `ModelConfig`. The defaults of its classes are the values published with SALMONN
+(arXiv:2310.13289); a preset that is `like` another one takes that preset's values instead.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from assistant.rates import CLIP_FEATURES, CLIP_S, FEATURE_S, PATCH_S
 
 MOST_TOKENS = 4096
-"""Of an answer: what a client of the wire may ask for at most."""
+"""Longest answer in tokens, as in the Realtime protocol."""
 
 Features = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
-"""A number of encoder outputs; no more than Whisper has positions for."""
+"""A number of encoder outputs, at most as many as Whisper has positions."""
 
 Layer = Annotated[int, Field(ge=1, le=32)]
-"""A layer of Whisper, from 1; the large ones have 32."""
+"""A layer of Whisper's encoder, from 1; the large models have 32."""
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
-"""Size of a layer; those of the largest models published are smaller."""
+"""Size of a layer; the largest published models stay below the limit."""
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, and unknown keys are errors."""
+    """A section of the configuration: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Settings `above`, completed by those of `below`.
+
+    Sections are completed key by key; lists and single values of `above` replace those of `below`.
+    """
+    joined = dict(below)
+    for name, value in above.items():
+        under = below.get(name)
+        if isinstance(under, dict) and isinstance(value, dict):
+            joined[name] = over(under, value)
+        else:
+            joined[name] = value
+    return joined
 
 
 class PartConfig(Section):
     """Where the weights of one component come from."""
 
     weights: list[str]
-    """Sources, tried in order: `package:NAME` (a data package of the machine), `openai:NAME`
-    (downloaded by openai-whisper), `hub:OWNER/NAME`, `shipped:FILE` (came with the program),
-    `toy:SEED` (random, for tests), or a path."""
+    """Sources, tried in order: `package:NAME` (an installed data package), `openai:NAME`
+    (downloaded by openai-whisper), `hub:OWNER/NAME` (downloaded from Hugging Face), `shipped:FILE`
+    (part of the program), `toy:SEED` (random, for tests), or a path."""
 
 
 class SpeechEncoderConfig(PartConfig):
     """Whisper's encoder."""
 
     hidden_layers: list[Layer] = []
-    """Layers, from 1, whose output is joined to the last one's: early ones know more of sounds."""
+    """Layers, from 1, whose outputs are joined to the last one's; early ones know more about
+    sounds."""
 
 
 class EncodingConfig(Section):
     """How the encoders hear a stream; see docs/adr/0003-streaming-encoders.md."""
 
     mode: Literal["cached", "recompute"] = "recompute"
-    """cached: block-causal, the past is kept as keys and values. recompute: each block is encoded
-    again with its surroundings, for aligners trained on full context."""
+    """cached: block-causal attention over cached keys and values of earlier blocks. recompute: each
+    block is encoded together with its surroundings, for aligners trained on full context."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the ear's matrix products; bfloat16 only on CPUs that multiply it, float32 on others."""
+    """Number format of the encoders' matrix products; CPUs without bfloat16 products use
+    float32."""
 
     block_windows: Features = 4
     """Windows encoded together."""
 
     horizon_blocks: Features = 23
-    """cached: blocks seen at most before the stream is anchored anew."""
+    """cached: most blocks until the stream is anchored anew, since Whisper's positions end at 30
+    s."""
 
     overlap_blocks: Features = 4
-    """cached: past blocks a new anchor begins with."""
+    """cached: past blocks that a new anchor starts with."""
 
     silence_blocks: int = Field(default=0, ge=0, le=CLIP_FEATURES)
     """cached: blocks of silence that Whisper's encoder begins with, and every new anchor: with
     nothing before them, short sentences are misread."""
 
     left_context_s: float = Field(default=8.0, gt=0, le=CLIP_S)
-    """recompute: seconds of past sound encoded with each block."""
+    """recompute: seconds of earlier sound encoded with each block."""
 
     look_ahead_s: float = Field(default=0.64, ge=0, le=CLIP_S)
     """recompute: seconds of later sound waited for and encoded with each block."""
 
     pad_to_s: float = Field(default=30.0, ge=0, le=CLIP_S)
-    """Offline, recompute: clips are encoded as if this long, in seconds; 0 takes the real length.
-    SALMONN's aligner saw 30 s always."""
+    """recompute, offline: clips are padded to this length, in seconds; 0: not padded. SALMONN's
+    aligner was trained on 30 s."""
 
     @model_validator(mode="after")
     def _anchors_advance(self) -> Self:
@@ -87,14 +105,20 @@ class EncodingConfig(Section):
 
 
 class QFormerConfig(Section):
-    """The window-level Q-Former (salmonn.md a.6)."""
+    """The window-level Q-Former (SALMONN, arXiv:2310.13289)."""
 
     layers: int = Field(default=2, ge=1, le=128)
-    """The deepest models published have about as many."""
+    """Transformer layers; the deepest published models have about 128."""
 
     width: Width = 768
+    """Size of its hidden states and queries; a multiple of `heads`."""
+
     heads: Width = 12
+    """Attention heads of a layer."""
+
     mlp_width: Width = 3072
+    """Size of the feed-forward layers."""
+
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Probability, in training only."""
 
@@ -109,23 +133,23 @@ class AlignerConfig(Section):
     """From encoder features to audio tokens."""
 
     window_features: Features = 17
-    """Features, of 20 ms each, that a query sees."""
+    """Features, of 20 ms each, in a window: what one query attends to."""
 
     stride_features: Features = 17
-    """Features from one window's start to the next one's: as many as a window holds."""
+    """Features between the starts of two windows; has to equal `window_features`."""
 
     queries: int = Field(default=1, ge=1, le=CLIP_FEATURES)
-    """Audio tokens per window; one for each feature is as fine as it gets."""
+    """Audio tokens per window; more than one per feature would be pointless."""
 
     qformer: QFormerConfig = QFormerConfig()
 
     transcript: bool = False
-    """A second ear: after the audio tokens the LLM is given what Whisper's decoder reads. For
-    aligners and adapters trained so; needs encoding.mode cached."""
+    """A second ear: after the audio tokens the LLM is given Whisper's transcript. For aligners and
+    adapters that were trained with it; needs encoding.mode cached."""
 
     token_length: float | None = Field(default=None, gt=0, le=1e4)
-    """Start value of a learned Euclidean length that every audio token is scaled to; null: as
-    projected. LLMs' embeddings are a few units long, hundreds at most."""
+    """Initial value of the Euclidean norm that every audio token is scaled to, and that is learned;
+    null: not scaled. LLMs' embeddings have norms of a few units, hundreds at most."""
 
     @model_validator(mode="after")
     def _windows_follow_each_other(self) -> Self:
@@ -138,11 +162,13 @@ class AlignerConfig(Section):
 
 
 class LoraConfig(Section):
-    """Low-rank adapters on the LLM (salmonn.md a.8)."""
+    """Low-rank adapters on the LLM (LoRA, arXiv:2106.09685)."""
 
     rank: Width = 8
+    """Rank of each adapter's two matrices."""
+
     alpha: float = Field(default=32.0, gt=0, le=1e4)
-    """The scale is alpha / rank; published ones are in the tens."""
+    """The adapters' output is scaled by alpha / rank; published models use tens."""
 
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Probability, in training only."""
@@ -151,67 +177,74 @@ class LoraConfig(Section):
     """Names of the linear layers adapted."""
 
     scale: float | None = Field(default=None, ge=0, le=1e4)
-    """Replaces alpha / rank at load time: the paper's test-time discount. null: as trained. No
-    more than alpha at rank 1."""
+    """Replaces alpha / rank when the model is loaded (the paper's test-time discount); null: as
+    trained."""
 
 
 class LlmConfig(PartConfig):
     """The language model."""
 
     dtype: Literal["float32", "bfloat16", "float16"] = "float16"
-    """Number format of its weights. On a CPU, bfloat16 only in the lean engine and where the
-    processor multiplies it; float32 otherwise. Weights in 8 bits: see `quantisation`."""
+    """Number format of the weights. On a CPU, bfloat16 is used in the lean engine alone, and if the
+    processor multiplies it; otherwise float32. For fewer bits see `quantisation`."""
 
     engine: Literal["auto", "transformers", "lean"] = "auto"
-    """What runs the layers. lean: a lean forward for Llamas on a CPU. auto: it where it can."""
+    """What runs the layers. transformers: PyTorch with transformers' own layers. lean: our forward
+    pass for Llamas on a CPU. auto: on a CPU, ONNX Runtime for Llamas and Qwen2 in 8 or 4 bits (see
+    `quantisation`) and lean for other Llamas; transformers for everything else."""
 
     quantisation: Literal["none", "auto", "8bit", "4bit"] = "none"
-    """8bit, 4bit: on a CPU in ONNX Runtime, on a GPU with bitsandbytes; 4bit on a CPU is for
-    weights without LoRA. auto: on CPUs, where it can, as a GGUF file has them, else 8bit; none
-    elsewhere."""
+    """Bits of the weights. 8bit, 4bit: in ONNX Runtime on a CPU (4bit only without LoRA), with
+    bitsandbytes on a GPU. auto: on a CPU the bits of a GGUF file without LoRA, otherwise 8bit if
+    ONNX Runtime can run the LLM; on a GPU none."""
 
     placement: Literal["single", "auto"] = "single"
-    """auto spreads the layers over all GPUs, with accelerate."""
+    """single: one device. auto: the layers are spread over all GPUs, with accelerate."""
 
     lora: LoraConfig | None = LoraConfig()
+    """Adapters; null: none."""
 
 
 AUTO = "auto"
-"""The template that is the LLM's own."""
+"""Value of `prompt.template` that stands for the LLM's own chat template."""
 
 
 class ExampleConfig(Section):
-    """A turn that the LLM is shown before all others."""
+    """An example turn, which stands in the prompt before all real ones."""
 
     user: str
+    """What the user says."""
+
     assistant: str
+    """What the assistant answers."""
+
     sounds: str = "none"
-    """reads words: names of sounds and when they were heard, as the LLM is told."""
+    """reads: words: names of sounds and when they were heard, in the words that the LLM reads."""
 
 
 class PromptConfig(Section):
     """How an instruction and audio become the LLM's input."""
 
     template: str = "USER: <Speech>{audio}</Speech> {instruction}\nASSISTANT:"
-    """`{audio}` and `{instruction}` each once. What stands before `{audio}` is prefilled before
-    any sound arrives; what stands after it is all that is left at the end of speech. auto: the
-    chat template that comes with the LLM's tokenizer; `system` and the instruction are its system
-    message."""
+    """Contains `{audio}` and `{instruction}` once each. The text before `{audio}` is prefilled
+    before sound arrives; only the text after it is left to prefill at the end of speech. auto: the
+    chat template of the LLM's tokenizer, with `system` and the instruction as system message."""
 
     system: str = ""
-    """template auto: who the assistant is and how it talks; stands before every instruction."""
+    """template: auto: the system message, which says who the assistant is and how it talks; the
+    instruction follows it."""
 
     examples: list[ExampleConfig] = []
-    """template auto: turns that show it."""
+    """template: auto: example turns, before all others."""
 
     bos: bool = True
-    """Begin with the tokenizer's beginning-of-text token."""
+    """Start with the tokenizer's beginning-of-text token."""
 
     default_task: str = "asr"
-    """The task of `prompts.yaml` whose instruction is given when nobody gives one."""
+    """The task of `prompts.yaml` whose instruction is used when none is given."""
 
     stop: list[str] = ["</s>"]
-    """Tokens that end the answer, besides the model's own end token."""
+    """Tokens that end an answer, besides the LLM's own end token."""
 
     @model_validator(mode="after")
     def _slots(self) -> Self:
@@ -222,30 +255,32 @@ class PromptConfig(Section):
 
 
 class GenerationConfig(Section):
-    """How answers are chosen (salmonn.md a.9)."""
+    """How the tokens of an answer are chosen."""
 
     max_new_tokens: int = Field(default=200, ge=1, le=MOST_TOKENS)
+    """Longest answer, in tokens."""
+
     beams: int = Field(default=4, ge=1, le=256)
-    """Beams of the offline path; a streamed answer cannot take back what it said and uses 1. Each
-    is a KV cache of its own, and more than tens find nothing better."""
+    """Beams of the offline path, each with a KV cache of its own. A streamed answer cannot take
+    back text and always uses 1."""
 
     sample: bool = False
     """Draw tokens at random instead of taking the likeliest."""
 
     temperature: float = Field(default=1.0, gt=0, le=2)
-    """Over 2, as on the wire, all tokens are much alike."""
+    """Temperature of sampling; at most 2, as in the Realtime protocol."""
 
     top_p: float = Field(default=0.9, gt=0, le=1)
-    """Probability mass sampled from."""
+    """Nucleus sampling: probability mass of the likeliest tokens that are drawn from."""
 
     repetition_penalty: float = Field(default=1.0, gt=0, le=10)
-    """What the logits of tokens already said are divided by; at 10 nothing is said twice."""
+    """Divides the logits of tokens that were used already; at 10 nothing is said twice."""
 
     length_penalty: float = Field(default=1.0, ge=-10, le=10)
-    """Exponent of the length that beam scores are divided by; beyond 10 the length alone counts."""
+    """Beam scores are divided by the length to this power."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of sampling; PyTorch's generators take 63 bits."""
+    """Seed of sampling; PyTorch's generators take 63 bits."""
 
 
 class VoiceConfig(Section):
@@ -260,28 +295,29 @@ class VoiceConfig(Section):
 
 
 class ModelConfig(Section):
-    """Everything that makes one model."""
+    """A preset: all parts and settings of a model."""
 
     speech_encoder: SpeechEncoderConfig
     audio_encoder: PartConfig | None
     encoding: EncodingConfig = EncodingConfig()
     reads: Literal["audio", "words"] = "audio"
-    """What the LLM is given of what is heard. audio: audio tokens, which an aligner makes that was
-    trained for this LLM. words: what Whisper's decoder reads at the pause, and the names that
-    `sound_tagger` has for sounds; any instruct LLM reads them."""
+    """How the LLM is told what was heard. audio: as audio tokens from an aligner that was trained
+    for this LLM. words: as Whisper's transcript, made at the pause, and the names that
+    `sound_tagger` gives to sounds; any instruct LLM reads them."""
 
     aligner: AlignerConfig = AlignerConfig()
     llm: LlmConfig
     prompt: PromptConfig = PromptConfig()
     generation: GenerationConfig = GenerationConfig()
     sound_tagger: PartConfig | None = None
-    """Names sounds as they begin, for sound events; null: none."""
+    """Names sounds as they begin, for sound events and `reads: words`; null: none."""
 
     checkpoint: str | None
-    """Aligner and LoRA: a folder in our format, a published `.pth`, or null for random ones."""
+    """Weights of aligner and LoRA: `shipped:NAME`, a folder in our format, a published `.pth`, or
+    null for random ones."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")
-    """auto, cpu, cuda or cuda:N."""
+    """Where the model runs: auto (a GPU if there is one), cpu, cuda or cuda:N."""
 
     @model_validator(mode="after")
     def _encoders_reach(self) -> Self:

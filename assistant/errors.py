@@ -1,4 +1,4 @@
-"""What can go wrong with the files and settings a user gives us.
+"""Errors in the files and settings that a user gives us.
 
     AssistantError
     ├── ConfigError         a key of config.yaml: named, with what was expected
@@ -8,12 +8,12 @@
     ├── ContextFullError    more was heard than the LLM's context holds
     └── ToolError           a tool, a call of one or a choice: the field is named
 
-Anything else is a bug and is left to rise.
+Any other exception is a bug, and is not caught.
 """
 
 
 class AssistantError(Exception):
-    """Base of the errors whose message is meant for the user."""
+    """Base class of errors whose message is meant for the user."""
 
 
 class ConfigError(AssistantError):
@@ -25,11 +25,11 @@ class ComponentError(AssistantError):
 
 
 class CheckpointError(AssistantError):
-    """Weights do not fit; the message lists the keys."""
+    """Weights do not fit the model; the message lists the keys."""
 
 
 class AudioError(AssistantError):
-    """The input is not audio that can be heard; the message says why."""
+    """A recording cannot be read as audio; the message says why."""
 
 
 class ContextFullError(AssistantError):

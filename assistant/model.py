@@ -1,4 +1,4 @@
-"""SALMONN put together: an ear, an LLM, and the prompt between them."""
+"""The whole model: an ear, an LLM, and the prompt that joins them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,37 +26,38 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples, check
 
 TIDY_POSITIONS = 32
-"""Positions put into a cache at a time when it is filled beside other work: on two cores some 30 ms
-of nano's LLM, 0.3 s of one with 1.5 billion weights."""
+"""Positions that are prefilled at a time beside other work. On two cores they take 30 ms with
+nano's LLM, and 0.3 s with 1.5 billion weights."""
 
 
 @dataclass(frozen=True)
 class Salmonn:
-    """Shared, immutable weights. `ask` is the offline path; `Conversation` the streamed one."""
+    """The shared, immutable weights of a model. `ask` is the offline path; `Conversation` is the
+    streamed one."""
 
     config: ModelConfig
     ear: Ear
     llm: Llm
     prompt: Prompt
     leftover: list[str]
-    """Keys of the checkpoint that found no place."""
+    """Keys of the checkpoint that the model has no place for."""
 
     tagger: Tagger | None = None
-    """Names sounds, where the preset has one."""
+    """The preset's sound tagger, if it has one."""
 
     @cached_property
     def captions(self) -> CaptionDecoder:
-        """Whisper's decoder; loaded when it is first needed.
+        """Whisper's decoder, which is loaded when it is first needed.
 
         Raises:
-            ComponentError: the preset's Whisper weights have none.
+            ComponentError: the preset's Whisper weights have no decoder.
         """
         return build_captions(self.config, self.ear)
 
     @cached_property
     def standing(self) -> tuple[str, LlmCache] | None:
-        """The instruction of the preset's default task, and a cache, to be copied, that holds what
-        stands before all turns under it; None where nothing does."""
+        """The instruction of the preset's default task, and a KV cache to be copied that holds the
+        prefix of the prompt under it; None if there is no prefix."""
         words = instruction(None, None, None, self.config.prompt.default_task)
         ids = self.prompt.prefix(self.llm, words)
         if not ids:
@@ -67,19 +68,19 @@ class Salmonn:
     def ask(
         self, samples: Samples, instruction: str, generation: GenerationConfig | None = None
     ) -> Iterator[str]:
-        """Answer about a whole recording, encoding it all first.
+        """Answer a question about a whole recording, which is encoded first.
 
         Args:
             samples: shape (n,), 16 kHz.
-            instruction: what to do.
-            generation: replaces the preset's.
+            instruction: the question, or the task.
+            generation: replaces the preset's settings.
 
         Yields:
-            Pieces of the answer's text; one piece when more than one beam is searched.
+            Pieces of the answer's text; with beam search, all of it in one piece.
 
         Raises:
-            AudioError: not finite, or empty.
-            ContextFullError: longer than the LLM's context holds.
+            AudioError: the samples are not finite, or there are none.
+            ContextFullError: the recording is too long for the LLM's context.
         """
         generation = generation or self.config.generation
         samples = check(samples)
@@ -104,10 +105,10 @@ class Salmonn:
             yield text
 
     def _hear(self, samples: Tensor) -> list[Tensor]:
-        """Audio tokens, and with a second ear the embeddings of a transcript.
+        """Audio tokens and, with a second ear, the embeddings of a transcript.
 
-        In cached mode as a stream is heard: block by block, since in bf16 products of other shapes
-        round otherwise, and without blocks of silence.
+        In cached mode the recording is heard like a stream: block by block, since products of other
+        shapes round otherwise in bf16, and without silent blocks.
         """
         if self.config.encoding.mode != "cached":
             return [self.llm.take(self.ear.hear(samples))]
@@ -121,7 +122,7 @@ class Salmonn:
         return [*tokens, self.transcript(captioner.peek([]))]
 
     def _read(self, samples: Tensor, instruction: str) -> Tensor:
-        """Embeddings of what is heard, in words, with what is asked about it."""
+        """Embeddings of the prompt, with the recording in words and the question about it."""
         hearing = Hearing(self.ear, len(samples) / SAMPLE_RATE, tagger=self.tagger)
         captioner = Captioner(self.captions)
         captioner.hear(hearing.push(samples))
@@ -130,7 +131,8 @@ class Salmonn:
         return self.llm.embed(self.llm.ids(text))
 
     def transcript(self, text: str) -> Tensor:
-        """Embeddings (n, width) of what Whisper's decoder reads, as they follow audio tokens."""
+        """Embeddings (n, width) of a transcript by Whisper's decoder, which follows the audio
+        tokens."""
         return self.llm.embed(self.llm.ids(f"\n{text.strip()}") if text.strip() else [])
 
 
@@ -138,7 +140,7 @@ def load(config: ModelConfig) -> Salmonn:
     """Build the model of a preset with all its weights.
 
     Raises:
-        AssistantError: a part is missing or does not fit; the message says which and what to do.
+        AssistantError: a part is missing or does not fit; the message says which, and what to do.
     """
     lora = config.llm.lora if config.checkpoint is not None else None
     llm = build_llm(config, train=lora is not None)

@@ -5,16 +5,16 @@ number of samples. Windows, blocks and audio tokens count in features, and depen
 """
 
 SAMPLE_RATE = 16_000
-"""Hz, of all sound after it was read."""
+"""Sample rate in Hz of all sound, after it was read."""
 
 HOP = SAMPLE_RATE // 100
 """Samples between two spectral frames, 10 ms, in both front ends."""
 
 ANALYSIS = SAMPLE_RATE // 40
-"""Samples that a spectral frame looks at, 25 ms, in both front ends."""
+"""Samples that a spectral frame covers, 25 ms, in both front ends."""
 
 MARGIN = ANALYSIS - HOP
-"""Samples after a stretch that its last spectral frame looks at, too."""
+"""Samples after a stretch that its last spectral frame covers, too."""
 
 FEATURE_SAMPLES = 2 * HOP
 """Samples per encoder feature, 20 ms: the Whisper convolutions halve the frame rate."""
@@ -30,9 +30,9 @@ PATCH_SAMPLES = PATCH_FRAMES * HOP
 PATCH_S = PATCH_SAMPLES / SAMPLE_RATE
 
 CLIP_S = 30
-"""Whisper's horizon, seconds."""
+"""Length of Whisper's input, in seconds."""
 
 CLIP_SAMPLES = CLIP_S * SAMPLE_RATE
 
 CLIP_FEATURES = CLIP_SAMPLES // FEATURE_SAMPLES
-"""Whisper's positions: 1,500."""
+"""Number of Whisper's positions: 1,500."""

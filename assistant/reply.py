@@ -1,4 +1,4 @@
-"""A reply, token by token, and how its tokens are drawn."""
+"""A reply, token by token, and the settings for choosing its tokens."""
 
 import torch
 
@@ -7,17 +7,17 @@ from assistant.llm.llm import Llm, LlmCache
 
 
 class Reply:
-    """What an LLM says after what is in its cache."""
+    """A reply that an LLM makes after the prompt in its KV cache."""
 
     def __init__(
         self, llm: Llm, cache: LlmCache, generation: GenerationConfig, most: int, end: int
     ) -> None:
         """Args:
         llm: shared weights.
-        cache: holds the prompt; takes the tokens.
-        generation: how they are drawn.
-        most: of them.
-        end: positions that have to be left after the last one.
+        cache: holds the prompt, and receives the tokens.
+        generation: how tokens are chosen.
+        most: limit of the number of tokens.
+        end: positions of the context that have to be left after the last token.
         """
         self._llm, self._cache, self._generation = llm, cache, generation
         self._most, self._end = most, end
@@ -25,13 +25,14 @@ class Reply:
         self._random = torch.Generator(llm.device).manual_seed(generation.seed)
         self._done = False
         self.said: list[int] = []
-        """Its tokens."""
+        """The tokens so far."""
 
         self.cut_short = False
-        """It ended at its limit, or at that of the LLM's context."""
+        """Whether it ended at the limit of tokens, or of the LLM's context."""
 
     def token(self) -> str | None:
-        """The text of the next token, empty while a character is incomplete; None: no more."""
+        """The text of the next token, which is empty while a character is incomplete; None at the
+        end."""
         if self._done:
             return None
         limit = self._llm.context
@@ -53,7 +54,8 @@ def drawn(
     temperature: float | None,
     top_p: float | None,
 ) -> GenerationConfig:
-    """Other settings of generation; None leaves one as it is, temperature 0 samples nothing."""
+    """Change settings of generation. None keeps one as it is; temperature 0 switches sampling
+    off."""
     wanted: dict[str, float | None] = {"max_new_tokens": max_new_tokens, "top_p": top_p}
     if temperature is not None:
         wanted |= {"sample": temperature > 0, "temperature": temperature or None}

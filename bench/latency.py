@@ -4,7 +4,7 @@
 
 Streamed, everything up to the last block is encoded and in the KV cache when speech is over. The
 open block is encoded ("encode") and prefilled at the soft endpoint, while it is waited for the
-certain one: "from the endpoint" is what is left then, without a reply begun in secret: the
+certain one: "from the endpoint" is what is left then, without a speculative reply: the
 prompt's tail ("tail") and one token. "Nothing hidden" is all of it, as when a client commits. How
 much of the block is open depends on where speech ends: utterances end at `--runs` places spread
 over one block, and p50 and p95 are over these. Encode-at-the-end times the whole utterance. All in

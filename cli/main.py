@@ -44,12 +44,14 @@ IN_LAB = (ALONE, "eval")
 
 @app.callback()
 def prepare(context: typer.Context) -> None:
-    """Where others are busy on the same cores, threads that spin while they wait for each other
-    make every step hundreds of milliseconds late; asleep they cost an idle machine some
-    milliseconds a block. Read by libgomp when torch is loaded, which is later.
+    """Let waiting threads sleep, and check that the command is installed.
+
+    When other programs use the same cores, threads that spin while they wait for each other delay
+    every step by hundreds of milliseconds. Sleeping costs some milliseconds a block on an idle
+    machine. libgomp reads the setting when torch is loaded, which is later.
 
     Raises:
-        ConfigError: the command is not part of what is installed.
+        ConfigError: the command is only in the source checkout.
     """
     if context.invoked_subcommand in IN_LAB and find_spec("lab") is None:
         raise ConfigError(
@@ -82,7 +84,7 @@ def ask(
     lora_scale: LoraScaleOption = None,
     beams: Annotated[int | None, typer.Option(min=1, help="Beams to search.")] = None,
 ) -> None:
-    """Answer about a whole recording (the offline path: everything is encoded first)."""
+    """Answer a question about a whole recording (offline: everything is encoded first)."""
     settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
     from assistant.prompt.prompt import instruction
     from assistant.sound import recording
@@ -118,18 +120,20 @@ def replay(
     question: QuestionOption = None,
     realtime: Annotated[bool, typer.Option(help="Keep to the pace of the audio.")] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Draw under each reply what was computed when.")
+        bool, typer.Option("--explain", help="Draw a timeline of the work under each reply.")
     ] = False,
-    svg: Annotated[Path | None, typer.Option("--svg", help="The same as a picture.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Write the timeline as a picture.")
+    ] = None,
     speak: Annotated[
         Path | None,
-        typer.Option("--speak", help="A wav: what one would have heard, both sides."),
+        typer.Option("--speak", help="Write a wav of both sides: the recording and the answers."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,
     recut: Annotated[
-        int | None, typer.Option(min=0, help="Of a tape: a seed; cut its audio at other places.")
+        int | None, typer.Option(min=0, help="A seed: cut a tape's audio at other places.")
     ] = None,
     config: ConfigOption = None,
     preset: PresetOption = None,

@@ -1,4 +1,4 @@
-"""Options that several commands have, and the one way to a configuration and its model."""
+"""Options that several commands share, and how they get a configuration and its model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # importing it takes seconds
     from assistant.model import Salmonn
 
 UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode's categories of what moves the cursor, ends a line or turns the writing round."""
+"""Unicode categories of characters that move the cursor, end a line or change its direction."""
 
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="Preset to run instead of the file's choice.")
@@ -35,11 +35,11 @@ LoraScaleOption = Annotated[
 
 
 def configure(path: Path | None, preset: str | None, lora_scale: float | None = None) -> Config:
-    """The configuration a command runs with; torch is not needed for it.
+    """The configuration that a command runs with; torch is not needed for it.
 
     Args:
-        path: of the file; None: the shipped one.
-        preset: replaces the file's choice.
+        path: of the configuration file; None: the shipped one.
+        preset: overrides the file's choice.
         lora_scale: replaces alpha / rank.
 
     Raises:
@@ -59,7 +59,7 @@ def configure(path: Path | None, preset: str | None, lora_scale: float | None = 
 
 
 def load_model(config: Config) -> "Salmonn":
-    """The model, with a word on stderr about weights that found no place in it.
+    """Load the model. A line on stderr names weights that the model has no place for.
 
     Raises:
         AssistantError: a part is missing or does not fit.
@@ -78,8 +78,8 @@ def tell(message: str, style: str) -> None:
     """Write one line on stderr, whatever characters there are in names of files.
 
     Args:
-        message: what stands in it.
-        style: of rich, such as "red".
+        message: text of the line.
+        style: style of rich, such as "red".
     """
     shown = "".join(
         char.encode("unicode_escape").decode() if category(char) in UNSHOWN else char

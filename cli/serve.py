@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # importing it takes a while
 
 TOKEN = "SALMONN_LIVE_TOKEN"
 DRAIN_S = 10.0
-"""Seconds that replies may go on when the server is told to go."""
+"""Seconds that replies have to end when the server shuts down."""
 
 
 def serve_commands(app: typer.Typer) -> None:
@@ -84,11 +84,11 @@ def _serve(
 def server_config(
     settings: Config, host: str | None, port: int | None, allow_public: bool
 ) -> ServerConfig:
-    """The file's settings, and those of the command line over them.
+    """The server's settings: the file's, overridden by those of the command line.
 
     Raises:
-        ConfigError: a value is out of range, a token cannot be sent, or an address that others
-            reach has none.
+        ConfigError: a value is out of range, a token cannot be sent, or an address that other
+            machines reach has no token.
     """
     wanted = {"host": host, "port": port, "open": allow_public or None}
     wanted["token"] = environment_token()
@@ -103,10 +103,10 @@ def server_config(
 
 
 def environment_token() -> str | None:
-    """The token of SALMONN_LIVE_TOKEN, where that is set.
+    """The token in SALMONN_LIVE_TOKEN; None if it is not set.
 
     Raises:
-        ConfigError: it cannot be sent in a header; the message does not show it.
+        ConfigError: a header cannot hold the token; the message does not show it.
     """
     text = os.environ.get(TOKEN)
     try:
@@ -116,7 +116,7 @@ def environment_token() -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached from this machine alone."""
     if host == "localhost":
         return True
     try:

@@ -23,13 +23,17 @@ if TYPE_CHECKING:  # a machine may have no sound card
 
 ServerOption = Annotated[
     str | None,
-    typer.Option("--server", help="Socket of a server; without one, the model runs in here."),
+    typer.Option(
+        "--server", help="Socket of a server; without it, the model runs in this process."
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Number or name of a microphone.")
 ]
 DevicesOption = Annotated[bool, typer.Option("--devices", help="List microphones.")]
-PresetOption = Annotated[str | None, typer.Option("--preset", help="Preset to run in here.")]
+PresetOption = Annotated[
+    str | None, typer.Option("--preset", help="Preset to run in this process.")
+]
 
 
 def talk_commands(app: typer.Typer) -> None:
@@ -55,7 +59,7 @@ def talk(
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Speak to it: captions, and answers that are spoken and shown as they come. Q ends it."""
+    """Talk to the assistant: speaks and shows answers as they come, and shows captions. Q quits."""
     from clients import realtime
 
     if devices:
@@ -79,7 +83,7 @@ def listen(
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Read along: what is said, and which sounds are heard. No answers."""
+    """Show captions and the names of sounds, without answers."""
     from clients import terminal
 
     if devices:
@@ -160,7 +164,8 @@ def _speaker(console: Console) -> "Speaker | None":
 def _own(
     server: str | None, config: Path | None, preset: str | None, voice: str | None = None
 ) -> Config | None:
-    """What a server of our own runs; a wrong key is told before anything is loaded."""
+    """The configuration of a server in this process; wrong keys are reported before anything is
+    loaded."""
     if server is not None:
         return None
     own = configure(config, preset)

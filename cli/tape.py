@@ -31,14 +31,14 @@ def tape_commands(app: typer.Typer) -> None:
 
 def record(
     file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, opus or mp3.")],
-    tape: Annotated[Path, typer.Argument(help="Receives what came in and went out: a .jsonl.")],
+    tape: Annotated[Path, typer.Argument(help="Receives all input and all events: a .jsonl.")],
     instruction: InstructionOption = None,
     task: TaskOption = None,
     config: ConfigOption = None,
     preset: PresetOption = None,
     lora_scale: LoraScaleOption = None,
 ) -> None:
-    """Hear a recording at the pace of its audio, and keep all of it on a tape for `replay`."""
+    """Hear a recording at the pace of its audio, and write the session to a tape for `replay`."""
     settings = configure(config, preset, lora_scale)  # a wrong key is told before torch is there
     from assistant.prompt.prompt import instruction as choose
     from assistant.rates import SAMPLE_RATE
@@ -82,10 +82,10 @@ def _opened(tape: Path) -> TextIO:
 def replay_tape(
     file: Path, config: Path | None, recut: int | None, as_json: bool, realtime: bool
 ) -> None:
-    """Give a session what is on a tape and compare what comes out with what came out then.
+    """Repeat the session on a tape, and compare its events with those on the tape.
 
     Raises:
-        AssistantError: the file is no tape, or other events came.
+        AssistantError: the file is no tape, or the events differ.
     """
     from streaming.instruments.replay import play
     from streaming.instruments.show import Screen

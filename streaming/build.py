@@ -1,4 +1,4 @@
-"""Putting a session together."""
+"""Puts a session together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from streaming.spec import SessionSpec
 from streaming.tape.tape import Tape
 
 TURNS_KEPT = {"words": 12, "audio": 0}
-"""Past turns in the LLM's context where `turns.turns_kept` says nothing, by what the LLM reads."""
+"""Past turns in the LLM's context if `turns.turns_kept` is null, by what the LLM reads."""
 
 
 def session_spec(
@@ -29,13 +29,13 @@ def session_spec(
     *,
     aloud: bool = False,
 ) -> SessionSpec:
-    """How sessions over a model are made.
+    """The specification of sessions with a model.
 
     Args:
         model: shared weights; those of the configuration's preset.
         config: preset, endpointing, turns and voice.
-        instruction: what is asked about every utterance.
-        input_format: of the bytes that come in; 16 kHz PCM16 where None.
+        instruction: the instruction for every turn.
+        input_format: format of the input bytes; None: 16 kHz PCM16.
         aloud: replies are spoken, where the configuration has a voice.
 
     Raises:
@@ -66,13 +66,13 @@ def build_session(
     aloud: bool = False,
     pace: Pace | None = None,
 ) -> Session:
-    """A session over `model`, which any number of them may share.
+    """Make a session with `model`, which any number of sessions may share.
 
     Args:
         model: shared weights; those of the configuration's preset.
         config: preset, endpointing, turns and voice.
-        instruction: what is asked about every utterance.
-        input_format: of the bytes that come in; 16 kHz PCM16 where None.
+        instruction: the instruction for every turn.
+        input_format: format of the input bytes; None: 16 kHz PCM16.
         aloud: replies are spoken, where the configuration has a voice.
         pace: see `Session`.
 
@@ -84,11 +84,11 @@ def build_session(
 
 
 def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
-    """The session of a specification.
+    """Make the session of a specification.
 
     Args:
         model: shared weights; those of the specification.
-        spec: how it is made.
+        spec: how the session is made.
         pace: see `Session`.
 
     Raises:
@@ -120,24 +120,24 @@ def _engine(model: Salmonn) -> str:
 
 
 def _settings(model: ModelConfig) -> dict[str, Any]:
-    """A preset's settings, apart from where its weights lie: `fingerprints` tells those."""
+    """A preset's settings without the sources of its weights, which `fingerprints` describes."""
     weights: dict[str, Any] = {part: {"weights"} for part in PARTS}
     return model.model_dump(exclude={"checkpoint": True, **weights})
 
 
 def spec_of_tape(tape: Tape) -> SessionSpec:
-    """How the session on a tape was made.
+    """The specification of the session on a tape.
 
     Raises:
-        ConfigError: the tape's settings are not ours.
+        ConfigError: the tape has settings that this version does not know.
     """
     return validate(SessionSpec, tape.head, "tape")
 
 
 def others(model: Salmonn, config: Config, spec: SessionSpec) -> list[str]:
-    """How a model, that of `config`, is another one than a specification's, where that tells.
+    """Differences between the model of `config` and that of a specification, a sentence each.
 
-    Endpointing, turns and format are not among it: a session made of it has them.
+    Endpointing, turns and format are not compared: a session made from the specification has them.
     """
     made_with: dict[str, Any] = {"weights": fingerprints(config.model)}
     made_with["settings"] = _settings(config.model)
@@ -153,7 +153,7 @@ def others(model: Salmonn, config: Config, spec: SessionSpec) -> list[str]:
 
 
 def _changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    """Keys, with dots between, whose values differ, and both values."""
+    """The keys whose values differ, with dots between their parts, and both values."""
     for key in dict.fromkeys([*then, *now]):
         before, after = then.get(key), now.get(key)
         if isinstance(before, dict) and isinstance(after, dict):

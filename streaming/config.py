@@ -1,4 +1,4 @@
-"""What the streaming part of `config.yaml` may say; `config_file` reads it."""
+"""The sections `endpointing`, `turns` and `server` of `config.yaml`; `config_file` reads them."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
@@ -9,80 +9,80 @@ from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.rates import CLIP_FEATURES
 
 Frames = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
-"""A number of frames in a row; 30 s at most, where the wire's `silence_duration_ms` ends too."""
+"""A number of consecutive frames. 30 s at most, like the wire's `silence_duration_ms`."""
 
 HEARD_S = 600.0
-"""Seconds a turn may be about: ten minutes are 3,750 of nano's audio tokens, half its context."""
+"""Longest turn, in seconds: ten minutes are 3,750 of nano's audio tokens, half its context."""
 
 
 class TurnsConfig(Section):
-    """What belongs to a turn, and when a reply is interrupted."""
+    """What a turn consists of, and when a reply is interrupted."""
 
     context_s: float = Field(default=5.0, ge=0, le=HEARD_S)
-    """Seconds heard before an utterance that belong to its turn: what the question may be about."""
+    """Seconds of sound before an utterance that belong to its turn: a question may be about
+    them."""
 
     rejoin_s: float = Field(default=0.8, ge=0, le=60)
-    """Seconds of silence after which an utterance still goes on with the turn before it, answered
-    or not: what was taken for its end was a pause, and the next reply is about all of it. No pause
-    in a sentence is a minute long."""
+    """Longest pause, in seconds, after which an utterance still continues the last turn, whether
+    that was answered or not: the endpoint came too early, and the next reply is about both
+    utterances. No pause in a sentence is a minute long."""
 
     ring_s: float = Field(default=30.0, gt=0, le=HEARD_S)
-    """Seconds of what was heard that are kept; typed questions are about all of them."""
+    """Seconds of sound that are remembered; typed questions are about all of them."""
 
     silence_db: float = Field(default=-65.0, ge=-120, le=0)
-    """Blocks without 20 ms louder than this, in dB under full scale, are not encoded. The quietest
-    sound that 16 bits hold is at -90; at -120 all but digital silence is encoded."""
+    """Loudness in dBFS. A block is encoded only if 20 ms of it are louder. The quietest sound that
+    16 bits can hold is at -90; at -120 everything but digital silence is encoded."""
 
     captions: bool = False
-    """Say what is being said, with Whisper's decoder."""
+    """Send captions of what is being said, made by Whisper's decoder."""
 
     sound_events: bool = False
-    """Name sounds as they begin; the preset needs a `sound_tagger`."""
+    """Send an event with the name of each sound as it begins; the preset needs a `sound_tagger`."""
 
     auto_reply: bool = True
-    """Answer at every endpoint; otherwise when the client commits the turn."""
+    """Answer at every endpoint. False: answer when the client commits the turn."""
 
     turns_kept: int | None = Field(default=None, ge=0, le=1000)
-    """Past turns that stay in the LLM's context; those for which it has no room go, and a thousand
-    fit into none. null: 12 for an LLM that reads words, none for one that hears audio tokens, which
-    was trained on single turns."""
+    """Past turns that stay in the LLM's context; the oldest leave when it is full. null: 12 for an
+    LLM that reads words, 0 for one that hears audio tokens, which was trained on single turns."""
 
     speculate: bool = True
-    """Begin the reply in secret at the soft endpoint."""
+    """Start the reply speculatively at the pause (`endpointing.pause_frames`)."""
 
     barge_in_frames: Frames | None = 20
-    """Frames of speech that interrupt a reply; shorter speech (a cough, "mhm") lets it go on. null:
-    nothing interrupts, and what is said under a reply is answered after it."""
+    """Barge-in: frames of speech that interrupt a reply; it survives shorter ones (a cough, "mhm").
+    null: nothing interrupts a reply, and speech during it is answered after it."""
 
     idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
-    """Seconds after a reply in which nobody speaks, and a reply about the silence follows; null:
-    none does. The range is that of the wire's `idle_timeout_ms`."""
+    """Seconds of silence after a reply that get a reply of their own; null: none. The range is that
+    of the wire's `idle_timeout_ms`."""
 
 
 class EndpointingConfig(Section):
-    """When a run of frames counts as an utterance. One frame is 20 ms."""
+    """When an utterance begins and ends. One frame is 20 ms."""
 
     detector: Literal["silero", "webrtc", "manual"] = "silero"
-    """What tells speech from the rest, frame by frame. manual: nothing does; a turn is all that was
-    heard since the last one, and ends when the client commits it (push to talk)."""
+    """What decides for each frame whether it is speech. manual: nothing does (push to talk); a turn
+    is everything heard since the last one, and ends when the client commits it."""
 
     aggressiveness: int = Field(default=2, ge=0, le=3)
-    """webrtc: its mode; 0 takes most things for speech, 3 the fewest."""
+    """webrtc: its mode, from 0, which takes most sounds for speech, to 3, the strictest."""
 
     threshold: float = Field(default=0.5, gt=0, lt=1)
-    """silero: least probability that counts as speech."""
+    """silero: frames with at least this probability are speech."""
 
     min_speech_frames: Frames = 6
-    """Speech frames in a row that start an utterance."""
+    """Consecutive speech frames that start an utterance."""
 
     pause_frames: Frames = 8
-    """Silent frames in a row after which the reply is begun in secret: the soft endpoint."""
+    """Consecutive silent frames after which a reply is started speculatively: the pause."""
 
     min_silence_frames: Frames = 16
-    """Silent frames in a row that end it (hangover)."""
+    """Consecutive silent frames that end an utterance: the endpoint (hangover)."""
 
     max_utterance_s: float = Field(default=30.0, gt=0, le=HEARD_S)
-    """Seconds; a longer utterance is ended here and the next one begins."""
+    """Longest utterance, in seconds; a longer one is cut, and the rest is the next one."""
 
     @model_validator(mode="after")
     def _pause_comes_first(self) -> Self:
@@ -92,54 +92,59 @@ class EndpointingConfig(Section):
 
 
 class ServerConfig(Section):
-    """Who may connect, and how much of everything there may be."""
+    """Who may connect, and the limits of what clients may use."""
 
     host: str = "127.0.0.1"
-    """Address to listen at. One that others reach needs a token or `open`."""
+    """Address to listen at. One that other machines reach needs `token` or `open`."""
 
     port: int = Field(default=8765, ge=0, le=65535)
+    """TCP port; 0: any free one."""
+
     open: bool = False
-    """Let anyone who reaches a public address in, without a token."""
+    """Let in everyone who reaches the address, without a token."""
 
     token: SecretStr | None = None
-    """What clients must bring as their API key; or set SALMONN_LIVE_TOKEN. Visible ASCII, as a
-    header carries it; white space around it is left out."""
+    """The API key that clients have to send; SALMONN_LIVE_TOKEN sets it, too. Visible ASCII, since
+    it travels in a header; white space around it is ignored."""
 
     origins: list[str] = Field(default=[])
-    """Web origins that may connect, besides the server's own page."""
+    """Web origins that may connect besides the server's own page."""
 
     hosts: list[str] = Field(default=[])
-    """Host names that the server answers to, besides loopback's, its own address and its machine's:
-    those of a proxy or a container. Addresses in digits are always answered."""
+    """Host names that the server answers to besides those of loopback, `host` and the machine, such
+    as the name of a proxy or a container. Addresses in digits are always answered."""
 
     certificate: str | None = None
-    """TLS: PEM file of the certificate chain; with it, `key`."""
+    """TLS: PEM file of the certificate chain; needs `key`."""
 
     key: str | None = None
+    """TLS: PEM file of the certificate's private key, not encrypted."""
+
     sessions: int = Field(default=4, ge=1, le=1000)
-    """At once; more are refused. One thread steps them all, and each holds megabytes: a thousand
-    are more than any machine keeps up with."""
+    """Most sessions at once; further ones are refused. One thread steps them all and each holds
+    megabytes, so no machine keeps up with a thousand."""
 
     session_minutes: float = Field(default=60.0, gt=0, le=7 * 24 * 60)
-    """At most a week."""
+    """Length of a session, in minutes; a week at most."""
 
     message_mb: float = Field(default=21.0, ge=0.01, le=256)
-    """Longest message, MiB: 15 MiB of audio in base64. It is in memory whole, several times over,
-    and any client may send one. Under 10 kB no instruction fits."""
+    """Longest message, in MiB; the default holds 15 MiB of audio in base64. Any client may send
+    one, and it is in memory several times over. Under 10 kB no instruction fits."""
 
     backlog_s: float = Field(default=10.0, gt=0, le=HEARD_S)
-    """Audio that may wait to be looked at before the server stops reading."""
+    """Seconds of unprocessed audio at which the server stops reading from a client."""
 
     unread_events: int = Field(default=500, ge=1, le=2000)
-    """Events a client may leave unread before it is cut off; at half of them it is not read. No
-    more than 2,000 are kept."""
+    """A client with this many unread events is disconnected; from half as many, the server stops
+    reading from it. The server keeps at most 2,000 events."""
 
     resume_s: float = Field(default=30.0, ge=0, le=3600)
-    """How long a session whose connection dropped is kept for the client to come back; nobody else
-    has its place for so long, an hour at most."""
+    """Seconds that a session is kept after its connection dropped, so that the client can resume
+    it. Until then it takes the place of another session."""
 
     connects_per_s: float = Field(default=20.0, gt=0, le=10_000)
-    """New connections; more are refused. No machine shakes hands with more than thousands."""
+    """Most new connections per second; further ones are refused. No machine makes more than
+    thousands of handshakes."""
 
     @field_validator("token")
     @classmethod
@@ -154,10 +159,10 @@ class ServerConfig(Section):
 
 
 def usable_token(text: str) -> str:
-    """A token as clients send it, without the white space around it.
+    """The token without the white space around it, as clients send it.
 
     Raises:
-        ValueError: it is empty, or cannot be sent in a header; the message does not show it.
+        ValueError: it is empty, or a header cannot hold it; the message does not show it.
     """
     token = text.strip()
     if not token:
@@ -169,7 +174,7 @@ def usable_token(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole of a configuration file, with one preset chosen."""
+    """A whole configuration file, with one preset chosen."""
 
     preset: str
     model: ModelConfig

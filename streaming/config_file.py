@@ -16,10 +16,10 @@ def load_config(path: Path, preset: str | None = None) -> Config:
 
     Args:
         path: the file.
-        preset: replaces the one the file chooses.
+        preset: overrides the one that the file chooses.
 
     Raises:
-        ConfigError: an unknown key, a wrong type or value; every such key is named.
+        ConfigError: a key is unknown, or its type or value is wrong; every wrong key is named.
     """
     values = read_config(path)
     if unknown := values.keys() - SECTIONS:

@@ -1,4 +1,5 @@
-"""What a client may ask of a session, apart from hearing. In order with the audio."""
+"""What a client may ask of a session. Each control takes effect in its place between the audio
+before and after it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,7 +8,7 @@ from pydantic import Field
 
 from streaming.config import EndpointingConfig, TurnsConfig
 
-# The bounds are checked where controls are read from a tape, not where they are made.
+# Bounds are checked when controls are read from a tape, not when they are made.
 Tokens = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 Mass = Annotated[float, Field(gt=0, le=1)]
@@ -23,18 +24,18 @@ Part = Literal["question", "answer"]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A typed question about everything in the ring, and about what was written and not answered.
-    While someone speaks or a reply is given, it waits; it is answered once, after those that were
-    asked before it."""
+    """A typed question about everything in the ring, and about texts that were written and not
+    answered. It waits while someone speaks or a reply is given, and is answered once; questions are
+    answered in the order in which they came."""
 
     text: str | None = None
-    """None: what was written is the question."""
+    """The question; None: texts that were written are the question."""
 
     ref: str | None = None
-    """Told back when it is answered, or refused."""
+    """Returned as `ref` in the event that answers or refuses the question."""
 
     max_new_tokens: Tokens | None = None
-    """Of this reply; None: as many as the session's."""
+    """Limit of this reply's tokens; None: the session's."""
 
     alone: bool = False
     """It is asked as if nothing had been said or written before."""
@@ -63,32 +64,35 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop a reply; what was given out of it stays said."""
+    """Stop a reply; the text that was given out stays part of the conversation."""
 
     ref: str | None = None
-    """Told back when there is none."""
+    """Returned as `ref` in the event that says there is no reply to cancel."""
 
     asked: str | None = None
-    """The `ref` of the control that asked for the reply, which may still wait; None: see `turn`."""
+    """The `ref` of the control that asked for the reply, even if that still waits; None: see
+    `turn`."""
 
     turn: Count | None = None
-    """Which reply, by the `turn` that it began with; None: whichever is being given."""
+    """The reply's `ReplyStarted.turn`; None: the reply that is being given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What was said is all: answer it now."""
+    """End the turn and answer it now."""
 
     instruction: str | None = None
-    """What to do with it, for this turn; None: what the session does."""
+    """Instruction for this turn alone; None: the session's."""
 
     ref: str | None = None
+    """Returned as `ref` in the events about the reply, or in the refusal."""
+
     or_ring: bool = False
-    """Where nothing was said: about everything in the ring. Where something was written and not
-    answered, that is answered, as by an `Ask`."""
+    """If nothing was said since the last turn, answer about everything in the ring; False:
+    refuse. Texts that were written and not answered are answered, as by an `Ask`."""
 
     max_new_tokens: Tokens | None = None
-    """Of this reply; None: as many as the session's."""
+    """Limit of this reply's tokens; None: the session's."""
 
     kept: bool = True
     """The reply becomes a part of the conversation."""
@@ -99,47 +103,49 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What was said is all; its answer will be asked for with a `Commit`."""
+    """End the turn, and answer it only when a `Commit` comes."""
 
     ref: str | None = None
+    """Returned as `ref` in the `HeldByHand`, or in the refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """What was said and not answered is not to be answered, and not to be looked at any more."""
+    """Discard what was said and not answered: it is not answered, and no later turn is about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What comes next is a recording, a turn of its own: no endpoint is looked for in it. `Hold`
-    ends it; an utterance that goes on is ended by it."""
+    """The audio that follows is a recording, which becomes one turn without any endpointing. A
+    `Hold` ends it. An utterance that is going on ends before it."""
 
     ref: str | None = None
-    """What the recording is known by: told back when it is over, and named to forget it."""
+    """Name of the recording: `Recorded` returns it, and `Forget` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Other settings from here on; None leaves one as it is."""
+    """Change settings from here on; None keeps a setting as it is."""
 
     instruction: str | None = None
-    """What is asked about every turn that begins after it."""
+    """Instruction for every turn that begins after this."""
 
     max_new_tokens: Tokens | None = None
-    """Of a reply."""
+    """Limit of a reply's tokens."""
 
     temperature: Temperature | None = None
-    """Of sampling; 0: always the likeliest token."""
+    """Temperature of sampling; 0: always the likeliest token."""
 
     top_p: Mass | None = None
-    """Probability mass sampled from, over 0 and at most 1."""
+    """Nucleus sampling: probability mass of the likeliest tokens drawn from, over 0 and at most
+    1."""
 
     turns: TurnsConfig | None = None
-    """Its `ring_s`, `silence_db` and `turns_kept` are settled when a session is made: here they
-    have no effect."""
+    """Settings of turns. `ring_s`, `silence_db` and `turns_kept` have no effect here: they are
+    fixed when a session is made."""
 
     endpointing: EndpointingConfig | None = None
-    """An utterance that goes on is ended by it."""
+    """Settings of endpointing; an utterance that is going on ends here."""
 
     aloud: bool | None = None
     """Whether replies are spoken, where there is a voice; from the next one on."""
@@ -150,22 +156,23 @@ class Configure:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """What was said is not to be looked at any more."""
+    """Forget a part of a turn, and a stretch of sound: nothing later is about them."""
 
     turn: Count | None = None
-    """Which of the turns that were answered, counted from 0; it leaves the LLM's context."""
+    """Index of the turn among the answered turns, from 0; None: none. `part` of it leaves the LLM's
+    context."""
 
     part: Part = "question"
     """Of that turn."""
 
     since: Count = 0
-    """First sample of what was heard that is forgotten, too."""
+    """First sample of the sound to forget."""
 
     until: Count = 0
-    """One past the last sample of it."""
+    """One past the last sample of the sound to forget; equal to `since`: none."""
 
     ref: str | None = None
-    """Of a `Recording` or a `Write` that is forgotten, too."""
+    """Name of a `Recording` or a `Write` to forget, too."""
 
 
 @dataclass(frozen=True, slots=True)

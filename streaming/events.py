@@ -1,4 +1,5 @@
-"""What a session reports. Immutable; times are sample indices into its input at 16 kHz."""
+"""The events that a session reports. They are immutable; times are sample indices into its input,
+at 16 kHz."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ EndOfReply = Literal["complete", "limit", "interrupted", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The user began to speak."""
+    """Someone began to speak."""
 
     at: int
     """First sample of speech."""
@@ -18,105 +19,107 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
-    """The user stopped speaking."""
+    """Someone stopped speaking, and the utterance is over."""
 
     at: int
     """One past the last sample of speech."""
 
     decided_at: int
-    """Sample at which the silence had been long enough to be sure; the wait is by choice."""
+    """Sample at which the endpoint was decided, after `endpointing.min_silence_frames` of
+    silence."""
 
     kept: bool = True
-    """What was said is a turn, or belongs to one. False: it was too short to interrupt the reply it
-    was said under, and is not answered."""
+    """Whether the utterance belongs to a turn. False: it was said during a reply, was too short to
+    interrupt it, and is not answered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What was said since the last such event is a turn that the client ended by hand."""
+class HeldByHand:
+    """The client ended a turn by hand, with a `Hold`; the turn waits for a `Commit`."""
 
     since: int
-    """Its first sample."""
+    """First sample of the turn."""
 
     until: int
-    """One past its last sample."""
+    """One past the last sample of the turn."""
 
     ref: str | None = None
-    """Of the `Hold`."""
+    """The `ref` of the `Hold`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A recording has come to its end; it waits to be asked about."""
+    """A recording came to its end; it is a turn that waits for a `Commit`."""
 
     since: int
-    """Its first sample."""
+    """First sample of the recording."""
 
     until: int
-    """One past its last sample."""
+    """One past the last sample of the recording."""
 
     ref: str | None = None
-    """Of the `Recording`."""
+    """The `ref` of the `Recording`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A `Clear` was followed: what was said before and not answered never will be."""
+    """A `Clear` was carried out: speech before it that was not answered never will be."""
 
     until: int
-    """One past the last sample that is not answered."""
+    """One past the last sample that will not be answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A `Configure` was followed: what is reported from here on happened under its settings."""
+    """A `Configure` was carried out: its settings hold for everything reported after this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A reply was asked for, and will be given or refused."""
+    """A control asked for a reply, which will be given or refused."""
 
     ref: str
-    """Of the control that asked for it."""
+    """The `ref` of that control."""
 
 
 @dataclass(frozen=True, slots=True)
 class FellSilent:
-    """Nobody has spoken for `idle_timeout_s` since a reply: one about the silence follows."""
+    """Nobody has spoken for `turns.idle_timeout_s` after a reply; a reply to the silence
+    follows."""
 
     since: int
-    """Sample at which that reply had come to its end."""
+    """Sample at which the last reply ended."""
 
     at: int
-    """Samples heard now."""
+    """Samples of the session's input heard when it happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioPrefilled:
-    """Windows became final and their audio tokens went into the LLM's KV cache."""
+    """Windows became final, and their audio tokens were prefilled into the LLM's KV cache."""
 
     at: int
     """Samples of the session's input heard when it happened."""
 
     windows: int
-    """Windows of this turn in the cache now."""
+    """Windows of this turn that are now in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What the user is saying."""
+    """A piece of the transcript of what is being said."""
 
     settled: str
-    """Text that is certain now; it goes on where the last caption of this turn ended."""
+    """Text that no longer changes; it continues the settled text of this turn's last caption."""
 
     tentative: str
-    """What follows it for now; the next caption replaces it."""
+    """Text after `settled` that may still change; the next caption replaces it."""
 
     last: bool
-    """No more of this utterance will come."""
+    """Whether this is the last caption of the utterance."""
 
     since: int = 0
-    """First sample of the speech that its turn is about."""
+    """First sample of speech in its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +127,20 @@ class ReplyStarted:
     """A reply begins."""
 
     windows: int
-    """Windows it is about."""
+    """Windows of sound that the reply is about."""
 
     text_tokens: int
-    """LLM tokens of the prompt around them."""
+    """LLM tokens of the prompt around the windows' audio tokens."""
 
     prefilled_before_end: int
-    """How many of the windows were in the KV cache when the last sample of speech came in, or when
-    the reply was asked for."""
+    """How many of the windows were in the KV cache when speech ended, or when the reply was asked
+    for."""
 
     ref: str | None = None
-    """Of the control that asked for it; None: an endpoint did."""
+    """The `ref` of the control that asked for the reply; None: an endpoint started it."""
 
     turn: int = 0
-    """Which of the turns that were answered it belongs to, counted from 0."""
+    """Index of the turn among the answered turns, from 0."""
 
     answers: tuple[str, ...] = ()
     """What was written and is answered by it, by the `ref` of each."""
@@ -166,14 +169,14 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """No more of this reply will come. One that is spoken is over when it was played."""
+    """The reply is over: all of it was given out, and played if it is spoken; or it was stopped."""
 
     tokens: int
-    """LLM tokens given out."""
+    """LLM tokens that were given out."""
 
     reason: EndOfReply
-    """limit: it has as many tokens as it may, or the LLM's context is full. interrupted: the user
-    spoke. cancelled: the client asked for it."""
+    """complete: the LLM ended it. limit: it reached its limit of tokens, or the LLM's context is
+    full. interrupted: someone spoke. cancelled: the client cancelled it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +184,17 @@ class SoundStarted:
     """A sound that is not speech began."""
 
     at: int
-    """First sample of the block it was heard in."""
+    """First sample of the stretch in which it was heard: a block, or the windows of a block that
+    the tagger found it in."""
 
     until: int
-    """One past the last sample of it."""
+    """One past the last sample of that stretch."""
 
     name: str
+    """Class of the sound."""
+
     probability: float
+    """How sure the tagger is of the class, 0 to 1."""
 
 
 Refusal = Literal["nothing_to_do", "nothing_said", "cancelled", "context_full"]
@@ -195,22 +202,24 @@ Refusal = Literal["nothing_to_do", "nothing_said", "cancelled", "context_full"]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A control could not be followed, or a turn not be answered; nothing else was changed."""
+    """A control could not be carried out, or a turn could not be answered; nothing else changed."""
 
     why: str
+    """The reason, in a sentence."""
+
     ref: str | None = None
-    """Of the control; None: no control asked for it."""
+    """The `ref` of the control; None: an endpoint asked for the reply."""
 
     code: Refusal = "nothing_to_do"
-    """nothing_to_do: there is nothing that it could be about. nothing_said: a `Hold` came, and
-    nothing was said since the last turn. cancelled: a question was taken back while it waited.
-    context_full: it is longer than the LLM's context."""
+    """nothing_to_do: there is nothing that the control could apply to. nothing_said: a `Hold` came,
+    but nobody had spoken since the last turn. cancelled: a question was cancelled while it waited.
+    context_full: the question is longer than the LLM's context."""
 
 
 Event = (
     SpeechStarted
     | SpeechEnded
-    | Held
+    | HeldByHand
     | Recorded
     | Cleared
     | Configured

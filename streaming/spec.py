@@ -1,4 +1,4 @@
-"""All that makes a session what it is, but for the weights themselves."""
+"""The specification of a session: everything but the weights themselves."""
 
 from typing import Any
 
@@ -10,22 +10,23 @@ from streaming.config import EndpointingConfig, TurnsConfig
 
 
 class SessionSpec(BaseModel):
-    """How a session is made: two that are made of the same one do the same with the same input.
+    """How a session is made. Two sessions of the same specification give the same output for the
+    same input.
 
-    It can be written as JSON and read again, on another machine, too. Fields that are None say
-    nothing, as on tapes of earlier versions.
+    It can be written as JSON, and read again on another machine. Fields may be None: they are
+    missing on tapes of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     preset: str = ""
-    """Which preset of the configuration file."""
+    """Name of the preset."""
 
     instruction: str = ""
-    """What is asked about every turn."""
+    """The instruction for every turn."""
 
     format: InputFormat = Field(default_factory=InputFormat)
-    """Of the bytes that come in."""
+    """Format of the input bytes."""
 
     endpointing: EndpointingConfig = Field(default_factory=EndpointingConfig)
     turns: TurnsConfig = Field(default_factory=TurnsConfig)
@@ -36,11 +37,11 @@ class SessionSpec(BaseModel):
     """A digest of each part of the model."""
 
     settings: dict[str, Any] | None = Field(default=None, alias="model")
-    """The preset's settings, apart from where its weights lie."""
+    """The preset's settings without the sources of its weights."""
 
     engine: str | None = None
-    """What runs the LLM's layers on the machine the session was made on."""
+    """Engine that ran the LLM's layers on the machine where the session was made."""
 
     def head(self) -> dict[str, Any]:
-        """As JSON has it, with the names that tapes have."""
+        """The specification as JSON values, with the names on tapes."""
         return self.model_dump(mode="json", by_alias=True)

@@ -1,8 +1,10 @@
 """README and docs name only what exists, and all that has to be named."""
 
 import re
+import subprocess
 from functools import cache
 from pathlib import Path
+from shutil import which
 from typing import TypeGuard, get_args
 
 import pytest
@@ -135,6 +137,19 @@ def test_the_demo_that_the_readme_shows_is_the_one_that_make_runs() -> None:
     assert "demo/evening.flac" in recipe
     settings = read_yaml(shipped_config())
     assert f"| `{settings['preset']}` (default) |" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.skipif(which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize("preset", [None, "small", "mini", "nano"])
+@pytest.mark.parametrize("target", ["run", "demo"])
+def test_make_installs_and_runs_a_preset(target: str, preset: str | None) -> None:
+    given = [] if preset is None else [f"PRESET={preset}"]
+    asked = ["make", "--dry-run", "--always-make", target, *given]
+    steps = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    chosen = preset or read_yaml(shipped_config())["preset"]
+    assert f"--preset {chosen}\n" in steps
+    assert "-r requirements/nano.txt" in steps
+    assert f"-r requirements/{chosen}.txt" in steps
 
 
 def test_what_the_page_asks_of_a_microphone_is_documented() -> None:

@@ -1,7 +1,7 @@
-"""Captions while someone speaks: what is settled stays, the tail may change.
+"""Captions while someone speaks: settled text stays, and the text after it may still change.
 
-LocalAgreement-2 (Liu et al. 2020; Machácek et al. 2023): what two readings in a row agree on is
-settled. Each reading goes on from what is.
+LocalAgreement-2 (Liu et al. 2020; Machácek et al. 2023): text is settled when two consecutive
+decodings agree on it. Each decoding continues the settled text.
 """
 
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from assistant.ear.hearing import Window
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 AHEAD = 200
-"""Positions kept for provisional windows: 4 s, more than the block that is open holds."""
+"""Positions kept free for provisional windows: 4 s, which is more than an open block holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What is being said, as far as it is known."""
+    """The transcript of what is being said, as far as it is known."""
 
     settled: str
-    """Text that came to be certain with this reading; goes on where the last one ended."""
+    """Text that was settled by this decoding; it continues the last caption's."""
 
     tentative: str
-    """What follows it for now."""
+    """Text after `settled` that may still change."""
 
 
 class Captioner:
     """Captions of one turn."""
 
     def __init__(self, decoder: CaptionDecoder) -> None:
-        """`decoder`: shared weights."""
+        """Captions with `decoder`, whose weights are shared."""
         self._decoder = decoder
         self._slots: Slots | None = None
         self._features = 0
@@ -41,8 +41,8 @@ class Captioner:
         self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
 
     def hear(self, windows: list[Window]) -> None:
-        """Windows that became final. Where they are more than Whisper reads at once, what was read
-        of them counts, and what follows is read by itself."""
+        """Add windows that became final. When Whisper's positions are full, the text so far is
+        settled, and decoding starts anew with the next window."""
         for window in windows:
             if self._features + len(window.speech) > self._decoder.positions - AHEAD:
                 self._before += self._decoder.text(self._read([]))
@@ -52,11 +52,11 @@ class Captioner:
             self._features += len(window.speech)
 
     def read(self, ahead: list[Window], *, last: bool = False) -> Caption:
-        """Read what was heard.
+        """Decode what was heard.
 
         Args:
-            ahead: provisional windows, heard for this reading alone.
-            last: the turn is over: all of it is settled now.
+            ahead: provisional windows, for this decoding alone.
+            last: the turn is over, so all text is settled.
         """
         tokens = self._read(ahead)
         agreed = tokens if last else agreement(tokens, self._last)
@@ -67,11 +67,11 @@ class Captioner:
         return Caption(self._text[len(before) :], self._decoder.text(tokens[len(self._settled) :]))
 
     def peek(self, ahead: list[Window]) -> str:
-        """The whole text as it is now read; settles nothing."""
+        """The whole transcript as it is now; nothing is settled by it."""
         return self._before + self._decoder.text(self._read(ahead))
 
     def _read(self, ahead: list[Window]) -> tuple[int, ...]:
-        """Tokens of a reading, the settled ones first; the same reading is not done twice."""
+        """Tokens of a decoding, the settled ones first. The last decoding is cached."""
         key = self._features, sum(len(w.speech) for w in ahead), self._settled
         if self._reading is not None and self._reading[0] == key:
             return self._reading[1]
@@ -100,6 +100,6 @@ class Captioner:
 
 
 def agreement(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    """The tokens that both begin with."""
+    """The longest common prefix of both."""
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
     return tuple(token for token, _ in pairs)

@@ -1,7 +1,7 @@
-"""Whisper's decoder on features that the ear has computed already: what is being said, as text.
+"""Whisper's decoder, which makes a transcript of features that the ear has computed already.
 
-The decoder was trained on 1,500 positions and falls into loops when it sees fewer. So every
-position that has not been heard holds the features of silence.
+The decoder was trained on 1,500 positions and tends to loop when it sees fewer. So all positions
+that have not been heard hold the features of silence.
 """
 
 from dataclasses import dataclass
@@ -18,39 +18,43 @@ MULTILINGUAL_VOCABULARY = 51_865
 """Tokens of a multilingual Whisper up to version 2; English-only ones have one less."""
 
 TOKENS_PER_SECOND = 8.0
-"""More than anyone says; a transcript that would be longer is a loop and is cut there."""
+"""Most tokens of a transcript per second, more than anyone says: a longer one is a loop, and is
+cut."""
 
 SPARE_TOKENS = 8
-"""Allowed beyond that, so that a short clip can hold a word."""
+"""Tokens allowed in addition, so that there is room for a word in a short clip."""
 
 SURE = -1.0
-"""Least mean log probability of a transcript that is believed (Whisper's own threshold)."""
+"""Whisper's own threshold of the mean log probability, below which a transcript is unsure."""
 
 NO_SPEECH = 0.6
-"""Above this probability that nobody speaks, an unsure transcript is dropped (Whisper's own)."""
+"""Whisper's own threshold of the probability that nobody speaks, above which an unsure transcript
+is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the decoder reads."""
+    """A transcript, and how sure the decoder is of it."""
 
     tokens: tuple[int, ...]
-    """Whisper's text tokens, without specials."""
+    """Whisper's text tokens, without special ones."""
 
     log_probability: float
-    """Mean per token, the end included."""
+    """Mean log probability of the tokens, including the end token."""
 
     no_speech: float
     """Probability that nobody speaks."""
 
 
 LEAST_LOOP = 4
-"""Tokens of a phrase that counts as a loop when it is repeated; people do say "no, no, no"."""
+"""Length of the shortest phrase, in tokens, whose repetition is a loop; people do say "no, no,
+no"."""
 
 
 def believable(found: Transcript) -> bool:
-    """Whether it is speech: Whisper's own rule against text invented on noise and silence, and no
-    single token where it is likely that nobody speaks: the "you" that Whisper reads in silence.
+    """Whether a transcript is one of speech. This is Whisper's own rule against text invented on
+    noise and silence; besides, a single token is not believed where probably nobody speaks, since
+    Whisper reads "you" in silence.
     """
     if found.no_speech <= NO_SPEECH:
         return True
@@ -58,8 +62,8 @@ def believable(found: Transcript) -> bool:
 
 
 def unlooped(tokens: tuple[int, ...]) -> tuple[int, ...]:
-    """Tokens without the loop that a reading may end in: of a phrase of four or more that is said
-    two and a half times over, up to the last token, the first time is kept."""
+    """Tokens without the loop that a transcript may end in: if it ends with a phrase of four tokens
+    or more, two and a half times or more in a row, only the first of them is kept."""
     for start in range(len(tokens)):
         rest = tokens[start:]
         for period in range(LEAST_LOOP, 2 * len(rest) // 5 + 1):
@@ -70,7 +74,8 @@ def unlooped(tokens: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class Slots:
-    """Cross-attention keys and values of every position, (layers, heads, positions, head width)."""
+    """Keys and values of the cross-attention for all positions of one utterance, (layers, heads,
+    positions, head width) each."""
 
     keys: Tensor
     values: Tensor
@@ -78,7 +83,7 @@ class Slots:
 
 @dataclass(frozen=True, slots=True)
 class _Attention:
-    """(query, key, value, out), weight and bias each; the key has no bias."""
+    """Weight and bias of the query, key, value and output projections; the key has no bias."""
 
     query: tuple[Tensor, Tensor]
     key: Tensor
@@ -98,7 +103,7 @@ class _Layer:
 
 
 class CaptionDecoder:
-    """Whisper's decoder, shared weights; `Slots` are an utterance's own."""
+    """Whisper's decoder. Its weights are shared; each utterance has `Slots` of its own."""
 
     def __init__(
         self, weights: WhisperWeights, silence: Tensor, dtype: torch.dtype = torch.float32
@@ -109,17 +114,17 @@ class CaptionDecoder:
         dtype: of the matrix products.
 
         Raises:
-            ValueError: there is no decoder among the weights.
+            ValueError: the weights include no decoder.
         """
         if not weights.has_decoder:
             raise ValueError("these Whisper weights have no decoder")
         self._heads = weights.dims.n_text_head
         self._context = weights.dims.n_text_ctx
         self.width = silence.shape[1]
-        """Of the features it reads."""
+        """Size of the features that it reads."""
 
         self.positions = len(silence)
-        """Features that it reads at once."""
+        """Number of features that it reads at once."""
 
         self._dtype = dtype
         state = {k: v.to(dtype) for k, v in weights.state.items() if k.startswith("decoder.")}
@@ -134,18 +139,20 @@ class CaptionDecoder:
 
     @cached_property
     def _suppressed(self) -> Tensor:
-        """Tokens that are no words: specials, times, and marks such as brackets and notes."""
+        """Tokens that are not words: special tokens, times, and marks such as brackets and
+        notes."""
         tokenizer = self._tokenizer
         vocabulary = len(self._embedding)
         special = [*range(tokenizer.eot + 1, vocabulary), *tokenizer.non_speech_tokens]
         return torch.tensor(sorted(set(special)))
 
     def start(self) -> Slots:
-        """An utterance of which nothing was heard yet."""
+        """Slots for a new utterance, full of silence."""
         return Slots(self._silent.keys.clone(), self._silent.values.clone())
 
     def hear(self, slots: Slots, features: Tensor, at: int) -> None:
-        """Put features (n, width) at positions [at, at + n); those beyond the last are dropped."""
+        """Put features (n, width) at positions [at, at + n); features beyond the last position are
+        dropped."""
         room = slots.keys.shape[2] - at
         new = self._project(features[: max(0, room)])
         end = at + new.keys.shape[2]
@@ -153,11 +160,11 @@ class CaptionDecoder:
 
     @torch.inference_mode()
     def read(self, slots: Slots, seconds: float, prefix: tuple[int, ...] = ()) -> Transcript:
-        """The likeliest text, greedily, after `prefix`.
+        """Decode greedily, continuing `prefix`.
 
         Args:
-            slots: what was heard.
-            seconds: how long; it bounds the transcript.
+            slots: of the utterance.
+            seconds: length of the utterance, which limits the number of tokens.
             prefix: text tokens that are settled already.
         """
         tokenizer = self._tokenizer
@@ -186,7 +193,7 @@ class CaptionDecoder:
         return str(self._tokenizer.decode(list(tokens)))
 
     def _logits(self, tokens: list[int], slots: Slots, past: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Logits (len(tokens), vocabulary) in fp32; `past` grows."""
+        """Logits (len(tokens), vocabulary) in fp32; keys and values are appended to `past`."""
         held = past[0][0].shape[1] if past else 0
         x = self._embedding[torch.tensor(tokens)] + self._positions[held : held + len(tokens)]
         for i, layer in enumerate(self._layers):

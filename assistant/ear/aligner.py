@@ -9,18 +9,21 @@ from assistant.ear.qformer import QFormer
 
 
 def join(parts: list[Tensor]) -> Tensor:
-    """Features (n_i, width_i) side by side, (max n_i, sum of widths); shorter ones get zeros."""
+    """Join features (n_i, width_i) side by side to (max n_i, sum of widths); shorter ones are
+    padded with zeros."""
     longest = max(map(len, parts))
     return torch.cat([F.pad(p, (0, 0, 0, longest - len(p))) for p in parts], 1)
 
 
 class Aligner(nn.Module):
-    """What SALMONN trains, LoRA aside: LayerNorms, queries, Q-Former, projection."""
+    """From encoder features to audio tokens: LayerNorms, queries, Q-Former and projection. These
+    and the LoRA adapters are the parts that SALMONN trains."""
 
     def __init__(
         self, config: AlignerConfig, speech_width: int, audio_width: int | None, llm_width: int
     ) -> None:
-        """Widths are those of a Whisper feature, a BEATs feature (None: no BEATs), an embedding."""
+        """The widths are those of a Whisper feature, of a BEATs feature (None: no BEATs) and of the
+        LLM's embeddings."""
         super().__init__()
         self.config = config
         self.ln_speech = nn.LayerNorm(speech_width)
@@ -33,7 +36,7 @@ class Aligner(nn.Module):
 
     @property
     def per_window(self) -> int:
-        """Audio tokens of a window."""
+        """Audio tokens per window."""
         return self.config.queries
 
     @property
@@ -42,7 +45,7 @@ class Aligner(nn.Module):
         return self.projection.out_features
 
     def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
-        """Normalise and join features; the shorter of the two is padded with zeros.
+        """Normalise both encoders' features and join them; the shorter ones are padded with zeros.
 
         Args:
             speech: shape (n, speech width).
@@ -58,7 +61,8 @@ class Aligner(nn.Module):
         return join(parts)
 
     def windows(self, features: Tensor) -> Tensor:
-        """Features (n, width) -> windows (m, window, width); a partial last one is dropped."""
+        """Cut features (n, width) into windows (m, window, width); a partial last window is
+        dropped."""
         return _windows(features, self.config)
 
     def forward(self, windows: Tensor) -> Tensor:
@@ -70,7 +74,8 @@ class Aligner(nn.Module):
 
 
 class NoAligner(nn.Module):
-    """For an LLM that is given words: windows are counted, and have no audio tokens."""
+    """The aligner for an LLM that reads words: it cuts windows, and makes no audio tokens of
+    them."""
 
     per_window = 0
 
@@ -79,11 +84,11 @@ class NoAligner(nn.Module):
         self.config, self.width = config, llm_width
 
     def fuse(self, speech: Tensor, audio: Tensor | None) -> Tensor:
-        """See `Aligner`; nothing is normalised."""
+        """Join features as `Aligner.fuse` does, without normalising them."""
         return speech if audio is None else join([speech, audio])
 
     def windows(self, features: Tensor) -> Tensor:
-        """See `Aligner`."""
+        """Cut features into windows, see `Aligner.windows`."""
         return _windows(features, self.config)
 
     def forward(self, windows: Tensor) -> Tensor:

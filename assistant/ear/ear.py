@@ -1,8 +1,8 @@
-"""The ear: both encoders, their fusion, the windows and the Q-Former. Samples -> audio tokens.
+"""The ear, from samples to audio tokens: both encoders, their fusion, the windows and the Q-Former.
 
-`Ear` holds weights and hears whole recordings; `EarStream` holds one stream's state and hears
-samples as they come. In cached mode the two agree to rounding; in recompute mode the stream is an
-approximation, whose error `bench/streaming_error.py --preset` measures.
+`Ear` holds the weights and encodes whole recordings; `EarStream` holds the state of one stream and
+encodes samples as they come. In cached mode the two agree to rounding. In recompute mode the stream
+is an approximation, and `bench/streaming_error.py --preset` measures its error.
 """
 
 import copy
@@ -31,13 +31,13 @@ from assistant.sound.spectra import clip_mel, fbank, log10_mel, normalise_mel
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Lengths of the ear's units, in samples."""
+    """Lengths of a window and of a block, in samples."""
 
     window: int
     block: int
 
     def whole(self, length: int) -> int:
-        """Samples of the windows that together hold `length` samples, the last one completed."""
+        """`length` samples, rounded up to whole windows; at least one window."""
         return max(1, -(-length // self.window)) * self.window
 
 
@@ -47,7 +47,7 @@ maximum of 1, which is about that of speech."""
 
 
 class Ear(nn.Module):
-    """Encoders and aligner together. Weights only: any number of streams may share one."""
+    """Encoders and aligner together. It has no state, so any number of streams may share one."""
 
     def __init__(
         self,
@@ -67,19 +67,19 @@ class Ear(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device that the weights are on."""
         return next(self.speech_encoder.parameters()).device
 
     @property
     def feature_width(self) -> int:
-        """Size of the encoders' features, joined."""
+        """Size of a fused feature: Whisper's and BEATs' joined."""
         audio: int = self.audio_encoder.width if self.audio_encoder is not None else 0
         speech: int = self.speech_encoder.width
         return speech + audio
 
     @property
     def ahead(self) -> int:
-        """Samples after a block that must have been heard before it is encoded."""
+        """Number of samples after a block that are needed to encode it."""
         if self.encoding.mode == "cached":
             return MARGIN
         return round(self.encoding.look_ahead_s * SAMPLE_RATE)
@@ -99,12 +99,13 @@ class Ear(nn.Module):
         return self._silent_past[1].fork()
 
     def stream(self) -> "EarStream":
-        """Begin to hear a stream."""
+        """The state of a new stream."""
         return EarStream(self)
 
     @torch.inference_mode()
     def silence(self) -> Tensor:
-        """Whisper's own features of silence at every position, (horizon, own width)."""
+        """The last layer's features of Whisper for silence at every position, (horizon, own
+        width)."""
         horizon = self.speech_encoder.horizon
         silent = torch.zeros(horizon * FEATURE_SAMPLES, device=self.device)
         if self.encoding.mode == "cached":
@@ -119,7 +120,7 @@ class Ear(nn.Module):
 
     @torch.inference_mode()
     def hear(self, samples: Tensor) -> Tensor:
-        """Hear a whole recording.
+        """Encode a whole recording.
 
         Args:
             samples: shape (n,), n >= 1, any length.
@@ -138,11 +139,11 @@ class Ear(nn.Module):
         return tokens.flatten(0, 1)
 
     def features(self, samples: Tensor) -> Tensor:
-        """Fused encoder features of a whole recording, (n, width); windows are cut from these.
+        """Fused encoder features of a whole recording, (n, width), of which windows are cut.
 
-        Cached mode rounds the length up to whole windows with silence. Recompute mode does as
-        SALMONN did: clips up to `encoding.pad_to_s` are encoded as if that long, and longer
-        recordings piece by piece (docs/adr/0004-long-audio.md).
+        In cached mode the recording is completed to whole windows with silence. In recompute mode,
+        as in SALMONN, clips are padded to `encoding.pad_to_s`, and longer recordings are encoded
+        piece by piece (docs/adr/0004-long-audio.md).
         """
         samples = samples.to(self.device)
         if self.encoding.mode == "cached":
@@ -179,7 +180,8 @@ class Ear(nn.Module):
         return torch.cat(clips)
 
     def _encode_clip(self, clip: Tensor) -> Tensor:
-        """At most 30 s, as SALMONN's reference does it: (features, width)."""
+        """Fused features of at most 30 s, as SALMONN's published code makes them: (features,
+        width)."""
         clip = pad_right(clip[:CLIP_SAMPLES], SAMPLE_RATE)
         padded = max(self.spans.whole(len(clip)), round(self.encoding.pad_to_s * SAMPLE_RATE))
         n = min(padded, CLIP_SAMPLES) // FEATURE_SAMPLES
@@ -202,7 +204,7 @@ def _mel(samples: Tensor, features: int, n_mels: int) -> Tensor:
 
 
 class _Speech:
-    """`SpeechEncoder` as a `BlockEncoder`."""
+    """Adapts `SpeechEncoder` to the protocol `BlockEncoder`."""
 
     def __init__(self, encoder: SpeechEncoder, past: KeyValues) -> None:
         self._encoder, self._past = encoder, past
@@ -215,7 +217,7 @@ class _Speech:
 
 
 class BlockStream:
-    """State of both encoders along one stream, in cached mode."""
+    """State of both encoders in one stream, in cached mode."""
 
     def __init__(self, ear: Ear, past: KeyValues | None = None) -> None:
         """Args:
@@ -241,7 +243,7 @@ class BlockStream:
         return twin
 
     def encode(self, samples: Tensor, first: int, last: int) -> tuple[Tensor, Tensor | None]:
-        """Encode features [first, last), which follow those encoded before.
+        """Encode features [first, last), the next ones of the stream.
 
         Args:
             samples: the stream from `needed(first)` on, at least to feature `last` and `MARGIN`.
@@ -270,10 +272,10 @@ def needed(first: int) -> int:
 
 
 class EarStream:
-    """One stream being heard: push samples, take audio tokens as their blocks complete.
+    """The ear's state in one stream: takes samples, and gives audio tokens block by block.
 
-    push(a) + push(b) gives the tokens of push(a + b); flush gives what is pending, the last window
-    completed with silence, and leaves the stream as new; reset drops what is pending.
+    push(a) + push(b) gives the tokens of push(a + b). `flush` gives the pending tokens, with the
+    last window completed by silence, and starts anew; `reset` starts anew without them.
     """
 
     def __init__(self, ear: Ear) -> None:
@@ -281,32 +283,32 @@ class EarStream:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Forget the stream, and start anew."""
         self._samples = torch.zeros(0)
         self._origin = 0  # stream index of _samples[0]
         self._heard = 0  # end of the stream so far
         self._encoded = 0  # end of the last encoded block
         self._cached = BlockStream(self._ear) if self._ear.encoding.mode == "cached" else None
         self.blocks: list[Tensor] = []
-        """Both encoders' features, joined, of each block that the last push or flush made final:
-        (n, feature width)."""
+        """Fused features (n, feature width) of each block that became final in the last `push` or
+        `flush`."""
 
     @property
     def speech(self) -> Tensor:
-        """Whisper's own features of those blocks, (n, own width)."""
+        """The features (n, own width) of Whisper's last layer for the same blocks, joined."""
         width = self._ear.speech_encoder.own_width
         none = torch.zeros(0, width, device=self._ear.device)
         return torch.cat([none, *(block[:, :width] for block in self.blocks)])
 
     def fork(self) -> "EarStream":
-        """An independent copy: what one hears the other does not."""
+        """An independent copy: it and this stream go on separately."""
         twin = copy.copy(self)  # tensors are replaced, never changed
         twin._cached = None if self._cached is None else self._cached.fork()
         return twin
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> Tensor:
-        """Hear more.
+        """Take the next samples.
 
         Args:
             samples: shape (n,), 16 kHz, n >= 0.
@@ -327,7 +329,7 @@ class EarStream:
 
     @torch.inference_mode()
     def flush(self) -> Tensor:
-        """End the stream: the tokens of everything still pending, shape (m, LLM width)."""
+        """End the stream and return the pending audio tokens, shape (m, LLM width)."""
         done = []
         self.blocks = []
         spans = self._ear.spans
@@ -358,8 +360,8 @@ class EarStream:
         return features
 
     def _context_start(self, block_start: int) -> int:
-        """Where the left context of a block begins: on BEATs' column grid, so that token i is
-        always the same patch row it would be offline."""
+        """First sample of a block's left context, on BEATs' grid of patch columns: so token i is of
+        the same patch row as offline."""
         left = round(self._ear.encoding.left_context_s * SAMPLE_RATE)
         return max(0, block_start - left) // PATCH_SAMPLES * PATCH_SAMPLES
 

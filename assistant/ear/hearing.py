@@ -1,7 +1,7 @@
-"""Hearing all the time: every block that is not silence is encoded, speech or not.
+"""Continuous listening: every block that is not silent is encoded, whether it is speech or not.
 
-Blocks lie on a grid of stream samples, so what is heard never depends on how samples came. A block
-of silence costs a few multiplications; the encoders begin anew after it.
+Blocks lie on a grid of stream samples, so results do not depend on how the samples are cut. A
+silent block costs a few multiplications, and the encoders start anew after it.
 """
 
 from collections import deque
@@ -18,34 +18,37 @@ from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was heard in one window of the stream."""
+    """Audio tokens and features of one window of the stream."""
 
     at: int
-    """Its first sample."""
+    """First sample of the window."""
 
     tokens: Tensor
     """Audio tokens, shape (queries, LLM width)."""
 
     speech: Tensor
-    """Whisper's features, shape (window features, own width); captions are read from them."""
+    """Features of Whisper's last layer, shape (window features, own width), for captions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A sound that began."""
+    """A sound that the tagger noticed."""
 
     begin: int
-    """First sample, as exactly as the tagger tells it: of a block or of a window."""
+    """First sample of the block or window, as the tagger can tell, in which the sound began."""
 
     end: int
-    """One past the last sample it was heard at, so far, as exactly."""
+    """One past the last sample of the block or window in which it was heard last."""
 
     name: str
+    """Class of the sound."""
+
     probability: float
+    """Probability of the class when the sound began."""
 
 
 class Hearing:
-    """One stream's ear with a memory: the windows of the last seconds.
+    """The ear of one stream, with a memory of the last seconds.
 
     push(a) + push(b) gives the windows of push(a + b).
     """
@@ -60,8 +63,8 @@ class Hearing:
         """Args:
         ear: shared weights.
         keep_s: seconds of windows that are kept.
-        silence_db: a block is silent when all 20 ms of it are quieter, in dB under full scale.
-        tagger: shared weights; names the sounds in every block.
+        silence_db: loudness in dBFS; a block is silent if each 20 ms of it are quieter.
+        tagger: names the sounds in every block; shared weights.
         """
         self._tagger, self._onsets = tagger, Onsets()
         self._ear = ear
@@ -76,30 +79,30 @@ class Hearing:
         self._run: EarStream | None = None  # encoders since the last silence
         self._given = 0  # stream index up to which the run was given samples
         self.windows: deque[Window] = deque()
-        """The last seconds, oldest first; gaps are silence."""
+        """Windows of the last seconds, oldest first; silent blocks have none."""
 
         self.sounds: list[Sound] = []
-        """Those that began in the blocks the last push completed."""
+        """Sounds that began in blocks that the last `push` completed."""
 
         self.noticed: list[Sound] = []
-        """Those of the last seconds, in the order in which they began."""
+        """Sounds of the last seconds, in the order in which they began."""
 
         self.peeked: list[Sound] = []
-        """The same when `peek` was last called, and those of the block that was open then."""
+        """Sounds of the last seconds when `peek` was last called, with those of the open block."""
 
     @property
     def most_windows(self) -> int:
-        """Windows that are kept at most."""
+        """The largest number of windows that are kept."""
         return -(-self._keep // self._ear.spans.window) + 1
 
     @property
     def heard(self) -> int:
-        """Stream samples so far."""
+        """Number of samples heard so far."""
         return self._begun + self._held
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> list[Window]:
-        """Hear more.
+        """Take the next samples.
 
         Args:
             samples: shape (n,), 16 kHz, n >= 0.
@@ -132,10 +135,11 @@ class Hearing:
 
     @torch.inference_mode()
     def peek(self) -> list[Window]:
-        """The windows of the open block as it is, the last one completed with silence.
+        """Windows of the open block as far as it has been heard; the last one is completed by
+        silence.
 
-        They are provisional: when the block is complete, `push` gives others in their place. What
-        is noticed with them is in `peeked`.
+        They are provisional: when the block is complete, `push` returns final ones in their place.
+        The sounds in them are in `peeked`.
         """
         self.peeked = self.noticed
         held = self._samples()
@@ -153,19 +157,19 @@ class Hearing:
         return self._cut(tokens, speech)
 
     def _samples(self) -> Tensor:
-        """From the start of the open block on; joined when looked at, not whenever some come."""
+        """Samples from the start of the open block on; joined when needed, not on every push."""
         self._parts = [torch.cat([torch.zeros(0), *self._parts])]
         return self._parts[0]
 
     def name_sounds(self, tagger: Tagger | None) -> None:
-        """Name the sounds in every block from here on, or no more (None)."""
+        """Name the sounds in every block from here on. None: stop naming sounds."""
         if tagger is not self._tagger:
             self._tagger, self._onsets = tagger, Onsets()
             self._before = self._nothing()
 
     def forget(self, since: int, until: int) -> None:
-        """Drop the windows and sounds that hold any of the samples [since, until); in the block
-        that is open, those samples are silence now. What the encoders keep of them is not touched.
+        """Drop all windows and sounds that overlap samples [since, until), and replace these
+        samples by silence in the open block. The encoders' left context is not changed.
         """
         begin, end = (max(0, at - self._begun) for at in (since, until))
         if begin < min(end, self._held):
@@ -186,7 +190,7 @@ class Hearing:
         self._onsets.on -= {s.name for s in dropped if s in going_on}  # or begin anew
 
     def _tell(self, blocks: list[Tensor]) -> None:
-        """Name the sounds in the open block, which has just been encoded."""
+        """Note the sounds of the block that has just been encoded."""
         if self._tagger is None:
             return
         (features,) = blocks
@@ -217,7 +221,7 @@ class Hearing:
         return torch.zeros(0, self._ear.feature_width, device=self._ear.device)
 
     def _current(self) -> tuple[EarStream, int]:
-        """The encoders that hear the open block, and the sample they go on from."""
+        """The stream that encodes the open block, and the next sample that it needs."""
         if self._run is None:
             return self._ear.stream(), self._begun
         return self._run, self._given

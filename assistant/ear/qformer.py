@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from assistant.config import QFormerConfig
 
 LAYER_NORM_EPS = 1e-12
-"""BERT's."""
+"""BERT's epsilon of its LayerNorms."""
 
 
 class Attention(nn.Module):
@@ -40,7 +40,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Self-attention among the queries, cross-attention to the window, MLP."""
+    """A layer: self-attention among the queries, cross-attention to the window, then an MLP."""
 
     def __init__(self, config: QFormerConfig, window_width: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Layer(nn.Module):
 class QFormer(nn.Module):
     """Turns each window of features into a fixed number of vectors.
 
-    Windows are independent: no position, no attention between them.
+    Windows are independent: there are no positions, and no attention between windows.
     """
 
     def __init__(self, config: QFormerConfig, window_width: int) -> None:
@@ -73,7 +73,7 @@ class QFormer(nn.Module):
         self.apply(_initialise)
 
     def forward(self, queries: Tensor, windows: Tensor) -> Tensor:
-        """Look at windows.
+        """Turn windows into vectors.
 
         Args:
             queries: shape (1, queries, width), learned.

@@ -1,4 +1,4 @@
-"""Sound events: which classes of sound a block holds, and when each begins."""
+"""Sound events: the classes of sound in a block, and when each of them begins."""
 
 import json
 from pathlib import Path
@@ -12,25 +12,26 @@ from assistant.errors import ComponentError
 from assistant.files.weights import read_state, require
 
 BEGINS, ENDS = 0.5, 0.25
-"""A class begins at this probability, and has ended below the other: what wavers is told once."""
+"""Hysteresis: a class begins at the first probability and ends below the second, so that a sound
+with a wavering probability is named once."""
 
 FURTHEST = 5.0
-"""Standardised numbers go no further from 0: recordings unlike all others say no more than that."""
+"""Standardised features are clipped at this distance from 0, for recordings unlike all others."""
 
 NEAR = 0.7
-"""How far a class may be behind the best one, in logits, to be named beside it, and a window
-behind a class's surest one to be part of it."""
+"""Distance in logits. A class is named beside the best one if it is not further behind it, and a
+window belongs to a sound if it is not further behind the sound's surest window."""
 
 SPAN_WINDOWS, HOP_WINDOWS = 8, 4
 """Windows that a `WindowTagger` judges together, as in training, and from one such span to the
 next: a sound that begins late in a block is heard best in a span that crosses into the next one."""
 
 UNKNOWN_SOUND = "unknown sound"
-"""What a sound is called that is none of the classes."""
+"""Name of the class for sounds that are none of the other classes."""
 
 
 class SoundTagger(nn.Module):
-    """A linear layer over the mean and the maximum of a block's encoder features."""
+    """nano's tagger: a linear layer over the mean and maximum of a block's encoder features."""
 
     def __init__(self, names: list[str], width: int) -> None:
         """Args:
@@ -50,7 +51,7 @@ class SoundTagger(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, features: Tensor) -> dict[str, float]:
-        """Of every class in a block."""
+        """Probability of every class in a block."""
         return dict(zip(self.names, self(features.float()).sigmoid().tolist(), strict=True))
 
     def spans(self, before: int, features: int) -> list[tuple[int, int]]:
@@ -58,34 +59,34 @@ class SoundTagger(nn.Module):
         return [(0, features)]
 
     def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
-        """Of every class the features from the first to the one after the last: all of them, since
-        the layer tells no more than that."""
+        """For every class, the index of its first feature in the block and of the one after its
+        last. These are all features, since this tagger cannot locate a sound in a block."""
         return dict.fromkeys(self.names, (0, len(features)))
 
 
 def pool_windows(features: Tensor, window: int) -> Tensor:
-    """Features (n, width) -> mean and maximum of each whole window, (n // window, 2 width)."""
+    """Mean and maximum of each whole window of features (n, width), (n // window, 2 width)."""
     whole = features[: len(features) // window * window]
     windows = whole.view(-1, window, features.shape[1])
     return torch.cat([windows.mean(1), windows.amax(1)], 1)
 
 
 class WindowTagger(nn.Module):
-    """A linear layer over the mean and the maximum of a block's features, standardised.
+    """small's tagger: a linear layer over the standardised mean and maximum of a block's features.
 
-    It also knows families of classes, which it names where no class of theirs is sure, what it does
-    not know, and from which window on a sound is heard.
+    It names a family of classes when none of them is sure, has a class for unknown sounds, and
+    locates sounds to a window.
     """
 
     def __init__(
         self, names: list[str], since: int, width: int, families: dict[str, str], window: int
     ) -> None:
         """Args:
-        names: of the classes, the families and what is unknown.
-        since: numbers of a feature that are left out: what the speech encoder's last layer says,
-            which knows least of sounds.
-        width: numbers after those.
-        families: of each class that has one, its name.
+        names: of the classes and families, and `UNKNOWN_SOUND`.
+        since: how many leading numbers of a feature are left out: those of Whisper's last layer,
+            which knows least about sounds.
+        width: how many numbers follow.
+        families: from the name of a class to that of its family; not all have one.
         window: features per window.
         """
         super().__init__()
@@ -99,7 +100,7 @@ class WindowTagger(nn.Module):
         self.head = nn.Linear(2 * width, len(names))
 
     def standard(self, pooled: Tensor) -> Tensor:
-        """Mean and maximum of stretches (..., 2 width), standardised."""
+        """Standardise the mean and maximum of stretches, (..., 2 width)."""
         return ((pooled - self.mean) / self.spread).clamp(-FURTHEST, FURTHEST)
 
     def logits(self, pooled: Tensor) -> Tensor:
@@ -128,8 +129,8 @@ class WindowTagger(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, features: Tensor) -> dict[str, float]:
-        """Of every class in a block; of a family only where none of its classes begins, and of what
-        is unknown only where nothing else does."""
+        """Probability of every class in a block. A family's is 0 if one of its classes begins, and
+        that of `UNKNOWN_SOUND` if anything else begins."""
         found = dict(zip(self.names, self._rivals(self(features)).sigmoid().tolist(), strict=True))
         sure = [name for name, p in found.items() if p >= BEGINS and name != UNKNOWN_SOUND]
         for family in {self.families[name] for name in sure if name in self.families}:
@@ -139,8 +140,8 @@ class WindowTagger(nn.Module):
         return found
 
     def _rivals(self, logits: Tensor) -> Tensor:
-        """Logits (classes,) of classes that are little behind the best one; the others' are lowered
-        so far that they do not begin. Of families only the best one may."""
+        """Logits (classes,), lowered for classes far behind the best one so that they cannot begin.
+        Among families only the best one can."""
         logits, families = logits.clone(), set(self.families.values())
         rivals = {
             NEAR: [i for i, n in enumerate(self.names) if n not in {*families, UNKNOWN_SOUND}],
@@ -155,8 +156,8 @@ class WindowTagger(nn.Module):
 
     @torch.inference_mode()
     def extent(self, features: Tensor) -> dict[str, tuple[int, int]]:
-        """Of every class the windows of a block from the first to the last that is little behind
-        its surest one: the first feature and the one after the last."""
+        """For every class, the index of its first feature in the block and of the one after its
+        last: the span of the windows that are almost as sure of it as the surest window."""
         own = features[:, self.since :].float()
         by_window = self.logits(pool_windows(own, self.window))
         there = by_window >= by_window.amax(0) - NEAR
@@ -171,11 +172,11 @@ Tagger = SoundTagger | WindowTagger
 
 
 class Onsets:
-    """Tells of each class when it begins: one stream's state."""
+    """State of one stream: which classes of sound are going on, so that each is named once."""
 
     def __init__(self) -> None:
         self.on: frozenset[str] = frozenset()
-        """Classes that go on."""
+        """Classes that are going on."""
 
     def fork(self) -> "Onsets":
         """An independent copy."""
@@ -184,7 +185,7 @@ class Onsets:
         return twin
 
     def push(self, probabilities: dict[str, float]) -> list[tuple[str, float]]:
-        """Classes that begin with this block, the likeliest first; none in a silent block: {}."""
+        """Classes that begin in the next block, the likeliest first; pass {} for a silent block."""
         begun = [
             (name, p) for name, p in probabilities.items() if p >= BEGINS and name not in self.on
         ]
@@ -194,7 +195,7 @@ class Onsets:
 
 
 def save_tagger(tagger: Tagger, path: Path) -> None:
-    """Write a tagger as safetensors in fp16, its classes in the file's metadata."""
+    """Write a tagger as safetensors in fp16, with its classes in the file's metadata."""
     state = {key: tensor.detach().half() for key, tensor in tagger.state_dict().items()}
     about = {"names": json.dumps(tagger.names)}
     if isinstance(tagger, WindowTagger):
@@ -204,11 +205,11 @@ def save_tagger(tagger: Tagger, path: Path) -> None:
 
 
 def load_tagger(path: Path) -> Tagger:
-    """Read a file of `save_tagger`: frozen, in fp32.
+    """Read a file that `save_tagger` wrote; the tagger is frozen and in fp32.
 
     Raises:
-        ComponentError: it names no classes.
-        CheckpointError: not a file of tensors, or keys are missing or misshapen.
+        ComponentError: the file names no classes.
+        CheckpointError: it is no file of tensors, or keys are missing or have another shape.
     """
     state = read_state(path)
     with safetensors.safe_open(path, "pt") as opened:

@@ -1,8 +1,8 @@
-"""Block-causal attention: what lets a bidirectional encoder listen while sound arrives.
+"""Block-causal attention, with which a bidirectional encoder can encode sound while it arrives.
 
-Inside a block every position sees every other; earlier blocks are seen through their cached keys
-and values; later ones never. So one pass over a whole recording under `block_mask` and a pass per
-block with a growing `KeyValues` are the same computation.
+A position attends to all positions of its own block and, through cached keys and values, to all
+earlier blocks, but to no later ones. So one pass over a whole recording under `block_mask` and a
+pass per block with a growing `KeyValues` are the same computation.
 """
 
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class KeyValues:
-    """Keys and values of the positions one encoder stream has attended so far, per layer."""
+    """Keys and values of all earlier positions of one encoder stream, per layer."""
 
     layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """Each (1, heads, positions, head width)."""
+    """Keys and values of each layer, (1, heads, positions, head width) each."""
 
     length: int = 0
-    """Positions held."""
+    """Number of cached positions."""
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append to `layer` and return all its keys and values."""
@@ -37,7 +37,7 @@ class KeyValues:
 
 
 def block_mask(new: int, past: int, block: int, device: torch.device) -> Tensor | None:
-    """Which keys each of `new` positions may see, after `past` cached ones.
+    """Mask of the keys that each of `new` positions may attend to, after `past` cached ones.
 
     Args:
         new: positions being computed; the first one starts a block.
@@ -46,7 +46,7 @@ def block_mask(new: int, past: int, block: int, device: torch.device) -> Tensor 
         device: where the mask is needed.
 
     Returns:
-        Shape (new, past + new), True where attention is allowed; None when all is.
+        Shape (new, past + new), True where attention is allowed; None if it is everywhere.
     """
     if new <= block:
         return None

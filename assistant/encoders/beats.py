@@ -23,7 +23,7 @@ from assistant.files.weights import read_state, require
 
 
 class BeatsConfig(BaseModel):
-    """The `cfg` of a BEATs file. Fields of training alone are ignored; defaults as published."""
+    """The `cfg` of a BEATs file, with the published defaults. Fields for training are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,7 +47,7 @@ class BeatsConfig(BaseModel):
 
 @dataclass(slots=True)
 class BeatsState:
-    """What a block-causal stream remembers."""
+    """State of a block-causal stream."""
 
     past: KeyValues = field(default_factory=KeyValues)
     tail: Tensor | None = None
@@ -59,7 +59,7 @@ class BeatsState:
 
 
 class SelfAttention(nn.Module):
-    """Attention whose position bias each query weighs for itself (`gru_rel_pos`)."""
+    """Self-attention with a relative position bias that each query gates (`gru_rel_pos`)."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ class SelfAttention(nn.Module):
             x: shape (1, n, width).
             bias: shape (1, heads, n, past + n), added to the logits after gating.
             seen: shape (n, past + n), False where attention is forbidden.
-            past: keys and values so far; grows.
-            layer: which of `past`'s layers is this one's.
+            past: cached keys and values; the new ones are appended.
+            layer: index of this layer in `past`.
         """
 
         def heads(y: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class SelfAttention(nn.Module):
 
 
 class BeatsLayer(nn.Module):
-    """Post-norm: x = LN(alpha x + sublayer(x))."""
+    """A transformer layer with post-norm: x = LN(alpha x + sublayer(x))."""
 
     def __init__(self, config: BeatsConfig) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Beats(nn.Module):
         return BeatsState()
 
     def attend(self, x: Tensor, state: BeatsState, block: int) -> Tensor:
-        """The encoder under a block-causal mask; `state` moves on.
+        """Encode whole blocks under a block-causal mask, and advance `state`.
 
         Args:
             x: patch tokens of whole blocks, shape (n, width); the last block may be short.
@@ -206,7 +206,8 @@ class Beats(nn.Module):
         return x[0]
 
     def _convolve(self, x: Tensor, state: BeatsState, block: int) -> Tensor:
-        """The positional convolution: half a kernel back, and ahead no further than the block."""
+        """The positional convolution, which sees half a kernel back, and ahead only to the block's
+        end."""
         reach = self.config.conv_pos // 2
         tail = x.new_zeros(reach, self.width) if state.tail is None else state.tail
         out = []
@@ -221,7 +222,7 @@ class Beats(nn.Module):
         """The positional convolution of patch tokens with those around them.
 
         Args:
-            stretch: shape (batch, n, width), with what is before and after.
+            stretch: shape (batch, n, width), with the tokens before and after.
 
         Returns:
             Shape (batch, n - conv_pos + 1, width), in the format of the weights.
@@ -253,7 +254,7 @@ def _bucket(distance: Tensor, buckets: int, furthest: int) -> Tensor:
 
 
 def save_beats(model: Beats, path: Path) -> None:
-    """Write an encoder of ours as safetensors in fp16, its `cfg` in the file's metadata."""
+    """Write a BEATs encoder as safetensors in fp16, with its `cfg` in the file's metadata."""
     state = {key: tensor.detach().half().contiguous() for key, tensor in model.state_dict().items()}
     safetensors.torch.save_file(state, path, {"cfg": model.config.model_dump_json()})
 
@@ -266,7 +267,7 @@ def load_beats(path: Path) -> Beats:
 
     Raises:
         ComponentError: not a BEATs file, or one of an unknown kind.
-        CheckpointError: keys missing or misshapen.
+        CheckpointError: keys are missing or have another shape.
     """
     if path.suffix == ".safetensors":
         state = read_state(path)
@@ -284,7 +285,7 @@ def build_beats(cfg: dict[str, Any], published: dict[str, Tensor], name: str) ->
 
     Raises:
         ComponentError: `cfg` is of an unknown kind; the message names the field.
-        CheckpointError: keys missing or misshapen.
+        CheckpointError: keys are missing or have another shape.
     """
     try:
         config = BeatsConfig.model_validate(cfg)

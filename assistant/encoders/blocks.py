@@ -18,7 +18,7 @@ from assistant.sound.spectra import log10_mel, normalise_mel
 
 
 class Forkable(Protocol):
-    """A state of which copies can be made."""
+    """A state that can be copied."""
 
     def fork(self) -> Self:
         """An independent copy."""
@@ -34,11 +34,12 @@ class BlockEncoder(Protocol[State]):
         """The state of a stream that has heard nothing."""
 
     def attend(self, x: Tensor, state: State, block: int) -> Tensor:
-        """Encode whole blocks `x` (n, width), the last one maybe short; `state` moves on."""
+        """Encode whole blocks `x` (n, width), of which the last may be short, and advance
+        `state`."""
 
 
 class Anchored(Generic[State]):
-    """One encoder's blocks in order, with bounded memory.
+    """Encodes the blocks of an endless stream in order, with bounded memory.
 
     Position tables and caches end; streams do not. After `horizon` blocks the state starts anew:
     with the blocks that the encoder itself begins with, and the last `overlap` blocks. Pushing
@@ -75,7 +76,7 @@ class Anchored(Generic[State]):
         """Encode the next blocks.
 
         Args:
-            x: shape (n, width); n is a multiple of the block, but for the last push of a stream.
+            x: shape (n, width); n is a multiple of the block except in the last push of a stream.
 
         Returns:
             Shape (n, width of features).
@@ -99,10 +100,10 @@ class Anchored(Generic[State]):
 
 
 class MelBlocks:
-    """Whisper's front end along a stream: samples of whole blocks -> log-mel, scaled causally.
+    """Whisper's front end for a stream: log-mel of the samples of whole blocks, scaled causally.
 
-    Whisper clips at 80 dB under the maximum of its 30 s. Here the maximum is the running one, over
-    all frames up to the end of the block a frame is first needed in.
+    Whisper clips 80 dB below the maximum of its 30 s. Here it is the running maximum, over all
+    frames until the end of the block in which a frame is first needed.
     """
 
     def __init__(self, n_mels: int, block: int) -> None:
@@ -122,11 +123,11 @@ class MelBlocks:
 
     @property
     def first(self) -> bool:
-        """Nothing was pushed yet."""
+        """Whether nothing was pushed yet."""
         return self._tail is None
 
     def push(self, samples: Tensor) -> Tensor:
-        """The frames from which `SpeechEncoder.stem` makes the next features.
+        """Log-mel frames for `SpeechEncoder.stem`, which makes the next features of them.
 
         Args:
             samples: for features [f, g): stream samples [320 f - 40, 320 g + 200), or from 0 when
@@ -154,7 +155,7 @@ class MelBlocks:
 
 
 def mel_span(first: int, last: int) -> tuple[int, int]:
-    """Stream samples that `MelBlocks.push` wants for features [first, last)."""
+    """The stream samples that `MelBlocks.push` needs for features [first, last)."""
     start = first * FEATURE_SAMPLES + HOP - ANALYSIS // 2 if first else 0
     return start, last * FEATURE_SAMPLES + ANALYSIS // 2
 

@@ -1,7 +1,7 @@
-"""The speech encoder: openai-whisper's module, its weights from three formats, and two ways to run.
+"""The speech encoder: Whisper's weights, read from three formats, and two ways to run them.
 
-`forward` is Whisper as published: bidirectional over 30 s. `attend` is the same weights under a
-block-causal mask, with the keys and values of past blocks cached.
+`forward` is Whisper as published, bidirectional over 30 s. `attend` runs the same weights under a
+block-causal mask, with cached keys and values of earlier blocks.
 """
 
 import json
@@ -27,10 +27,10 @@ class SpeechEncoder(nn.Module):
     """Whisper's encoder.
 
     Attributes:
-        n_mels: mel bins its front end must give.
+        n_mels: mel bins that the front end must have.
         width: size of a feature.
-        own_width: size of the last layer's part of it, which comes first.
-        horizon: features its position table covers (1,500, that is 30 s).
+        own_width: size of the last layer's part of a feature, which comes first.
+        horizon: features that the position table covers (1,500, which are 30 s).
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class SpeechEncoder(nn.Module):
         """Make an encoder.
 
         Args:
-            dims: Whisper's.
-            mlp_width: where it is not Whisper's four times the width.
-            hidden: layers, counted from 1, whose output is joined to the last one's, normalised.
-                Early ones tell sounds apart that the last no longer does (Gong et al. 2023,
+            dims: Whisper's dimensions.
+            mlp_width: size of the MLPs; None: four times the width, as in Whisper.
+            hidden: layers, counted from 1, whose normalised outputs are joined to the last one's.
+                Early layers distinguish sounds that the last one does not (Gong et al. 2023,
                 arXiv 2307.03183).
 
         Raises:
@@ -88,7 +88,7 @@ class SpeechEncoder(nn.Module):
         return self.attend(x, KeyValues(), block=len(x))
 
     def stem(self, mel: Tensor, first: bool) -> Tensor:
-        """The two convolutions, over one stretch of a stream.
+        """The two convolutions, applied to a stretch of a stream.
 
         Feature i needs frames 2i - 2 to 2i + 2. Nothing is padded on the right: the stretch must
         hold the one frame after the last feature's own two.
@@ -96,7 +96,8 @@ class SpeechEncoder(nn.Module):
         Args:
             mel: (n_mels, 2 n + 1), the frames of n features and the one after, when `first`;
                 (n_mels, 2 n + 3), with two frames before them, otherwise.
-            first: the stretch begins the stream, so zeros stand before it (Whisper's padding).
+            first: whether the stretch begins the stream; then it is padded with zeros on the left,
+                as in Whisper.
 
         Returns:
             Shape (n, own_width).
@@ -109,18 +110,18 @@ class SpeechEncoder(nn.Module):
         return x[0].T
 
     def attend(self, x: Tensor, past: KeyValues, block: int) -> Tensor:
-        """The transformer under a block-causal mask; `past` grows by the new positions.
+        """Run the transformer under a block-causal mask, and append the new positions to `past`.
 
         Args:
             x: shape (n, own_width), from `stem`; the first row starts a block.
-            past: what the stream attended before, empty at its start.
+            past: keys and values of the stream's earlier positions.
             block: features per block.
 
         Returns:
             Shape (n, width).
 
         Raises:
-            ValueError: the stream would pass the position table.
+            ValueError: the stream would go beyond the position table.
         """
         start, new = past.length, len(x)
         if start + new > self.horizon:
@@ -151,25 +152,25 @@ def _attention(
 
 @dataclass(frozen=True, slots=True)
 class WhisperWeights:
-    """A Whisper model's weights under openai-whisper's names; the decoder may be absent."""
+    """The weights of a Whisper model by openai-whisper's names; the decoder may be missing."""
 
     dims: ModelDimensions
     state: State
-    """Keys `encoder.*` and, where the file has them, `decoder.*`."""
+    """Tensors `encoder.*` and, if the file has them, `decoder.*`."""
 
     @property
     def has_decoder(self) -> bool:
-        """Whether the decoder's weights are among them."""
+        """Whether the weights include the decoder's."""
         return "decoder.token_embedding.weight" in self.state
 
     def encoder(self, hidden: tuple[int, ...] = ()) -> SpeechEncoder:
-        """Build the encoder, frozen, in fp32.
+        """Build the encoder, frozen and in fp32.
 
         Args:
-            hidden: layers joined to the last one, as `SpeechEncoder` takes them.
+            hidden: layers to join to the last one, see `SpeechEncoder`.
 
         Raises:
-            CheckpointError: keys missing or misshapen.
+            CheckpointError: keys are missing or have another shape.
             ConfigError: there is no such layer.
         """
         first = self.state.get("encoder.blocks.0.mlp.0.weight")
@@ -254,7 +255,8 @@ def from_ctranslate2(stream: BinaryIO, name: str) -> WhisperWeights:
     u32 dims, u8 type (4 = fp16), u32 byte count, data. Strings are u16 length, bytes with a NUL.
 
     Raises:
-        ComponentError: another version, specification or number type, or the file is cut off.
+        ComponentError: the version, specification or number type is another, or the file is cut
+            off.
     """
     try:
         variables = _read_variables(stream, name)

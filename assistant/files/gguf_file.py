@@ -1,4 +1,4 @@
-"""Reading a GGUF file where it lies, in one piece or cut into parts."""
+"""Reads a GGUF file in place, whether it is whole or cut into parts."""
 
 import tempfile
 from collections.abc import Iterator
@@ -18,23 +18,23 @@ from assistant.errors import ComponentError
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor is."""
+    """Place of a tensor in the file."""
 
     kind: Kind
     shape: tuple[int, ...]
-    """Of its bytes: rows and bytes of a row for a matrix."""
+    """Shape of the tensor's bytes; for a matrix, (rows, bytes of a row)."""
 
     begin: int
 
 
 class GgufFile:
-    """Tensors and metadata of a GGUF file; its tokenizer is read by transformers."""
+    """The tensors and metadata of a GGUF file; transformers reads its tokenizer."""
 
     def __init__(self, parts: list[Path]) -> None:
-        """`parts`: the file, or pieces of it in order; the first holds the whole header.
+        """`parts`: the file, or its parts in order, of which the first holds the whole header.
 
         Raises:
-            ComponentError: not GGUF, or cut short.
+            ComponentError: it is no GGUF file, or is cut short.
         """
         self._parts = [np.memmap(part, np.uint8, "r") for part in parts]
         self._ends = np.cumsum([len(part) for part in self._parts])
@@ -59,11 +59,11 @@ class GgufFile:
 
     @property
     def architecture(self) -> str:
-        """Such as `qwen2`."""
+        """Name of the architecture, such as `qwen2`."""
         return str(self._fields.get("general.architecture"))
 
     def setting(self, name: str) -> Any:
-        """Of the architecture, such as `block_count`.
+        """A setting of the architecture, such as `block_count`.
 
         Raises:
             ComponentError: it is not there.
@@ -74,7 +74,7 @@ class GgufFile:
         return self._fields[key]
 
     def tokenizer_id(self, name: str) -> int | None:
-        """A special token of its tokenizer, `bos` or `eos`."""
+        """Id of a special token, `bos` or `eos`; None if the tokenizer has none."""
         found: int | None = self._fields.get(f"tokenizer.ggml.{name}_token_id")
         return found
 
@@ -82,10 +82,10 @@ class GgufFile:
         return name in self._places
 
     def raw(self, name: str) -> tuple[Kind, NDArray[np.uint8]]:
-        """A tensor's kind and bytes, (rows, bytes of a row).
+        """A tensor's number format and bytes, (rows, bytes of a row).
 
         Raises:
-            ComponentError: it is not there, or beyond the end.
+            ComponentError: there is no such tensor, or it lies beyond the end of the file.
         """
         if name not in self._places:
             raise ComponentError(f"{self._paths[0]}: no tensor {name}")
@@ -98,17 +98,17 @@ class GgufFile:
         return place.kind, data.reshape(shape)
 
     def floats(self, name: str) -> NDArray[np.float32]:
-        """A tensor's values."""
+        """The values of a tensor, in fp32."""
         kind, raw = self.raw(name)
         return np.asarray(gguf.quants.dequantize(np.ascontiguousarray(raw), kind), np.float32)
 
     def tokenizer(self) -> transformers.PreTrainedTokenizerBase:
-        """The tokenizer, with the chat template, made from the header; some seconds."""
+        """The tokenizer, with its chat template, made from the header. This takes some seconds."""
         with self._whole() as path:
             return transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
 
     def _bytes(self, begin: int, length: int) -> NDArray[np.uint8]:
-        """Copied only where they are in more than one part."""
+        """Bytes of the file; copied only if they lie in more than one part."""
         end = begin + length
         if end > self._ends[-1]:
             raise ComponentError(f"{self._paths[-1]}: the file is cut short")
@@ -121,7 +121,7 @@ class GgufFile:
 
     @contextmanager
     def _whole(self) -> Iterator[Path]:
-        """A path at which the header is read; of parts, a file with holes after the first."""
+        """Path of a file with the whole header; for parts, a sparse file with the first one."""
         if len(self._paths) == 1:
             yield self._paths[0]
             return

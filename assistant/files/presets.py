@@ -6,11 +6,14 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from assistant.config import ModelConfig
+from assistant.config import ModelConfig, over
 from assistant.errors import ConfigError
 from assistant.files.yaml_file import parse
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LIKE = "like"
+"""Key of a preset: the name of another one, which has the values that this one leaves out."""
 
 
 def shipped_config() -> Path:
@@ -23,7 +26,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Parse a configuration file.
 
     Raises:
-        ConfigError: missing, not YAML, or not a mapping.
+        ConfigError: the file is missing, is not YAML, or holds no mapping.
     """
     try:
         values = parse(path.read_text(encoding="utf-8"))
@@ -39,7 +42,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A configuration file, with the shipped one's sections and presets where it has none.
+    """A configuration file, completed by the shipped one.
+
+    Keys that a section or a preset leaves out have their shipped values. A preset with `like` is
+    completed by the preset named there instead; `load_preset` does that.
 
     Raises:
         ConfigError: not a configuration file.
@@ -48,14 +54,19 @@ def read_config(path: Path) -> dict[str, Any]:
     presets = values.get("presets", {})
     if not isinstance(presets, dict):
         raise ConfigError(f"{path}: presets: expected a section")
-    return {**shipped, **values, "presets": {**shipped["presets"], **presets}}
+    kept = {
+        name: preset
+        for name, preset in shipped["presets"].items()
+        if not _is_like(presets.get(name))
+    }
+    return over({**shipped, "presets": kept}, values)
 
 
 def validate(schema: type[Model], values: object, where: str) -> Model:
-    """Make a `schema` from parsed YAML.
+    """Check parsed YAML against `schema`.
 
     Raises:
-        ConfigError: naming every key that is wrong and what is wrong with it.
+        ConfigError: a key is wrong; the message names every such key and says what is wrong.
     """
     try:
         return schema.model_validate(values)
@@ -65,7 +76,7 @@ def validate(schema: type[Model], values: object, where: str) -> Model:
 
 
 def _secrets(schema: type[BaseModel]) -> set[str]:
-    """Keys whose values are shown to nobody."""
+    """Keys whose values must not be shown."""
     fields = schema.model_fields.items()
     return {
         key for key, field in fields if SecretStr in (field.annotation, *get_args(field.annotation))
@@ -89,13 +100,13 @@ def _problems(error: ValidationError, where: str, secrets: set[str]) -> list[str
 
 
 def _name(part: int | str) -> str:
-    """A part of a key's path; whatever a file has for a key, it is on one line."""
+    """A part of a key's path, on one line whatever the file has for a key."""
     name = str(part)[:60]
     return name if name.isprintable() else repr(name)
 
 
 _short = reprlib.Repr()
-"""What was given, in a line; a long list is not written in full first."""
+"""Shows a wrong value in one line, without writing a long list in full first."""
 _short.maxlevel, _short.maxstring, _short.maxlong, _short.maxother = 2, 60, 60, 60
 
 
@@ -103,12 +114,49 @@ def load_preset(path: Path, name: str | None = None) -> tuple[str, ModelConfig]:
     """The model configuration that `path` chooses, or its preset `name`.
 
     Raises:
-        ConfigError: the file or the preset is wrong; keys are named.
+        ConfigError: the file or the preset is wrong; the message names the keys.
     """
     values = read_config(path)
     presets = values["presets"]
     chosen = name or values.get("preset")
     if not isinstance(chosen, str) or chosen not in presets:
-        known = ", ".join(map(_name, presets))
-        raise ConfigError(f"preset: unknown {_short.repr(chosen)}; known: {known}")
-    return chosen, validate(ModelConfig, presets[chosen], f"presets.{chosen}")
+        raise ConfigError(f"preset: {_unknown(chosen, presets)}")
+    return chosen, validate(ModelConfig, complete(presets, chosen), f"presets.{chosen}")
+
+
+def complete(presets: dict[str, Any], name: str) -> object:
+    """A preset of a file, completed by the one that it is `like`, and so on.
+
+    Args:
+        presets: all of the file's.
+        name: which one.
+
+    Raises:
+        ConfigError: a `like` names no preset, or leads back to its own.
+    """
+    chain = {name: presets[name]}
+    last = name
+    while _is_like(chain[last]):
+        where, below = f"presets.{_name(last)}.{LIKE}", chain[last][LIKE]
+        if not isinstance(below, str) or below not in presets:
+            raise ConfigError(f"{where}: {_unknown(below, presets)}")
+        if below in chain:
+            raise ConfigError(f"{where}: {_name(below)} is like itself")
+        if not isinstance(presets[below], dict):
+            raise ConfigError(f"presets.{_name(below)}: expected a section")
+        chain[below] = presets[below]
+        last = below
+    if last == name:
+        return presets[name]
+    values: dict[str, Any] = {}
+    for preset in reversed(chain.values()):
+        values = over(values, preset)
+    return {key: value for key, value in values.items() if key != LIKE}
+
+
+def _is_like(preset: object) -> bool:
+    return isinstance(preset, dict) and LIKE in preset
+
+
+def _unknown(chosen: object, presets: dict[str, Any]) -> str:
+    return f"unknown {_short.repr(chosen)}; known: {', '.join(map(_name, presets))}"

@@ -1,4 +1,4 @@
-"""Reading tensors from disk without running anything, and putting them into modules."""
+"""Reads tensors from disk without running any code from there, and puts them into modules."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ UNREADABLE = (
     AttributeError,
     struct.error,
 )
-"""What torch's reader raises when bytes are not the pickle it takes them for."""
+"""Exceptions that torch's reader raises for bytes that are not a proper pickle."""
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def read_state(path: Path) -> dict[str, Any]:
     Pickles are read with `weights_only=True`: they can hold tensors and plain values, no code.
 
     Raises:
-        CheckpointError: nothing there, or not readable as weights.
+        CheckpointError: there is nothing, or nothing that can be read as weights.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -76,7 +76,8 @@ def _read_folder(path: Path) -> dict[str, Any]:
 
 
 def mismatches(module: nn.Module, state: dict[str, Tensor]) -> list[str]:
-    """What keeps `state` from filling `module`: one line per missing or misshapen key."""
+    """Why `state` cannot fill `module`: one line for each key that is missing or has another
+    shape."""
     problems = []
     for key, tensor in module.state_dict().items():
         if key not in state:
@@ -105,7 +106,7 @@ def require(module: nn.Module, state: dict[str, Tensor], name: str) -> list[str]
 
 
 def sha256(*paths: Path) -> str:
-    """Hex digest of a file, or of files one after the other."""
+    """Hex digest of a file, or of several files joined in order."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as stream:

@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 
 MOST_DEEP = 32
-"""Sections and lists inside each other; ours are five deep."""
+"""Deepest nesting of sections and lists; ours are five deep."""
 
 MOST_NODES = 100_000
-"""Keys and values of a file, those that aliases repeat counted each time."""
+"""Most keys and values in a file; those that an alias repeats count each time."""
 
 _LEFT_OUT = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp"}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,3999})$")
@@ -19,7 +19,7 @@ _FLOAT = re.compile(
 
 
 class ConfigLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, stricter.
+    """A stricter version of PyYAML's safe loader.
 
     A key that stands twice in a section is an error, and so is a tag. Numbers are decimal: `21:45`
     is a text and not 1305, `010` is one and not 8; dates are texts. Nesting and aliases are
@@ -36,7 +36,7 @@ class ConfigLoader(yaml.SafeLoader):
         """See PyYAML.
 
         Raises:
-            yaml.YAMLError: too deep, too much, inside itself, or with a tag.
+            yaml.YAMLError: it is nested too deep, too large, contains itself, or has a tag.
         """
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         mark = event.start_mark
@@ -64,7 +64,7 @@ class ConfigLoader(yaml.SafeLoader):
         """See PyYAML.
 
         Raises:
-            yaml.YAMLError: a key stands twice.
+            yaml.YAMLError: a key stands twice in its section.
         """
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         keys = set()
@@ -90,7 +90,8 @@ def parse(text: str) -> object:
     """The values of a YAML document.
 
     Raises:
-        ValueError: it is none; the message is one line and names the file's line where it can.
+        ValueError: it is not valid; the message is one line, and names the line of the file if
+            known.
     """
     try:
         return yaml.load(text, ConfigLoader)

@@ -1,4 +1,4 @@
-"""LoRA beside an LLM's weights (Hu et al. 2021), through peft, or merged into them."""
+"""LoRA adapters (Hu et al. 2021) on an LLM, with peft, or merged into its weights."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none o
 
 
 def add_lora(model: "PreTrainedModel", config: LoraConfig) -> "peft.PeftModel":
-    """Wrap `model` with fresh adapters (B = 0, so they change nothing yet)."""
+    """Add fresh adapters to `model`; since B = 0, they change nothing yet."""
     import peft
 
     adapters = peft.LoraConfig(
@@ -30,12 +30,12 @@ def add_lora(model: "PreTrainedModel", config: LoraConfig) -> "peft.PeftModel":
 
 
 def lora_parameters(model: "peft.PeftModel") -> dict[str, torch.nn.Parameter]:
-    """Adapter tensors under peft's names (`base_model.model. ... .lora_A.default.weight`)."""
+    """The adapters' tensors by peft's names (`base_model.model. ... .lora_A.default.weight`)."""
     return {k: p for k, p in model.named_parameters() if ".lora_" in k}
 
 
 def merge_lora(model: "peft.PeftModel") -> "PreTrainedModel":
-    """Fold the adapters into the weights: W + scale B A."""
+    """Merge the adapters into the weights: W + scale B A."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged
 

@@ -1,10 +1,9 @@
 """An LLM's context as a list of pieces, and the KV cache that follows it.
 
-    context.show(pieces)        # the cache holds these: what it had of them is kept
-    context.fill(pieces, 32)    # the same, a few positions at a time
+    context.show(pieces)        # the cache holds these; the common prefix is not computed again
+    context.fill(pieces, 32)    # the same, at most 32 positions at a time
 
-Whoever has a conversation says what its context is, as a whole; that what stays is not computed
-again is this file's business alone.
+Callers always state the whole context; reusing the cache is the business of this file alone.
 """
 
 from collections.abc import Sequence
@@ -18,49 +17,50 @@ from assistant.llm.llm import Llm, LlmCache
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A stretch of the context that stays or goes as a whole."""
+    """A stretch of the context that is kept or dropped as a whole."""
 
     ids: tuple[int, ...] = ()
-    """Token ids."""
+    """Token ids of a piece of text."""
 
     tokens: Tensor | None = None
-    """Audio tokens in their place, (n, LLM width); the same tensor is the same piece."""
+    """Audio tokens, (n, LLM width), instead of `ids`; pieces are the same if their tensor object
+    is."""
 
     def __len__(self) -> int:
         return len(self.ids) if self.tokens is None else len(self.tokens)
 
     def is_as(self, other: "Piece") -> bool:
-        """Whether both hold the same."""
+        """Whether both pieces have the same contents."""
         if self.tokens is None and other.tokens is None:
             return self.ids == other.ids
         return self.tokens is other.tokens
 
 
 class Context:
-    """What one conversation's LLM has read, and its KV cache.
+    """The context of one conversation, and its KV cache.
 
-    The cache holds a prefix of the pieces that were shown last, and after it, while a reply is
-    made, the reply's tokens; whatever is shown next drops those.
+    The cache holds a prefix of the pieces that were last shown. While a reply is made, the reply's
+    tokens follow it; the next `show` or `fill` drops them.
     """
 
     def __init__(self, llm: Llm, ready: tuple[Piece, LlmCache] | None = None) -> None:
         """Args:
         llm: shared weights.
-        ready: a first piece, and a cache that holds it, to be copied; None: all is computed here.
+        ready: a first piece, and a cache that holds it and is copied; None: it is computed here.
         """
         self._llm, self._ready = llm, ready
         self.cache = llm.cache()
-        """Keys and values; whoever makes a reply takes its tokens from here."""
+        """The KV cache, from which a reply takes its tokens."""
 
         self._held: list[Piece] = []
         self._next: tuple[Piece, int] | None = None  # a piece of which some positions are there
 
     def holds(self, pieces: Sequence[Piece]) -> bool:
-        """Whether all of `pieces` are there, whatever comes after them."""
+        """Whether the cache begins with all of `pieces`."""
         return self._common(pieces) == len(pieces)
 
     def _common(self, pieces: Sequence[Piece]) -> int:
-        """How many of `pieces`, from the first on, are there as a whole."""
+        """How many of the first `pieces` the cache holds, as a whole each."""
         count = 0
         for held, wanted in zip(self._held, pieces, strict=False):
             if not held.is_as(wanted):
@@ -69,7 +69,7 @@ class Context:
         return count
 
     def keep(self, pieces: Sequence[Piece]) -> None:
-        """Forget all but the longest beginning of `pieces` that is there."""
+        """Cut the cache back to its longest common prefix with `pieces`."""
         count = self._common(pieces)
         begun = 0
         if self._next is not None and count == len(self._held) < len(pieces):
@@ -87,11 +87,11 @@ class Context:
         return self._ready is not None and bool(pieces) and pieces[0].is_as(self._ready[0])
 
     def show(self, pieces: Sequence[Piece]) -> None:
-        """Hold `pieces` and nothing else; those that are missing go in together, in one pass, which
-        costs much the same for few and for many.
+        """Hold exactly `pieces`. Missing ones are prefilled in one pass, since one long pass costs
+        less than several short ones.
 
         Raises:
-            ContextFullError: they are more than the LLM's context holds.
+            ContextFullError: they are longer than the LLM's context.
         """
         self.keep(pieces)
         assert self._next is None, "fill() comes to its end first"
@@ -101,14 +101,14 @@ class Context:
             self._held += missing
 
     def fill(self, pieces: Sequence[Piece], most: int) -> bool:
-        """Go on towards `pieces` by at most so many positions, none of two pieces together: so
-        where a pass begins and ends never depends on when it was done.
+        """Prefill at most `most` positions towards holding `pieces`, all of one piece. So the
+        passes are the same whenever they are made, and so are the results.
 
         Returns:
             Whether there is more to do.
 
         Raises:
-            ContextFullError: they are more than the LLM's context holds.
+            ContextFullError: the pieces are longer than the LLM's context.
         """
         self.keep(pieces)
         if len(self._held) < len(pieces):

@@ -1,4 +1,4 @@
-"""Token ids -> text deltas that never hold half a character."""
+"""From token ids to text deltas that never contain half a character."""
 
 import codecs
 import json
@@ -6,7 +6,7 @@ import json
 from transformers import PreTrainedTokenizerBase
 
 SPACE_MARK = "▁"
-"""SentencePiece's visible space."""
+"""SentencePiece's mark for a space."""
 
 
 def _byte_alphabet() -> dict[str, int]:
@@ -21,17 +21,18 @@ _BYTES = _byte_alphabet()
 
 
 class Pieces:
-    """A tokenizer's tokens as bytes. Made once per model: reading a tokenizer takes 0.2 s."""
+    """The bytes of every token of a tokenizer. Reading a tokenizer takes 0.2 s, so there is one of
+    these per model."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._special = frozenset(tokenizer.all_special_ids)
         decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
         self.byte_level = decoder.get("type") == "ByteLevel"
-        """Bytes are written as GPT-2 does; else as SentencePiece does."""
+        """Whether tokens stand for bytes as in GPT-2; otherwise as in SentencePiece."""
 
     def bytes(self, token: int) -> bytes:
-        """What `token` stands for; nothing for special tokens and ids beyond the vocabulary."""
+        """The bytes of `token`; none for special tokens and for ids beyond the vocabulary."""
         piece = None if token in self._special else self._tokenizer.convert_ids_to_tokens(token)
         if piece is None:
             return b""
@@ -45,10 +46,10 @@ class Pieces:
 
 
 class Detokenizer:
-    """One answer's tokens as text.
+    """Turns the tokens of one answer into text.
 
-    Tokens stand for bytes, and a character may be spread over several. Bytes are decoded as they
-    come; what is not yet a character waits. Bytes that can never become one show as U+FFFD.
+    Tokens stand for bytes, and the bytes of a character may be spread over several tokens. An
+    incomplete character waits for its other bytes; invalid bytes become U+FFFD.
     """
 
     def __init__(self, pieces: Pieces) -> None:
@@ -57,7 +58,7 @@ class Detokenizer:
         self._start = not pieces.byte_level  # SentencePiece puts a space before the first word
 
     def push(self, token: int) -> str:
-        """Text that `token` completes; may be empty."""
+        """The text that `token` completes, which may be empty."""
         text = self._utf8.decode(self._pieces.bytes(token))
         if self._start and text:
             self._start = False
@@ -65,5 +66,5 @@ class Detokenizer:
         return text
 
     def flush(self) -> str:
-        """What is left when no token follows: U+FFFD where a character stayed unfinished."""
+        """The rest of the text at the end of the answer: U+FFFD for an incomplete character."""
         return self._utf8.decode(b"", final=True)

@@ -1,7 +1,7 @@
 """The language model: any causal LM that transformers loads, LoRA, and an explicit KV cache.
 
-`Llm` is shared weights. `LlmCache` is one conversation's state: text and audio tokens are
-embeddings alike, and go in with `extend` as soon as they are known.
+`Llm` has the shared weights. `LlmCache` is the state of one conversation: text and audio tokens are
+both embeddings, and are prefilled with `extend` as soon as they are known.
 """
 
 import copy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none o
 
 
 class Llm:
-    """A causal LM with its tokenizer, and LoRA merged or beside it."""
+    """A causal LM with its tokenizer, and LoRA adapters that are merged or beside the weights."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class Llm:
         engine: Engine | None = None,
     ) -> None:
         """Args:
-        model: frozen weights; packed ones are for answering alone.
-        tokenizer: its tokenizer.
-        stop: tokens that end an answer, besides the model's own.
-        engine: runs the layers; None: transformers does.
+        model: frozen weights; packed ones cannot be trained.
+        tokenizer: of the model.
+        stop: tokens that end an answer, besides the model's own end token.
+        engine: runs the layers; None: transformers.
 
         Raises:
             ConfigError: a stop token is not one token of this tokenizer.
@@ -51,13 +51,13 @@ class Llm:
         self.end_id: int = (
             tokenizer.convert_tokens_to_ids(stop[0]) if stop else _own_end(tokenizer, self.stop_ids)
         )
-        """The token that an answer in the context ends with, and training ends one with."""
+        """The end token of answers, in the context and in training."""
         self._pieces = Pieces(tokenizer)
 
     def over(self, model: "PreTrainedModel | peft.PeftModel | PackedLlm", engine: Engine) -> "Llm":
-        """The same over other weights of the same LLM, such as merged ones.
+        """An `Llm` with other weights of the same model, such as merged ones.
 
-        The tokenizer, which takes long to read, is shared.
+        It shares the tokenizer, which takes long to read.
         """
         other = copy.copy(self)
         other.model, other.engine = model, engine
@@ -71,25 +71,26 @@ class Llm:
 
     @property
     def device(self) -> torch.device:
-        """Where embeddings are."""
+        """Device of the embeddings."""
         return self._embedding.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Number format of embeddings."""
+        """Number format of the embeddings."""
         return self._embedding.weight.dtype
 
     @property
     def context(self) -> int | None:
-        """Positions the model was made for, where its configuration says."""
+        """Positions that the model was trained for; None if its configuration does not say."""
         found: int | None = getattr(self.model.config, "max_position_embeddings", None)
         return found
 
     def room(self, needed: int) -> int:
-        """Positions left after `needed` ones; a large number where the model states no limit.
+        """Positions of the context that are left after `needed` ones; a large number if the model
+        has no limit.
 
         Raises:
-            ContextFullError: fewer than one is left.
+            ContextFullError: none is left.
         """
         limit = self.context if self.context is not None else 2**31
         if needed >= limit:
@@ -100,7 +101,7 @@ class Llm:
         return limit - needed
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a piece of the prompt, nothing added before or after."""
+        """Token ids of a piece of the prompt, without tokens added before or after it."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def embed(self, ids: list[int]) -> Tensor:
@@ -111,19 +112,19 @@ class Llm:
         return embeds
 
     def take(self, tokens: Tensor) -> Tensor:
-        """Audio tokens on this LLM's device, in its number format."""
+        """Move audio tokens to this LLM's device and number format."""
         return tokens.to(self.device, self.dtype)
 
     def cache(self) -> "LlmCache":
-        """Begin a conversation."""
+        """A KV cache for a new conversation."""
         return LlmCache(self)
 
     def begun(self, ids: list[int], at_once: int) -> "LlmCache":
-        """A conversation that holds `ids`; where it takes long, as a start before had made it.
+        """A KV cache that holds `ids`. Packed LLMs keep the last one on disk for later starts.
 
         Args:
             ids: token ids, one or more.
-            at_once: how many are put in together.
+            at_once: how many are prefilled in one pass.
         """
         cache = self.cache()
         if isinstance(self.model, PackedLlm):
@@ -134,18 +135,19 @@ class Llm:
         return cache
 
     def detokenizer(self) -> Detokenizer:
-        """Begin to turn an answer's tokens into text."""
+        """A detokenizer for a new answer."""
         return Detokenizer(self._pieces)
 
     @torch.inference_mode()
     def beam_search(self, embeds: Tensor, config: GenerationConfig) -> list[int]:
-        """The best of `config.beams` beams after `embeds` (n, width); stop tokens left out.
+        """Token ids of the best of `config.beams` beams after `embeds` (n, width), without stop
+        tokens.
 
-        With `config.sample` beams are drawn instead of taken (beam sampling, as SALMONN's first
-        code did).
+        With `config.sample` the beams are drawn at random (beam sampling, as in SALMONN's first
+        code).
 
         Raises:
-            ContextFullError: `embeds` are more than the context holds.
+            ContextFullError: `embeds` are longer than the context.
         """
         room = self.room(len(embeds))
         if config.sample:
@@ -168,7 +170,7 @@ class Llm:
 
 
 class LlmCache:
-    """Keys and values of what one conversation holds, and what follows its last position."""
+    """The KV cache of one conversation, with the logits after its last position."""
 
     def __init__(self, llm: Llm) -> None:
         self._llm = llm
@@ -180,14 +182,14 @@ class LlmCache:
 
     @property
     def length(self) -> int:
-        """Positions held, the token chosen last included."""
+        """Number of positions held, including the token that was chosen last."""
         return self._llm.engine.length(self._state) + len(self._unfed)
 
     def extend(self, embeds: Tensor) -> None:
-        """Append embeddings (n, width), n >= 0.
+        """Prefill embeddings (n, width), n >= 0.
 
         Raises:
-            ContextFullError: the model's context would overflow.
+            ContextFullError: the context has no room for them.
         """
         limit = self._llm.context
         if limit is not None and self.length + len(embeds) > limit:
@@ -205,10 +207,10 @@ class LlmCache:
 
     @torch.inference_mode()
     def logits(self) -> Tensor:
-        """After what `extend` was given last, (vocabulary,), fp32.
+        """Logits after the last position, (vocabulary,), fp32.
 
         Raises:
-            RuntimeError: nothing stands before them: `extend` first.
+            RuntimeError: `extend` has to come first.
         """
         if self._last is None:
             raise RuntimeError("next_token() needs extend() first")
@@ -221,14 +223,14 @@ class LlmCache:
         """Choose the next token and append it.
 
         Args:
-            config: greedy or sampling, and how.
-            random: source of chance when sampling.
+            config: whether to sample, and how.
+            random: random numbers for sampling.
 
         Returns:
             A token id; a stop token is returned but not appended.
 
         Raises:
-            RuntimeError: nothing stands before it: `extend` first.
+            RuntimeError: `extend` has to come first.
         """
         if self._unfed:
             self.extend(self._llm.embed([]))
@@ -240,7 +242,8 @@ class LlmCache:
         return token
 
     def tokens(self, config: GenerationConfig) -> Iterator[int]:
-        """An answer: tokens until a stop token, `max_new_tokens` or the end of the context."""
+        """The tokens of an answer, until a stop token, `max_new_tokens` or the end of the
+        context."""
         random = torch.Generator(self._llm.device).manual_seed(config.seed)
         limit = self._llm.context
         for _ in range(config.max_new_tokens):
@@ -252,9 +255,9 @@ class LlmCache:
             yield token
 
     def truncate(self, length: int) -> None:
-        """Forget all positions from `length` on, and which tokens were said.
+        """Drop all positions from `length` on, and forget which tokens were used.
 
-        Unless only the token chosen last is dropped, `extend` must follow before the next one.
+        Unless only the last chosen token is dropped, `extend` has to follow before `next_token`.
 
         Raises:
             ValueError: `length` is not between 0 and the positions held.
@@ -269,7 +272,7 @@ class LlmCache:
             self._unfed, self._seen = [], []
 
     def fork(self) -> "LlmCache":
-        """An independent copy: what happens to one does not touch the other."""
+        """An independent copy."""
         twin = LlmCache(self._llm)
         twin._state = self._llm.engine.fork(self._state)
         twin._last, twin._logits = self._last, self._logits
@@ -279,7 +282,8 @@ class LlmCache:
 
 
 def _penalise(logits: Tensor, seen: list[int], penalty: float) -> Tensor:
-    """Keskar et al. 2019 (CTRL), section 4.1: divide positive, multiply negative logits."""
+    """Penalise repetition (CTRL, Keskar et al. 2019, section 4.1): divide positive logits of the
+    tokens in `seen`, and multiply negative ones."""
     if penalty == 1.0 or not seen:
         return logits
     index = torch.tensor(sorted(set(seen)), device=logits.device)

@@ -1,4 +1,4 @@
-"""Loading an LLM that transformers knows, and choosing what runs its layers on this machine."""
+"""Loads an LLM that transformers knows, and chooses the engine that runs it on this machine."""
 
 import importlib.util
 from pathlib import Path
@@ -21,20 +21,20 @@ if TYPE_CHECKING:  # importing it takes seconds, and a packed LLM needs none of 
     from transformers import PreTrainedModel
 
 HEAD_MULTIPLE = 8
-"""What the width of an attention head must be a multiple of in ONNX Runtime."""
+"""In ONNX Runtime the width of an attention head has to be a multiple of this."""
 
 LARGEST_GRAPH = 1_800_000_000
-"""Parameters of a model in 8 bits on a CPU; larger ones have not been tried."""
+"""Most parameters of a model in 8 bits on a CPU; larger ones were not tried."""
 
 
 def load_base(
     source: Path | str, config: LlmConfig, device: str
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Load weights and tokenizer from a folder or hub name, frozen.
+    """Load frozen weights and their tokenizer from a folder or hub name.
 
     Raises:
-        ConfigError: the quantisation or placement asked for does not work on this machine.
-        ComponentError: not a model transformers can load.
+        ConfigError: the quantisation or placement does not work on this machine.
+        ComponentError: transformers cannot load it.
     """
     transformers.utils.logging.disable_progress_bar()  # a second's work; stderr is for errors
     dtype = _dtype(config, device)
@@ -50,11 +50,11 @@ def load_base(
 
 
 def choose_engine(model: "PreTrainedModel | PackedLlm", config: LlmConfig) -> Engine:
-    """The engine `config.engine` asks for; `auto` is the lean one where it can run. A packed model
-    has its own.
+    """The engine for `config.engine`, where `auto` takes ONNX Runtime or the lean engine if they
+    can run the model, else transformers. A packed model brings its own.
 
     Raises:
-        ConfigError: the lean one is asked for and cannot, or cannot in 8 bits.
+        ConfigError: the lean engine or 8 bits are asked for, and cannot run this model.
     """
     if isinstance(model, PackedLlm):
         return model.engine
@@ -78,7 +78,7 @@ def choose_engine(model: "PreTrainedModel | PackedLlm", config: LlmConfig) -> En
 
 
 def loads_quantised(config: LlmConfig, device: str) -> bool:
-    """Whether bitsandbytes quantises the weights as they are loaded."""
+    """Whether bitsandbytes quantises the weights while they are loaded."""
     on_gpu = device.startswith("cuda")
     return config.quantisation == "4bit" or (config.quantisation == "8bit" and on_gpu)
 

@@ -1,4 +1,4 @@
-"""An LLM that lies packed in the cache: its engine, and its embeddings row by row."""
+"""An LLM with packed weights from the cache folder: its engine, and its table of embeddings."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from assistant.llm.weights.packed_store import StoredWeights
 from assistant.llm.weights.read import PlainConfig
 
 BEGUN = "begun-"
-"""What the names of files with states begin with."""
+"""Prefix of the names of files with states."""
 
 
 class Rows:
-    """An embedding table of which no more is in memory than was looked up."""
+    """A table of embeddings, of which only rows that were looked up are read into memory."""
 
     def __init__(self, table: Packed) -> None:
         self._table = table
         self.weight = torch.zeros(0, table.columns)
-        """The rows that are in memory, as wide as all are."""
+        """An empty tensor with the width and number format of the rows."""
 
     def __call__(self, ids: Tensor) -> Tensor:
         """Embeddings (n, width), fp32, of token ids (n,)."""
@@ -35,12 +35,12 @@ class Rows:
 
 
 class PackedLlm:
-    """What `Llm` asks of a model, of one that is not in memory as transformers would have it."""
+    """Packed weights with the part of a transformers model's interface that `Llm` uses."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Args:
-        folder: of `packed_store.store`.
-        threads: that share a product.
+        folder: made by `packed_store.store`.
+        threads: number of threads that share a matrix product.
         """
         self._folder = folder
         weights = StoredWeights(folder)
@@ -50,17 +50,17 @@ class PackedLlm:
         self._rows = Rows(table)
 
     def get_input_embeddings(self) -> Rows:
-        """The table of the tokens' embeddings."""
+        """The table of token embeddings."""
         return self._rows
 
     def begun(self, ids: list[int], at_once: int) -> tuple[OnnxState, Tensor]:
-        """A state that holds `ids`, and what `OnnxEngine.append` gave for the last of them.
+        """A state that holds `ids`, and the result of `OnnxEngine.append` for the last of them.
 
-        It takes seconds to make, so the one that was made last is kept beside the weights.
+        It takes seconds to make, so the last one is kept beside the weights.
 
         Args:
             ids: token ids, one or more.
-            at_once: how many are put in together.
+            at_once: how many are prefilled in one pass.
         """
         made_of = repr((ids, at_once, onnxruntime.__version__))
         path = self._folder / f"{BEGUN}{sha256(made_of.encode()).hexdigest()[:16]}.safetensors"
@@ -80,13 +80,13 @@ class PackedLlm:
         return state, last
 
     def eval(self) -> "PackedLlm":
-        """There is nothing to switch off."""
+        """Does nothing: there is no training mode to leave."""
         return self
 
 
 def load_packed(
     folder: Path, threads: int
 ) -> tuple[PackedLlm, transformers.PreTrainedTokenizerBase]:
-    """A folder of `packed_store.store`, ready to run, and its tokenizer."""
+    """Load a folder that `packed_store.store` made: the LLM, ready to run, and its tokenizer."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     return PackedLlm(folder, threads), tokenizer

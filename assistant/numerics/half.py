@@ -1,4 +1,4 @@
-"""Matrix products in bf16, all around them in fp32: what autocast does, without its casts."""
+"""Matrix products in bf16 and everything else in fp32, as autocast does, but without its casts."""
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +17,12 @@ class HalfLinear(nn.Module):
             self.bias = nn.Parameter(linear.bias.detach().bfloat16(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) -> (..., out), in the format of x."""
+        """Multiply x (..., in); returns (..., out) in the number format of x."""
         return F.linear(x.bfloat16(), self.weight, self.bias).to(x.dtype)
 
 
 def halve_linears(module: nn.Module) -> None:
-    """Replace every linear layer inside `module`."""
+    """Replace every linear layer inside `module` by a `HalfLinear`."""
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, HalfLinear(child))
@@ -31,5 +31,5 @@ def halve_linears(module: nn.Module) -> None:
 
 
 def fast_half() -> bool:
-    """Whether this machine's processor multiplies bf16."""
+    """Whether the processor has instructions for products in bf16."""
     return bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,5 +1,5 @@
-"""TorchScript for functions of many operations on few numbers, which in Python take longer than
-what they do. What is to replace it needs a C++ compiler on the user's machine."""
+"""TorchScript for functions with many operations on few numbers, where Python would take most of
+the time. Its successor, torch.compile, needs a C++ compiler on the user's machine."""
 
 import warnings
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`function`, without Python between its operations."""
+    """`function` as TorchScript: no Python runs between its operations."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
         compiled: Any = torch.jit.script(function)

@@ -1,4 +1,4 @@
-"""From a preset to modules: components found, aligner made, LLM loaded."""
+"""From a preset to modules: finds components, makes the aligner, and loads the LLM."""
 
 import torch
 
@@ -22,8 +22,8 @@ def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
     """The ear of `config` with a freshly initialised aligner.
 
     Args:
-        config: of the model.
-        llm_width: size of the LLM's embeddings; 1 where only features are wanted.
+        config: the preset.
+        llm_width: size of the LLM's embeddings; 1 if only features are needed.
 
     Raises:
         ComponentError: a part is not available.
@@ -70,7 +70,7 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
     """The preset's sound tagger, if it has one.
 
     Raises:
-        ComponentError: it is not available, or made for other encoders.
+        ComponentError: it is not available, or was made for other encoders.
     """
     if config.sound_tagger is None:
         return None
@@ -87,7 +87,7 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:
-    """A fresh aligner between `ear`'s encoders and an LLM."""
+    """A freshly initialised aligner from `ear`'s encoders to an LLM."""
     torch.manual_seed(0)
     audio = None if ear.audio_encoder is None else ear.audio_encoder.width
     return Aligner(config.aligner, ear.speech_encoder.width, audio, llm_width)
@@ -98,7 +98,7 @@ def _last_gpu() -> str:
 
 
 def device_of(config: ModelConfig) -> str:
-    """The device to run on: `config.device`, `auto` resolved.
+    """The device to run on: `config.device`, or the one that `auto` stands for.
 
     Raises:
         ConfigError: there is no such device.
@@ -117,12 +117,12 @@ def build_llm(config: ModelConfig, train: bool = False) -> Llm:
     """The LLM of `config`.
 
     Args:
-        config: of the model.
-        train: put fresh LoRA adapters beside the frozen weights.
+        config: the preset.
+        train: add fresh LoRA adapters to the frozen weights.
 
     Raises:
-        ComponentError: it is not available.
-        ConfigError: its settings do not work on this machine.
+        ComponentError: the LLM is not available.
+        ConfigError: the settings of the LLM do not work on this machine.
     """
     seed = toy_seed(config.llm.weights)
     if seed is not None:

@@ -1,12 +1,12 @@
 """Trained weights on disk: the published files, the trainer's, and our own folder.
 
-    published   `.pth` of SALMONN, {"model": ...}: names of the reference code (salmonn.md b)
+    published   `.pth` of SALMONN, {"model": ...}: names of the published code
     trainer     `state.pt` of a training run, {"parameters": ...}
     ours        a folder: `weights.safetensors` and `card.json`
 
-All become `TrainedWeights`. Keys the model has no place for are tolerated and reported, since the
-reference saves some by accident; a key that is missing or misshapen is an error that names it as
-the file would.
+All of them become `TrainedWeights`. Keys that the model has no place for are reported and ignored,
+since the published code (github.com/bytedance/SALMONN) saves some by accident. A key that is
+missing or has another shape is an error that names it as the file does.
 """
 
 import json
@@ -32,21 +32,21 @@ if TYPE_CHECKING:  # importing it takes a while, and not every preset has adapte
 
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 FORMAT = 1
-"""Of our folder; raised when its meaning changes."""
+"""Format number of our folder, raised when its meaning changes."""
 
 
 class Card(BaseModel):
-    """What a folder of ours says about itself."""
+    """The card of our folder: what its weights are and how they were made."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     preset: str
-    """Preset whose shapes these weights have."""
+    """Preset that the weights were made for."""
 
     weights_sha256: str
     components: dict[str, str] = {}
-    """Part -> source and sha256 of what the weights were trained with."""
+    """For each part of the model: the source and sha256 that the weights were trained with."""
 
     training_data: list[str] = []
     figures: dict[str, float | str] = {}
@@ -56,31 +56,31 @@ class Card(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrainedWeights:
-    """Aligner and LoRA tensors under our names, with the way back to the file's."""
+    """Aligner and LoRA tensors by our names, and how to get back to the names in the file."""
 
     aligner: dict[str, Tensor]
     lora: dict[str, Tensor]
-    """Under peft's names, `base_model.model. ...`."""
+    """LoRA tensors by peft's names, `base_model.model. ...`."""
 
     leftover: list[str] = field(default_factory=list)
-    """Keys of the file that are neither."""
+    """Keys of the file that belong to neither the aligner nor LoRA."""
 
     file_key: Callable[[str], str] = str
-    """`aligner.…` or `lora.…` -> the file's name for it."""
+    """From our key, `aligner.…` or `lora.…`, to the key in the file."""
 
     def fill(self, aligner: Aligner, llm: "peft.PeftModel | None", source: str) -> list[str]:
         """Copy the tensors into a model.
 
         Args:
-            aligner: receives the aligner's.
-            llm: receives LoRA's; None where the preset has no adapters.
-            source: named in errors.
+            aligner: receives the aligner's tensors.
+            llm: receives the LoRA tensors; None if the preset has no adapters.
+            source: name of the file, for errors.
 
         Returns:
             Keys of the file that found no place.
 
         Raises:
-            CheckpointError: keys missing or misshapen, all listed.
+            CheckpointError: keys are missing or have another shape; all are listed.
         """
         places = {f"aligner.{k}": t for k, t in aligner.state_dict(keep_vars=True).items()}
         if llm is not None:
@@ -109,7 +109,7 @@ def read_trained(path: Path) -> TrainedWeights:
     """Read trained weights of any of the three kinds.
 
     Raises:
-        CheckpointError: nothing there, unreadable, or of none of the kinds.
+        CheckpointError: there is nothing, or it is unreadable or of none of the kinds.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -124,21 +124,23 @@ def read_trained(path: Path) -> TrainedWeights:
 
 
 def fit(weights: TrainedWeights, config: ModelConfig, source: str) -> TrainedWeights:
-    """Check weights against a preset as far as that goes without its other parts, and trim them.
+    """Check weights against a preset without loading its other parts, and drop the keys that do not
+    belong.
 
-    Widths of the encoders and the LLM are taken from the file; everything else must be as `config`
-    says.
+    The widths of the encoders and the LLM are taken from the file; everything else has to be as
+    `config` says.
 
     Args:
-        weights: as read.
-        config: of the preset they are meant for.
-        source: named in errors.
+        weights: as `read_trained` returned them.
+        config: the preset that they are meant for.
+        source: name of the file, for errors.
 
     Returns:
         The tensors that have a place; `leftover` names all others.
 
     Raises:
-        CheckpointError: keys missing or misshapen, LoRA of another rank or on other layers.
+        CheckpointError: keys are missing or have another shape, or LoRA has another rank or is on
+            other layers.
     """
 
     def width(name: str) -> int:
@@ -189,7 +191,7 @@ LLM_PREFIX = "llama_model."
 
 
 def published_key(key: str) -> str:
-    """The reference's name of our `aligner.…` or `lora.…` key."""
+    """The published code's name for our key `aligner.…` or `lora.…`."""
     kind, name = key.split(".", 1)
     if kind == "lora":
         return LLM_PREFIX + name
@@ -257,9 +259,9 @@ def write_folder(folder: Path, weights: TrainedWeights, card: dict[str, object])
     """Write `weights` as fp16 safetensors with a card.
 
     Args:
-        folder: made if needed.
-        weights: to be saved.
-        card: fields of `Card` but for the digest.
+        folder: is created if needed.
+        weights: the tensors to save.
+        card: the fields of `Card` except the digest.
 
     Returns:
         The card as written.
@@ -278,7 +280,7 @@ def read_card(folder: Path) -> Card:
     """The card of a folder of ours.
 
     Raises:
-        CheckpointError: there is none, it is not one, or it is of a newer format.
+        CheckpointError: there is no card, it cannot be read, or it is of a newer format.
     """
     path = folder / CARD
     try:
@@ -306,7 +308,7 @@ def _read_folder(folder: Path) -> TrainedWeights:
 
 
 def checkpoint_path(source: str) -> Path:
-    """Where a preset's checkpoint is: `shipped:NAME` came with the program, others are paths.
+    """Path of a preset's checkpoint: `shipped:NAME` came with the program; anything else is a path.
 
     Raises:
         CheckpointError: nothing is there.

@@ -1,8 +1,8 @@
-"""Finding the parts of a model: data packages, local paths, hubs, or toys made from a seed.
+"""Finds the parts of a model: in data packages, at local paths, on a hub, or as toys from a seed.
 
-A preset lists sources for each part; the first one present is used. What a package gives is checked
-against a pinned sha256 once, and what must be converted is converted once, into the cache folder
-(`$SALMONN_LIVE_CACHE`, else `~/.cache/salmonn-live`).
+A preset lists sources for each part, and the first one that is present is used. Files of packages
+are checked once against a pinned sha256. Files that have to be converted are converted once, into
+the cache folder (`$SALMONN_LIVE_CACHE`, else `~/.cache/salmonn-live`).
 """
 
 import hashlib
@@ -24,10 +24,17 @@ from assistant.errors import ComponentError
 from assistant.files.weights import SHIPPED
 from assistant.parts.converted import dequantised, verified
 
+HUB_FILES = [
+    *("*.json", "*.safetensors", "*.bin"),
+    *("tokenizer*", "*.jinja", "*.model", "merges.txt", "vocab.txt"),
+]
+"""The files of a hub's repository that are downloaded: settings and weights, and the files of the
+tokenizer with its chat template."""
+
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
-    """One file of a data package, pinned."""
+    """A file of a data package, pinned by its sha256."""
 
     module: str
     path: str
@@ -58,27 +65,27 @@ SMOLLM2 = PackageFile(
 
 @dataclass(frozen=True, slots=True)
 class GgufParts:
-    """A GGUF file as it lies on this machine."""
+    """A GGUF file on this machine, whole or in parts."""
 
     paths: tuple[Path, ...]
-    """Its parts, in order; one where it is whole."""
+    """The parts of the file in order; a whole file is one part."""
 
     digest: str
-    """Of what is in it."""
+    """Digest that identifies the file's contents."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageParts:
-    """A file cut into parts, a package each, pinned as a whole."""
+    """A file cut into parts, each in a package of its own, and pinned as a whole."""
 
     modules: tuple[str, ...]
     sha256: str
     requirements: str
-    """The file of `requirements/` that installs them."""
+    """The file in `requirements/` that installs the packages."""
 
     @property
     def files(self) -> list[tuple[str, str]]:
-        """Module and path of each part, in order."""
+        """Module, and path in it, of each part in order."""
         return [(name, f"data/part{i:02}.bin") for i, name in enumerate(self.modules, 1)]
 
 
@@ -106,7 +113,7 @@ PINNED: dict[str, tuple[PackageFile | PackageParts, ...]] = {
 
 
 def describe(sources: list[str]) -> str:
-    """The first source of a part, with the digests that pin it, for a card."""
+    """The first source of a part with the digests that pin it, for the card of trained weights."""
     digests = " + ".join(file.sha256 for file in PINNED.get(sources[0], ()))
     return f"{sources[0]} sha256 {digests}" if digests else sources[0]
 
@@ -120,9 +127,9 @@ def described(model: ModelConfig) -> dict[str, str]:
 
 
 def origin(sources: list[str]) -> tuple[str, Path | None]:
-    """The source of a part that is used, and the file or folder it is where it is one by itself.
+    """The source that is used for a part, and its file or folder; None for a package or openai.
 
-    Nothing is loaded or downloaded; a hub's source that was not downloaded is passed over.
+    Nothing is loaded or downloaded, and a hub's repository that was not downloaded is skipped.
     """
     for source in sources:
         kind, name = _split(source)
@@ -144,10 +151,10 @@ def origin(sources: list[str]) -> tuple[str, Path | None]:
 
 
 def locate(file: PackageFile) -> Path | None:
-    """The file on this machine, or None when its package is not installed.
+    """Path of the file on this machine; None if its package is not installed.
 
     Raises:
-        ComponentError: it is there but is not the pinned file.
+        ComponentError: the package is installed, but its file is not the pinned one.
     """
     path = _in_package(file.module, file.path)
     if path is None:
@@ -160,11 +167,11 @@ def locate(file: PackageFile) -> Path | None:
 
 
 def locate_parts(parts: PackageParts) -> list[Path] | None:
-    """The parts on this machine in order, or None when a package is not installed. They are read
-    through once.
+    """Paths of the parts in order; None if one of the packages is not installed. The parts are read
+    once, to check them.
 
     Raises:
-        ComponentError: together they are not the pinned file.
+        ComponentError: the parts together are not the pinned file.
     """
     paths = [path for module, name in parts.files if (path := _in_package(module, name))]
     if len(paths) < len(parts.modules):
@@ -190,26 +197,27 @@ def _in_package(module: str, name: str) -> Path | None:
 
 
 def find_whisper(sources: list[str]) -> WhisperWeights:
-    """Whisper weights from the first source present.
+    """Whisper's weights from the first source that is present.
 
     Raises:
-        ComponentError: none is; the message says what each one lacked.
+        ComponentError: no source is present; the message says what each one lacks.
     """
     return _first("speech encoder", sources, _whisper_from)
 
 
 def find_beats(sources: list[str]) -> Beats:
-    """BEATs from the first source present; see `find_whisper`."""
+    """BEATs from the first source that is present; errors as in `find_whisper`."""
     return _first("audio encoder", sources, _beats_from)
 
 
 def find_tagger(sources: list[str]) -> Tagger:
-    """A sound tagger from the first source present; see `find_whisper`."""
+    """A sound tagger from the first source that is present; errors as in `find_whisper`."""
     return _first("sound tagger", sources, _tagger_from)
 
 
 def find_llm(sources: list[str]) -> Path | GgufParts:
-    """A folder that transformers can load, or a GGUF file; see `find_whisper`."""
+    """A folder that transformers can load, or a GGUF file, from the first source that is present;
+    errors as in `find_whisper`."""
     return _first("llm", sources, _llm_from)
 
 
@@ -217,7 +225,7 @@ Part = TypeVar("Part")
 
 
 class _Absent(Exception):
-    """A source is not on this machine; the message says what would bring it."""
+    """A source is not on this machine; the message says how to get it."""
 
 
 def _first(name: str, sources: list[str], get: Callable[[str], Part]) -> Part:
@@ -301,7 +309,8 @@ def _llm_from(source: str) -> Path | GgufParts:
 
 
 def unpinned_digest(files: list[Path]) -> str:
-    """Of files that nobody pinned: where they are, how long, and when they were written."""
+    """Digest of the paths, sizes and times of files that are not pinned; their contents are not
+    read."""
     stats = [(str(path.resolve()), path.stat()) for path in files]
     seen = [(name, there.st_size, there.st_mtime_ns) for name, there in stats]
     return hashlib.sha256(repr(seen).encode()).hexdigest()
@@ -321,11 +330,10 @@ def _existing(name: str) -> Path:
 
 
 def _from_hub(name: str, *, local_files_only: bool = False) -> Path:
-    wanted = ["*.json", "*.safetensors", "*.bin", "tokenizer*"]
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                name, allow_patterns=wanted, local_files_only=local_files_only
+                name, allow_patterns=HUB_FILES, local_files_only=local_files_only
             )
         )
     except (OSError, ValueError) as error:

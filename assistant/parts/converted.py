@@ -1,4 +1,4 @@
-"""The cache folder: files whose digests are known, and parts that were converted."""
+"""The cache folder, with converted parts and with marks for files that were verified."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ from assistant.errors import ComponentError
 from assistant.files.weights import sha256
 
 DIGESTS = "digests.json"
-"""Of a converted folder: its files' sha256, by name."""
+"""File in a converted folder that has the sha256 of the other files by their names."""
 
 
 def cache_folder() -> Path:
-    """Where converted components are kept."""
+    """The folder in which converted components are kept."""
     chosen = os.environ.get("SALMONN_LIVE_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "salmonn-live"
 
@@ -33,13 +33,14 @@ def _made(folder: Path) -> None:
 
 
 def dequantised(gguf: Path, digest: str) -> Path:
-    """A GGUF model as a Hugging Face folder in fp16, converted once: minutes become a second.
+    """A GGUF model as a Hugging Face folder in fp16. It is converted once, which takes minutes;
+    later starts take a second.
 
-    A folder that is damaged is converted again. Of two starts at once the second waits for the
-    first one's.
+    A damaged folder is converted again. When two programs start at once, the second one waits for
+    the first one's folder.
 
     Raises:
-        ComponentError: the cache cannot be written, such as when the disk is full.
+        ComponentError: the cache cannot be written, for example because the disk is full.
     """
     folder = cache_folder() / f"llm-{digest[:16]}"
     if _is_whole(folder):
@@ -79,7 +80,7 @@ def _seal(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Every file is there, and as it was written."""
+    """Whether every file is there, and unchanged."""
     try:
         digests = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
         files = [([folder / name], digest) for name, digest in digests.items()]
@@ -89,8 +90,8 @@ def _is_whole(folder: Path) -> bool:
 
 
 def verified(parts: list[Path], digest: str) -> bool:
-    """Whether a file, in parts or whole, has a digest. It is read once, and again when its time or
-    size changes."""
+    """Whether a file, whole or in parts, has this digest. It is read once, and again only if its
+    time or size changes."""
     if _marked(parts, digest).exists():
         return True
     if sha256(*parts) != digest:
@@ -100,7 +101,7 @@ def verified(parts: list[Path], digest: str) -> bool:
 
 
 def _mark(parts: list[Path], digest: str) -> None:
-    """Remember that a file, as it is now, has a digest."""
+    """Remember that a file has this digest, until its time or size changes."""
     mark = _marked(parts, digest)
     _made(mark.parent)
     with suppress(OSError):  # it is read again the next time

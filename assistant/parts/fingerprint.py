@@ -1,4 +1,4 @@
-"""Which weights a model has, in a few letters a part; cheap, and the same on every machine."""
+"""Short digests of a model's weights: cheap to make, and the same on every machine."""
 
 import hashlib
 from pathlib import Path
@@ -8,25 +8,26 @@ from assistant.parts import components
 from assistant.parts.checkpoint import CARD, checkpoint_path, read_card
 
 PARTS = ("speech_encoder", "audio_encoder", "sound_tagger", "llm")
-"""Of a `ModelConfig`; each has `weights`."""
+"""The parts of a `ModelConfig` that have `weights`."""
 
 LETTERS = 16
-"""Of a digest."""
+"""Letters of a digest."""
 
 PIECES, PIECE = 64, 65_536
-"""A large file is read in so many places, and so many bytes there: training changes all of it."""
+"""A large file is sampled in so many places, with so many bytes each; that is enough, since
+training changes all of a file."""
 
 _KINDS = {".safetensors", ".bin", ".pt", ".pth", ".json", ".model"}
-"""Files of a folder that say what a model is."""
+"""Suffixes of the files in a folder that make up a model."""
 
 
 def fingerprints(config: ModelConfig) -> dict[str, str | None]:
-    """For each part of a model a text that is another one when its weights are; None: no part.
+    """For each part of a model, a text that differs if the weights differ; None: no such part.
 
-    A pinned or shipped digest where there is one; otherwise files are looked at in places.
+    It is the pinned or shipped digest if there is one; other files are sampled.
 
     Raises:
-        AssistantError: a part is not there, or is not what it should be.
+        AssistantError: a part is missing, or is not the pinned one.
     """
     found: dict[str, str | None] = {}
     for name in PARTS:
@@ -51,7 +52,7 @@ def _of_checkpoint(path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """Of a file, or of those of a folder that say what a model is."""
+    """Digest of a file, or of the files in a folder that make up a model."""
     files = [path]
     if path.is_dir():
         files = sorted(f for f in path.iterdir() if f.is_file() and f.suffix in _KINDS)
@@ -67,7 +68,7 @@ def _digest(path: Path) -> str:
 
 
 def _places(size: int) -> list[int]:
-    """Where a file is read: all of it when it is small, its beginning and its end in any case."""
+    """Offsets at which a file is sampled; a small file is read whole."""
     if size <= PIECES * PIECE:
         return list(range(0, size, PIECE))
     return [(size - PIECE) * i // (PIECES - 1) for i in range(PIECES)]

@@ -1,4 +1,4 @@
-"""Turning a quantised GGUF file into an ordinary Hugging Face folder."""
+"""Turns a quantised GGUF file into an ordinary Hugging Face folder."""
 
 from pathlib import Path
 

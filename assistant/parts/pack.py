@@ -1,4 +1,4 @@
-"""Packing an LLM for ONNX Runtime once, and finding it again in the cache."""
+"""Packs an LLM for ONNX Runtime once, and finds it again in the cache."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,15 +23,15 @@ from assistant.parts.components import GgufParts, unpinned_digest
 from assistant.parts.converted import cache_folder, dequantised
 
 BITS = {"auto": None, "8bit": 8, "4bit": 4}
-"""What matrices are rounded to, by `llm.quantisation`; None: as the file has them, else 8."""
+"""Bits that matrices are rounded to, by `llm.quantisation`; None: those of a GGUF file, else 8."""
 
 
 def packed_folder(source: Path | GgufParts, config: LlmConfig) -> Path | None:
-    """The folder of `packed_store.store` with the weights of `source`, made if it is not there or
-    not whole; None where they have to run otherwise: other kinds of models, adapters beside them.
+    """The folder with the packed weights of `source`, which is made if it is missing or damaged.
+    None if ONNX Runtime cannot run them: the architecture is another one, or there are adapters.
 
     Raises:
-        ComponentError: they cannot be read, or the cache cannot be written.
+        ComponentError: the weights cannot be read, or the cache cannot be written.
     """
     if config.lora is not None or config.engine != "auto" or config.quantisation not in BITS:
         return None
@@ -45,7 +45,7 @@ def as_folder(source: Path | GgufParts) -> Path:
     """A folder that transformers loads; a GGUF file is converted once.
 
     Raises:
-        ComponentError: it is in parts, which transformers does not read.
+        ComponentError: the file is in parts, which transformers cannot read.
     """
     if not isinstance(source, GgufParts):
         return source
@@ -63,7 +63,12 @@ def _of_gguf(source: GgufParts, bits: int | None) -> Path | None:
         return folder
     file = GgufFile(list(source.paths))
     if file.architecture != "qwen2":
-        return None if len(source.paths) > 1 else _of_folder(as_folder(source), bits)
+        if len(source.paths) > 1:
+            raise ComponentError(
+                f"llm: {source.paths[0]}: a GGUF file in parts has to be a qwen2; this is a "
+                f"{file.architecture}"
+            )
+        return _of_folder(as_folder(source), bits)
     weights = ReadWeights(GgufTensors(file, bits), gguf_config(file))
     return _stored(folder, weights, file.tokenizer())
 
@@ -100,5 +105,5 @@ def _stored(
 
 
 def _shown(names: list[str]) -> Iterable[str]:
-    """A bar on stderr, where it is a terminal; one line elsewhere."""
+    """Progress on stderr: a bar if it is a terminal, one line otherwise."""
     return track(names, "Packing the LLM's weights (once)", console=Console(stderr=True))

@@ -1,6 +1,6 @@
-"""Toy parts: the real classes at a few thousand parameters, weights drawn from a seed.
+"""Toy parts: the real classes with a few thousand parameters and random weights from a seed.
 
-For tests and for looking around without downloads. What a toy answers means nothing.
+For tests, and for looking around without downloads. The answers of a toy mean nothing.
 """
 
 import re
@@ -22,10 +22,10 @@ TOY_LLM_WIDTH = 48
 
 
 def toy_seed(sources: list[str]) -> int | None:
-    """The seed of a `toy:SEED` source list, or None when it names real parts.
+    """The seed, if the only source is `toy:SEED`; None for sources of real parts.
 
     Raises:
-        ConfigError: a seed of more than nine digits.
+        ConfigError: the seed has more than nine digits.
     """
     match = re.fullmatch(r"toy:(\d+)", sources[0]) if len(sources) == 1 else None
     if match and len(match[1]) > SEED_DIGITS:

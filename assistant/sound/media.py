@@ -1,4 +1,5 @@
-"""What phones and browsers record: webm, mp4, m4a, aac. PyAV decodes it where it is installed."""
+"""The formats that phones and browsers record: webm, mp4, m4a, aac. PyAV decodes them if it is
+installed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,29 +18,29 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 Block = NDArray[np.float32]
-"""Some of a recording: shape (samples, channels)."""
+"""A piece of a recording, shape (samples, channels)."""
 
 INSTALL = "pip install 'salmonn-live[media]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A file being decoded."""
+    """A file that is being decoded."""
 
     rate: int
-    """Hz."""
+    """Sample rate, Hz."""
 
     channels: int
 
     blocks: Iterator[Block]
-    """The file's sound, from its beginning to its end."""
+    """The whole file's sound, in order."""
 
 
 def kind(path: Path) -> str | None:
-    """Which of the formats that need PyAV a file has by its first bytes; None: none of them.
+    """The format of a file, by its first bytes, if PyAV is needed for it; else None.
 
     Returns:
-        FFmpeg's name of it: matroska (webm), mov (mp4, m4a) or aac.
+        FFmpeg's name of the format: matroska (webm), mov (mp4, m4a) or aac.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -53,18 +54,18 @@ def kind(path: Path) -> str | None:
 
 
 def readable(formats: str) -> str:
-    """A sentence for the user about the formats that can be read, these and those of PyAV."""
+    """A sentence for the user that lists the formats that can be read: `formats`, and PyAV's."""
     return f"{formats} can be read, and with PyAV ({INSTALL}) webm, m4a, mp4 and aac"
 
 
 @contextmanager
 def decoding(path: Path, format_: str, others: str) -> Iterator[Decoder]:
-    """A file of a format that `kind` told, being decoded.
+    """Decode a file of a format that `kind` returned.
 
     Args:
         path: of the file.
-        format_: what `kind` said.
-        others: formats that can be read without PyAV, for an error.
+        format_: the result of `kind`.
+        others: formats that can be read without PyAV, for the error message.
 
     Raises:
         AudioError: PyAV is not installed, or cannot read the file, or there is no sound in it.
@@ -101,7 +102,7 @@ def _frames(container: "InputContainer", path: Path) -> "Iterator[AudioFrame]":
 
 
 def _blocks(first: "AudioFrame", frames: "Iterator[AudioFrame]") -> Iterator[Block]:
-    """Frames as arrays, all of the first one's rate and channels."""
+    """Frames as arrays, all with the first one's rate and channels."""
     from av.audio.resampler import AudioResampler
 
     alike = AudioResampler("fltp", first.layout, first.sample_rate)

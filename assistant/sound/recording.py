@@ -1,6 +1,6 @@
-"""Recordings: files of many formats as mono sound at 16 kHz. Nothing here needs torch.
+"""Recordings: files of many formats, read as mono sound at 16 kHz. Nothing here needs torch.
 
-A file is decoded in blocks, so that a long one with many channels never lies in memory as it is.
+A file is decoded in blocks, so that a long one with many channels is never in memory as a whole.
 """
 
 import mmap
@@ -20,23 +20,23 @@ from assistant.sound import media
 from assistant.sound.media import Block, Decoder
 
 LONGEST_S = 12 * 3600
-"""Seconds of the longest recording that is read; a small file of silence can claim weeks."""
+"""Longest recording that is read, in seconds; a small file of silence can claim to last weeks."""
 
 SLOWEST, FASTEST = 1_000, 768_000
-"""Lowest and highest sample rate that is read, Hz."""
+"""Lowest and highest sample rates that are read, Hz."""
 
 BLOCK_VALUES = 2**20
-"""Values of a block, all channels together; 4 MiB."""
+"""Values in a block, over all channels; 4 MiB."""
 
 SOUNDING = 0.01
-"""A channel holds sound if its peak is at least this share of the loudest channel's peak."""
+"""A channel counts as sounding if its peak is at least this share of the loudest channel's."""
 
 CANCELLED = 0.1
 """Channels cancel each other if their sum has less than this share of their energies together.
 Unrelated channels have a share of 1, equal ones as many as there are, and opposite ones 0."""
 
 FORMATS = "wav, flac, ogg, opus, mp3 and aiff"
-"""What can be read without PyAV."""
+"""Formats that can be read without PyAV."""
 
 Samples = NDArray[np.float32]
 Mix = Callable[[Block], Samples]
@@ -46,15 +46,15 @@ def load(path: Path) -> Samples:
     """Decode an audio file of any sample rate: wav, flac, ogg (vorbis or opus), mp3, aiff, and with
     PyAV webm, m4a, mp4 and aac.
 
-    Several channels become one: their sum, divided by how many of them hold sound; where they
-    cancel each other, the loudest alone.
+    Several channels are mixed: their sum is divided by the number of sounding channels. If they
+    cancel each other, the loudest is used alone.
 
     Returns:
         Shape (n,), float32 in [-1, 1], 16 kHz.
 
     Raises:
-        AudioError: missing, no regular file, unreadable, empty, longer than `LONGEST_S`, or with
-            samples that are not finite.
+        AudioError: the file is missing, no regular file, unreadable, empty, longer than
+            `LONGEST_S`, or has samples that are not finite.
     """
     held = bytearray()  # it grows in place
     for block in _mono(path):
@@ -63,7 +63,7 @@ def load(path: Path) -> Samples:
 
 
 def load_pcm16(path: Path) -> bytes:
-    """The same as `to_pcm16(load(path))`, in a third of the memory.
+    """The same as `to_pcm16(load(path))`, with a third of the memory.
 
     Raises:
         AudioError: as for `load`.
@@ -84,7 +84,7 @@ def resample(samples: Samples, rate: int) -> Samples:
 
 
 def check(samples: Samples, name: str = "audio") -> Samples:
-    """Return `samples` if every one is finite and the array is (n,), n >= 1.
+    """Return `samples` if all of them are finite and the shape is (n,), n >= 1.
 
     Raises:
         AudioError: otherwise; the message begins with `name`.
@@ -96,14 +96,14 @@ def check(samples: Samples, name: str = "audio") -> Samples:
 
 
 def to_pcm16(samples: Samples) -> bytes:
-    """Signed 16-bit little-endian bytes; what lies outside [-1, 1) is clipped."""
+    """Samples as signed 16-bit little-endian bytes; values outside [-1, 1) are clipped."""
     with np.errstate(over="ignore"):
         scaled = np.round(samples * 32768.0)
     return np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
 
 
 def _mono(path: Path) -> Iterator[Samples]:
-    """A file's sound, block by block, mono at 16 kHz."""
+    """The sound of a file, block by block, mono at 16 kHz."""
     try:
         _check_regular(path)
         mix = _how_to_mix(path)
@@ -126,7 +126,7 @@ def _mono(path: Path) -> Iterator[Samples]:
 
 
 def _how_to_mix(path: Path) -> Mix:
-    """Look at all of a file, and decide how its channels become one."""
+    """Read a whole file, and decide how to mix its channels."""
     with _decoding(path) as decoder:
         if decoder.channels == 1:
             return lambda block: block[:, 0]
@@ -172,7 +172,7 @@ def _at_16_khz(blocks: Iterator[Samples], rate: int) -> Iterator[Samples]:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[Decoder]:
-    """A file being decoded, from its beginning."""
+    """A decoder at the beginning of a file."""
     kind = media.kind(path)
     if kind is not None:
         with media.decoding(path, kind, FORMATS) as decoder:
@@ -208,8 +208,10 @@ def _sound_file(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _finish(held: mmap.mmap) -> bool:
-    """Write into a WAV file's header how much sound follows it, where the header says none and the
-    file is longer than it says, too: its writer never came back to say it. Whether that was so.
+    """Repair the header of a WAV file whose writer never filled in the length of the sound.
+
+    Returns:
+        Whether it was such a file: the header's lengths and the file's do not agree.
     """
     at = 12  # chunks: a name, a length, and so much, filled up to an even number of bytes
     while held[at : at + 4] not in (b"data", b""):
@@ -234,7 +236,7 @@ def _lacks_header(path: Path) -> bool:
 
 
 def _reason(error: soundfile.SoundFileError) -> str:
-    """libsndfile's own words."""
+    """libsndfile's own message."""
     return str(getattr(error, "error_string", error)).rstrip(".")
 
 
@@ -254,7 +256,7 @@ def _check_rate(rate: int, path: Path | None = None) -> None:
 
 
 def _finite(blocks: Iterator[Block], path: Path) -> Iterator[Block]:
-    """The blocks, every sample of which is a finite number."""
+    """Pass blocks on, and raise AudioError for a sample that is not finite."""
     begin = 0
     for block in blocks:
         _check_finite(block, begin, str(path))

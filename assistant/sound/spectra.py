@@ -1,6 +1,6 @@
-"""Sound as arrays: hops, and the two spectral front ends.
+"""The two spectral front ends, Whisper's and BEATs'.
 
-Everything is mono float32 at 16 kHz; lengths are those of `rates`.
+All sound is mono float32 at 16 kHz; the lengths are those of `rates`.
 """
 
 from functools import cache
@@ -17,10 +17,10 @@ FBANK_FFT = 512
 FBANK_BINS = 128
 
 FBANK_FLOOR = 1.1920929e-07
-"""Least mel energy before the logarithm: fp32's epsilon, as in Kaldi."""
+"""Smallest mel energy before the logarithm: fp32's epsilon, as in Kaldi."""
 
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582
-"""BEATs normalises by AudioSet statistics: (fbank - mean) / (2 std)."""
+"""AudioSet statistics with which BEATs normalises: (fbank - mean) / (2 std)."""
 
 
 @cache
@@ -29,9 +29,9 @@ def _hann() -> Tensor:
 
 
 def log10_mel(samples: Tensor, n_mels: int) -> Tensor:
-    """Whisper's mel power spectrum in log10, before its level is fixed.
+    """Whisper's mel power spectrum in log10, before normalisation.
 
-    Frame j looks at samples [160 j, 160 j + 400); nothing is padded here.
+    Frame j covers samples [160 j, 160 j + 400), without padding.
 
     Args:
         samples: shape (n,), n >= 400.
@@ -48,7 +48,7 @@ def log10_mel(samples: Tensor, n_mels: int) -> Tensor:
 
 
 def normalise_mel(log_mel: Tensor, maximum: Tensor | float) -> Tensor:
-    """Whisper's range: at most 8 (80 dB) under `maximum`, then (x + 4) / 4."""
+    """Whisper's normalisation: clip at 8 (80 dB) below `maximum`, then (x + 4) / 4."""
     return (torch.maximum(log_mel, torch.as_tensor(maximum) - 8.0) + 4.0) / 4.0
 
 
@@ -60,7 +60,7 @@ def clip_mel(samples: Tensor, n_mels: int) -> Tensor:
         n_mels: 80 or 128.
 
     Returns:
-        Shape (n_mels, 3000). Its maximum is taken over the whole 30 s.
+        Shape (n_mels, 3000), normalised by the maximum of the whole 30 s.
     """
     clip = F.pad(samples[:CLIP_SAMPLES], (0, max(0, CLIP_SAMPLES - len(samples))))
     padded = F.pad(clip[None], (ANALYSIS // 2, ANALYSIS // 2), mode="reflect")[0]
@@ -69,10 +69,10 @@ def clip_mel(samples: Tensor, n_mels: int) -> Tensor:
 
 
 def fbank(samples: Tensor) -> Tensor:
-    """Kaldi log-mel filter bank as BEATs was trained on, normalised.
+    """Kaldi's log-mel filter bank, normalised, as BEATs was trained on it.
 
-    Frame f looks at samples [160 f, 160 f + 400) alone (`snip_edges`), so any slice whose start
-    is a multiple of 160 gives the same frames as the whole. Computed in fp64, as the reference.
+    Frame f covers samples [160 f, 160 f + 400) alone (`snip_edges`), so a slice that starts at a
+    multiple of 160 gives the same frames as the whole. Computed in fp64, like the reference.
 
     kaldi-native-fbank itself refuses 128 bins at 16 kHz: some of the lowest triangles hold no FFT
     bin, and BEATs was trained with those. With 80 bins the two agree, and a test says so.

@@ -49,7 +49,8 @@ NAMES = {
     "fireworks": "fireworks exploding",
     "construction": "construction work",
 }
-"""What a class is called in answers, where its label in the data would not be said so."""
+"""Names of nano's classes in answers, if they differ from the labels in the data. The classes of
+`small` are in `lab/classes.yaml`."""
 
 
 NO_ARTICLE = {

@@ -1,4 +1,4 @@
-"""Where speech starts, pauses and ends."""
+"""Endpointing: where speech starts, pauses and ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ IsSpeech = Callable[[Frame], bool]
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """Silence for long enough to guess that the user is done: the soft endpoint."""
+    """The user has been silent for long enough that the utterance may be over: the pause."""
 
     at: int
     """One past the last sample of speech."""
@@ -21,28 +21,28 @@ class SpeechPaused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechResumed:
-    """The guess was wrong."""
+    """Speech went on after a pause."""
 
 
 Change = SpeechStarted | SpeechPaused | SpeechResumed | SpeechEnded
 
 
 class Endpointer:
-    """Stage[Frame, Change]: frame decisions with hysteresis.
+    """Finds utterances in frames, with hysteresis: a Stage[Frame, Change].
 
-    `min_speech_frames` speech frames in a row begin an utterance; `pause_frames` silent ones in a
-    row pause it, `min_silence_frames` end it. So one stray frame starts and ends nothing. Every
-    utterance is paused before it ends, and resumed before it goes on. One that is too long is ended
-    and the next one begins at the same sample.
+    `min_speech_frames` consecutive speech frames begin an utterance; `pause_frames` consecutive
+    silent frames pause it, and `min_silence_frames` end it, so a single stray frame changes
+    nothing. Every utterance is paused before it ends, and resumed before it goes on. One that is
+    too long is ended, and the next one begins at the same sample.
     """
 
     def __init__(self, detector: Callable[[], IsSpeech], config: EndpointingConfig) -> None:
-        """`detector` makes the frame classifier; it is made anew whenever the stage is."""
+        """`detector` makes a frame classifier, and is called again at every reset."""
         self._make, self._config = detector, config
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, the detector's state included."""
+        """Start anew, with a new detector."""
         self._is_speech = self._make()
         self._speaking = False
         self._paused = False
@@ -52,7 +52,7 @@ class Endpointer:
         self._heard = 0  # one past the last sample pushed
 
     def push(self, frame: Frame) -> list[Change]:
-        """Take one frame; return the changes it settles."""
+        """Take the next frame; returns the changes that it decides."""
         config = self._config
         speech = self._is_speech(frame)
         self._heard = frame.at + FRAME_SAMPLES
@@ -82,7 +82,7 @@ class Endpointer:
         return changes
 
     def flush(self) -> list[Change]:
-        """End an utterance that is still open."""
+        """End the utterance that is going on, if there is one."""
         ended = self._end() if self._speaking else []
         self.reset()
         return ended

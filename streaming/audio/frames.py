@@ -1,4 +1,4 @@
-"""The unit that everything in the core counts in."""
+"""The frame: the unit of endpointing."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from assistant.rates import FEATURE_SAMPLES
 
 FRAME_SAMPLES = FEATURE_SAMPLES
-"""20 ms: what webrtcvad takes, and one encoder feature."""
+"""Samples of a frame: 20 ms, which webrtcvad takes, and which one encoder feature covers."""
 
 FRAME_BYTES = 2 * FRAME_SAMPLES
-"""Samples are signed 16-bit little-endian, mono."""
+"""Bytes of a frame, whose samples are signed 16-bit little-endian, mono."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Frame:
     """Index of the first sample in the session's input."""
 
     pcm: bytes
-    """`FRAME_BYTES` bytes."""
+    """The samples as `FRAME_BYTES` bytes, signed 16-bit little-endian."""
 
     def samples(self) -> NDArray[np.float32]:
-        """Shape (FRAME_SAMPLES,), in [-1, 1)."""
+        """The samples as numbers in [-1, 1), shape (FRAME_SAMPLES,)."""
         return np.frombuffer(self.pcm, "<i2").astype(np.float32) / 32768.0

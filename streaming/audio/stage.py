@@ -1,4 +1,4 @@
-"""What stages promise: the decoder of input bytes and the endpointer are such."""
+"""The protocol of stages, such as the decoder of input bytes and the endpointer."""
 
 from typing import Protocol, TypeVar
 
@@ -9,7 +9,7 @@ Out = TypeVar("Out")
 class Stage(Protocol[In, Out]):
     """Turns a stream of `In` into a stream of `Out`.
 
-    What comes out depends on what was pushed, never on how it was cut or when it came:
+    The output depends on the input, never on how that was cut or when it came:
 
         chunking   push(a) + push(b) gives what push(a + b) gives
         flush      emits what is pending; then the stage is as new
@@ -19,10 +19,10 @@ class Stage(Protocol[In, Out]):
     """
 
     def push(self, chunk: In, /) -> list[Out]:
-        """Take the next piece of input; return what became certain."""
+        """Take the next piece of input; returns the output that became certain."""
 
     def flush(self) -> list[Out]:
-        """The input has ended: return what is pending."""
+        """End the input; returns the pending output."""
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Start anew, without the pending output."""

@@ -1,4 +1,5 @@
-"""Input audio as clients send it: PCM16 at five rates, mu-law and A-law, to frames at 16 kHz."""
+"""Decodes the audio that clients send: PCM16 at five rates, mu-law and A-law, to frames at 16
+kHz."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,25 +14,26 @@ from streaming.audio.frames import FRAME_SAMPLES, Frame
 Encoding = Literal["pcm16", "mulaw", "alaw"]
 
 RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
-"""Hz."""
+"""Sample rates of PCM16 that are supported, in Hz."""
 
 CUTS_PER_SECOND = 50
-"""Input is resampled in pieces of this length whatever it came in, so that rounding inside the
-resampler never depends on how it was cut. All `RATES` are multiples."""
+"""Pieces per second in which input is resampled, however it is cut, so that the resampler's
+rounding never depends on the cuts. All `RATES` are multiples of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFormat:
-    """How bytes become samples; one channel."""
+    """Format of input bytes; one channel."""
 
     encoding: Encoding = "pcm16"
-    """pcm16: signed 16-bit little-endian. mulaw, alaw: ITU-T G.711, one byte a sample."""
+    """pcm16: signed 16-bit little-endian. mulaw, alaw: ITU-T G.711, one byte per sample."""
 
     rate: int = SAMPLE_RATE
     """Hz."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an encoding that is none of `Encoding`, a rate not in `RATES`."""
+        """Raises ValueError if the encoding is not one of `Encoding`, or the rate not in
+        `RATES`."""
         if self.encoding not in get_args(Encoding):
             known = ", ".join(get_args(Encoding))
             raise ValueError(f"encoding: {self.encoding!r} is not one of {known}")
@@ -45,10 +47,11 @@ class InputFormat:
 
 
 class InputDecoder:
-    """Stage[bytes, Frame]: bytes of any format, cut anywhere, to frames of 20 ms at 16 kHz.
+    """Turns bytes of any format, cut anywhere, into frames of 20 ms at 16 kHz: a Stage[bytes,
+    Frame].
 
-    Frame times count samples at 16 kHz. A stream that is resampled comes out as long as it went in,
-    to the sample; the last frame is filled up with silence.
+    Frame times count samples at 16 kHz. Resampling keeps the length of the stream to the sample;
+    the last frame is filled up with silence.
     """
 
     def __init__(self, format_: InputFormat) -> None:
@@ -56,7 +59,7 @@ class InputDecoder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what is pending and count samples anew."""
+        """Drop pending bytes and samples, and count samples from 0 again."""
         self._bytes = bytearray()
         self._samples = np.zeros(0, np.int16)
         self._at = 0
@@ -77,7 +80,8 @@ class InputDecoder:
         return self._cut(made)
 
     def flush(self) -> list[Frame]:
-        """What is pending; half a sample is dropped, an incomplete frame filled with silence."""
+        """The pending frames; an incomplete frame is filled with silence, half a sample is
+        dropped."""
         size = self._format.sample_bytes
         rest = self._take(len(self._bytes) // size * size)
         frames = self._cut([self._resample(rest, last=True)])
@@ -87,14 +91,14 @@ class InputDecoder:
         return frames
 
     def settle(self) -> list[Frame]:
-        """What is pending, as `flush` gives it; half a sample stays for the bytes that follow."""
+        """The pending frames, like `flush`, but half a sample is kept for the bytes that follow."""
         half = self._half()
         frames = self.flush()
         self._bytes += half
         return frames
 
     def drop(self) -> None:
-        """Forget what is pending; half a sample stays for the bytes that follow."""
+        """Drop what is pending, but keep half a sample for the bytes that follow."""
         half = self._half()
         self.reset()
         self._bytes += half

@@ -1,4 +1,4 @@
-"""What tells speech from the rest: which detector a configuration names."""
+"""Makes the speech detector and the endpointer that a configuration names."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from streaming.detectors.silero import silero
 
 
 def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
-    """A maker of webrtcvad detectors; each has its own state."""
+    """A factory of webrtcvad detectors, each with its own state."""
 
     def make() -> IsSpeech:
         detector = webrtcvad.Vad(aggressiveness)
@@ -21,7 +21,7 @@ def webrtc(aggressiveness: int) -> Callable[[], IsSpeech]:
 
 
 def choose_endpointer(config: EndpointingConfig) -> Endpointer | None:
-    """What finds utterances as `config` says; None: nothing, turns end by hand.
+    """The endpointer that `config` asks for; None if turns end by hand.
 
     Raises:
         ComponentError: the detector's package is not installed.

@@ -1,6 +1,6 @@
-"""Silero's voice activity detector, on onnxruntime; its recurrent state is ours to keep.
+"""Silero's voice activity detector in ONNX Runtime, with its recurrent state kept here.
 
-The model comes with the `silero-vad` package, of which only the file is used: importing the package
+The model is a file of the `silero-vad` package. The package itself is not imported, since that
 would load torch's audio libraries.
 """
 
@@ -18,16 +18,16 @@ from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import Frame
 
 WINDOW = 512
-"""Samples the model looks at, 32 ms."""
+"""Samples per decision of the model, 32 ms."""
 
 CONTEXT = 64
-"""Samples before them that it is given too."""
+"""Samples before the window that the model is given, too."""
 
 STATE = (2, 1, 128)
 
 RESTS_AFTER = 16
-"""Windows of digital silence, half a second, after which the model is as at the start of a stream
-and is not asked before something sounds."""
+"""Windows of digital silence, half a second, after which the model is reset, and not run again
+until a sample differs from 0."""
 
 
 @cache
@@ -44,10 +44,10 @@ def _model() -> Any:
 
 
 class SileroDetector:
-    """Decides for each frame whether someone speaks: by the last whole window of 32 ms."""
+    """Decides for each frame whether someone speaks, by the last complete window of 32 ms."""
 
     def __init__(self, threshold: float) -> None:
-        """`threshold`: least probability that counts as speech.
+        """`threshold`: probability from which a window counts as speech.
 
         Raises:
             ComponentError: the package is not installed.
@@ -57,7 +57,7 @@ class SileroDetector:
         self._pending: NDArray[np.float32] = np.zeros(0, np.float32)
         self._silent = 0  # windows of digital silence that came last
         self.probability = 0.0
-        """Of the last whole window."""
+        """Probability of speech in the last complete window."""
 
         self._start()
 
@@ -67,7 +67,7 @@ class SileroDetector:
         self.probability = 0.0
 
     def __call__(self, frame: Frame) -> bool:
-        """Take the next frame."""
+        """Take the next frame; returns whether someone speaks."""
         self._pending = np.concatenate([self._pending, frame.samples()])
         while len(self._pending) >= WINDOW:
             window, self._pending = self._pending[:WINDOW], self._pending[WINDOW:]
@@ -90,5 +90,5 @@ class SileroDetector:
 
 
 def silero(threshold: float) -> Callable[[], SileroDetector]:
-    """A maker of Silero detectors; each has its own state."""
+    """A factory of Silero detectors, each with its own state."""
     return lambda: SileroDetector(threshold)

@@ -1,4 +1,4 @@
-"""What is done when something happens: a method for every `turn.Action`."""
+"""The actions of a dialogue: a method for every `turn.Action`."""
 
 from collections import deque
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from streaming.dialogue.turn import (
     TABLE,
     Action,
     Ending,
-    FellQuiet,
     FrameByHand,
     Guessed,
     Happening,
     Held,
+    IdleTimeout,
     NoRoom,
     Over,
     OverForNow,
@@ -35,11 +35,11 @@ from streaming.events import (
     EndOfReply,
     Event,
     FellSilent,
+    HeldByHand,
     Refused,
     SpeechEnded,
     SpeechStarted,
 )
-from streaming.events import Held as HeldByHand
 
 NOTHING_SAID = "there is nothing to commit: nothing was said"
 NO_REPLY = "there is no reply to cancel"
@@ -65,7 +65,7 @@ class Actions:
         self.floor = Floor(listener, turns, aloud, lambda cached: self.tell(Prepared(cached)))
         self.messages = Messages()
         self.questions: deque[Ask] = deque()
-        """Typed, and waiting for quiet."""
+        """Typed questions that wait for quiet."""
 
         self.unanswered: list[tuple[int, int, bool]] = []
         """What was said under a reply: samples it is about and is spoken from, and whether it is
@@ -182,7 +182,7 @@ class Actions:
         return self._ended(over.end)
 
     def _ended(self, end: SpeechEnded) -> list[Event]:
-        """An utterance is a message."""
+        """Report that an utterance ended, and keep it as a message."""
         assert self.floor.speaker is not None
         self.messages.said(self.floor.speaker.since, end.at)
         return [end]
@@ -198,7 +198,7 @@ class Actions:
         self._turn_to_speaker()
         return events
 
-    def _answer_silence(self, quiet: FellQuiet) -> list[Event]:
+    def _answer_silence(self, quiet: IdleTimeout) -> list[Event]:
         self.floor.open(quiet.since)
         self._answer_at_once()
         self.messages.said(quiet.since, self.floor.heard)

@@ -1,4 +1,4 @@
-"""What a session does with what it hears and with what a client wishes.
+"""Decides what a session does with audio and controls.
 
 `Dialogue` tells the open turn what happens, and does what `turn.TABLE` has for that.
 """
@@ -28,8 +28,8 @@ from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import (
     BargedIn,
     Ending,
-    FellQuiet,
     FrameByHand,
+    IdleTimeout,
     NobodyEndsIt,
     RecordingOver,
     Replying,
@@ -50,7 +50,7 @@ NOTHING_SAID = "there is nothing to commit: nothing was said"
 NO_REPLY = "there is no reply to cancel"
 
 SETTLED = ("ring_s", "silence_db", "turns_kept")
-"""Settings of turns that are settled when a session is made."""
+"""Settings of turns that are fixed when a session is made."""
 
 
 class Dialogue:
@@ -109,7 +109,7 @@ class Dialogue:
         return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
 
     def follow(self, control: Control) -> list[Event]:
-        """Do what a client wishes."""
+        """Carry out a client's control."""
         match control:
             case Ask():
                 return self._question(control)
@@ -145,7 +145,7 @@ class Dialogue:
 
     @property
     def is_due(self) -> bool:
-        """Whether something waited for quiet, and it is quiet."""
+        """Whether something waits for quiet, and it is quiet now."""
         due = bool(self.actions.questions) or any(answer for *_, answer in self.actions.unanswered)
         return due and not self._is_busy()
 
@@ -155,7 +155,7 @@ class Dialogue:
         return speaking or isinstance(self.floor.state, Ending | Replying)
 
     def _barge_in(self, endpointer: SpeechFinder) -> list[Event]:
-        """Speech under a reply: long enough, it interrupts."""
+        """Interrupt a reply if speech during it has been long enough."""
         enough, speaker = self.floor.turns.barge_in_frames, self.floor.speaker
         if speaker is None or enough is None:
             return []
@@ -163,12 +163,12 @@ class Dialogue:
         return self.actions.tell(BargedIn()) if long else []
 
     def _fall_silent(self) -> list[Event]:
-        """Nobody has spoken for long: answer the silence, where that is wished."""
+        """Answer the silence if nobody has spoken for long enough and that is configured."""
         since, wait = self.floor.silent_since, self.floor.turns.idle_timeout_s
         if since is None or wait is None or self.floor.heard - since < wait * SAMPLE_RATE:
             return []
         self.floor.silent_since = None
-        return self.actions.tell(FellQuiet(since))
+        return self.actions.tell(IdleTimeout(since))
 
     # --- controls that are not the turn's alone
 
@@ -191,7 +191,7 @@ class Dialogue:
         return []
 
     def _end_recording(self) -> list[Event]:
-        """What was recorded waits to be asked for, with whatever else does."""
+        """End a recording, which then waits for a client to ask about it."""
         assert self._recording is not None
         (since, ref), self._recording = self._recording, None
         self.actions.messages.recorded(since, self.floor.heard, ref)

@@ -66,13 +66,13 @@ class Floor:
 
         self.state: State = Quiet()
         self.speaker: Speaking | None = None
-        """Who speaks now, whether that is a turn or not."""
+        """The speech that is going on, whether a turn is about it or not."""
 
         self.jobs: deque[Job] = deque()
-        """To be done before anything else is looked at."""
+        """Jobs that come before any further input."""
 
         self.heard = 0
-        """Samples looked at."""
+        """Number of samples processed."""
 
         self.answered = 0
         """Samples before this belong to turns that were answered."""

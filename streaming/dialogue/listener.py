@@ -1,4 +1,4 @@
-"""The two that a session asks: the model, and what finds utterances."""
+"""The interfaces through which a session uses the model and the endpointer."""
 
 from typing import Protocol
 
@@ -64,7 +64,7 @@ class Listener(Protocol):
         is forgotten, and what the turn is about stays what it is, paused or not."""
 
     def limit(self, max_new_tokens: int) -> None:
-        """Of the open turn's reply, in place of the session's; before `ask`."""
+        """Limit the open turn's reply, instead of the session's limit; before `ask`."""
 
     def aside(self) -> None:
         """The open turn's reply does not become a part of the conversation."""
@@ -122,7 +122,7 @@ class Listener(Protocol):
         """Of a reply's text no more than so much was heard: the rest leaves the LLM's context."""
 
     def unhear(self, since: int, until: int) -> None:
-        """Samples that no turn from now on is about."""
+        """Exclude these samples from all later turns."""
 
 
 class SpeechFinder(Stage[Frame, Change], Protocol):

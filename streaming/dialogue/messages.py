@@ -1,8 +1,8 @@
-"""What was said and not answered, as messages: the client may forget them one by one."""
+"""Messages that were spoken and not answered yet; a client may forget them one by one."""
 
 
 class Messages:
-    """Samples of what was said or recorded, until it is answered."""
+    """Spans of speech and recordings that wait to be answered."""
 
     def __init__(self) -> None:
         self.fresh: int | None = None

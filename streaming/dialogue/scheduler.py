@@ -1,4 +1,5 @@
-"""Many sessions over one model: whose step is next. No thread is in here; a worker calls `next`."""
+"""Decides which of many sessions is stepped next. There is no thread in here; a worker calls
+`next`."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -21,7 +22,7 @@ class BusyError(AssistantError):
 
 
 class Scheduler(Generic[Name]):
-    """Picks the most urgent step of all sessions; among equals who waited longest.
+    """Picks the session with the most urgent step; of equals, the one that has waited longest.
 
     One step is one bounded piece of work, so no session holds the worker for long. None is passed
     over twice by one of the same urgency, and none for ever: see `PATIENCE`.
@@ -51,7 +52,7 @@ class Scheduler(Generic[Name]):
         del self._sessions[name]
 
     def next(self) -> tuple[Name, Session] | None:
-        """Whose step is the most urgent; the next time it waited least. None: nobody's."""
+        """The session whose step is the most urgent; None if no session has anything to do."""
         waiting = [
             (urgency, name)
             for name, session in self._sessions.items()

@@ -5,8 +5,8 @@
     while (events := session.step()) is not NEED_DATA:
         ...                                          # one bounded piece of work was done
 
-There is no clock, socket or thread in here. Times are sample indices. A session does what there is
-to do in small steps, in order; `Dialogue` says what that is.
+There is no clock, socket or thread in here. Times are sample indices. A session works in small
+steps, in an order that `Dialogue` decides.
 """
 
 from collections import deque
@@ -26,12 +26,12 @@ from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
 from streaming.events import Event
 
 Pace = Callable[[int], int]
-"""How many tokens may be given out after so many pieces of input: frames and controls. A clause
-that is spoken counts as one."""
+"""Maps a number of pieces of input (frames and controls) to the tokens that may be given out by
+then. A clause that is spoken counts as one."""
 
 
 def one_each(taken: int) -> int:
-    """A `Pace`: a token for each piece, 50 per second of audio."""
+    """A `Pace`: one token per piece of input, 50 per second of audio."""
     return 1
 
 
@@ -69,14 +69,14 @@ class Session:
         self._eof = False
         self._allowance = 0  # tokens that may be given out before the next frame
         self.work = Work.LISTEN
-        """What the last step did."""
+        """The kind of work of the last step."""
 
         self.taken = 0
-        """Pieces of input taken: frames and controls."""
+        """Number of pieces of input processed: frames and controls."""
 
     @property
     def heard(self) -> int:
-        """Samples looked at."""
+        """Number of samples processed."""
         return self._floor.heard
 
     @property
@@ -127,7 +127,7 @@ class Session:
 
     @property
     def urgency(self) -> Urgency | None:
-        """Of the next step; None when there is nothing to do before more bytes arrive."""
+        """Urgency of the next step; None if there is nothing to do before more bytes arrive."""
         jobs, state = self._floor.jobs, self._floor.state
         if jobs:
             if isinstance(state, Ending) or (isinstance(state, Replying) and not state.said):

@@ -1,12 +1,12 @@
-"""One turn: the states it can be in, what can happen to it, and what is done then.
+"""One turn: its states, what can happen to it, and the action for each case.
 
-A turn is about a stretch of what was heard and ends with a reply. It is opened when someone begins
-to speak, or when something is asked; its windows go into the LLM as they become final. Silence is a
-guess that the utterance is over: the reply is begun speculatively, and given up when speech goes
-on. When the utterance is over the turn is answered, or held until that is asked for; the reply is
-given out and may be interrupted.
+A turn is about a stretch of sound and ends with a reply. It is opened when someone begins to speak,
+or when something is asked; its windows are prefilled as they become final. Silence is taken as a
+sign that the utterance may be over: a reply is started speculatively, and discarded if speech goes
+on. When the utterance is over, the turn is answered, or held until a client asks for the answer.
+While the reply is given out, speech may interrupt it.
 
-Who is speaking is another matter, with a state of its own: people speak under replies, too.
+Whether someone is speaking is a separate state, since people also speak during replies.
 
 Every state is a frozen class with the fields that exist in it, and `TABLE` has an action for every
 state and everything that can happen. docs/turns.md is drawn from it.
@@ -38,7 +38,7 @@ class About:
     """What a turn is about. Times are sample indices."""
 
     since: int
-    """First sample of what was heard that belongs to it."""
+    """First sample of the sound that belongs to it."""
 
     spoken_from: int | None = None
     """First sample of its first utterance; None: nobody spoke."""
@@ -53,7 +53,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A reply that was begun and is not given out."""
+    """A speculative reply, which was started and is not given out."""
 
     windows: int
     """Windows that it is about."""
@@ -84,18 +84,18 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Guessed:
-    """The utterance may be over: what that needs is computed ahead."""
+    """The utterance may be over, and a reply may be started speculatively."""
 
     about: About
     paused_at: int
-    """Samples heard when it fell silent."""
+    """Number of samples heard when the pause was decided."""
 
     draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The turn is over, and its reply waits to be asked for."""
+    """The turn is over, and waits for a client to ask for its reply."""
 
     about: About
     paused_at: int
@@ -129,7 +129,7 @@ class Replying:
 
     ref: str | None
     made: tuple[str | None, ...]
-    """Text of the tokens that were made ahead and are still to be given out."""
+    """Text of the speculative tokens that still have to be given out."""
 
     caption_due: bool
     """The last caption of what was said comes after the reply's first text."""
@@ -146,7 +146,7 @@ STATES = (Quiet, Listening, Guessed, Held, Ending, Replying)
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The utterance is over, and is to be answered."""
+    """The utterance is over, and has to be answered."""
 
     end: SpeechEnded
     commit: Commit | None = None
@@ -155,7 +155,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class OverForNow:
-    """The utterance is over, and its reply will be asked for."""
+    """The utterance is over, and a client will ask for its reply."""
 
     end: SpeechEnded
 
@@ -170,7 +170,7 @@ class RecordingOver:
 
 @dataclass(frozen=True, slots=True)
 class FrameByHand:
-    """A frame came, and no endpointer finds turns in it."""
+    """A frame came while turns are ended by hand, without an endpointer."""
 
     at: int
     """Its first sample."""
@@ -178,17 +178,17 @@ class FrameByHand:
 
 @dataclass(frozen=True, slots=True)
 class NobodyEndsIt:
-    """Turns that were ended by hand are found by an endpointer from now on."""
+    """From now on an endpointer finds turns, which were ended by hand before."""
 
 
 @dataclass(frozen=True, slots=True)
 class TooOld:
-    """The turn would be about more than twice what the ring holds."""
+    """The turn would be longer than twice the ring."""
 
 
 @dataclass(frozen=True, slots=True)
-class FellQuiet:
-    """Nobody has spoken for the time after which silence is answered."""
+class IdleTimeout:
+    """Nobody has spoken for `turns.idle_timeout_s` after a reply."""
 
     since: int
     """Sample at which the last reply had come to its end."""
@@ -206,10 +206,10 @@ class Lull:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The prompt is in the KV cache: the next thing is the reply's first token."""
+    """The prompt is in the KV cache, so the reply's first token can be made."""
 
     cached: int
-    """Windows that were there when speech ended, or the reply was asked for."""
+    """Windows that were in it when speech ended, or when the reply was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +231,7 @@ Happening = (
     | Over
     | OverForNow
     | BargedIn
-    | FellQuiet
+    | IdleTimeout
     | FrameByHand
     | TooOld
     | Ask
@@ -258,14 +258,14 @@ class Action(Enum):
     OPEN = "A turn about the utterance is opened, or the last turn again after a short pause."
     GO_ON = "The turn goes on with the new utterance, or gives way to a new one if it is too long."
     GUESS = "The open block is encoded as it is, and the reply begun speculatively."
-    TAKE_BACK = "What was guessed is taken back, and the turn goes on."
-    ANSWER = "The reply follows: the one begun already, or one made now."
-    KEEP = "The turn is held until its reply is asked for; its last caption is given."
+    TAKE_BACK = "The speculative reply is discarded, and the turn goes on."
+    ANSWER = "The reply follows: the speculative one, or one made now."
+    KEEP = "The turn is held until a client asks for its reply; its last caption is given."
     LET_PASS = "The utterance ends; no turn is about it."
     PUT_OFF = "What was said under the reply is answered after it, or was too short to count."
     INTERRUPT = "The reply ends, and a turn about what is being said is opened."
     ANSWER_SILENCE = "A turn about the silence is opened and answered."
-    OPEN_BY_HAND = "A turn is opened about what is given from now on."
+    OPEN_BY_HAND = "A turn is opened about the audio from now on."
     GIVE_UP = "The turn is closed without an answer."
     GIVE_UP_BY_HAND = "The turn is closed without an answer if no endpointer ends it."
     ANSWER_TEXT = (
@@ -277,19 +277,19 @@ class Action(Enum):
     COMMIT_UNDER_REPLY = (
         "The reply stops where someone speaks or turns end by hand; else it is refused."
     )
-    HOLD = "The turn is over and held; where nothing was said, that is refused."
+    HOLD = "The turn is over and held; if nothing was said, the hold is refused."
     HOLD_UNDER_REPLY = (
-        "By hand, what was given under the reply is a message; else its end makes it one."
+        "By hand, audio during the reply becomes a message; otherwise its endpoint does that."
     )
     REFUSE_CANCEL = "The cancel is refused: there is no reply."
-    CANCEL = "The reply ends if it is the one that is meant."
+    CANCEL = "The reply ends, if the cancel is about this reply."
     FORGET = "What was said is forgotten, and the turn given up."
     FORGET_HEARD = "What was said is forgotten; the reply goes on."
     HOLD_RECORDING = "The turn about the recording, and what was said before it, is held."
     TAKE_UP = "What was said under a reply is answered; else the question that was typed first."
     GIVE_OUT = "The reply is given out."
     FINISH = "The reply is over; a turn about what is being said is opened."
-    REFUSE_TURN = "The turn is given up, and that is told."
+    REFUSE_TURN = "The turn is given up, and reported as refused."
 
 
 A = Action
@@ -330,7 +330,7 @@ _ROWS: dict[type[Happening], tuple[Action, Action, Action, Action, Action, Actio
     Over: (A.LET_PASS, A.ANSWER, A.ANSWER, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     OverForNow: (A.LET_PASS, A.KEEP, A.KEEP, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     BargedIn: (A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.INTERRUPT),
-    FellQuiet: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
+    IdleTimeout: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
     FrameByHand: (A.OPEN_BY_HAND, A.IGNORE, A.CANNOT, A.IGNORE, A.CANNOT, A.IGNORE),
     TooOld: (A.IGNORE, A.GIVE_UP_BY_HAND, A.IGNORE, A.GIVE_UP, A.CANNOT, A.IGNORE),
     Ask: (A.ANSWER_TEXT, A.ANSWER_TEXT, A.WAIT, A.ANSWER_TEXT, A.CANNOT, A.WAIT),

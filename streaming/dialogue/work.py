@@ -1,4 +1,4 @@
-"""What the steps of a session do, and how soon they must be done."""
+"""Kinds of a session's steps, and how urgent they are."""
 
 from enum import Enum, IntEnum
 from typing import Final
@@ -21,13 +21,13 @@ class Work(Enum):
     """A frame, and the block it completed."""
 
     CONTROL = "control"
-    """A client's wish."""
+    """A control of the client."""
 
     ENCODE = "encode"
     """The open block, at a pause."""
 
     PREFILL = "prefill"
-    """Final windows, as they come."""
+    """Prefill of windows that became final."""
 
     ASK = "ask"
     """The windows of the open block and the prompt's end."""
@@ -38,17 +38,17 @@ class Work(Enum):
 
     CAPTION = "caption"
     TIDY = "tidy"
-    """What a closed turn left to do, when there is time."""
+    """Work that a closed turn left, done when there is time."""
 
 
 class Urgency(IntEnum):
-    """How long a session's next step can wait; the least waits least."""
+    """Urgency of a session's next step; the lowest value is the most urgent."""
 
     LISTEN = 0
-    """Audio is there: what is not heard in time makes everything late."""
+    """Audio has arrived; processing it late would delay everything."""
 
     FIRST = 1
-    """The user is done, and no text was given out yet."""
+    """The turn is over, and no text was given out yet."""
 
     VOICE = 2
     """A clause of the reply waits to be spoken."""
@@ -57,4 +57,4 @@ class Urgency(IntEnum):
     """More of a reply that is being given out."""
 
     AHEAD = 4
-    """Secret tokens, captions that keep no audio waiting, and what a closed turn left to do."""
+    """Speculative tokens, captions that delay no audio, and work that a closed turn left."""

@@ -1,4 +1,4 @@
-"""A reply's timeline for a terminal: what was said, and what was computed when."""
+"""Draws the timeline of a reply in a terminal: when speech was heard, and when work was done."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from streaming.instruments.replay import Step
 from streaming.instruments.timeline import COLOURS, LANES, Placed, lay_out, utterances
 
 BEFORE_S = 0.3
-"""Seconds drawn before the speech."""
+"""Seconds that are drawn before speech begins."""
 
 SHADES = " ░▒▓█"
-"""From doing nothing for the whole of a column to being busy for all of it."""
+"""Shades for the share of a column's time that was spent on work, from none to all."""
 
 COLOUR_OF_SPEECH = "#ddaa33"
 
@@ -23,14 +23,14 @@ NAMES = max(len(name) for name in LANES) + 1
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Seconds and columns."""
+    """Maps seconds to columns of the terminal."""
 
     begin: float
     per_column: float
     columns: int
 
     def column(self, seconds: float) -> int:
-        """The column that a moment lies in or begins, which may be outside."""
+        """The column of a moment, which may lie outside the chart."""
         return math.floor((seconds - self.begin) / self.per_column + 1e-6)
 
 
@@ -38,12 +38,12 @@ def chart(steps: list[Step], columns: int) -> Text:
     """Draw one reply.
 
     Args:
-        steps: of `replay`, since the reply before.
-        columns: of the terminal.
+        steps: from `replay`, since the last reply.
+        columns: width of the terminal.
 
     Returns:
-        Lines of at most `columns` characters: speech and the silence waited for, and a lane for
-        each kind of work, shaded by how much of a column's time it took; | is the first text.
+        Lines of at most `columns` characters: a lane for speech and the wait for the endpoint, and
+        one for each kind of work, shaded by its share of the column's time; | marks the first text.
     """
     placed = lay_out(steps)
     spoken = utterances(placed)
@@ -81,7 +81,7 @@ def _speech(spoken: list[tuple[float, float, float]], scale: _Scale) -> list[str
 
 
 def _first_text(placed: list[Placed]) -> float | None:
-    """When the first text was there."""
+    """Time of the first text, in seconds; None if there is none."""
     asked = False
     for place in placed:
         for event in place.step.events:

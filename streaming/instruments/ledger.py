@@ -11,71 +11,72 @@ from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted, Speech
 class Latency:
     """Where the time of one reply went.
 
-    Places in the stream are sample indices. What ends in `_ms` is time of this machine, but for
-    `endpoint_wait_ms`: that is audio, waited for by choice.
+    Places in the stream are sample indices at 16 kHz. Fields that end in `_ms` are computing time
+    on this machine, except for `endpoint_wait_ms`, which is audio time.
     """
 
     speech_end: int = 0
-    """One past the last sample of speech; of a typed question the last sample heard."""
+    """One past the last sample of speech; for a typed question, samples heard when it came."""
 
     decided_at: int = 0
-    """Sample at which the endpoint was certain."""
+    """Sample at which the endpoint was decided."""
 
     encoded_at: int = 0
-    """Sample of the stream at which the last of its windows was encoded."""
+    """Sample of the stream at which the reply's last window was encoded."""
 
     kv_ready_at: int = 0
-    """Sample at which the whole prompt was in the KV cache; before `decided_at` in secret."""
+    """Sample at which the whole prompt was in the KV cache; before `decided_at` if
+    speculatively."""
 
     first_token_at: int = 0
-    """Sample at which the reply's first token was there."""
+    """Sample of the stream at which the LLM had made the reply's first token."""
 
     windows: int = 0
-    """Windows the reply is about."""
+    """Windows of sound that the reply is about."""
 
     prefilled_before_end: int = 0
-    """How many of them were in the KV cache when the last sample of speech came in."""
+    """How many of `windows` were in the KV cache when the last sample of speech came in."""
 
     ear_rtf: float = 0.0
-    """Real-time factor of listening since the reply before: seconds of work per second of audio."""
+    """Real-time factor of listening since the last reply: seconds of work per second of audio."""
 
     endpoint_wait_ms: float = 0.0
-    """Silence waited for before speech counts as over: audio time."""
+    """Silence that was waited for until the endpoint, in audio time."""
 
     backlog_ms: float = 0.0
-    """How late the frame that decided the endpoint was looked at: work begun before it, which the
-    wait was too short to hide."""
+    """Delay until the frame that decided the endpoint was processed: earlier work that the wait for
+    the endpoint was too short to hide."""
 
     encode_ms: float = 0.0
-    """Encoding the block that was open, after the endpoint."""
+    """Encoding of the open block after the endpoint."""
 
     prefill_ms: float = 0.0
-    """Its audio tokens and the prompt's tail, after the endpoint."""
+    """Prefill of that block's audio tokens and the end of the prompt after the endpoint."""
 
     first_token_ms: float = 0.0
-    """Choosing and showing the first text, after the endpoint."""
+    """Decoding after the endpoint until the first text is given out."""
 
     tokens_per_s: float = 0.0
-    """Of the whole reply, begun in secret or not."""
+    """Decoding speed over the whole reply, with the tokens that were made speculatively."""
 
     listening_ms: float = 0.0
-    """Encoding and prefill done before the endpoint, hidden behind the speech."""
+    """Encoding and prefill during speech, before the endpoint."""
 
     secret_ms: float = 0.0
-    """Work on the reply between the soft endpoint and the endpoint, hidden behind the wait."""
+    """Speculative work on the reply, between the pause and the endpoint."""
 
     @property
     def compute_ms(self) -> float:
-        """Endpoint decided to first text."""
+        """Time from the decided endpoint to the first text."""
         return self.backlog_ms + self.encode_ms + self.prefill_ms + self.first_token_ms
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the work of a session's steps and makes a `Latency` per reply.
+    """Adds up the work of a session's steps, and makes one `Latency` per reply.
 
-    Steps are taken as one worker would do them live, each when its audio is there and the step
-    before it is done, however fast the recording was given.
+    Steps are timed as one worker would do them live: each begins when its audio has arrived and the
+    step before it is done, however fast the recording is given.
     """
 
     latency: Latency = field(default_factory=Latency)
@@ -93,14 +94,14 @@ class Stopwatch:
         events: list[Event],
         begin: float | None = None,
     ) -> Latency | None:
-        """Take one step; returns the reply's latency when the reply is over.
+        """Count one step; returns the latency of a reply that ended in it.
 
         Args:
-            at: samples that had been given when it was done.
-            work: what it did.
-            seconds: how long that took.
-            events: what came of it.
-            begin: when it began, in seconds of the stream; None: as soon as it could.
+            at: samples that the session had been given when the step was done.
+            work: the kind of work.
+            seconds: duration of the step.
+            events: the events that the step returned.
+            begin: start of the step, in seconds of the stream; None: as early as possible.
         """
         if begin is None:
             begin = max(self._now, at / SAMPLE_RATE)
@@ -145,7 +146,8 @@ class Stopwatch:
         return None
 
     def _mark(self, work: Work, events: list[Event]) -> None:
-        """When what led to the reply was done; what a resumed utterance made void comes again."""
+        """Note when the work for the reply was done. If speech resumes, the work is done again, and
+        the later times replace these."""
         if self._state == "replying" or any(isinstance(e, ReplyStarted) for e in events):
             return
         now = round(self._now * SAMPLE_RATE)

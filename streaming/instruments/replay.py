@@ -1,4 +1,4 @@
-"""Replaying a recording through a session, with a clock beside it: where the time goes."""
+"""Replays a recording through a session, and measures where the time goes."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class Step:
     """One step of a replay, for drawing."""
 
     at: int
-    """Samples that had been given when it was done."""
+    """Samples that the session had been given when the step was done."""
 
     work: Work
     seconds: float
@@ -40,15 +40,15 @@ def replay(
     """Feed a recording to a session.
 
     Args:
-        session: fresh.
-        pcm: 16 kHz, 16-bit little-endian, mono.
-        realtime: keep to the audio clock instead of going as fast as possible.
-        chunk_bytes: size of the pieces it is given in; events do not depend on it.
+        session: a new one.
+        pcm: the recording, 16 kHz, 16-bit little-endian, mono.
+        realtime: go at the pace of the audio instead of as fast as possible.
+        chunk_bytes: size of the pieces of input; events do not depend on it.
         trace: receives every step.
         sides: receives what is heard, the recording apart.
 
     Yields:
-        The session's events, and after each reply its latency.
+        The session's events, and the latency of each reply after its last event.
     """
     stopwatch = Stopwatch()
     start = time.perf_counter()
@@ -85,12 +85,13 @@ def _tell(session: Session, controls: list[Control]) -> None:
 
 
 def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:
-    """Give a session what is on a tape.
+    """Give a session the input that is on a tape.
 
     Args:
-        tape: what to give.
-        session: fresh, made as `tape.head` says, at `tape.pace`.
-        realtime: when it came then, instead of as fast as possible; events do not depend on it.
+        tape: the tape.
+        session: a new one, made as `tape.head` says, with the pace `tape.pace`.
+        realtime: keep the recorded times instead of going as fast as possible; events do not depend
+            on it.
     """
     begin = time.perf_counter()
     for milliseconds, piece in tape.inputs:

@@ -1,7 +1,8 @@
-"""Showing a replay: on a terminal, or as JSON lines."""
+"""Shows a replay in a terminal, or as JSON lines."""
 
 import json
 from dataclasses import asdict
+from typing import assert_never
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +16,7 @@ from streaming.events import (
     Configured,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyAudio,
@@ -30,13 +31,13 @@ from streaming.instruments.ledger import Latency
 from streaming.tape.event_json import to_json
 
 INDENT = 11
-"""Columns before what is not a moment of the stream."""
+"""Columns before lines that have no time."""
 
 MARGIN = " " * INDENT
 
 
 def line(event: Event | Latency) -> str:
-    """One line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
+    """An event as one line of JSON; times are sample indices at 16 kHz, durations milliseconds."""
     if not isinstance(event, Latency):
         return to_json(event)
     values = {k: round(v, 3) for k, v in asdict(event).items()}
@@ -45,7 +46,7 @@ def line(event: Event | Latency) -> str:
 
 
 class Screen:
-    """A replay as a person reads it."""
+    """Prints a replay for people to read."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -95,7 +96,7 @@ class Screen:
                 )
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
-            case Held(since, until) | Recorded(since, until):
+            case HeldByHand(since, until) | Recorded(since, until):
                 out.print(
                     f"[dim]{until / SAMPLE_RATE:7.2f} s[/]  {(until - since) / SAMPLE_RATE:.1f} s"
                     " were handed over"
@@ -104,6 +105,8 @@ class Screen:
                 pass  # whoever wished it knows, or sees what follows
             case Latency():
                 self._show_latency(event)
+            case _:
+                assert_never(event)
 
     def _show_latency(self, latency: Latency) -> None:
         rows = [
@@ -127,6 +130,6 @@ class Screen:
             self._console.print(f"{MARGIN}{row}", style="dim", highlight=False)
 
     def close(self) -> None:
-        """Say so when there was nothing to answer."""
+        """End the replay; says so if there was nothing to answer."""
         if not self._replies:
             self._console.print("No speech was found in this recording.")

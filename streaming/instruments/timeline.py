@@ -1,6 +1,6 @@
-"""A replay as a picture: what was heard, and what was computed when.
+"""Draws a replay as a picture: what was heard, and when work was done.
 
-Steps are laid out as one worker would do them live: each begins when its audio is there and the
+Steps are laid out as one worker would do them live: each begins when its audio has arrived and the
 step before it is done, and takes as long as it was measured to take.
 """
 
@@ -16,15 +16,15 @@ from streaming.instruments.replay import Step
 
 PIXELS_PER_SECOND = 110
 LEFT = 90
-"""Pixels for the lanes' names."""
+"""Pixels for the names of the lanes."""
 
 LANES = {"sound": 0, "speech": 60, "listen": 100, "prefill": 130, "reply": 160, "captions": 190}
 HEIGHT = 275
 RIGHT = 250
-"""Pixels for what is said at the end."""
+"""Pixels for text after the end of the recording."""
 
 LEAST_MS = 0.5
-"""Shorter steps are not drawn."""
+"""Duration of the shortest step that is drawn."""
 
 COLOURS = {
     Work.LISTEN: ("listen", "#4477aa"),
@@ -41,7 +41,7 @@ COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A step with its place in time, in seconds from the start of the recording."""
+    """A step with its begin and end, in seconds from the start of the recording."""
 
     step: Step
     begin: float
@@ -49,7 +49,7 @@ class Placed:
 
 
 def lay_out(steps: list[Step]) -> list[Placed]:
-    """When each step would have been done live."""
+    """The times at which each step would have been done live."""
     placed, now = [], 0.0
     for step in steps:
         begin = max(now, step.at / SAMPLE_RATE)
@@ -62,7 +62,7 @@ def draw(steps: list[Step], pcm: bytes) -> str:
     """The picture, as SVG.
 
     Args:
-        steps: of `replay`.
+        steps: from `replay`.
         pcm: the recording, 16 kHz, 16-bit little-endian, mono.
     """
     placed = lay_out(steps)
@@ -109,7 +109,7 @@ def _sound(pcm: bytes) -> list[str]:
 
 
 def utterances(placed: list[Placed]) -> list[tuple[float, float, float]]:
-    """Of each utterance that ended: begin, end, and when the end was certain, in seconds."""
+    """Begin, end and decided endpoint of each utterance that ended, in seconds."""
     found, begun = [], 0
     for event in (e for p in placed for e in p.step.events):
         if isinstance(event, SpeechStarted):
@@ -142,7 +142,7 @@ def _bar(placed: Placed) -> str:
 
 
 def _texts(placed: list[Placed]) -> list[str]:
-    """Replies from where their first text came, and captions over them."""
+    """The text of replies, placed where their first text came, and captions above them."""
     found: list[str] = []
     reply, caption, begun = "", "", 0.0
     for place in placed:

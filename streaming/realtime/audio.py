@@ -1,4 +1,4 @@
-"""Audio in messages, and moments of it as the wire counts them."""
+"""Audio in messages, and times as the wire counts them."""
 
 import base64
 import binascii
@@ -10,10 +10,10 @@ from streaming.realtime.wire import APPEND_BYTES, WireError
 
 
 def decoded(encoded: str, where: str) -> bytes:
-    """Audio from base64.
+    """Decode audio from base64.
 
     Raises:
-        WireError: it is none, or too much; `where` names the field.
+        WireError: it is not base64, or too long; the error names the field `where`.
     """
     try:
         audio = base64.b64decode(encoded, validate=True)
@@ -25,10 +25,10 @@ def decoded(encoded: str, where: str) -> bytes:
 
 
 def audio_of(event: wire.CreateItem) -> bytes | None:
-    """The audio of an item, its parts one after the other; None where it has none.
+    """The audio of an item, with its parts joined; None if it has no audio.
 
     Raises:
-        WireError: a part is not base64, or too much.
+        WireError: a part is not base64, or is too long.
     """
     parts = [
         decoded(part.audio, f"item.content[{n}].audio")
@@ -39,15 +39,15 @@ def audio_of(event: wire.CreateItem) -> bytes | None:
 
 
 def milliseconds(sample: int) -> int:
-    """A moment of the stream, as the wire has it."""
+    """A sample index in milliseconds, as the wire has it."""
     return round(1000 * sample / SAMPLE_RATE)
 
 
 def seconds(begin: int, end: int) -> float:
-    """The length of samples [begin, end)."""
+    """The length of samples [begin, end) in seconds."""
     return round((end - begin) / SAMPLE_RATE, 3)
 
 
 def span(begin: int, end: int) -> dict[str, Any]:
-    """Fields that say where samples [begin, end) are."""
+    """Fields of an event for samples [begin, end), in milliseconds."""
     return {"audio_start_ms": milliseconds(begin), "audio_end_ms": milliseconds(end)}

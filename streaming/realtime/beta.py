@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from assistant.config import over
+
 FORMATS = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},
     "g711_ulaw": {"type": "audio/pcmu"},
@@ -35,7 +37,7 @@ def session(changes: dict[str, Any]) -> dict[str, Any]:
         for section in sections:
             place = place.setdefault(section, {})
         place[last] = _format(changes[name]) if name.endswith("_format") else changes[name]
-    return _over(moved, {n: value for n, value in changes.items() if n not in SESSION})
+    return over(moved, {n: value for n, value in changes.items() if n not in SESSION})
 
 
 def response(given: Any) -> Any:
@@ -48,15 +50,3 @@ def response(given: Any) -> Any:
 
 def _format(value: Any) -> Any:
     return FORMATS.get(value, value) if isinstance(value, str) else value
-
-
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above`, with what only `below` has."""
-    joined = dict(below)
-    for name, value in above.items():
-        under = below.get(name)
-        if isinstance(under, dict) and isinstance(value, dict):
-            joined[name] = _over(under, value)
-        else:
-            joined[name] = value
-    return joined

@@ -1,4 +1,4 @@
-"""What is wrong with a message that is no client event, as clients are told it."""
+"""Error messages for clients whose message is not a valid client event."""
 
 import json
 from dataclasses import dataclass
@@ -7,31 +7,31 @@ from typing import Any
 from pydantic import ValidationError
 
 LONGEST_TOLD = 512
-"""Characters of what is told back of a message that could not be understood."""
+"""Most characters of an invalid message that are quoted in an error."""
 
 ALTERNATIVES = {
     "server_vad", "semantic_vad", "audio/pcm", "audio/pcmu", "audio/pcma",
     "constrained-int", "literal['inf']", "Item", "ItemReference",
 }  # fmt: skip
-"""Names of unions' alternatives in the paths of errors: they are no fields."""
+"""Names in the paths of validation errors that are alternatives of unions, not fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What an `error` event says."""
+    """Contents of an `error` event."""
 
     code: str
     message: str
     param: str | None
-    """The field, with dots."""
+    """The wrong field, with dots between its parts."""
 
 
 def mistake(error: ValidationError, *within: str) -> Mistake:
-    """The first thing that is wrong.
+    """The first mistake in a message.
 
     Args:
-        error: of the wire's types.
-        within: the fields that what was checked stands in.
+        error: from the validation of a wire type.
+        within: path of the fields that contain the checked value.
     """
     first = error.errors(include_input=False)[0]
     names = [str(part) for part in first["loc"] if part not in ALTERNATIVES]
@@ -47,7 +47,7 @@ def mistake(error: ValidationError, *within: str) -> Mistake:
 
 
 def event_id(message: str | bytes) -> str | None:
-    """The `event_id` of a message that could not be understood as a whole."""
+    """The `event_id` of an invalid message, if it has one."""
     try:
         values: Any = json.loads(message)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What clients put into a conversation and is not answered yet."""
+"""Items that clients put into a conversation and that are not answered yet."""
 
 from streaming.realtime import wire
 from streaming.realtime.items import Items, created, text_of
@@ -7,14 +7,14 @@ from streaming.realtime.shapes import Json
 from streaming.realtime.wire import WireError
 
 MOST_CREATED = 1_000
-"""Items that a client may put into the conversation, those apart that it deleted."""
+"""Most items that a client may put into the conversation; deleted ones do not count."""
 
 
 class Pending:
     """Texts and recordings that wait for an answer, and answers that were asked for.
 
-    The client's messages put in; what the session tells takes out. Both do it by id, so that it
-    does not matter which comes first.
+    The client's messages add items, and the session's events remove them. Both use ids, so their
+    order does not matter.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class Pending:
         self._longest_text, self._longest_s = longest_text, longest_recording_s
         self._made: set[str] = set()
         self.texts: dict[str, int] = {}
-        """Items with a text that was not answered, and its length in characters."""
+        """Ids of items with an unanswered text, and its length in characters."""
 
         self.recordings: dict[str, float] = {}
-        """Items with a recording that was not answered, and its seconds."""
+        """Ids of items with an unanswered recording, and its length in seconds."""
 
         self.recorded: set[str] = set()
-        """Items with a recording, answered or not."""
+        """Ids of items with a recording, answered or not."""
 
         self.written: set[str] = set()
         """Items with a text, whoever's it is, answered or not."""
@@ -68,12 +68,12 @@ class Pending:
         return "" if recorded else text_of(item)
 
     def recording(self, item_id: str, seconds: float) -> None:
-        """The client gave a recording, which is to be an item."""
+        """Add a recording, which becomes an item."""
         self.recordings[item_id] = seconds
         self.recorded.add(item_id)
 
     def check_item(self, event: wire.CreateItem) -> None:
-        """Raises WireError where a message cannot be put into the conversation."""
+        """Raises WireError if a message cannot be put into the conversation."""
         if len(self._made) >= MOST_CREATED:
             self._made = {name for name in self._made if name in self._items}
         if len(self._made) >= MOST_CREATED:
@@ -89,7 +89,7 @@ class Pending:
             self._check_length(waiting, "item.content", "that wait to be answered ")
 
     def check_recording(self, seconds: float) -> None:
-        """Raises WireError where recordings that were not answered are longer than a turn."""
+        """Raises WireError if all unanswered recordings together would be longer than a turn."""
         seconds += sum(self.recordings.values())
         if seconds > self._longest_s:
             most = f"a turn: {self._longest_s:g} s"
@@ -97,7 +97,8 @@ class Pending:
             raise WireError("recording_too_long", why, "item.content")
 
     def check_text(self, text: str, where: str) -> None:
-        """Raises WireError where a text is longer than the model can read; `where`: its field."""
+        """Raises WireError, which names the field `where`, if a text is longer than the model can
+        read."""
         self._check_length(len(text), where)
 
     def check_texts(self, text: str, where: str) -> None:
@@ -110,17 +111,17 @@ class Pending:
             raise WireError("string_above_max_length", f"{why}{self._longest_text}", where)
 
     def answered(self, names: list[str]) -> None:
-        """These texts are asked no more."""
+        """Remove texts that were answered."""
         for name in names:
             self.texts.pop(name, None)
 
     def heard(self, names: list[str]) -> None:
-        """These recordings wait no more."""
+        """Remove recordings that were answered."""
         for name in names:
             self.recordings.pop(name, None)
 
     def delete(self, item_id: str) -> None:
-        """An item is not in the conversation any more."""
+        """Remove an item that was deleted."""
         self._made.discard(item_id)
         self.recorded.discard(item_id)
         self.written.discard(item_id)

@@ -166,7 +166,7 @@ class Realtime:
                 return self._cancel(event)
 
     def _update(self, changes: Json) -> Output:
-        config = self._possible(update(self.config, changes))
+        config = self._possible(update(self.config, changes, self._defaults))
         self._pending.check_text(config.instructions, "session.instructions")
         pending: list[Frame | Control] = []
         if input_format(config) != input_format(self.config):

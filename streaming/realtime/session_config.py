@@ -42,11 +42,25 @@ FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
 """Silence that ends a turn under `semantic_vad`: there is no model of meaning here."""
 
+DETECTIONS: dict[str, type[ServerVad | SemanticVad]] = {
+    "server_vad": ServerVad,
+    "semantic_vad": SemanticVad,
+}
+"""Turn detection, by its type."""
+
 MODES = 4
 """Of webrtcvad's aggressiveness."""
 
 SETTINGS_BYTES = 64 * 2**10
 """Size of a session's settings as JSON, tools and all: each update is answered with all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The core's settings that a client may change."""
+
+    turns: TurnsConfig
+    endpointing: EndpointingConfig
 
 
 def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -61,12 +75,14 @@ def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
-    """Settings after `session.update`: those that are in effect then.
+def update(current: SessionConfig, changes: dict[str, Any], configured: Settings) -> SessionConfig:
+    """The settings in effect after `session.update`.
 
     Args:
         current: before it.
         changes: as GA has them, or as the beta had them.
+        configured: what turn detection begins with when it is switched on, or becomes of another
+            type: a client that only names the type gets the configured silence.
 
     Raises:
         WireError: a field is unknown, a value is wrong or cannot be followed; `param` names it.
@@ -77,7 +93,8 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
             "invalid_session_type", f"session type {kind!r:.60}: only realtime", "session.type"
         )
     fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
-    wanted = merge(current.model_dump(), beta.session(changes)) | fixed
+    changes = beta.session(changes)
+    wanted = merge(_before(current, changes, configured), changes) | fixed
     try:
         config = in_effect(SessionConfig.model_validate(wanted), current.audio.output.voice)
     except ValidationError as error:
@@ -87,6 +104,20 @@ def update(current: SessionConfig, changes: dict[str, Any]) -> SessionConfig:
         why = f"all settings together are more than {SETTINGS_BYTES} bytes of JSON"
         raise WireError("settings_too_large", why, "session")
     return config
+
+
+def _before(
+    current: SessionConfig, changes: dict[str, Any], configured: Settings
+) -> dict[str, Any]:
+    """Current settings; turn detection that is switched on is in them already, as configured."""
+    before, now = current.model_dump(), current.audio.input.turn_detection
+    match changes:
+        case {"audio": {"input": {"turn_detection": {"type": str(kind)}}}} if kind in DETECTIONS:
+            if now is None or now.type != kind:
+                fields = set(DETECTIONS[kind].model_fields)
+                begins = _detection(configured).model_dump(include=fields)
+                before["audio"]["input"]["turn_detection"] = begins | {"type": kind}
+    return before
 
 
 def in_effect(wanted: SessionConfig, voice: str) -> SessionConfig:
@@ -129,14 +160,6 @@ def _spoken(wanted: SessionConfig, voice: str) -> tuple[list[str], AudioOutput]:
     return modalities, wanted.audio.output.model_copy(update={"voice": voice})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the core is told."""
-
-    turns: TurnsConfig
-    endpointing: EndpointingConfig
-
-
 def initial(settings: Settings, voice: VoiceConfig | None = None, **about: Any) -> SessionConfig:
     """What a session begins with, so that the core is told `settings` and nothing else.
 
@@ -145,19 +168,10 @@ def initial(settings: Settings, voice: VoiceConfig | None = None, **about: Any) 
         voice: speaks the answers; None: they are text.
         about: the other fields of `SessionConfig`: id, model, instructions.
     """
-    turns, endpointing = settings.turns, settings.endpointing
-    idle = turns.idle_timeout_s
-    detection = ServerVad(
-        type="server_vad",
-        threshold=_threshold(endpointing),
-        silence_duration_ms=FRAME_MS * endpointing.min_silence_frames,
-        create_response=turns.auto_reply,
-        interrupt_response=turns.barge_in_frames is not None,
-        idle_timeout_ms=None if idle is None else round(1000 * idle),
-    )
+    turns, manual = settings.turns, settings.endpointing.detector == "manual"
     heard = AudioInput(
         transcription=Transcription(model="whisper-1") if turns.captions else None,
-        turn_detection=None if endpointing.detector == "manual" else detection,
+        turn_detection=None if manual else _detection(settings),
     )
     spoken = AudioOutput() if voice is None else AudioOutput(voice=voice.name, speed=voice.speed)
     return SessionConfig(
@@ -165,6 +179,20 @@ def initial(settings: Settings, voice: VoiceConfig | None = None, **about: Any) 
         output_modalities=["text" if voice is None else "audio"],
         audio=Audio(input=heard, output=spoken),
         salmonn=Extensions(sound_events=turns.sound_events),
+    )
+
+
+def _detection(settings: Settings) -> ServerVad:
+    """Endpointing as configured, in the wire's words."""
+    turns, endpointing = settings.turns, settings.endpointing
+    idle = turns.idle_timeout_s
+    return ServerVad(
+        type="server_vad",
+        threshold=_threshold(endpointing),
+        silence_duration_ms=FRAME_MS * endpointing.min_silence_frames,
+        create_response=turns.auto_reply,
+        interrupt_response=turns.barge_in_frames is not None,
+        idle_timeout_ms=None if idle is None else round(1000 * idle),
     )
 
 

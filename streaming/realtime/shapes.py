@@ -1,4 +1,4 @@
-"""What every server event looks like."""
+"""The form that all server events have."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ Json = dict[str, Any]
 
 
 class Shapes:
-    """Makes server events; each has an id of its own."""
+    """Makes server events, each with an id of its own."""
 
     def __init__(self, new_id: Callable[[str], str]) -> None:
         """`new_id`: makes an id with a prefix, each another one."""
         self.new_id = new_id
 
     def event(self, kind: str, **fields: Any) -> Json:
-        """An event of a kind."""
+        """An event of type `kind`."""
         return {"type": kind, "event_id": self.new_id("event"), **fields}
 
     def extension(self, kind: str, **fields: Any) -> Json:

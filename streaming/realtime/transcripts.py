@@ -1,4 +1,4 @@
-"""Transcripts of what was said, from the captions that a session tells."""
+"""Transcripts of messages, made from a session's captions."""
 
 from collections import deque
 
@@ -10,7 +10,7 @@ KIND = "conversation.item.input_audio_transcription"
 
 
 class Transcripts:
-    """Which message a caption belongs to: the session tells of turns, one after the other."""
+    """Assigns captions to messages. Captions of a turn come after those of the turn before."""
 
     def __init__(self, shapes: Shapes, items: Items) -> None:
         """Args:
@@ -27,24 +27,24 @@ class Transcripts:
         return item_id in dict(self._expected)
 
     def expect(self, item_id: str, begin: int) -> None:
-        """Captions of a message will come; what is said in it begins at a sample of the stream."""
+        """Expect captions of a message, whose speech begins at sample `begin`."""
         self._expected.append((item_id, begin))
 
     def length(self, item_id: str, seconds: float) -> None:
-        """How long a message is, if captions of it come."""
+        """Set the length of a message that captions are expected of."""
         if item_id in self:
             self._seconds[item_id] = seconds
 
     def drop(self, item_id: str) -> None:
-        """No captions of a message will come."""
+        """Expect no captions of a message any more."""
         self._expected = deque(pair for pair in self._expected if pair[0] != item_id)
 
     def stop(self) -> None:
-        """No captions will come."""
+        """Expect no captions any more."""
         self._expected.clear()
 
     def begin_anew(self) -> None:
-        """What was read so far belongs to no message."""
+        """Discard captions that came so far: they belong to no message."""
         self._text = ""
 
     def about(self, caption: Caption) -> bool:

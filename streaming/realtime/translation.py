@@ -1,7 +1,7 @@
-"""What a session tells, as server events.
+"""Translates a session's events to server events.
 
-Whatever happened under newer settings, or after newer messages of the client's, is told later: so
-what is known here comes from the session alone.
+The session may still report events from before the client's last settings and messages. So the
+state in here follows the session's events, and not the client's messages.
 """
 
 import base64
@@ -18,7 +18,7 @@ from streaming.events import (
     EndOfReply,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyAudio,
@@ -53,10 +53,10 @@ class Translation:
         audio_tokens_per_window: int,
     ) -> None:
         """Args:
-        config: what the session begins with.
+        config: settings that the session begins with.
         shapes: makes events.
         items: the conversation.
-        pending: what the client put into it and is not answered yet.
+        pending: items of the client that are not answered yet.
         audio_tokens_per_window: for `usage`.
         """
         self._config, self._shapes = config, shapes
@@ -76,7 +76,7 @@ class Translation:
         self._aloud: dict[str, Spoken] = {}  # answers that are spoken, by their items
 
     def expect(self, config: SessionConfig) -> None:
-        """The session will follow these settings, after those that it was given before."""
+        """Expect a `Configured` for these settings, after those for earlier ones."""
         self._coming.append(config)
 
     def tell(self, event: Event) -> list[Json]:
@@ -86,7 +86,7 @@ class Translation:
                 return [self._speech_started(at)]
             case SpeechEnded():
                 return self._speech_ended(event)
-            case Held(since, until):
+            case HeldByHand(since, until):
                 return self._message(since, until)
             case Recorded(since, until, ref):
                 return self._recording_ended(since, until, ref)
@@ -122,7 +122,7 @@ class Translation:
                 return [self._shapes.extension("prefill", audio_ms=at, audio_tokens=tokens)]
 
     def forget(self, item_id: str) -> list[Control]:
-        """How the session is to forget an item."""
+        """Controls that make the session forget an item."""
         self._spoken.discard(item_id)
         if self.response is None or self.response.item_id != item_id:
             self._aloud.pop(item_id, None)
@@ -184,7 +184,7 @@ class Translation:
         return [stopped, *self._message(self._begun_at, event.at)]
 
     def _fell_silent(self, since: int, at: int) -> list[Json]:
-        """An answer to the silence follows, so the silence is a message."""
+        """Make the silence a message, since an answer to it follows."""
         self._utterance = self._shapes.new_id("item")
         told = self._shapes.event(
             "input_audio_buffer.timeout_triggered", **span(since, at), item_id=self._utterance
@@ -192,7 +192,7 @@ class Translation:
         return [told, *self._message(since, at, transcribed=False)]
 
     def _message(self, begin: int, end: int, *, transcribed: bool = True) -> list[Json]:
-        """What was said, samples [begin, end), is a message now."""
+        """Make a message of the speech in samples [begin, end)."""
         item_id = self._utterance or self._shapes.new_id("item")
         if transcribed and item_id not in self._transcripts:
             self._expect_transcript(item_id, begin)
@@ -236,7 +236,7 @@ class Translation:
     # --- answers
 
     def begun(self, response: Response) -> Json:
-        """An answer was asked for."""
+        """Events for an answer that was asked for."""
         response.told = True
         if response.aloud is None:
             response.aloud = speaks(self._config)

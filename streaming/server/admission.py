@@ -1,4 +1,4 @@
-"""Who may connect: what a request says of its host, its origin and its token."""
+"""Decides who may connect, by the host, origin and token of a request."""
 
 import hmac
 import ipaddress
@@ -10,13 +10,13 @@ from streaming.config import ServerConfig
 from streaming.server.http import RefusedError, Request
 
 KEY_PROTOCOL = "openai-insecure-api-key."
-"""Browsers cannot send headers: their key comes as a subprotocol."""
+"""Prefix of the subprotocol in which browsers send the key, since they cannot send headers."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Admission:
-    """The rules of one server."""
+    """The rules of one server for who may connect."""
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
@@ -26,11 +26,11 @@ class Admission:
         self._names = {name.lower() for name in names}
 
     def check(self, request: Request) -> None:
-        """Let a request for anything through.
+        """Check the host of any request.
 
         Raises:
-            RefusedError: it names another host, as a page does that had its name's address changed
-                to this machine's (DNS rebinding).
+            RefusedError: it is another host's, as in requests of a page whose name was made to
+                point at this machine (DNS rebinding).
         """
         host = request.one("host")
         if host is None:
@@ -46,10 +46,10 @@ class Admission:
             raise RefusedError(HTTPStatus.FORBIDDEN, "host", why)
 
     def check_origin(self, request: Request) -> None:
-        """Let a request for a session through that comes from no browser, or from a page of ours.
+        """Check the origin of a request for a session.
 
         Raises:
-            RefusedError: it comes from a page of somebody else's.
+            RefusedError: a browser sent it for a page of another origin.
         """
         origin = request.one("origin")
         if origin is None or origin in self._config.origins:
@@ -60,10 +60,10 @@ class Admission:
             raise RefusedError(HTTPStatus.FORBIDDEN, "origin", why)
 
     def check_token(self, request: Request) -> None:
-        """Let a request through that brings the token, where there is one.
+        """Check the token of a request, if the server has a token.
 
         Raises:
-            RefusedError: it does not.
+            RefusedError: the token is missing or wrong.
         """
         if self._config.token is None:
             return
@@ -81,7 +81,8 @@ class Admission:
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "token", why)
 
     def _is_ours(self, name: str) -> bool:
-        """Whether a host name is ours. An address is no name, so nobody can point it elsewhere."""
+        """Whether a host name is the server's. Addresses in digits are: nobody can point them
+        elsewhere."""
         try:
             ipaddress.ip_address(name)
         except ValueError:
@@ -90,7 +91,7 @@ class Admission:
 
 
 def _parsed(address: str) -> SplitResult | None:
-    """None where it cannot be understood."""
+    """The parts of an address; None if it cannot be parsed."""
     try:
         parts = urlsplit(address)
         _ = parts.port  # raises where it is no number
@@ -104,5 +105,5 @@ def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def _octets(header: str) -> bytes:
-    """A header as it came."""
+    """The bytes of a header as they came."""
     return header.encode("utf-8", "surrogateescape")

@@ -43,32 +43,34 @@ from streaming.server.traffic import FAREWELL_S, Traffic, send_away
 from streaming.server.worker import Done, Worker
 
 PATIENCE_S = 0.3
-"""Seconds without an answer after which none is to be expected, when the server goes."""
+"""Seconds without a reply after which the server, when it shuts down, no longer expects one."""
 
 UNREAD_FRAMES = 2
-"""That wait for us to take them; each may be as long as a message."""
+"""Most websocket frames that wait to be read; each may be as long as a message."""
 
 WARNING_S = 60.0
-"""Seconds before a session's end at which its client is warned, or a tenth of the session."""
+"""Seconds before the end of a session at which its client is warned, but at most a tenth of the
+session."""
 
 TRY_LATER, GOING_AWAY, BROKEN = 1013, 1001, 1011
-"""Close codes (RFC 6455, section 7.4; 1013 of IANA's registry)."""
+"""Close codes (RFC 6455, section 7.4; 1013 is from IANA's registry)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """What the server needs to know of the model."""
+    """The model as the server sees it."""
 
     name: str
     new_session: Callable[[], Session]
-    """Called on the worker's thread."""
+    """Makes a session; called on the worker's thread."""
 
     new_protocol: Callable[[str, Callable[[str], str], int], Realtime]
-    """From a session's id, a maker of ids, and when it ends: seconds since 1970."""
+    """Makes the protocol of a session from its id, a maker of ids, and the session's end in seconds
+    since 1970."""
 
 
 class App:
-    """Sessions, who may have one, and what is told about them."""
+    """The application: its sessions, who may have one, and logs and metrics about them."""
 
     def __init__(
         self, assistant: Assistant, config: ServerConfig, tls: ssl.SSLContext | None = None
@@ -91,10 +93,10 @@ class App:
     # --- HTTP
 
     def respond(self, request: Request) -> Reply:
-        """The answer to a request that opens no socket; it takes nobody's place.
+        """The answer to a request that opens no socket, which takes no session's place.
 
         Raises:
-            RefusedError: it is refused, as the same request for a socket would be.
+            RefusedError: the same request for a socket would be refused, too.
         """
         self._admission.check(request)
         if request.path == SOCKET and request.method in READ:
@@ -135,7 +137,7 @@ class App:
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "rate", why)
 
     def _check_asker(self, request: Request) -> None:
-        """Raises RefusedError where somebody may not have a session, or none of this kind."""
+        """Raises RefusedError if the client may not have a session, or not one of this kind."""
         self._admission.check_origin(request)
         self._admission.check_token(request)
         if request.query.get("intent", "conversation") != "conversation":
@@ -144,10 +146,10 @@ class App:
             raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
 
     def _check_place(self, *, free: bool) -> None:
-        """Raises RefusedError where there is no place for one more session.
+        """Raises RefusedError if there is no place for one more session.
 
         Args:
-            free: if need be, take that of somebody who left and had not been heard.
+            free: if necessary, end a session whose client left and had not been heard.
         """
         if self._draining:
             why = "The server is going away."
@@ -175,7 +177,7 @@ class App:
         return False
 
     def _has_room(self, *, free: bool) -> bool:
-        """There is a place, or there can be one; `free`: then there is."""
+        """Whether there is a place for a session, or can be one. With `free`, a place is made."""
         if len(self._seats) < self._config.sessions:
             return True
         unused = [s for s in self._seats.values() if s.left_at is not None and not s.given]
@@ -192,7 +194,7 @@ class App:
     # --- sockets
 
     async def converse(self, connection: ServerConnection) -> None:
-        """One connection, from its first message to its last."""
+        """Serve one connection, from its first message to its last."""
         self.strangers.leave(connection)
         request = cast(Connection, connection).head
         seat = self._take_seat(request)
@@ -226,14 +228,14 @@ class App:
                 self._leave(seat)
 
     def _background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something to its end, whether anybody waits for it or not."""
+        """Run something to its end, even if nobody waits for it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop alone would not keep it
         task.add_done_callback(self._tasks.discard)
         return task
 
     def _take_seat(self, request: Request) -> Seat | str:
-        """A seat: that of a session that is resumed, or a new one; or why there is none."""
+        """The seat of a session that is resumed, or a new one; a text says why there is none."""
         name = request.query.get("session_id")
         if name is not None:
             seat = self._seats.get(name)
@@ -271,13 +273,14 @@ class App:
         return seat
 
     def _leave(self, seat: Seat) -> None:
-        """A connection is gone: keep the seat for a while, unless the session is over."""
+        """Called when a connection is gone: keeps the seat for a while, unless the session is
+        over."""
         seat.left_at, seat.connection = time.monotonic(), None
         over = seat.over is not None or self._draining
         self._loop.call_later(0 if over else self._config.resume_s, self._free, seat, seat.left_at)
 
     def _free(self, seat: Seat, left_at: float) -> None:
-        """Forget a session that nobody came back to since it was left."""
+        """Forget a session, unless its client came back since `left_at`."""
         if seat.left_at == left_at and self._seats.pop(seat.name, None) is not None:
             for timer in seat.timers:
                 timer.cancel()
@@ -289,7 +292,7 @@ class App:
     # --- the model's thread
 
     def _from_worker(self, name: Hashable, what: Done | Exception) -> None:
-        """On the worker's thread."""
+        """Called on the worker's thread with each step, or with an error of a session."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._deliver, name, what)
 
@@ -316,7 +319,8 @@ class App:
         seat.fail(BROKEN, error)
 
     async def drain(self, seconds: float) -> None:
-        """Take nobody new, let replies come to their end, then end all sessions."""
+        """Shut down: take no new sessions, wait `seconds` at most for replies to end, end all
+        sessions."""
         self._draining = True
         log.info("server.drains sessions=%d", len(self._seats))
         now = time.monotonic()
@@ -331,7 +335,7 @@ class App:
         self.strangers.dismiss()
 
     async def _nobody(self, still: Callable[[Seat], bool], until: float) -> None:
-        """Wait until there is no such seat any more, but not for ever."""
+        """Wait until no seat is `still` so, but not beyond the time `until`."""
         while any(map(still, self._seats.values())):
             if time.monotonic() > until:
                 return
@@ -348,7 +352,7 @@ BUSY = "all sessions are taken; try again later"
 def _subprotocol(
     connection: ServerConnection, offered: Sequence[Subprotocol]
 ) -> Subprotocol | None:
-    """Browsers close the socket unless `realtime` is chosen; others offer none."""
+    """Choose the subprotocol `realtime` if it is offered: browsers otherwise close the socket."""
     return Subprotocol("realtime") if "realtime" in offered else None
 
 
@@ -356,18 +360,18 @@ def _subprotocol(
 async def running(
     assistant: Assistant, config: ServerConfig, listening: Listening | None = None
 ) -> AsyncIterator[tuple[App, Server]]:
-    """The server, serving.
+    """A running server.
 
     Args:
-        assistant: what it serves.
-        config: who may connect, and how much of everything there may be.
-        listening: its sockets; None: those `config` says.
+        assistant: the model that is served.
+        config: who may connect, and the limits of what clients may use.
+        listening: the server's sockets; None: those that `config` asks for.
 
     Yields:
-        The application, and the server of the first address; its `sockets` tell the port.
+        The application, and the server of the first address, whose `sockets` know the port.
 
     Raises:
-        ConfigError: it cannot listen as `config` says.
+        ConfigError: the server cannot listen as `config` asks.
     """
     if listening is None:
         listening = listen(config)

@@ -1,4 +1,4 @@
-"""Putting a server together."""
+"""Puts a server together."""
 
 from collections.abc import Callable
 
@@ -13,22 +13,22 @@ from streaming.realtime.session_config import Settings, initial
 from streaming.server.app import Assistant
 
 CHARACTERS = 8
-"""Of a text for each position of the LLM's context: more cannot fit, whatever the language."""
+"""Characters of a text per position of the LLM's context; more cannot fit in any language."""
 
 UNLIMITED = 8192
-"""Positions of an LLM that says nothing of its context."""
+"""Assumed positions of an LLM whose configuration states no limit."""
 
 
 def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assistant:
-    """What a server needs of `model`.
+    """Make `model` ready to be served.
 
     Args:
         model: shared weights.
-        config: endpointing, turns and voice that every session begins with.
-        instruction: what is asked about every turn, until a client wishes otherwise.
+        config: settings of endpointing, turns and voice that every session begins with.
+        instruction: the instruction for every turn, until a client sets another one.
 
     Raises:
-        ConfigError: it asks for what the preset lacks.
+        ConfigError: `config` asks for something that the preset cannot do.
         AssistantError: the voice cannot be used here.
     """
     settings = Settings(config.turns, config.endpointing)

@@ -1,4 +1,5 @@
-"""Connections: TLS, the head of the request, and limits that the websocket library has not."""
+"""Connections: TLS, the head of the request, and limits that the websocket library does not
+have."""
 
 import asyncio
 import logging
@@ -14,91 +15,92 @@ from streaming.server.http import Head, RefusedError, Reply, Request, refusal
 from streaming.server.log import Log, where
 
 STRANGERS = 256
-"""Connections without a session: handshakes that are not over, of TLS too, and pages."""
+"""Most connections without a session: pages, and handshakes that are not over, of TLS or
+websockets."""
 
 FRAGMENTS = 1024
-"""Of one message."""
+"""Most fragments of one message."""
 
 UNSENT_BYTES = 4 * 2**20
-"""That wait for a client to read them. Events wait elsewhere: these are answers to pings."""
+"""Most bytes of answers to pings that a client leaves unread. Events are counted elsewhere."""
 
 HANDSHAKE_S = 10.0
-"""Seconds that a handshake may take."""
+"""Longest handshake, in seconds."""
 
 LINGER_S = 1.0
-"""Seconds in which a client may take an answer before its connection is cut off."""
+"""Seconds that a client has to read an answer before its connection is closed."""
 
 WRONG_TOKEN_S = 0.5
-"""Seconds that whoever brings a wrong token waits for the answer: guessing takes time."""
+"""Delay of the answer to a wrong token, in seconds, which slows down guessing."""
 
 
 class Strangers:
-    """Connections without a session; where there are too many, the one that came first goes.
+    """Connections without a session. If there are too many, the oldest is cut off.
 
-    Handshakes take milliseconds, so who is cut off is one that was never going to be over.
+    Handshakes take milliseconds, so the oldest would probably never have been complete.
     """
 
     def __init__(self, most: int, cut: Callable[[str], None]) -> None:
         """Args:
-        most: connections at once.
-        cut: told why a connection was cut off.
+        most: limit of connections at once.
+        cut: called with the reason when a connection is cut off.
         """
         self._most, self._cut = most, cut
         self._here: dict[object, asyncio.BaseTransport] = {}
 
     def enter(self, connection: object, transport: asyncio.BaseTransport) -> None:
-        """Someone came, or has another transport now: that of TLS."""
+        """Note a new connection, or the new transport of one after its TLS handshake."""
         self._here[connection] = transport
         if len(self._here) > self._most:
             self._cut("stranger")
             _abort(self._here.pop(next(iter(self._here))))
 
     def leave(self, connection: object) -> None:
-        """They are gone, or have a session now."""
+        """Note that a connection is closed, or has a session now."""
         self._here.pop(connection, None)
 
     def dismiss(self) -> None:
-        """Nobody may wait any longer."""
+        """Cut off all of them."""
         for transport in list(self._here.values()):
             _abort(transport)
 
 
 class Door(Protocol):
-    """What a connection asks the server."""
+    """The part of the server that a connection uses."""
 
     strangers: Strangers
     lines: Log
     tls: ssl.SSLContext | None
-    """None: connections are plain."""
+    """TLS settings; None: connections are not encrypted."""
 
     def respond(self, request: Request) -> Reply:
-        """The answer to a request that is for no websocket.
+        """The answer to a request for something else than a websocket.
 
         Raises:
-            RefusedError: it is refused.
+            RefusedError: the request is refused.
         """
 
     def refused(self, error: RefusedError) -> None:
-        """A request was refused."""
+        """Note that a request was refused."""
 
     def cut(self, why: str) -> None:
-        """A connection was cut off."""
+        """Note that a connection was cut off, and why."""
 
 
 class Connection(ServerConnection):
-    """A connection that is cut off when it
+    """A connection with limits that the websocket library lacks. It is cut off if
 
-    * is a stranger, and there are too many;
-    * sends a message in too many fragments: the library counts their bytes only;
-    * pings without reading the answers: the library has no limit for those.
+    * it has no session, and there are too many such connections;
+    * it sends a message in too many fragments, of which the library only counts the bytes;
+    * it pings without reading the answers, for which the library has no limit.
 
-    Before the library sees a byte, TLS is agreed on and the head of the request is read; what is
-    no handshake of a websocket is answered here.
+    The TLS handshake and the head of the request come before the library; requests that are not for
+    a websocket are answered here.
     """
 
     door: ClassVar[Door]
     head: Request
-    """Of the handshake, once the library has it."""
+    """The head of the websocket handshake, once the library has it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,7 +112,7 @@ class Connection(ServerConnection):
         self._made = False  # there is a transport that can be written to
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called when it is there: first without TLS, then with it."""
+        """Called when the connection is there: first without TLS, then with it."""
         self.door.strangers.enter(self, transport)
         tls = self.door.tls
         if tls is None or transport.get_extra_info("sslcontext") is not None:
@@ -137,7 +139,7 @@ class Connection(ServerConnection):
             self.connection_made(secured)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called when it is gone."""
+        """Called when the connection is gone."""
         self.door.strangers.leave(self)
         if self._made:
             super().connection_lost(exc)
@@ -148,7 +150,7 @@ class Connection(ServerConnection):
             super().eof_received()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes: of the request's head, then of the websocket."""
+        """Take bytes: first of the request's head, then of the websocket."""
         if not self._made:
             self._early += data
             return
@@ -196,8 +198,8 @@ class Connection(ServerConnection):
             self.transport.close()
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
-        """The library's handshake; where it fails, the log has one line without the client's words,
-        and the connection is closed without an error."""
+        """The library's handshake. If it fails, one line without the client's words is logged, and
+        the connection is closed without an exception."""
         try:
             await super().handshake(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the library raises whatever the client did
@@ -205,7 +207,7 @@ class Connection(ServerConnection):
                 self.door.lines.line("connection.fails", error=type(error).__name__)
 
     def process_event(self, event: Event) -> None:
-        """Count fragments."""
+        """Count the fragments of a message, and pass the event on."""
         if isinstance(event, Frame) and event.opcode in (Opcode.CONT, Opcode.TEXT, Opcode.BINARY):
             self._fragments = 0 if event.fin else self._fragments + 1
             if self._fragments == FRAGMENTS:
@@ -217,7 +219,7 @@ class Connection(ServerConnection):
 
 
 def connections_of(door: Door) -> type[Connection]:
-    """The class of the connections of one server."""
+    """The class of one server's connections."""
     return type("Connection", (Connection,), {"door": door})
 
 

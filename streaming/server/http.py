@@ -1,8 +1,8 @@
 """HTTP at the server's port: the head of every request, and answers to those that open no socket.
 
-The head is read by h11, so whatever HTTP/1 allows is understood: any method, HTTP/1.0, folded
-lines. The head of a websocket handshake is then handed on in one plain form to `websockets`, which
-reads nothing but GET and HTTP/1.1 itself.
+h11 reads the head, so everything that HTTP/1 allows is understood: any method, HTTP/1.0, folded
+lines. The head of a websocket handshake is then passed on to `websockets` in one plain form, since
+that reads only GET and HTTP/1.1.
 """
 
 import json
@@ -17,24 +17,24 @@ HEAD_BYTES = 16 * 2**10
 """Longest head of a request; a longer one is answered with 431."""
 
 LINE_BYTES, LINES = 8_000, 100
-"""Longest header, and how many there may be: somewhat less than `websockets` takes."""
+"""Longest header, and most headers: a little less than `websockets` accepts."""
 
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""What no header's value may hold (RFC 9110, section 5.5); h11 lets most of them pass."""
+"""Characters that no header may contain (RFC 9110, section 5.5); h11 lets most of them pass."""
 
 
 READ = ("GET", "HEAD")
-"""Methods that pages and figures are asked for with."""
+"""Methods for reading pages and metrics."""
 
 ALLOW = ("Allow", ", ".join((*READ, "OPTIONS")))
-"""The header that names the methods there are."""
+"""The header that lists the allowed methods."""
 
 _MEANT = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", 'Bearer realm="salmonn-live"'),
     HTTPStatus.METHOD_NOT_ALLOWED: ALLOW,
     HTTPStatus.UPGRADE_REQUIRED: ("Upgrade", "websocket"),
 }
-"""The header that says what would have been right, by status (RFC 9110, section 15.5)."""
+"""The header that says how to ask properly, by status (RFC 9110, section 15.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,22 @@ class Request:
 
     method: str
     target: str
-    """As it came: path and query."""
+    """Path and query, as they came."""
 
     version: str
-    """ "1.0" or "1.1"."""
+    """Version of HTTP, "1.0" or "1.1"."""
 
     headers: tuple[tuple[str, str], ...]
-    """Names in lower case. What is not ASCII stands as surrogates."""
+    """Names, in lower case, and values. Bytes that are not ASCII are surrogates."""
 
     path: str = field(init=False)
-    """Without query and trailing slashes; "/" alone stays."""
+    """The path without query and trailing slashes; "/" alone is kept."""
 
     query: dict[str, str] = field(init=False)
-    """The first value of each parameter."""
+    """The query: the first value of each parameter."""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the target is no address, such as `//[`."""
+        """Raises ValueError if the target is no address, such as `//[`."""
         parts = urlsplit(self.target)
         first = {name: values[0] for name, values in parse_qs(parts.query).items()}
         object.__setattr__(self, "path", parts.path.rstrip("/") or "/")
@@ -69,10 +69,10 @@ class Request:
         return [value for key, value in self.headers if key == name]
 
     def one(self, name: str) -> str | None:
-        """The value of a header that may stand once; None where it is missing.
+        """The value of a header that may occur once; None if it is missing.
 
         Raises:
-            RefusedError: it stands more than once.
+            RefusedError: it occurs more than once.
         """
         values = self.all(name)
         if len(values) > 1:
@@ -81,12 +81,12 @@ class Request:
 
     @property
     def wants_socket(self) -> bool:
-        """Whether it asks for a websocket."""
+        """Whether the request asks for a websocket."""
         asked = ",".join(self.all("upgrade")).lower().split(",")
         return self.method == "GET" and "websocket" in (word.strip() for word in asked)
 
     def serialised(self) -> bytes:
-        """The head as HTTP/1.1, one line for each header."""
+        """The head as bytes of HTTP/1.1, with one line per header."""
         lines = [f"{self.method} {self.target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         return "\r\n".join([*lines, "", ""]).encode("ascii", "surrogateescape")
@@ -99,7 +99,7 @@ class RefusedError(Exception):
         """Args:
         status: of the answer.
         why: one word for logs and metrics.
-        message: for whoever sent it.
+        message: for the client.
         """
         super().__init__(message)
         self.status, self.why, self.message = status, why, message
@@ -112,10 +112,10 @@ class Reply:
     status: HTTPStatus
     body: bytes
     kind: str
-    """Its `Content-Type`."""
+    """The `Content-Type` of the body."""
 
     headers: tuple[tuple[str, str], ...] = ()
-    """Besides those that every answer has."""
+    """Headers besides those that every answer has."""
 
     def all_headers(self) -> list[tuple[str, str]]:
         """Every header of the answer."""
@@ -131,7 +131,7 @@ class Reply:
 
 
 def refusal(error: RefusedError) -> Reply:
-    """The answer to a request that is refused: OpenAI's error object as JSON."""
+    """The answer to a refused request: OpenAI's error object as JSON."""
     told = {"type": "invalid_request_error", "code": error.why, "message": error.message}
     body = json.dumps({"error": told}).encode() + b"\n"
     meant = (_MEANT[error.status],) if error.status in _MEANT else ()
@@ -139,7 +139,7 @@ def refusal(error: RefusedError) -> Reply:
 
 
 class Head:
-    """Bytes of one connection, until the head of its request is complete."""
+    """Collects the bytes of a connection until the head of its request is complete."""
 
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
@@ -147,13 +147,13 @@ class Head:
         self._body = True  # an answer has one
 
     def push(self, data: bytes) -> tuple[Request, bytes] | None:
-        """Take bytes as they come.
+        """Take the next bytes.
 
         Returns:
-            The request, and the bytes that came after its head; None while it is incomplete.
+            The request, and the bytes after its head; None while the head is incomplete.
 
         Raises:
-            RefusedError: it is no HTTP request, or longer than `HEAD_BYTES`.
+            RefusedError: it is no HTTP request, or its head is longer than `HEAD_BYTES`.
         """
         self._taken += len(data)
         try:
@@ -178,9 +178,9 @@ class Head:
         return request, rest
 
     def answer(self, reply: Reply) -> bytes:
-        """A reply on the wire: without its body where the request was HEAD.
+        """The bytes of a reply, without its body if the request was HEAD.
 
-        Whatever was read before: also when no request could be understood.
+        This works whatever was read before, even if it was no request.
         """
         response = h11.Response(
             status_code=reply.status.value, headers=reply.all_headers(), reason=reply.status.phrase
@@ -192,7 +192,7 @@ class Head:
 
 
 def _check_head(event: h11.Request, size: int) -> None:
-    """Raises RefusedError for what h11 lets pass, some of it only when it comes in one piece."""
+    """Raises RefusedError for heads that h11 accepts and that are not allowed here."""
     longest = max((len(name) + len(value) for name, value in event.headers), default=0)
     if max(longest, len(event.target)) > LINE_BYTES or len(event.headers) > LINES:
         size = HEAD_BYTES + 1

@@ -1,4 +1,5 @@
-"""Long messages: only audio may be long, and it is taken in pieces that hold nobody up."""
+"""Long messages: only audio may be long, and it is taken in pieces that do not delay other
+clients."""
 
 import base64
 import binascii
@@ -13,36 +14,36 @@ from pydantic import ValidationError
 from streaming.realtime.wire import APPEND_BYTES, Append, CreateItem, WireError
 
 LARGE = 32 * 2**10
-"""Characters of a message that is looked at here first."""
+"""Messages with at least this many characters are handled here."""
 
 LONGEST = 256 * 2**10
-"""Of any message that is not audio."""
+"""Most characters of a message that is not audio."""
 
 PIECE = 8 * 2**10
-"""Bytes of audio that are taken at once: a second at most, some milliseconds of work."""
+"""Bytes of audio that are taken at once: at most a second, which is some milliseconds of work."""
 
 BASE64_PIECE = 2**18
-"""Characters, a multiple of four."""
+"""Characters of base64 that are decoded at once; a multiple of four."""
 
 
 @dataclass(frozen=True, slots=True)
 class LongItem:
-    """An item for the conversation with a recording."""
+    """A conversation item with a recording."""
 
     event: CreateItem
     audio: bytes
-    """Of all its parts, decoded."""
+    """The decoded audio of all parts of the item."""
 
 
 def long_audio(message: str | bytes) -> bytes | LongItem | None:
     """The audio of a long message; may be called on any thread.
 
     Returns:
-        Audio that is appended, or an item with a recording. None where it is another client event,
-        or none, of a length that those may have.
+        Audio to be appended, or an item with a recording. None for any other message that is short
+        enough.
 
     Raises:
-        WireError: nothing that may be so long.
+        WireError: the message is too long for its kind.
     """
     for kind in (Append, CreateItem):
         try:
@@ -76,7 +77,7 @@ def _decoded(text: str, where: str) -> bytes:
 
 
 def _pieces(text: str) -> Iterator[bytes]:
-    """Piece by piece: decoding holds up every other thread."""
+    """Decode base64 piece by piece, since decoding blocks all other threads."""
     for at in range(0, len(text), BASE64_PIECE):
         piece = text[at : at + BASE64_PIECE]
         if "=" in piece and at + BASE64_PIECE < len(text):
@@ -85,18 +86,18 @@ def _pieces(text: str) -> Iterator[bytes]:
 
 
 def in_pieces(audio: bytes) -> Iterator[bytes]:
-    """Audio, cut."""
+    """Audio, cut into pieces of `PIECE` bytes."""
     for at in range(0, len(audio), PIECE):
         yield audio[at : at + PIECE]
 
 
 def give_back() -> None:
-    """Return memory that nobody uses any more to the system.
+    """Return unused memory to the system.
 
-    Connections, and errors that ended them, are in cycles with the messages they held: Python frees
-    those when it has made enough objects, however large they are. And glibc keeps what each thread
-    freed for that thread (malloc(3), "arenas"). Messages of 15 MiB, taken by several threads, would
-    leave hundreds of megabytes behind.
+    Connections and the errors that ended them are in reference cycles with their messages. Python
+    frees cycles only after it has made enough new objects, however large the old ones are, and
+    glibc keeps freed memory for the thread that freed it (malloc(3), "arenas"). So messages of 15
+    MiB on several threads would leave hundreds of megabytes behind.
     """
     gc.collect()
     if sys.platform == "linux":

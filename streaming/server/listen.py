@@ -1,4 +1,4 @@
-"""Where the server listens: its sockets and its certificate, ready before a model is loaded."""
+"""The server's sockets and its certificate, which are ready before a model is loaded."""
 
 import errno
 import os
@@ -13,22 +13,22 @@ from assistant.errors import ConfigError
 from streaming.config import ServerConfig
 
 BACKLOG = 100
-"""Connections that wait to be taken, while the model is loaded or all are busy."""
+"""Most connections that wait to be accepted, for example while the model is loaded."""
 
 DESCRIPTORS = 2**16
-"""Open files that are more than enough; a limit that is higher stays."""
+"""Limit of open files, which is more than enough; a higher limit is kept."""
 
 _NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""Why one of a name's addresses may be left out: this machine has no such address."""
+"""Errors that mean that this machine lacks one of a name's addresses, which is then left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Sockets that listen, one for each address of the host; closed when it is left."""
+    """Listening sockets, one for each address of the host; a context manager that closes them."""
 
     sockets: list[socket.socket]
     tls: ssl.SSLContext | None
-    """None: nothing is encrypted."""
+    """TLS settings; None: connections are not encrypted."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,8 +44,8 @@ class Listening:
 
 
 def more_descriptors() -> None:
-    """Let this process open as many files and sockets as it may: a connection needs one each, and
-    systemd gives 1,024 to begin with. Where there are no such limits, nothing is done."""
+    """Raise the limit of open files and sockets as far as allowed: each connection needs one, and
+    systemd allows 1,024 at first. Systems without such limits are left alone."""
     try:
         import resource
     except ImportError:  # Windows
@@ -59,11 +59,11 @@ def more_descriptors() -> None:
 def listen(config: ServerConfig) -> Listening:
     """Read the certificate, and listen at all addresses of the host.
 
-    Who connects is kept waiting until somebody takes the connections. With port 0 all addresses
-    get the port that the first one is given.
+    Connections wait until the server accepts them. With port 0, all addresses get the port that the
+    first one was given.
 
     Raises:
-        ConfigError: the key that is wrong, and why.
+        ConfigError: a key of the configuration is wrong; the message names it and says why.
     """
     tls = _tls(config)
     return Listening(_listening(config), tls)
@@ -96,7 +96,7 @@ def _listening(config: ServerConfig) -> list[socket.socket]:
 
 
 def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
-    """As asyncio does it, but before there is a loop."""
+    """A bound socket, made as asyncio makes it, but before there is an event loop."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would let two servers have one port
@@ -145,11 +145,11 @@ def _check_readable(key: str, path: Path) -> None:
 
 
 class _Encrypted(Exception):
-    """A key needs a passphrase."""
+    """The private key needs a passphrase."""
 
 
 def _no_password() -> str:
-    """OpenSSL would ask for one on the terminal, where nobody may sit."""
+    """Raises _Encrypted; otherwise OpenSSL would ask for a passphrase on the terminal."""
     raise _Encrypted
 
 

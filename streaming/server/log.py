@@ -1,7 +1,7 @@
-"""The server's log: one line for an event, made of words of ours, and not too many of them.
+"""The server's log: one line per event, in our own words, and at a limited rate.
 
-Nothing a client sent is ever part of a line: no text, no header, no address with its query. An
-error is its type and the lines of code it went through, never its message.
+Nothing that a client sent is ever logged: no text, no header, no address with its query. Errors are
+logged by their type and the lines of code they came through, never with their message.
 """
 
 import asyncio
@@ -15,38 +15,38 @@ from typing import Any
 log = logging.getLogger("salmonn-live")
 
 BURST = 20
-"""Lines of one kind that are written at once."""
+"""Most lines of one kind in a burst."""
 
 PER_S = 1.0
-"""Lines of one kind that are written per second in the long run."""
+"""Most lines of one kind per second in the long run."""
 
 
 def where(error: BaseException) -> str:
-    """The type of an error, and where it was raised: no more, for its message may hold speech."""
+    """The type of an error and where it was raised, without its message, which may contain
+    speech."""
     frames = traceback.extract_tb(error.__traceback__)
     places = "<".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
     return f"error={type(error).__name__} at={places}"
 
 
 class Log:
-    """Lines about what clients may do as often as they like.
+    """A log with a limited rate, for lines that clients can provoke as often as they like.
 
-    A kind of line that comes too often is left out, and the next line of that kind says how many
-    were: `more=312`.
+    Lines of a kind that comes too often are left out, and the next one says how many: `more=312`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds."""
+        """`clock` returns seconds."""
         self._clock = clock
         self._left: dict[str, tuple[float, float, int]] = {}  # lines, when that was, left out
 
     def line(self, kind: str, level: int = logging.INFO, **fields: object) -> None:
-        """Write a line, if there is room for one.
+        """Write a line, unless there were too many of its kind.
 
         Args:
-            kind: such as `connection.refused`; of which there are few.
+            kind: such as `connection.refused`; one of a few.
             level: of the logging library.
-            fields: written as `name=value`; words of ours, nothing that a client sent.
+            fields: written as `name=value`; nothing that a client sent.
         """
         now = self._clock()
         left, at, more = self._left.get(kind, (float(BURST), now, 0))
@@ -60,7 +60,8 @@ class Log:
 
 
 class _TypeOnly(logging.Filter):
-    """Takes what quotes clients out of the websocket library's records: messages and tracebacks."""
+    """Removes messages and tracebacks, which may quote clients, from the websocket library's
+    records."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -71,7 +72,7 @@ class _TypeOnly(logging.Filter):
 
 
 def library_logger() -> logging.Logger:
-    """The logger that `websockets` is given: warnings and errors, each one line of ours."""
+    """The logger for `websockets`: warnings and errors, each as one line in our words."""
     quiet = logging.getLogger("salmonn-live.websockets")
     quiet.setLevel(logging.WARNING)
     if not quiet.filters:
@@ -80,9 +81,10 @@ def library_logger() -> logging.Logger:
 
 
 def one_line_errors(lines: Log) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """A handler for errors that nothing on the event loop caught, such as no file descriptor left.
+    """A handler for errors that nothing on the event loop caught, such as a lack of file
+    descriptors.
 
-    asyncio's own writes a traceback for each, thousands in a second.
+    asyncio's own handler writes a traceback for each, thousands in a second.
     """
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What operators see: Prometheus metrics. No speech, no text, no ids of users."""
+"""Prometheus metrics for operators: no speech, no text, no ids of users."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -9,7 +9,7 @@ SECONDS = (0.001, 0.003, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.3, 2.6, 5.0
 
 
 class Metrics:
-    """Of one server."""
+    """The metrics of one server."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -47,7 +47,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "salmonn_reply_seconds",
-            "Work on a reply before its first text: in secret during the wait, or after it",
+            "Work on a reply before its first text: speculatively during the wait, or after it",
             ["stage"],
             registry=registry,
             buckets=SECONDS,
@@ -66,12 +66,12 @@ class Metrics:
         )  # fmt: skip
 
     def step(self, done: Done, samples: int, rate: int) -> None:
-        """Count a step, in which a session heard so many samples."""
+        """Count a step, in which a session processed `samples` samples."""
         self._work.labels(done.work.value).observe(done.seconds)
         self._heard.inc(samples / rate)
 
     def reply(self, latency: Latency) -> None:
-        """Count a reply."""
+        """Count a reply, and where its time went."""
         self._first_text.observe(latency.compute_ms / 1000)
         self._wait.observe(latency.endpoint_wait_ms / 1000)
         stages = {
@@ -90,5 +90,5 @@ class Metrics:
             self._before_end.observe(latency.prefilled_before_end / latency.windows)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)

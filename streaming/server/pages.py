@@ -1,4 +1,5 @@
-"""What the server's port has for HTTP: pages, health, metrics, and a word about what it lacks."""
+"""The server's answers to plain HTTP: pages, health, metrics, and errors for what it does not
+offer."""
 
 import json
 import mimetypes
@@ -19,20 +20,19 @@ NOT_OFFERED = {
     f"{SOCKET}/transcription_sessions": "transcription sessions",
     f"{SOCKET}/translations": "translation sessions",
 }
-"""Addresses of OpenAI's API that clients may try, and what they are for."""
+"""Addresses of OpenAI's API that are not offered here, and what they are for."""
 
 KEYED = ("/metrics", "/v1/models")
-"""What only those see who bring the token, where there is one. Everyone sees the page, and whether
-the server is well."""
+"""Addresses that need the token, if there is one. The page and the server's health need none."""
 
 
 class Pages:
-    """Answers to requests that open no socket."""
+    """Answers requests that open no socket."""
 
     def __init__(self, model: str, metrics: Callable[[], bytes]) -> None:
         """Args:
-        model: its name.
-        metrics: in Prometheus' text format.
+        model: name of the model.
+        metrics: returns the metrics in Prometheus' text format.
         """
         self._model, self._metrics = model, metrics
 
@@ -40,11 +40,11 @@ class Pages:
         """The answer to a request for anything but a session.
 
         Args:
-            request: its token was checked where it is for one of `KEYED`.
-            ready: new sessions are taken.
+            request: for one of `KEYED`, its token has to be checked before.
+            ready: whether the server takes new sessions.
 
         Raises:
-            RefusedError: there is nothing at this address, or not for this method.
+            RefusedError: there is nothing at this address, or the method is not allowed.
         """
         if request.method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, b"", "text/plain", (ALLOW,))
@@ -71,10 +71,10 @@ class Pages:
 
 
 def _file(path: str) -> Reply:
-    """A file of the browser page; nothing outside its folder.
+    """A file of the browser page, from its folder alone.
 
     Raises:
-        RefusedError: there is no such file.
+        RefusedError: the page has no such file.
     """
     name = "index.html" if path == "/" else path.removeprefix("/")
     found = _files().get(name)
@@ -87,5 +87,6 @@ def _file(path: str) -> Reply:
 
 @cache
 def _files() -> dict[str, Path]:
-    """The page's files by their addresses; looked up once, so no address can lead elsewhere."""
+    """The page's files by their addresses. They are listed once, so no address can lead
+    elsewhere."""
     return {f.relative_to(PAGE).as_posix(): f for f in PAGE.rglob("*") if f.is_file()}

@@ -1,4 +1,4 @@
-"""One session's place at the server: it outlives a connection that drops."""
+"""The place of one session at the server, which outlives a connection that drops."""
 
 import asyncio
 import json
@@ -20,62 +20,62 @@ from streaming.server.rate import Allowance
 from streaming.server.worker import Done, Worker
 
 KEPT = 2000
-"""Server events that are kept for a client that comes back."""
+"""Most server events that are kept for a client that comes back."""
 
 KEPT_BYTES = 4 * 2**20
-"""Their size at most."""
+"""Most bytes of server events that are kept."""
 
 UNSENT_BYTES = KEPT_BYTES // 2
-"""Bytes of events that a client may leave unread before no more of its messages are taken."""
+"""Bytes of unread events from which no more of a client's messages are taken."""
 
 
 class Seat:
-    """Protocol, outgoing events and timing of one session; lives on the event loop."""
+    """Protocol, outgoing events and timing of one session; used on the event loop alone."""
 
     def __init__(self, name: str, protocol: Realtime, worker: Worker) -> None:
         self.name, self.protocol, self._worker = name, protocol, worker
         self.begun = time.monotonic()
         self.allowance = Allowance(self.begun)
-        """What the client may send; it is its own, whatever connection it comes over."""
+        """Limit of the client's messages, over all of its connections."""
 
         self.messages = 0
-        """Text messages that came in."""
+        """Number of text messages that came in."""
 
         self.took_long = False
-        """Some message was long."""
+        """Whether any message was a long one."""
 
         self.given = 0
-        """Samples that came in, at 16 kHz."""
+        """Number of samples that came in, at 16 kHz."""
 
         self.heard = 0
-        """Samples the model has looked at."""
+        """Number of samples that the session has processed."""
 
         self.sent = 0
         """Number of the last event that was written to a socket."""
 
         self.waiting = 0
-        """Pieces of input that it has not looked at: frames and controls."""
+        """Pieces of input that the session has not processed: frames and controls."""
 
         self.left_at: float | None = None
-        """When the last connection was lost; None while there is one."""
+        """Time at which the last connection was lost; None while there is one."""
 
         self.over: tuple[int, str] | None = None
-        """The close code and the reason, once the session has ended."""
+        """Close code and reason, once the session has ended."""
 
         self.ended = asyncio.Event()
-        """Set when it has."""
+        """Set when the session has ended."""
 
         self.timers: list[asyncio.TimerHandle] = []
-        """What will happen to it when it has lasted long."""
+        """Timers for the warning before the session's end, and for the end."""
 
         self.taking = asyncio.Lock()
-        """Held while a message is taken, so that one ends before the next one begins."""
+        """Locked while a message is taken, so that messages are taken one after another."""
 
         self.work_s = 0.0
-        """Seconds of the event loop that the message being taken needed."""
+        """Seconds of the event loop's time that the current message has taken."""
 
         self.answered_bytes = 0
-        """Size of the events that messages were answered with at once."""
+        """Bytes of events that answered messages immediately."""
 
         self.resumed = False
         self.connection: ServerConnection | None = None
@@ -90,11 +90,11 @@ class Seat:
         self._logged = 0  # events ever put into the log
         self._logged_bytes = 0
         self.news = asyncio.Event()
-        """Set when there are events that were not written."""
+        """Set when there are events to be written."""
 
     @property
     def last(self) -> int:
-        """Number of the last event."""
+        """Number of the session's last event."""
         return self._logged
 
     def put(self, output: Output) -> None:
@@ -111,15 +111,15 @@ class Seat:
         self.answered_bytes += self._logged_bytes - before
 
     def hear(self, audio: bytes) -> None:
-        """Audio as it is, in the session's input format."""
+        """Give the session audio, in its input format."""
         self.put(Output(inputs=self.protocol.hear(audio)))
 
     async def caught_up(self, backlog_s: float, unread: int) -> None:
-        """Wait while more than so much audio waits, or the client left too many events unread.
+        """Wait while too much input is unprocessed, or too many events are unread.
 
         Args:
-            backlog_s: seconds of audio; a control counts as 20 ms of it.
-            unread: events; their size counts, too, see `UNSENT_BYTES`.
+            backlog_s: limit of unprocessed audio, in seconds; a control counts as 20 ms.
+            unread: limit of unread events; `UNSENT_BYTES` limits their size, too.
         """
         most = backlog_s * SAMPLE_RATE / FRAME_SAMPLES
         while self.over is None and (
@@ -131,45 +131,46 @@ class Seat:
             await self._progress.wait()
 
     def _unsent_bytes(self) -> int:
-        """Size of the events that were not written to a socket."""
+        """Bytes of events that were not written to a socket."""
         unsent = self._logged - self.sent
         if unsent <= 0:
             return 0
         return self._logged_bytes - self._log[-min(unsent, len(self._log))][1]
 
     def wrote(self, number: int) -> None:
-        """The events up to this one were written to a socket."""
+        """Note that the events up to this number were written to a socket."""
         self.sent = number
         self._progress.set()
 
     def busy(self, since: float) -> bool:
-        """Answering, or it was since some second of `time.monotonic`."""
+        """Whether the session answers now, or did after the time `since` of `time.monotonic`."""
         if self.protocol.answering:
             self._answered_at = time.monotonic()
         return self._answered_at > since
 
     def fail(self, code: int, error: Exception) -> None:
-        """The session is broken off; its client is told the message of an `AssistantError`."""
+        """End the session because of an error; the client gets the message of an
+        `AssistantError`."""
         told = str(error) if isinstance(error, AssistantError) else "an error of the server"
         self.send([self.protocol.server_error("session_failed", told)])
         self.end(code, "the session failed")
 
     def warn(self, seconds: float) -> None:
-        """Tell the client that the session will be over in so many seconds."""
+        """Tell the client that the session ends in `seconds`."""
         left = {"expires_at": self.protocol.config.expires_at, "seconds_left": round(seconds)}
         self.send([self.protocol.extension("session_expires", **left)])
 
     def expire(self, code: int) -> None:
-        """The session has lasted as long as it may."""
+        """End the session because it has reached its longest duration."""
         why = "the session is over: it lasted as long as it may"
         self.send([self.protocol.server_error("session_expired", why)])
         self.end(code, why)
 
     def done(self, done: Done) -> tuple[int, Latency | None]:
-        """A step of the session was done.
+        """Take the result of a step.
 
         Returns:
-            Samples heard in it, and the reply's latency if one is over.
+            Number of samples heard in the step, and the latency of a reply that ended in it.
         """
         heard, self.heard = done.heard - self.heard, done.heard
         self.waiting = self._given_pieces - done.taken
@@ -206,14 +207,14 @@ class Seat:
             self._alarm = asyncio.get_running_loop().call_later(wait, self._play_on)
 
     def _stream_time(self, done: Done) -> float:
-        """When the step began, in seconds of the stream: its audio's time, and how late it was."""
+        """Begin of a step in seconds of the stream: the time of its audio, plus its delay."""
         while len(self._arrived) > 1 and self._arrived[0][0] < done.heard:
             self._arrived.popleft()
         arrived = self._arrived[0][1] if self._arrived else done.begun
         return done.heard / SAMPLE_RATE + max(0.0, done.begun - arrived)
 
     def send(self, events: list[dict[str, Any]]) -> None:
-        """Put events into the log; whoever writes to a socket sees them."""
+        """Number events and keep them, for the task that writes to the socket."""
         for event in events:
             line = _line(event)
             self._log.append((line, self._logged_bytes))
@@ -226,7 +227,7 @@ class Seat:
         self.news.set()
 
     def end(self, code: int, why: str) -> None:
-        """The session is over, with this close code; a session ends once."""
+        """End the session with a close code and a reason, unless it has ended already."""
         if self.over is None:
             self.over = code, why
         if self._alarm is not None:
@@ -236,7 +237,7 @@ class Seat:
         self._progress.set()
 
     def after(self, number: int) -> list[bytes] | None:
-        """Events after the one of a number; None when they are not kept, or there never was one."""
+        """Events after a number; None if they are no longer kept, or the number never existed."""
         missing = self._logged - number
         if not 0 <= missing <= len(self._log):
             return None

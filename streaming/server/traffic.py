@@ -1,4 +1,4 @@
-"""What goes over one connection: messages in, events out, at the pace of whoever is slower."""
+"""The traffic of one connection: messages in and events out, at the pace of the slower side."""
 
 import asyncio
 import contextlib
@@ -14,33 +14,34 @@ from streaming.server.large import LARGE, LongItem, in_pieces, long_audio
 from streaming.server.seat import Seat
 
 FAREWELL_S = 2.0
-"""Seconds in which a client must take what it is told at the end."""
+"""Seconds that a client has to read the last events before its connection is closed."""
 
 UNREAD_S = 10.0
-"""Seconds in which a client must make room for the next event, by reading."""
+"""Seconds that a client has to read events so that there is room for the next one."""
 
 TOO_SLOW = 1008
 """Close code of a client that did not keep up (RFC 6455, section 7.4: a policy)."""
 
 Background = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
-"""Does something to its end, whether anybody waits for it or not."""
+"""Runs something to its end, even if nobody waits for it."""
 
 
 class Traffic:
-    """Takes a client's messages, and writes what its session tells."""
+    """Takes a client's messages, and writes its session's events."""
 
     def __init__(
         self, config: ServerConfig, background: Background, cut: Callable[[str], None]
     ) -> None:
         """Args:
-        config: how much may wait.
-        background: does what has to be done to its end.
-        cut: told why a connection is cut off.
+        config: the limits of what may wait.
+        background: runs work that has to be completed.
+        cut: called with the reason when a connection is cut off.
         """
         self._config, self._background, self._cut = config, background, cut
 
     async def read(self, connection: ServerConnection, seat: Seat) -> None:
-        """Take messages; not reading on makes a client wait."""
+        """Take messages. While the session is behind, nothing is read, so the client has to
+        wait."""
         async for message in connection:
             answered = seat.answered_bytes
             if await self._take(connection, seat, message):
@@ -53,7 +54,8 @@ class Traffic:
             await asyncio.sleep(seat.allowance.spend(cost, time.monotonic(), work))
 
     async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
-        """Take a message, a long one piece by piece; True: this connection is not the seat's."""
+        """Take a message, a long one piece by piece. Returns True if the seat has another
+        connection."""
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
         found: bytes | LongItem | WireError | None = message if binary else None  # type: ignore[assignment]
         long = len(message) > LARGE
@@ -86,7 +88,8 @@ class Traffic:
     async def _hear(
         self, connection: ServerConnection, seat: Seat, audio: bytes, *, counts: bool
     ) -> bool:
-        """Hear what was appended; True: this connection is not the seat's any more."""
+        """Give appended audio to the session. Returns True if the seat has another connection
+        now."""
         for piece in in_pieces(audio):
             if seat.connection is not connection:
                 return True
@@ -115,7 +118,7 @@ class Traffic:
         await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)
 
     async def write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
-        """Write events as they come, those after number `sent` first."""
+        """Write events as they come, starting with those after number `sent`."""
         missed = seat.last - sent  # while it was gone
         try:
             if seat.resumed:
@@ -147,13 +150,14 @@ class Traffic:
 
 
 async def close(connection: ServerConnection, code: int, why: str) -> None:
-    """Say goodbye; the library would wait for ever for who does not read."""
+    """Close a connection, with a time limit: the library would wait forever for a client that does
+    not read."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FAREWELL_S):
             await connection.close(code, why)
 
 
 async def send_away(connection: ServerConnection) -> None:
-    """Tell a connection that another one has taken its session over."""
+    """Close a connection whose session was taken over by another one."""
     await close(connection, TOO_SLOW, "the session goes on over another connection")
     connection.transport.abort()

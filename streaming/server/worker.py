@@ -1,4 +1,4 @@
-"""The one thread that does the model's work, for all sessions."""
+"""The thread that does the model's work for all sessions."""
 
 import queue
 import threading
@@ -16,18 +16,18 @@ from streaming.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a step was and what came of it."""
+    """The result of a step of a session."""
 
     work: Work
     begun: float
-    """Seconds of `time.monotonic`."""
+    """Begin of the step, in seconds of `time.monotonic`."""
 
     seconds: float
     heard: int
-    """Samples the session has looked at."""
+    """Number of samples that the session has processed."""
 
     taken: int
-    """Pieces of input it has looked at: frames and controls."""
+    """Number of pieces of input that it has processed: frames and controls."""
 
     events: list[Event]
 
@@ -35,17 +35,19 @@ class Done:
 Deliver = Callable[[Hashable, Done | Exception], None]
 
 WISHES = 16
-"""Done between two steps, at most: who gives much holds nobody else's steps up."""
+"""Most requests that are done between two steps, so that one client's input does not delay the
+steps of others."""
 
 
 class Worker:
-    """Steps sessions, the most urgent first; everything about a session happens on its thread."""
+    """Steps sessions on a thread of its own, the most urgent first. Sessions are used on it
+    alone."""
 
     def __init__(self, most: int, deliver: Deliver) -> None:
         """Args:
-        most: sessions at once.
-        deliver: called on the worker's thread with whose step it was, or with what went wrong in
-            it; that session is gone then.
+        most: limit of sessions at once.
+        deliver: called on the worker's thread with a session's name and the result of its step, or
+            the error in it, after which the session is gone.
         """
         self._scheduler: Scheduler[Hashable] = Scheduler(most)
         self._sessions: dict[Hashable, Session] = {}
@@ -55,7 +57,7 @@ class Worker:
         self._thread.start()
 
     def add(self, name: Hashable, make: Callable[[], Session]) -> None:
-        """Take a session, made on the worker's thread; errors in making it are delivered."""
+        """Make a session on the worker's thread, and take it; errors are delivered."""
 
         def wish() -> None:
             session = make()
@@ -65,7 +67,7 @@ class Worker:
         self._wishes.put(lambda: self._guard(name, wish))
 
     def give(self, name: Hashable, pieces: list[Frame | Control]) -> None:
-        """Give a session input; none that is gone minds."""
+        """Give a session input; ignored if the session is gone."""
 
         def wish() -> None:
             if (session := self._sessions.get(name)) is None:
@@ -118,7 +120,7 @@ class Worker:
             idle = not self._step()
 
     def _step(self) -> bool:
-        """Do the most urgent step; False when there was none."""
+        """Do the most urgent step; returns False if there was none."""
         chosen = self._scheduler.next()
         if chosen is None:
             return False

@@ -1,4 +1,4 @@
-"""Events as JSON: names and fields that tapes, `--json` and other programs rely on."""
+"""Events as JSON, with the names and fields that tapes, `--json` and other programs rely on."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ from streaming.events import (
     Configured,
     Event,
     FellSilent,
-    Held,
+    HeldByHand,
     Recorded,
     Refused,
     ReplyAudio,
@@ -28,7 +28,7 @@ from streaming.events import (
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
-    Held: "held",
+    HeldByHand: "held",
     Recorded: "recorded",
     Cleared: "cleared",
     Configured: "configured",

@@ -1,16 +1,17 @@
-"""A session on tape: what came in, what went out, and when. Enough to have it again to the byte.
+"""A recorded session: its input, its output, and when they came. It can be repeated to the byte.
 
-JSON lines. The first says how the session was made. Then, in the order of things:
+A tape is JSON lines. The first one says how the session was made. The others, in order:
 
-    {"in": "audio", "ms": 20.1, "data": BASE64}      as it was cut when it came
+    {"in": "audio", "ms": 20.1, "data": BASE64}      cut as it came
     {"in": "ask", "ms": 950.0, "text": "What was that?"}
     {"in": "cancel", "ms": 990.3}
     {"in": "end", "ms": 1200.0}
     {"out": {"type": "speech.started", "at": 3200}, "ms": 340.2}
     {"tokens": 3, "after": 41}                       given out after the 41st piece of input
 
-How fast a reply was given out depends on the machine, and where an interruption falls depends on
-that; so the tape has it too, and a session at that pace does what the first one did.
+The pace at which a reply is given out depends on the machine, and where an interruption falls
+depends on the pace. So the tape has the pace, too, and a session at that pace repeats the first
+one.
 """
 
 import base64
@@ -43,7 +44,7 @@ from streaming.tape.event_json import to_json
 
 VERSION = 1
 LONGEST_MS = 7 * 24 * 60 * 60 * 1000
-"""No session lasts longer."""
+"""Largest time on a tape; no session lasts longer."""
 
 _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "ask": TypeAdapter(Ask),
@@ -65,7 +66,7 @@ class TapeError(ValueError):
 
 
 class Recorder:
-    """Does what the session does, and writes it down."""
+    """A session that is written to a tape while it runs."""
 
     def __init__(
         self,
@@ -75,10 +76,10 @@ class Recorder:
         milliseconds: Callable[[], float],
     ) -> None:
         """Args:
-        session: fresh.
-        head: how it was made: whatever is needed to make one like it.
-        write: takes each line.
-        milliseconds: since the session began.
+        session: a new one.
+        head: how the session was made, with all that is needed to make one like it.
+        write: receives each line.
+        milliseconds: clock, since the session began.
         """
         self._session, self._write, self._now = session, write, milliseconds
         self._after, self._released = 0, 0
@@ -112,7 +113,7 @@ class Recorder:
         return events
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Write the end of the tape."""
         self._tell_pace()
 
     def _tell_pace(self) -> None:
@@ -130,27 +131,27 @@ class Recorder:
 
 @dataclass(slots=True)
 class Tape:
-    """What `Recorder` wrote."""
+    """A tape that `Recorder` wrote."""
 
     head: dict[str, Any]
     inputs: list[tuple[float, bytes | Control]] = field(default_factory=list)
-    """With their milliseconds."""
+    """Audio and controls in order, each with its time in milliseconds."""
 
     ended: bool = False
-    """The input came to its end; otherwise the recording broke off."""
+    """Whether the input came to its end; False: the recording broke off."""
 
     events: list[str] = field(default_factory=list)
-    """As JSON."""
+    """Events in order, as JSON."""
 
     tokens: dict[int, int] = field(default_factory=dict)
-    """Given out after so many pieces of input."""
+    """How many tokens were given out after each number of pieces of input."""
 
     def pace(self, taken: int) -> int:
-        """The `Pace` at which it was recorded."""
+        """The recorded `Pace`: how many tokens may be given out after `taken` pieces of input."""
         return self.tokens.get(taken, 0)
 
     def recut(self, seed: int) -> "Tape":
-        """The same input, its audio cut at other places."""
+        """A tape with the same input, in which the audio is cut at other places."""
         rng = np.random.default_rng(seed)
         inputs: list[tuple[float, bytes | Control]] = []
         for milliseconds, piece in self._joined():
@@ -165,7 +166,7 @@ class Tape:
         return Tape(self.head, inputs, self.ended, self.events, self.tokens)
 
     def _joined(self) -> Iterator[tuple[float, bytes | Control]]:
-        """Audio between two controls in one piece."""
+        """The inputs, with all audio between two controls joined."""
         audio: list[bytes] = []
         when = 0.0
         for milliseconds, piece in self.inputs:
@@ -183,11 +184,11 @@ def read_tape(lines: Iterable[str]) -> Tape:
     """Read a tape.
 
     Args:
-        lines: of the file, cut at newlines alone, as a file gives them: an instruction may hold
-            what Unicode takes for the end of a line.
+        lines: of the file, split at newlines alone, since an instruction may contain other
+            characters that end a line in Unicode.
 
     Raises:
-        TapeError: it is none, or of another version; the message names the line.
+        TapeError: it is no tape, or of another version; the message names the line.
     """
     tape: Tape | None = None
     for number, line in enumerate(lines, 1):

@@ -13,7 +13,9 @@ from tests.conformance import agents_node
 from tests.conformance.scripted import serving
 from tests.conformance.steps import STEPS, Record, take
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "conformance.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+DOCUMENT = (DOCS / "conformance.md").read_text()
+PROTOCOL = (DOCS / "protocol.md").read_text()
 CLIENTS = ("openai", "openai-agents", "@openai/agents")
 
 
@@ -74,6 +76,14 @@ def test_only_what_is_ours_is_unknown_to_clients() -> None:
     assert told.pop(UNKNOWN_TO_NODE) == ["parsed", "parsed", "unknown"]
     for kind, cells in told.items():
         assert set(cells) == {"unknown" if kind.startswith("salmonn.") else "parsed"}, kind
+
+
+def test_the_tables_have_every_event_of_the_protocol() -> None:
+    part = PROTOCOL.split("## What the server sends\n")[1].split("The fields of")[0]
+    documented = re.findall(r"^\| `([a-z_.]+)`", part, re.MULTILINE)
+    told, waited_for = rows("What the server sends"), rows("What no step provokes")
+    assert told.keys() | waited_for.keys() == set(documented)
+    assert not told.keys() & waited_for.keys()
 
 
 def test_the_tables_have_every_event() -> None:

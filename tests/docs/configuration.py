@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from assistant.config import ModelConfig, Section, VoiceConfig
-from assistant.files.presets import read_yaml, shipped_config
+from assistant.files.presets import load_preset, read_yaml, shipped_config
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -30,20 +30,81 @@ HEAD = """\
 
 <!-- `python -m tests.docs.configuration` writes this page from config.yaml and its models. -->
 
-`config.yaml` holds every setting. It comes with the program, and every command takes
-`--config FILE` for a file of your own: what your file leaves out, whole sections or presets, is as
-in the shipped one. An unknown key, a wrong type or a value out of range is an error that names the
-key, before any model is loaded. A client may change the settings of the conversation for its own
-session, see [the protocol](protocol.md#settings).
+`config.yaml` holds every setting and comes with the program. Do not edit it: write a file of your
+own that says only what you change, and give it to any command with `--config FILE`. All other keys
+keep their shipped values, in sections and in presets alike; the tables below have them.
 
-The key `preset` chooses the model; `--preset NAME` replaces that choice.
+The key `preset` chooses the model, and `--preset NAME` overrides it. An unknown key, a wrong type
+or a value out of range is an error that names the key, before any model is loaded. A client may
+change the settings of the conversation for its own session: see
+[the protocol](protocol.md#settings).
 
-A file of your own may be as short as this:
+**Another model, another port:**
 
 ```yaml
 preset: nano
 server: { port: 9000 }
 ```
+
+**Wait longer before a turn ends,** for speakers who pause. The assistant waits for 0.32 s of
+silence; with 25 frames it waits for half a second. `pause_frames` may stay: the reply is then still
+started speculatively after 0.16 s, and discarded if speech goes on.
+
+```yaml
+endpointing: { min_silence_frames: 25 }
+```
+
+**Push to talk:** turns end only when the client says so.
+
+```yaml
+endpointing: { detector: manual }
+```
+"""
+
+PRESETS = """\
+## Presets
+
+A preset is a model: encoders, language model, prompt, and how answers are chosen.
+"""
+
+OWN_PRESETS = """\
+### A preset of your own
+
+Give it a name under `presets`, and say which preset it is `like`. It has that preset's values for
+every key that it leaves out, inside sections, too; a list is replaced as a whole. A preset may be
+like another one of your own. To change a shipped preset for yourself, use its name, without `like`.
+
+```yaml
+preset: brief
+presets:
+  brief: { like: small, generation: { max_new_tokens: 40 } }
+```
+
+A preset without `like` under a new name stands alone. The parts that it must name are
+`speech_encoder`, `audio_encoder`, `llm` and `checkpoint`; other keys then have the values published
+with SALMONN, not those of `small`.
+
+### Another LLM
+
+`small` reads words, so any instruct LLM can take the place of its own, and nothing is trained:
+
+```yaml
+preset: mine
+presets:
+  mine: { like: small, llm: { weights: ["hub:OWNER/NAME"] } }
+```
+
+`llm.weights` lists sources that are tried in order. `hub:OWNER/NAME` is downloaded from Hugging
+Face when it is first needed: safetensors and the tokenizer, but no GGUF files. A path is a folder
+in Hugging Face's layout, or one `.gguf` file. The LLM's own chat template is used
+(`prompt.template: auto`), with the system message and the examples of `small`; you may want others
+for a larger LLM.
+
+On a CPU, LLMs of the architectures Llama and Qwen2 are packed once, for ONNX Runtime. A folder or a
+hub's model is rounded to 8 bits, so it needs about as many bytes as it has parameters; a Qwen2 GGUF
+file keeps its 4 bits, and a Llama GGUF file is rounded to 8. Other architectures run in PyTorch in
+float32, with four bytes per parameter. On a GPU (`device: auto`), `llm.dtype` and
+`llm.quantisation` hold.
 """
 
 Comments = dict[tuple[str, ...], str]
@@ -197,13 +258,15 @@ def section(name: str, model: type[BaseModel], said: Comments) -> Iterator[str]:
 
 def presets(values: dict[str, Any], said: Comments) -> Iterator[str]:
     """All presets, and then every key that one may have."""
-    yield "\n## Presets\n"
+    yield f"\n{PRESETS}"
     yield "| preset | what it is |"
     yield "|---|---|"
     for name in values:
         yield f"| `{name}` | {cell(sentence(said[('presets', name)]))} |"
-    shown = {name: ModelConfig.model_validate(values[name]).model_dump() for name in SHOWN_PRESETS}
-    yield "\nWhat a preset may say, and what the two that are used most say:\n"
+    shown = {name: load_preset(shipped_config(), name)[1].model_dump() for name in SHOWN_PRESETS}
+    yield f"\n{OWN_PRESETS}"
+    yield "## Keys of a preset\n"
+    yield "Keys of a preset, with their values in the two most used presets:\n"
     yield f"| key | kind | {' | '.join(f'`{name}`' for name in shown)} | meaning |"
     yield f"|---|---|{'---|' * len(shown)}---|"
     for path, field, below in leaves(ModelConfig):

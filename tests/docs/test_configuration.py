@@ -1,14 +1,49 @@
 """docs/configuration.md is what its script writes, and the script knows every key."""
 
+import re
+from pathlib import Path
+
+import pytest
 from pydantic import BaseModel
 
 from assistant.config import LlmConfig, ModelConfig
+from assistant.errors import ConfigError
+from assistant.files.presets import load_preset, shipped_config
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config_file import load_config
 from tests.docs.configuration import PAGE, comments, docstrings, leaves, limits, page
 
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text() == page(), "run `python -m tests.docs.configuration`"
+
+
+EXAMPLES = re.findall(r"^```yaml\n(.+?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_a_configuration(example: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(example)
+    config, shipped = load_config(tmp_path / "own.yaml"), load_config(shipped_config())
+    assert config != shipped
+
+
+def test_the_example_with_another_llm_is_small_but_for_its_weights(tmp_path: Path) -> None:
+    (example,) = (text for text in EXAMPLES if "OWNER" in text)
+    (tmp_path / "own.yaml").write_text(example)
+    mine, small = load_preset(tmp_path / "own.yaml")[1], load_preset(shipped_config(), "small")[1]
+    assert mine.llm.weights == ["hub:OWNER/NAME"]
+    assert mine.model_copy(update={"llm": small.llm}) == small
+    assert mine.llm.model_copy(update={"weights": small.llm.weights}) == small.llm
+
+
+def test_a_preset_that_stands_alone_names_the_parts_that_the_page_says(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("preset: mine\npresets: { mine: {} }\n")
+    with pytest.raises(ConfigError) as error:
+        load_preset(tmp_path / "own.yaml")
+    parts = re.findall(r"presets\.mine\.(\w+): Field required", str(error.value))
+    said = PAGE.read_text().partition("The parts that it must name are")[2].partition(";")[0]
+    assert parts == re.findall(r"`(\w+)`", said)
 
 
 def test_every_key_is_on_the_page_with_its_meaning() -> None:
@@ -46,7 +81,7 @@ here:
 def test_docstrings_are_those_of_the_section_and_of_what_it_extends() -> None:
     found = docstrings(LlmConfig)
     assert found["weights"].startswith("Sources, tried in order")
-    assert found["placement"].startswith("auto spreads")
+    assert found["placement"].startswith("single: one device")
 
 
 def test_a_range_is_told_whether_its_ends_belong_to_it_or_not() -> None:

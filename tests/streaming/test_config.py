@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assistant.config import Section
 from assistant.errors import ConfigError
-from assistant.files.presets import shipped_config, validate
+from assistant.files.presets import read_yaml, shipped_config, validate
 from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
 from streaming.config_file import load_config
 
@@ -94,6 +94,44 @@ def test_every_number_has_two_ends() -> None:
     }
     assert numbers == {key for key, _, _ in ENDS}
     assert all(len([1 for key, _, _ in ENDS if key == number]) == 2 for number in numbers)
+
+
+# --- one default for a key, in config.yaml and in the class
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_shipped_file_says_the_default_of_every_key(section: str) -> None:
+    schema = SECTIONS[section]
+    assert read_yaml(shipped_config())[section] == schema().model_dump(mode="json")
+
+
+def test_an_utterance_ends_after_320_ms_of_silence() -> None:
+    assert load_config(shipped_config()).endpointing.min_silence_frames == 16
+
+
+# --- a file of one's own
+
+
+def test_a_section_takes_the_shipped_values_for_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped.yaml"
+    text = shipped_config().read_text()
+    shipped.write_text(text.replace("min_silence_frames: 16", "min_silence_frames: 40"))
+    monkeypatch.setattr("assistant.files.presets.shipped_config", lambda: shipped)
+    (tmp_path / "c.yaml").write_text("endpointing: { threshold: 0.6 }\n")
+    found = load_config(tmp_path / "c.yaml").endpointing
+    assert (found.threshold, found.min_silence_frames) == (0.6, 40)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("given", ["null", "3", "[]"])
+def test_a_section_that_is_none_is_an_error_that_names_it(
+    tmp_path: Path, section: str, given: str
+) -> None:
+    (tmp_path / "c.yaml").write_text(f"{section}: {given}\n")
+    with pytest.raises(ConfigError, match=f"^{section}: "):
+        load_config(tmp_path / "c.yaml")
 
 
 def test_a_time_of_day_is_no_port(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
-"""What runs the LLM's layers: transformers for any model, or a lean forward for Llama on a CPU.
+"""Engines that run the LLM's layers: transformers for any model, and a lean one for Llamas on a
+CPU.
 
-A small model on a CPU spends most of a token's time between its matrix products: modules, hooks,
-cache objects. `LeanEngine` is the same computation with the weights laid out for it: query, key and
-value in one product, gate and up in another, keys and values in one preallocated tensor; in fp32
-or bf16. In 8 bits a Llama runs in ONNX Runtime (`assistant.llm.engines.onnx_engine`).
+On a CPU, a small model in transformers spends most of a token's time between its matrix products,
+in modules, hooks and cache objects. `LeanEngine` does the same computation in fp32 or bf16, with
+weights laid out for it: query, key and value in one product, gate and up in another, keys and
+values in one preallocated tensor. In 8 bits a Llama runs in ONNX Runtime
+(`assistant.llm.engines.onnx_engine`).
 """
 
 import copy
@@ -25,36 +27,38 @@ if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none o
     from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
 
 GROWTH = 256
-"""Positions by which a cache grows."""
+"""Number of positions by which a cache grows at a time."""
 
 
 class Engine(ABC):
-    """Shared weights that extend a state by embeddings."""
+    """Runs an LLM's layers: shared weights, which extend the state (KV cache) of a conversation."""
 
     @abstractmethod
     def start(self) -> Any:
-        """A state that holds nothing."""
+        """An empty state."""
 
     @abstractmethod
     def append(self, state: Any, embeds: Tensor) -> Tensor:
-        """Append embeddings (n, width), n >= 1; what `logits` takes after the last."""
+        """Append embeddings (n, width), n >= 1, and return what `logits` needs for the last
+        position."""
 
     @abstractmethod
     def logits(self, last: Tensor) -> Tensor:
-        """The logits (vocabulary,), fp32, after what `append` gave. A large vocabulary costs a
-        quarter of a token, so it is for those who choose one."""
+        """Logits (vocabulary,), fp32, from a result of `append`. A large vocabulary takes a quarter
+        of a token's time, so prefill leaves this out."""
 
     def extend(self, state: Any, embeds: Tensor) -> Tensor:
-        """Append embeddings (n, width), n >= 1; the logits (vocabulary,) after the last, fp32."""
+        """Append embeddings (n, width), n >= 1; returns the logits (vocabulary,) after the last,
+        fp32."""
         return self.logits(self.append(state, embeds))
 
     @abstractmethod
     def length(self, state: Any) -> int:
-        """Positions held."""
+        """Number of positions that a state holds."""
 
     @abstractmethod
     def truncate(self, state: Any, length: int) -> None:
-        """Forget all positions from `length` on."""
+        """Drop all positions from `length` on."""
 
     @abstractmethod
     def fork(self, state: Any) -> Any:
@@ -62,7 +66,7 @@ class Engine(ABC):
 
 
 class TransformersEngine(Engine):
-    """Any causal LM that transformers loads."""
+    """Runs any causal LM with transformers."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
         self._model = model
@@ -80,7 +84,7 @@ class TransformersEngine(Engine):
         return logits
 
     def logits(self, last: Tensor) -> Tensor:
-        """See `Engine`; the model made them."""
+        """See `Engine`; transformers computes them in `append`, for the last position."""
         return last
 
     def length(self, state: "DynamicCache") -> int:
@@ -100,7 +104,7 @@ class TransformersEngine(Engine):
 
 @dataclass(slots=True)
 class LeanState:
-    """Keys and values of one conversation."""
+    """The KV cache of one conversation, in the lean engine."""
 
     held: Tensor
     """Shape (layers, 2 * key heads, capacity, head width): keys, then values."""
@@ -114,7 +118,7 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer: norms' weights and products."""
+    """A layer: the weights of its norms, and its matrix products."""
 
     before_attention: Tensor
     qkv: Product
@@ -125,16 +129,17 @@ class _Layer:
 
 
 class LeanEngine(Engine):
-    """Llama (Touvron et al. 2023; grouped queries, rotary positions) for one stream at a time."""
+    """Runs Llamas (Touvron et al. 2023; grouped queries, rotary positions), one stream at a
+    time."""
 
     def __init__(self, model: "LlamaForCausalLM", dtype: torch.dtype) -> None:
         """Args:
-        model: without adapters beside its weights.
-        dtype: of the matrix products: float32 or bfloat16. Sums of squares and softmax are
-            always fp32.
+        model: a Llama without separate adapters.
+        dtype: number format of the matrix products, float32 or bfloat16. Sums of squares and
+            softmax are always fp32.
 
         Raises:
-            ValueError: `lean_enough` says no.
+            ValueError: `lean_enough(model)` is false.
         """
         if not lean_enough(model):
             raise ValueError("this LLM is not a plain Llama")
@@ -200,7 +205,7 @@ class LeanEngine(Engine):
         return F.rms_norm(x, weight.shape, weight, self._epsilon)
 
     def _mask(self, new: int, start: int, groups: int) -> Tensor:
-        """Which keys each query may see, (groups * new, start + new)."""
+        """Mask of the keys that each query may attend to, (groups * new, start + new)."""
         place = torch.arange(start + new)
         return (place <= torch.arange(start, start + new)[:, None]).repeat(groups, 1)
 
@@ -225,14 +230,14 @@ def _attend(
     """One layer's attention.
 
     Args:
-        mixed: queries, keys and values, (new, heads + 2 * key_heads, head width); is changed.
+        mixed: queries, keys and values, (new, heads + 2 * key_heads, head width); overwritten.
         turn: rotations of the new positions, complex, (new, 1, head width / 2).
-        place: where the new keys and values go, (new, 2 * key_heads, head width).
-        keys: all of them, those at `place` too, (1, key_heads, positions, head width).
-        values: the same.
-        mask: which keys each query may see, (groups * new, positions); None: all.
-        heads: of the queries.
-        key_heads: of keys and values.
+        place: receives the new keys and values, (new, 2 * key_heads, head width).
+        keys: all keys, including those in `place`, (1, key_heads, positions, head width).
+        values: all values, in the same shape.
+        mask: the keys that each query may attend to, (groups * new, positions); None: all.
+        heads: number of query heads.
+        key_heads: number of key and value heads.
 
     Returns:
         Shape (new, heads * head width).
@@ -280,9 +285,10 @@ def _layer(state: dict[str, Tensor], prefix: str, head: int, dtype: torch.dtype)
 
 
 def _paired(weight: Tensor, head: int) -> Tensor:
-    """Rows of each head reordered, so that those that turn together are neighbours.
+    """Reorder the rows of each head so that pairs which rotate together are neighbours.
 
-    transformers pairs i with i + half; queries and keys reordered alike have the same products.
+    transformers pairs i with i + half. Queries and keys are reordered alike, so their products stay
+    the same.
     """
     return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
 

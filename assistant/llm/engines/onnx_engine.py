@@ -1,9 +1,10 @@
-"""Llama and Qwen2 in ONNX Runtime with weights in 4 or 8 bits: for CPUs, where a token waits for
-weights to be read.
+"""Runs Llama and Qwen2 in ONNX Runtime with weights in 4 or 8 bits, for CPUs, where reading the
+weights takes most of a token's time.
 
-Products are `MatMulNBits`: weights in blocks with a scale each, inputs rounded to 8 bits block by
-block as they come, so that a row's result does not depend on the rows beside it. Keys and values
-lie in buffers that `GroupQueryAttention` writes into; to forget is to count fewer of them.
+Products are `MatMulNBits`: weights are in blocks with a scale each, and inputs are rounded to 8
+bits block by block, so that the result for a row does not depend on other rows.
+`GroupQueryAttention` writes keys and values into buffers; truncating a cache only lowers its
+length.
 
 Operators: ONNX Runtime's documentation, ContribOperators.md.
 """
@@ -26,16 +27,16 @@ from assistant.llm.weights.packed import BLOCK, Packed
 from assistant.llm.weights.read import PlainConfig, Weights
 
 EIGHT_BIT_INPUTS = 4
-"""`accuracy_level` of products of 8-bit integers."""
+"""The `accuracy_level` that stands for products of 8-bit integers."""
 
 TOGETHER = 200_000_000
-"""Weights of a graph's layers. ONNX Runtime copies weights into an order of its own, and those of
-one graph are there twice while it does."""
+"""Most weights in the layers of one graph. ONNX Runtime copies the weights of a graph into an order
+of its own, and has them in memory twice meanwhile."""
 
 
 @dataclass(slots=True)
 class OnnxState:
-    """Keys and values of one conversation."""
+    """The KV cache of one conversation, in ONNX Runtime."""
 
     held: list[onnxruntime.OrtValue]
     """Keys and values of each layer in turn, shape (1, key heads, capacity, head width)."""
@@ -45,13 +46,13 @@ class OnnxState:
 
 
 class OnnxEngine(Engine):
-    """Grouped queries, rotary positions (Llama: Touvron et al. 2023; Qwen2: Yang et al. 2024), for
-    one stream at a time."""
+    """Runs Llama (Touvron et al. 2023) and Qwen2 (Yang et al. 2024), with grouped queries and
+    rotary positions, one stream at a time."""
 
     def __init__(self, weights: Weights, threads: int) -> None:
         """Args:
-        weights: of a model without adapters beside them.
-        threads: that share a product.
+        weights: of a model without separate adapters.
+        threads: number of threads that share a matrix product.
         """
         config = weights.config
         self._layers, self._heads = config.num_hidden_layers, config.num_key_value_heads
@@ -104,17 +105,17 @@ class OnnxEngine(Engine):
         return torch.from_numpy(found[0, 0])
 
     def dumped(self, state: OnnxState) -> dict[str, Tensor]:
-        """Keys and values of a state, to be kept: what `restored` takes."""
+        """The tensors of a state, for `restored`."""
         return {
             f"{place}": torch.from_numpy(held.numpy()[0, :, : state.length].copy())
             for place, held in enumerate(state.held)
         }
 
     def restored(self, dumped: dict[str, Tensor]) -> OnnxState:
-        """The state that was dumped.
+        """The state whose tensors `dumped` returned.
 
         Raises:
-            KeyError, ValueError: it is of another model.
+            KeyError, ValueError: the tensors are of another model.
         """
         length = dumped["0"].shape[1]
         capacity = -(-length // GROWTH) * GROWTH
@@ -139,7 +140,7 @@ class OnnxEngine(Engine):
 
 
 class _Piece:
-    """Some layers that follow one another."""
+    """A graph of some consecutive layers."""
 
     def __init__(
         self,
@@ -149,7 +150,7 @@ class _Piece:
         turning: list[NDArray[np.float32]],
         threads: int,
     ) -> None:
-        """`turning`: cosines and sines of rotary positions, which all pieces share."""
+        """`turning`: cosines and sines of the rotary positions, shared by all pieces."""
         config = weights.config
         self._places = slice(2 * begin, 2 * end)
         cache = _cache_names(begin, end)
@@ -180,7 +181,8 @@ class _Piece:
     def run(
         self, passed: list[onnxruntime.OrtValue], held: list[onnxruntime.OrtValue], end: int
     ) -> list[onnxruntime.OrtValue]:
-        """Take what the layers before gave, for the positions up to `end`; what goes on."""
+        """Run these layers on the outputs of the layers before, for positions up to `end`; returns
+        the inputs of the next ones."""
         counts = {"last": np.array([end - 1], np.int32), "total": np.array(end, np.int32)}
         binding = self._session.io_binding()
         for name, count in counts.items():  # bound by address: they must live until it has run
@@ -212,15 +214,15 @@ def _cache_names(begin: int, end: int) -> list[str]:
 
 
 def _trim() -> None:
-    """Give freed memory back to the system: glibc keeps what reordering weights took, which comes
-    to two thirds of the weights."""
+    """Return freed memory to the system. glibc would keep the memory that was used for reordering
+    weights, two thirds of their size."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
 
 
 class _Graph:
-    """An ONNX graph; its large weights are beside it, not copied into messages."""
+    """An ONNX graph that is being built. Large weights stay outside its protobuf message."""
 
     def __init__(self, weights: Weights) -> None:
         self._source, self._config = weights, weights.config
@@ -237,7 +239,7 @@ class _Graph:
         *,
         counts: bool = False,
     ) -> onnxruntime.InferenceSession:
-        """Ready to run; `counts`: it has the cache's counts among its inputs."""
+        """A session that is ready to run; `counts`: its inputs include the lengths of the cache."""
         real, whole = TensorProto.FLOAT, TensorProto.INT32
         given = [(name, real, shape) for name, shape in inputs]
         if counts:
@@ -262,7 +264,8 @@ class _Graph:
         )
 
     def layer(self, i: int, before: str, added: str) -> tuple[str, str]:
-        """Names of the layer's sum so far, and of what is to be added to it."""
+        """Add a layer; returns the names of the residual sum so far and of the output to be added
+        to it."""
         config, name = self._config, f"{i}"
         normed, before = self.norm(f"{name}.a", before, added)
         bias = self._source.vector(f"{name}.qkv")
@@ -289,7 +292,8 @@ class _Graph:
         return before, self.product(f"{name}.down", self._source.product(f"{name}.down"), inner)
 
     def norm(self, name: str, before: str, added: str) -> tuple[str, str]:
-        """Names of the normalised sum of both, and of the sum."""
+        """Add a norm of the sum of both inputs; returns the names of the normalised sum and of the
+        sum."""
         self.constant(f"{name}.weight", self._source.vector(name))
         epsilon = self._config.rms_norm_eps
         normed, total = f"{name}.normed", f"{name}.sum"
@@ -302,7 +306,8 @@ class _Graph:
         return normed, total
 
     def product(self, name: str, parts: list[Packed], x: str, bias: Tensor | None = None) -> str:
-        """Name of x W^T + bias, for W in parts (out, in) one below the other."""
+        """Add a product; returns the name of x W^T + bias, for W in parts (out, in) below each
+        other."""
         if len(parts) == 1:
             return self._product(name, parts[0], x, bias)
         made, begin = [], 0
@@ -339,7 +344,7 @@ class _Graph:
                        accuracy_level=EIGHT_BIT_INPUTS)  # fmt: skip
 
     def _sums(self, x: str, packed: Packed) -> str:
-        """Name of the sums of x over each block of weights."""
+        """Add sums of x over each block of weights; returns their name."""
         if x not in self._summed:
             shape, axis = f"{x}.blocks.shape", f"{x}.blocks.axis"
             self.constant(shape, torch.tensor([1, -1, packed.columns // BLOCK, BLOCK]))
@@ -350,11 +355,11 @@ class _Graph:
         return self._summed[x]
 
     def constant(self, name: str, value: Tensor) -> None:
-        """A small one, in the graph itself."""
+        """Add a small constant, inside the graph."""
         self._weights.append(numpy_helper.from_array(value.contiguous().numpy(), name))
 
     def beside(self, name: str, value: NDArray[Any], kind: TensorProto.DataType) -> None:
-        """A large one, handed over as it is."""
+        """Add a large constant, outside the graph's message."""
         elsewhere = onnx.StringStringEntryProto(key="location", value="memory")
         self._weights.append(
             TensorProto(name=name, dims=value.shape, data_type=kind, external_data=[elsewhere],
@@ -363,9 +368,9 @@ class _Graph:
         self._large[name] = onnxruntime.OrtValue.ortvalue_from_numpy(value)
 
     def node(self, kind: str, inputs: list[str], outputs: list[str], **settings: Any) -> None:
-        """One of ONNX's operators."""
+        """Add one of ONNX's operators."""
         self._nodes.append(helper.make_node(kind, inputs, outputs, **settings))
 
     def _own_node(self, kind: str, inputs: list[str], outputs: list[str], **more: Any) -> None:
-        """One of ONNX Runtime's own."""
+        """Add one of ONNX Runtime's own operators."""
         self.node(kind, inputs, outputs, domain="com.microsoft", **more)

@@ -1,9 +1,10 @@
 """Matrices in blocks of 4 or 8 bits, as ONNX Runtime's `MatMulNBits` takes them.
 
-Q4_K of a GGUF file is repacked without a second rounding. It has a real-valued minimum per block
-of 32, which the operator does not take at speed: the nearest whole zero point goes with the
-weights, and what is left of it is a matrix of its own, a thirty-second of the size, for the sums of
-the inputs of each block. What has more than 4 bits in the file is rounded to 8.
+Q4_K matrices of a GGUF file are repacked without a second rounding. They have a real-valued minimum
+per block of 32 weights, for which the operator has no fast path. So the nearest whole zero point is
+stored with the weights, and the remainder in a second matrix of a thirty-second of the size, which
+is multiplied by the sums of the inputs of each block. Matrices with more than 4 bits in the file
+are rounded to 8.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,56 +20,60 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK = 32
-"""Weights that share a scale."""
+"""Number of weights that share a scale."""
 
 WIDE = 128
-"""The same in 8 bits repacked from a file: a token waits for bytes, and in blocks of 32 one in
-nine is of a scale."""
+"""Number of weights that share a scale in 8-bit matrices repacked from a file. In blocks of 32, one
+in nine bytes to be read would belong to a scale."""
 
 ZERO = {8: 128, 4: 8}
-"""What stands for a weight of 0 where no zero points are given, by bits; the operator's choice."""
+"""The operator's zero point, by the number of bits, for matrices without zero points of their
+own."""
 
 ROWS_AT_ONCE = 4096
-"""Rows repacked together: some 50 MB while it lasts."""
+"""Rows that are repacked at a time, in some 50 MB."""
 
 Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A matrix (rows, columns): scale * (rounded - zero) + rest, block by block."""
+    """A packed matrix (rows, columns) with values scale * (rounded - zero) + rest in each block."""
 
     bits: int
-    """4 or 8."""
+    """Bits of a weight, 4 or 8."""
 
     block: int
-    """Weights that share a scale."""
+    """Number of weights that share a scale."""
 
     columns: int
     rounded: NDArray[np.uint8]
-    """Shape (rows, blocks, block * bits / 8); of two in a byte the first is the low half."""
+    """Rounded weights, shape (rows, blocks, block * bits / 8). With 4 bits, a byte holds two
+    weights, the first in its low half."""
 
     scale: NDArray[np.float32]
-    """Shape (rows, blocks)."""
+    """Scales, shape (rows, blocks)."""
 
     zero: NDArray[np.uint8] | None = None
-    """Zero points, packed as weights are, shape (rows, blocks / 2); None: `ZERO`. 4 bits only."""
+    """Zero points, packed like the weights, shape (rows, blocks / 2); None: `ZERO`. For 4 bits
+    only."""
 
     rest: "Packed | None" = None
-    """What is added to every weight of a block: a matrix (rows, blocks)."""
+    """A matrix (rows, blocks) whose values are added to every weight of a block."""
 
     @property
     def rows(self) -> int:
-        """Outputs."""
+        """Number of rows, that is of outputs."""
         return len(self.scale)
 
     @property
     def layout(self) -> tuple[int, int, bool]:
-        """Matrices that have it in common can be joined."""
+        """Bits, block size, and whether `rest` is None; matrices of the same layout can be
+        joined."""
         return self.bits, self.block, self.rest is None
 
     def arrays(self) -> dict[str, Array]:
-        """Its arrays by name."""
+        """All arrays of the matrix by name."""
         found: dict[str, Array] = {"rounded": self.rounded, "scale": self.scale}
         if self.zero is not None:
             found["zero"] = self.zero
@@ -77,7 +82,7 @@ class Packed:
         return found
 
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> "Packed":
-        """Some of the rows."""
+        """The matrix of some of the rows."""
         return replace(
             self,
             rounded=self.rounded[rows],
@@ -87,7 +92,7 @@ class Packed:
         )
 
     def floats(self) -> Tensor:
-        """What it stands for, fp32."""
+        """The unpacked matrix, in fp32."""
         whole = self.rounded
         if self.bits == 4:
             whole = _halves(whole)
@@ -102,7 +107,7 @@ class Packed:
 
 
 def join(parts: Iterable[Packed]) -> list[Packed]:
-    """Rows below one another, where neighbours have the same layout."""
+    """Join neighbouring matrices that have the same layout, one below the other."""
     return [_below(list(group)) for _, group in groupby(parts, lambda part: part.layout)]
 
 
@@ -121,10 +126,11 @@ def _below(parts: list[Packed]) -> Packed:
 
 
 def rounded_blocks(weight: Tensor, block: int = BLOCK) -> tuple[Tensor, Tensor]:
-    """Weights (out, in), fp32, rounded to 8 bits.
+    """Round weights (out, in), fp32, to 8 bits.
 
     Returns:
-        (out, blocks, block), of which w is (rounded - 128) * scale, and the scales, (out, blocks).
+        The rounded weights (out, blocks, block) and the scales (out, blocks); a weight is
+        (rounded - 128) * scale.
     """
     blocks = F.pad(weight, (0, -weight.shape[1] % block)).unflatten(1, (-1, block))
     low, high = blocks.aminmax(dim=2)
@@ -134,7 +140,8 @@ def rounded_blocks(weight: Tensor, block: int = BLOCK) -> tuple[Tensor, Tensor]:
 
 
 def pack(weight: Tensor, bits: int, block: int = BLOCK) -> Packed:
-    """Round weights (rows, columns), fp32. 4 bits have zero points, and are for whole blocks."""
+    """Round weights (rows, columns), fp32. With 4 bits there are zero points, and only whole blocks
+    are possible."""
     if bits == 4 and weight.shape[1] % BLOCK == 0:
         low, high = weight.unflatten(1, (-1, BLOCK)).aminmax(dim=2)
         return _four(weight.numpy(), ((high - low) / 15).numpy(), -low.numpy())
@@ -146,9 +153,9 @@ def pack_gguf(kind: Kind, raw: NDArray[np.uint8], bits: int | None = None) -> It
     """Repack a matrix of a GGUF file, some rows at a time.
 
     Args:
-        kind: of its blocks.
+        kind: number format of the file's blocks.
         raw: shape (rows, bytes of a row).
-        bits: to round to; None: as the file has it, or 8 where `MatMulNBits` has nothing like it.
+        bits: number of bits to round to; None: the file's for Q4_K, 8 for all others.
     """
     for begin in range(0, len(raw), ROWS_AT_ONCE):
         yield _packed(kind, np.ascontiguousarray(raw[begin : begin + ROWS_AT_ONCE]), bits)
@@ -172,7 +179,7 @@ def _halfs(raw: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _steps(
     weight: NDArray[np.float32], scale: NDArray[np.float32], add: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(weight + add) / scale in whole steps, (rows, blocks, block); 0 where the scale is."""
+    """(weight + add) / scale, rounded, (rows, blocks, block); 0 where the scale is 0."""
     blocks = weight.reshape(*scale.shape, -1) + add[:, :, None]
     safe = np.where(scale == 0, 1, scale)[:, :, None]
     steps: NDArray[np.float32] = np.rint(blocks / safe)
@@ -182,7 +189,7 @@ def _steps(
 def _four(
     weight: NDArray[np.float32], scale: NDArray[np.float32], least: NDArray[np.float32]
 ) -> Packed:
-    """Weights that are scale * steps - least, with steps from 0 to 15."""
+    """Pack weights whose values are scale * steps - least, with steps from 0 to 15."""
     scale = np.ascontiguousarray(scale, np.float32)
     steps = _steps(weight, scale, least).clip(0, 15).astype(np.uint8)
     zero = np.rint(np.divide(least, scale, out=np.zeros_like(scale), where=scale != 0))
@@ -194,7 +201,7 @@ def _four(
 
 
 def _nibbles(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two neighbours in a byte, the first in its low half; an odd last one alone."""
+    """Pack two neighbours into a byte, the first into its low half; an odd last one is alone."""
     if values.shape[-1] % 2:
         values = np.concatenate([values, np.zeros_like(values[..., :1])], -1)
     low, high = values[..., 0::2], values[..., 1::2]
@@ -202,6 +209,6 @@ def _nibbles(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _halves(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The other way round."""
+    """Unpack bytes into two neighbours each: the inverse of `_nibbles`."""
     pairs: NDArray[np.uint8] = np.stack([values & 15, values >> 4], -1)
     return pairs.reshape(*values.shape[:-1], 2 * values.shape[-1])

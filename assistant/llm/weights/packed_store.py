@@ -1,7 +1,7 @@
-"""An LLM's packed weights in a folder of the cache: made once, mapped ever after.
+"""An LLM's packed weights in a folder of the cache, which is made once and mapped by later starts.
 
-`weights.bin` holds the arrays one after the other, `index.json` says where, and how long the file
-is and its sha256. The tokenizer's files and `config.json` lie beside them.
+`weights.bin` holds all arrays; `index.json` has their places, and the length and sha256 of the
+file. The tokenizer's files and `config.json` are beside them.
 """
 
 import json
@@ -25,18 +25,18 @@ from assistant.llm.weights.packed import Packed
 from assistant.llm.weights.read import PlainConfig, ReadWeights, names_of
 
 FORMAT = 1
-"""Of the folder; another one is made anew."""
+"""Format number of the folder; folders with other numbers are made anew."""
 
 ALIGNMENT = mmap.ALLOCATIONGRANULARITY
-"""Bytes that arrays begin at multiples of, so that each is mapped, and let go, by itself."""
+"""Arrays begin at multiples of this many bytes, so that each can be mapped and released alone."""
 
 Track = Callable[[list[str]], Iterable[str]]
-"""Shows how far one is."""
+"""Goes through names and shows the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """Where an array is in the file."""
+    """Place of an array in the file."""
 
     kind: str
     shape: tuple[int, ...]
@@ -49,13 +49,13 @@ def store(
     tokenizer: transformers.PreTrainedTokenizerBase,
     track: Track = iter,
 ) -> None:
-    """Pack all weights of a model into `folder`, which is there, whole, or not at all.
+    """Pack all weights of a model into `folder`, which appears only when it is complete.
 
     Args:
-        folder: to be made.
-        weights: read one after the other.
-        tokenizer: saved beside them.
-        track: goes through the names of what is packed.
+        folder: is created.
+        weights: are read one after the other.
+        tokenizer: is saved beside the weights.
+        track: goes through the names of the weights and shows the progress.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         fresh = Path(name) / "llm"
@@ -71,13 +71,13 @@ def store(
 
 
 class _Writer:
-    """Puts arrays into a file and remembers where."""
+    """Writes arrays into a file and remembers their places."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._digest, self._length = file, new_digest(), 0
 
     def write(self, weights: ReadWeights, track: Track) -> dict[str, Any]:
-        """All of them; the index."""
+        """Write all weights; returns the index."""
         vectors, products = names_of(weights.config)
         found: dict[str, Any] = {
             "format": FORMAT,
@@ -114,7 +114,7 @@ class _Writer:
 
 
 class StoredWeights:
-    """`Weights` of a folder that `store` made."""
+    """`Weights` from a folder that `store` made."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "weights.bin"
@@ -126,7 +126,7 @@ class StoredWeights:
         return torch.from_numpy(np.array(self._array(self._index["vectors"][name])))
 
     def product(self, name: str) -> list[Packed]:
-        """See `Weights`; mapped, for as long as something holds it."""
+        """See `Weights`; the file stays mapped for as long as the result is in use."""
         return [self._packed(entry) for entry in self._index["products"][name]]
 
     def _packed(self, entry: dict[str, Any]) -> Packed:
@@ -148,8 +148,8 @@ class StoredWeights:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether `folder` is what `store` made. The file is read through once after it was written or
-    touched; after that its length is looked at."""
+    """Whether `folder` is complete and unchanged. The file is read once after it was written or
+    touched; after that only its length is checked."""
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         path = folder / "weights.bin"

@@ -1,4 +1,5 @@
-"""Where an LLM's weights come from, and how the layers that run in ONNX Runtime want them."""
+"""Reads an LLM's weights from three kinds of sources, in the layout that the ONNX Runtime engine
+needs."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ if TYPE_CHECKING:  # importing it takes seconds, and a packed LLM needs none of 
     from transformers import LlamaForCausalLM
 
 PlainConfig: TypeAlias = LlamaConfig | Qwen2Config
-"""Of the models that ONNX Runtime runs: they differ in the biases of queries, keys and values."""
+"""Configurations of the architectures that ONNX Runtime runs. They differ in that Qwen2 has biases
+of queries, keys and values."""
 
 MATRICES = {
     "qkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
@@ -28,10 +30,10 @@ MATRICES = {
     "both": ("mlp.gate_proj", "mlp.up_proj"),
     "down": ("mlp.down_proj",),
 }
-"""A layer's products, and the matrices of each, below one another, under transformers' names."""
+"""The products of a layer; each is of matrices below one another, by transformers' names."""
 
 NORMS = {"a": "input_layernorm", "m": "post_attention_layernorm"}
-"""A layer's norms, before attention and before the MLP."""
+"""The norms of a layer: before attention, and before the MLP."""
 
 GGUF_NAMES = {
     "self_attn.q_proj": "attn_q",
@@ -50,31 +52,32 @@ GGUF_NAMES = {
 
 
 class Tensors(Protocol):
-    """Weights by transformers' names."""
+    """A source of weights by transformers' names."""
 
     def __contains__(self, name: str) -> bool: ...
 
     def vector(self, name: str) -> Tensor:
-        """A norm's weights or a bias, fp32."""
+        """The weights of a norm, or a bias, in fp32."""
 
     def matrix(self, name: str) -> Iterator[Packed]:
-        """A matrix, some rows at a time."""
+        """A packed matrix, some rows at a time."""
 
 
 class Weights(Protocol):
-    """Weights by the names of `MATRICES` and `NORMS`, as in `3.qkv`; `last`, `head`, `embed`."""
+    """The weights of a model by the names of `MATRICES` and `NORMS`, such as `3.qkv` in layer 3;
+    besides them `last`, `head` and `embed`."""
 
     config: PlainConfig
 
     def vector(self, name: str) -> Tensor:
-        """A norm's weights, or the bias of a product, fp32; no numbers where it has none."""
+        """The weights of a norm, or the bias of a product, in fp32; empty if it has no bias."""
 
     def product(self, name: str) -> list[Packed]:
-        """Matrices of the same inputs, one below the other."""
+        """The packed matrices of a product, one below the other."""
 
 
 class StateTensors:
-    """Of a model in memory, rounded to `bits`."""
+    """`Tensors` of a model in memory, rounded to `bits`."""
 
     def __init__(self, model: "LlamaForCausalLM", bits: int = 8) -> None:
         self._state: dict[str, Tensor] = model.state_dict()
@@ -93,11 +96,11 @@ class StateTensors:
 
 
 class FolderTensors:
-    """Of a Hugging Face folder's safetensors, rounded to `bits` as they are read."""
+    """`Tensors` of a Hugging Face folder, rounded to `bits` while they are read."""
 
     def __init__(self, folder: Path, bits: int = 8) -> None:
         """Raises:
-        ComponentError: there are no safetensors.
+        ComponentError: the folder has no safetensors.
         """
         self._bits = bits
         self._files: dict[str, Any] = {}
@@ -117,7 +120,7 @@ class FolderTensors:
         """See `Tensors`.
 
         Raises:
-            ComponentError: it is not there.
+            ComponentError: there is no such tensor.
         """
         if name not in self._files:
             raise ComponentError(f"llm: no tensor {name}")
@@ -130,7 +133,7 @@ class FolderTensors:
 
 
 class GgufTensors:
-    """Of a GGUF file of a Qwen2, as the file has them or rounded to `bits`."""
+    """`Tensors` of a GGUF file of a Qwen2, in the file's bits or rounded to `bits`."""
 
     def __init__(self, file: GgufFile, bits: int | None = None) -> None:
         self._file, self._bits = file, bits
@@ -156,7 +159,7 @@ def _gguf_name(name: str) -> str:
 
 
 class ReadWeights:
-    """`Weights` made of `Tensors` as they are asked for."""
+    """`Weights` that are read from `Tensors` when they are asked for."""
 
     def __init__(self, tensors: Tensors, config: PlainConfig) -> None:
         self._tensors, self.config = tensors, config
@@ -189,7 +192,7 @@ class ReadWeights:
 
 
 def names_of(config: PlainConfig) -> tuple[list[str], list[str]]:
-    """Of all vectors and of all products of a model."""
+    """The names of all vectors and of all products of a model."""
     layers = range(config.num_hidden_layers)
     vectors = [f"{i}.{part}" for i in layers for part in (*NORMS, "qkv")]
     products = [f"{i}.{part}" for i in layers for part in MATRICES]
@@ -197,7 +200,7 @@ def names_of(config: PlainConfig) -> tuple[list[str], list[str]]:
 
 
 def gguf_config(file: GgufFile) -> Qwen2Config:
-    """The configuration that a Qwen2's file states."""
+    """The configuration in the header of a Qwen2's GGUF file."""
     bos, eos = (file.tokenizer_id(name) for name in ("bos", "eos"))
     _, table = file.raw("token_embd.weight")
     return Qwen2Config(
@@ -217,7 +220,7 @@ def gguf_config(file: GgufFile) -> Qwen2Config:
 
 
 def folder_config(folder: Path) -> PlainConfig | None:
-    """The configuration of a Hugging Face folder, None where it is of a model of another kind."""
+    """The configuration of a Hugging Face folder; None if its architecture is another one."""
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -229,7 +232,7 @@ def folder_config(folder: Path) -> PlainConfig | None:
 
 
 def is_plain(config: PlainConfig) -> bool:
-    """Whether there is nothing in the layers but what ONNX Runtime is given."""
+    """Whether the engine can run the layers: they have no parts that it does not know."""
     rope = config.rope_parameters or {}
     head = config.hidden_size // config.num_attention_heads
     return (

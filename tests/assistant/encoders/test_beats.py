@@ -65,7 +65,7 @@ def test_switches_of_the_configuration_build_what_they_say() -> None:
 
 
 def bucket(distance: int) -> int:
-    """The rule in salmonn.md a.3, written out: 160 per sign, exact under 80, then logarithmic."""
+    """BEATs' buckets of relative positions: 160 per sign, exact under 80, then logarithmic."""
     half = 160 if distance > 0 else 0
     size = abs(distance)
     if size < 80:

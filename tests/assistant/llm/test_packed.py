@@ -418,3 +418,12 @@ def test_a_file_in_parts_that_cannot_run_packed_is_refused(file: Path, tmp_path:
     source = GgufParts(tuple(parts_of(file, tmp_path, [40_000])), "digest")
     with pytest.raises(ComponentError, match="in parts runs as it is"):
         pack.as_folder(source)
+
+
+def test_a_file_in_parts_of_another_kind_says_which(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = GgufParts(tuple(parts_of(file, tmp_path, [40_000])), "parts")
+    monkeypatch.setattr(GgufFile, "architecture", "llama")
+    with pytest.raises(ComponentError, match="in parts has to be a qwen2; this is a llama"):
+        pack.packed_folder(source, AUTO)

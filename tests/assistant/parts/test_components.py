@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from hashlib import sha256 as new_digest
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_a_beats_path_that_is_no_weights(tmp_path: Path) -> None:
     (tmp_path / "b.pt").write_bytes(b"junk")
     with pytest.raises(CheckpointError, match=r"b\.pt: not readable"):
         components.find_beats([str(tmp_path / "b.pt")])
+
+
+FETCHED = [
+    "chat_template.jinja", "config.json", "generation_config.json", "merges.txt",
+    "model-00001-of-00002.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "sentencepiece.bpe.model", "spiece.model", "tokenizer.json", "tokenizer.model",
+    "tokenizer_config.json", "vocab.txt",
+]  # fmt: skip
+LEFT_THERE = ["README.md", "model-Q4_K_M.gguf", "onnx/model.onnx", "tf_model.h5", "model.pth"]
+
+
+def test_a_hub_gives_what_an_llm_and_its_tokenizer_need_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[str] = []
+
+    def download(name: str, *, allow_patterns: list[str], local_files_only: bool) -> str:
+        assert name == "owner/name"
+        for file in FETCHED + LEFT_THERE:
+            if any(fnmatch(file, pattern) for pattern in allow_patterns):
+                fetched.append(file)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert components.find_llm(["hub:owner/name"]) == tmp_path
+    assert fetched == FETCHED
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Every cell of the turn's table: what follows in each state when something happens."""
 
 from typing import get_args
+from xml.etree import ElementTree
 
 import pytest
 
@@ -17,11 +18,11 @@ from streaming.dialogue.turn import (
     Action,
     BargedIn,
     Draft,
-    FellQuiet,
     FrameByHand,
     Guessed,
     Happening,
     Held,
+    IdleTimeout,
     Listening,
     Lull,
     NobodyEndsIt,
@@ -40,6 +41,8 @@ from streaming.dialogue.turn import (
 from streaming.events import AudioPrefilled, SpeechEnded, SpeechStarted
 from tests.streaming.dialogue import turns_page
 from tests.streaming.fakes import TURNS, Echo, framed, pcm
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 SPEECH = 3 * FRAME_SAMPLES
 """The first sample of the utterance."""
@@ -98,7 +101,7 @@ def at(state: type[State], *, by_hand: bool = False) -> Actions:
 
 HAPPENINGS: list[Happening] = [
     SpeechStarted(8 * FRAME_SAMPLES), SpeechPaused(ENDED.at), SpeechResumed(),
-    Over(ENDED), OverForNow(ENDED), BargedIn(), FellQuiet(0), FrameByHand(8 * FRAME_SAMPLES),
+    Over(ENDED), OverForNow(ENDED), BargedIn(), IdleTimeout(0), FrameByHand(8 * FRAME_SAMPLES),
     TooOld(), Ask("What?"), Commit(), Hold(), Cancel(), Clear(), RecordingOver(4 * FRAME_SAMPLES),
     NobodyEndsIt(), Lull(), Prepared(1), SaidAll(), NoRoom("full"),
 ]  # fmt: skip
@@ -177,7 +180,7 @@ EXPECTED: dict[type[Happening], tuple[str, str, str, str, str, str]] = {
         "Ending /  / ",
         "Listening / ReplyEnded / said 0, open 2",
     ),
-    FellQuiet: (
+    IdleTimeout: (
         "Ending / FellSilent / open 0",
         "Listening /  / ",
         "Guessed /  / ",
@@ -323,6 +326,16 @@ def test_the_table_is_complete() -> None:
 
 def test_the_page_is_drawn_from_the_table() -> None:
     assert turns_page.PAGE.read_text() == turns_page.drawn(), "`make golden` writes it anew"
+
+
+def test_the_picture_is_drawn_from_the_table_and_the_page_shows_it() -> None:
+    drawn = turns_page.PICTURE.read_text()
+    assert drawn == turns_page.picture(), "`make golden` writes it anew"
+    assert f"]({turns_page.PICTURE.name})" in turns_page.PAGE.read_text()
+    texts = [text.text for text in ElementTree.fromstring(drawn).iter(f"{SVG}text")]
+    leads = {(state, to) for (state, _), a in TABLE.items() for to in LEADS_TO.get(a, ())}
+    assert texts[: len(STATES)] == [state.__name__ for state in STATES]
+    assert len(texts) == len(STATES) + len({(a, b) for a, b in leads if a is not b})
 
 
 # --- states

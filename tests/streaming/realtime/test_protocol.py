@@ -144,6 +144,14 @@ def test_only_what_is_there_changes() -> None:
     assert "configured Be brief." in client.listener.diary
 
 
+def test_push_to_talk_gives_back_the_configured_endpointing() -> None:
+    client = Client()
+    client.update(MANUAL)
+    (told,) = client.update({"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
+    silence_ms = told["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"]
+    assert silence_ms == 20 * DEFAULTS.endpointing.min_silence_frames != 500
+
+
 def test_how_tokens_are_drawn_is_a_setting() -> None:
     client = Client()
     client.update({"salmonn": {"temperature": 0.7, "top_p": 0.8}})

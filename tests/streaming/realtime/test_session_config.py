@@ -15,10 +15,19 @@ from streaming.realtime.session_config import (
     settings_for,
     update,
 )
-from streaming.realtime.wire import Pcm, Pcma, Pcmu, SessionConfig, WireError
+from streaming.realtime.wire import (
+    Pcm,
+    Pcma,
+    Pcmu,
+    SemanticVad,
+    ServerVad,
+    SessionConfig,
+    WireError,
+)
 
 Json = dict[str, Any]
 CONFIG = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
+SHIPPED = Settings(TurnsConfig(), EndpointingConfig())
 
 turns = st.builds(
     TurnsConfig,
@@ -67,7 +76,7 @@ def test_a_session_by_hand_begins_by_hand(
     begun = settings_for(told, Settings(turns, manual))
     assert begun.endpointing == manual
     assert begun.turns == turns.model_copy(update={"auto_reply": False})
-    wished = update(told, {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
+    wished = update(told, VOICE, Settings(turns, manual))
     assert settings_for(wished, Settings(turns, manual)).endpointing.detector == "silero"
 
 
@@ -75,15 +84,62 @@ def test_who_may_interrupt_where_nobody_could_by_default() -> None:
     settings = Settings(TurnsConfig(barge_in_frames=None), EndpointingConfig())
     told = initial(settings, id="s", model="m", instructions="")
     detection = {"type": "server_vad", "interrupt_response": True}
-    wished = update(told, {"audio": {"input": {"turn_detection": detection}}})
+    wished = update(told, {"audio": {"input": {"turn_detection": detection}}}, settings)
     assert settings_for(wished, settings).turns.barge_in_frames == TurnsConfig().barge_in_frames
+
+
+VOICE: Json = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+BY_MEANING: Json = {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}
+BY_HAND: Json = {"audio": {"input": {"turn_detection": None}}}
+
+
+@pytest.mark.parametrize("other", [BY_HAND, BY_MEANING])
+@given(turns=turns, endpointing=endpointing)
+def test_server_vad_is_as_configured_when_it_is_switched_on_again(
+    other: Json, turns: TurnsConfig, endpointing: EndpointingConfig
+) -> None:
+    settings = Settings(turns, endpointing)
+    begun = initial(settings, id="s", model="m", instructions="")
+    again = update(update(begun, other, settings), VOICE, settings)
+    assert again == begun
+    assert settings_for(again, settings) == settings
+
+
+def test_what_a_client_says_when_it_switches_it_on_holds() -> None:
+    settings = Settings(TurnsConfig(), EndpointingConfig(min_silence_frames=40))
+    begun = initial(settings, id="s", model="m", instructions="")
+    detection = {"type": "server_vad", "threshold": 0.7, "create_response": False}
+    said = {"audio": {"input": {"turn_detection": detection}}}
+    found = update(update(begun, BY_HAND, settings), said, settings).audio.input.turn_detection
+    assert isinstance(found, ServerVad)
+    assert (found.threshold, found.create_response) == (0.7, False)
+    assert found.silence_duration_ms == 800
+
+
+def test_semantic_vad_answers_and_is_interrupted_as_configured() -> None:
+    settings = Settings(TurnsConfig(auto_reply=False, barge_in_frames=None), EndpointingConfig())
+    begun = initial(settings, id="s", model="m", instructions="")
+    found = update(begun, BY_MEANING, settings).audio.input.turn_detection
+    assert isinstance(found, SemanticVad)
+    assert (found.create_response, found.interrupt_response) == (False, False)
+
+
+@given(turns, endpointing)
+def test_endpointing_that_is_configured_by_hand_is_as_configured_when_switched_on(
+    turns: TurnsConfig, endpointing: EndpointingConfig
+) -> None:
+    manual = Settings(turns, endpointing.model_copy(update={"detector": "manual"}))
+    begun = initial(manual, id="s", model="m", instructions="")
+    found = settings_for(update(begun, VOICE, manual), manual)
+    silero = endpointing.model_copy(update={"detector": "silero"})
+    assert found == Settings(turns, silero)
 
 
 # --- what is told back
 
 
 def told(changes: Json) -> Json:
-    return json.loads(update(CONFIG, changes).model_dump_json())  # type: ignore[no-any-return]
+    return json.loads(update(CONFIG, changes, SHIPPED).model_dump_json())  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +199,7 @@ def test_what_cannot_be_followed_is_an_error_that_names_the_field(
     changes: Json, code: str, param: str
 ) -> None:
     with pytest.raises(WireError) as caught:
-        update(CONFIG, changes)
+        update(CONFIG, changes, SHIPPED)
     assert (caught.value.code, caught.value.param) == (code, param)
 
 
@@ -153,15 +209,15 @@ def test_settings_never_grow_beyond_their_limit() -> None:
 
     config = CONFIG
     for n in range(20):  # what is free in form is not kept
-        config = update(config, {"tracing": {f"{n}-{k}": k for k in range(2000)}})
+        config = update(config, {"tracing": {f"{n}-{k}": k for k in range(2000)}}, SHIPPED)
     assert len(config.model_dump_json()) < 2000
-    room = SETTINGS_BYTES - len(update(CONFIG, tool(0)).model_dump_json())
-    update(CONFIG, tool(room))
+    room = SETTINGS_BYTES - len(update(CONFIG, tool(0), SHIPPED).model_dump_json())
+    update(CONFIG, tool(room), SHIPPED)
     with pytest.raises(WireError) as caught:
-        update(CONFIG, tool(room + 1))
+        update(CONFIG, tool(room + 1), SHIPPED)
     assert (caught.value.code, caught.value.param) == ("settings_too_large", "session")
     with pytest.raises(WireError):
-        update(CONFIG, {"tools": [{"type": "function", "name": "f"}] * 129})
+        update(CONFIG, {"tools": [{"type": "function", "name": "f"}] * 129}, SHIPPED)
 
 
 # --- the beta's shapes
@@ -181,7 +237,7 @@ def test_the_betas_settings_are_those_of_today() -> None:
         "temperature": 0.8,
         "instructions": "Be brief.",
     }
-    config = update(CONFIG, beta)
+    config = update(CONFIG, beta, SHIPPED)
     assert isinstance(config.audio.input.format, Pcmu)
     assert config.audio.input.transcription is not None
     assert config.audio.input.turn_detection is None
@@ -189,7 +245,8 @@ def test_the_betas_settings_are_those_of_today() -> None:
     assert config.salmonn.temperature == 0.8
     assert config.instructions == "Be brief."
     for name, kind in (("pcm16", Pcm), ("g711_alaw", Pcma)):
-        assert isinstance(update(CONFIG, {"input_audio_format": name}).audio.input.format, kind)
+        changed = update(CONFIG, {"input_audio_format": name}, SHIPPED)
+        assert isinstance(changed.audio.input.format, kind)
 
 
 def test_where_both_shapes_are_there_todays_wins() -> None:
@@ -200,7 +257,7 @@ def test_where_both_shapes_are_there_todays_wins() -> None:
         "audio": {"input": {"turn_detection": {"type": "semantic_vad"}}},
     }
     for ordered in (changes, dict(reversed(changes.items()))):
-        config = update(CONFIG, ordered)
+        config = update(CONFIG, ordered, SHIPPED)
         assert config.max_output_tokens == 9
         assert config.audio.input.turn_detection is not None
     assert changes["audio"] == {"input": {"turn_detection": {"type": "semantic_vad"}}}

@@ -362,6 +362,7 @@ async def test_a_session_lasts_so_long_and_says_so() -> None:
         events = await until(socket, "error")
         warning = next(e for e in events if e["type"] == "salmonn.session_expires")
         assert warning["expires_at"] == created["expires_at"]
+        assert warning.keys() == {"type", "event_id", "expires_at", "seconds_left"}
         assert events[-1]["error"]["code"] == "session_expired"
         with pytest.raises(ConnectionClosed):
             await take(socket)
