@@ -139,8 +139,8 @@ def test_the_demo_that_the_readme_shows_is_the_one_that_make_runs() -> None:
 def test_what_the_page_asks_of_a_microphone_is_documented() -> None:
     asked = (ROOT / "clients" / "browser" / "microphone.js").read_text()
     said = " ".join((ROOT / "docs" / "clients.md").read_text().split())
-    assert "echoCancellation: false, noiseSuppression: false, autoGainControl: true" in asked
-    assert "echo cancellation and noise suppression are off" in said
+    assert "echoCancellation: cancelsEcho, noiseSuppression: false, autoGainControl: true" in asked
+    assert "noise suppression is off. Echo cancellation is on only while answers are spoken" in said
 
 
 def test_the_readme_counts_the_tasks() -> None:
