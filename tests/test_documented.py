@@ -155,8 +155,8 @@ def test_make_installs_and_runs_a_preset(target: str, preset: str | None) -> Non
 def test_what_the_page_asks_of_a_microphone_is_documented() -> None:
     asked = (ROOT / "clients" / "browser" / "microphone.js").read_text()
     said = " ".join((ROOT / "docs" / "clients.md").read_text().split())
-    assert "echoCancellation: false, noiseSuppression: false, autoGainControl: true" in asked
-    assert "echo cancellation and noise suppression are off" in said
+    assert "echoCancellation: cancelsEcho, noiseSuppression: false, autoGainControl: true" in asked
+    assert "noise suppression is off. Echo cancellation is on only while answers are spoken" in said
 
 
 def test_the_readme_counts_the_tasks() -> None:

@@ -28,6 +28,7 @@ UNITS = {
     "kph": ("kilometer per hour", "kilometers per hour"),
     "mph": ("mile per hour", "miles per hour"),
     "m/s": ("meter per second", "meters per second"),
+    "km/s": ("kilometer per second", "kilometers per second"),
     "km²": ("square kilometer", "square kilometers"),
     "m²": ("square meter", "square meters"),
     "m³": ("cubic meter", "cubic meters"),

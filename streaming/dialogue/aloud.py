@@ -9,6 +9,10 @@ from streaming.events import ReplyAudio
 
 SAMPLE_BYTES = 2
 
+AHEAD_S = 6.0
+"""Seconds of speech that are made before they are played, at most, and a clause: a reply of many
+minutes is not in memory whole, and little of it is made in vain."""
+
 
 class Aloud:
     """What of a reply is to be spoken, was, and was played.
@@ -70,10 +74,20 @@ class Aloud:
         """Whether a clause waits to be spoken."""
         return bool(self._waiting)
 
+    def is_ahead(self, heard: int) -> bool:
+        """Whether enough was made for now; `heard`: samples of the stream so far."""
+        by_clock = (self._until - heard) / SAMPLE_RATE
+        return min(by_clock, (self._made - self._played) / VOICE_RATE) > AHEAD_S
+
     @property
     def is_made(self) -> bool:
         """Whether all of the reply was given out, and spoken if it is."""
         return self._made_all and not self._waiting
+
+    @property
+    def is_written(self) -> bool:
+        """Whether all of the reply's text was given out."""
+        return self._made_all
 
     def speak(self, heard: int) -> ReplyAudio:
         """Speak the clause that waits; `heard`: samples of the stream so far."""

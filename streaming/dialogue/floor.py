@@ -322,11 +322,16 @@ class Floor:
         match self.state:
             case Replying():  # held back while someone speaks, who may be interrupting
                 held = self.speaker is not None and self.turns.barge_in_frames is not None
-                return not (held or self.aloud.is_made)
+                return not held and (not self.aloud.is_written or self.clause_is_due)
             case Guessed(draft=Draft() as draft) | Held(draft=Draft() as draft):
                 return not draft.finished
             case _:
                 return False
+
+    @property
+    def clause_is_due(self) -> bool:
+        """Whether a clause waits to be spoken, and not enough was spoken for now."""
+        return self.aloud.waits and not self.aloud.is_ahead(self.heard)
 
     def speak_ahead(self) -> None:
         """Make a token that is not given out."""

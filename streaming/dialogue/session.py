@@ -152,7 +152,7 @@ class Session:
         state = self._floor.state
         if not isinstance(state, Replying):
             return Urgency.AHEAD
-        if self._floor.aloud.waits:
+        if self._floor.clause_is_due:
             return Urgency.VOICE
         return Urgency.SPEAK if state.said else Urgency.FIRST
 
@@ -177,6 +177,8 @@ class Session:
         if (self._pace is None or self._eof) and self._floor.can_speak:
             return self._speak()
         if self._plays_on:
+            if self._floor.aloud.waits:
+                return self._speak_clause()
             self.work = Work.LISTEN
             return self._actions.tell(SaidAll())
         if self._floor.untidy:
@@ -204,7 +206,9 @@ class Session:
         state = self._floor.state
         replying = isinstance(state, Replying)
         if self._pace is None:
-            there = isinstance(state, Replying) and bool(state.made) and not self._floor.aloud.waits
+            there = (
+                isinstance(state, Replying) and bool(state.made) and not self._floor.clause_is_due
+            )
             return there and self._floor.can_speak
         # Ahead one is enough: it is given out no faster, and more would keep frames waiting.
         ahead = isinstance(state, Guessed | Held) and state.draft is not None and state.draft.tokens
@@ -212,13 +216,17 @@ class Session:
 
     @property
     def _plays_on(self) -> bool:
-        """A reply is being played, and no more audio will come that tells for how long."""
-        return self._eof and isinstance(self._floor.state, Replying) and self._floor.aloud.is_made
+        """A reply is being spoken or played, and no audio will come that tells for how long."""
+        written = isinstance(self._floor.state, Replying) and self._floor.aloud.is_written
+        return self._eof and written
+
+    def _speak_clause(self) -> list[Event]:
+        self.work = Work.VOICE
+        return self._floor.speak_clause() + self._dialogue.end_if_played()
 
     def _speak(self) -> list[Event]:
-        if self._floor.aloud.waits:
-            self.work = Work.VOICE
-            return self._floor.speak_clause() + self._dialogue.end_if_played()
+        if self._floor.clause_is_due:
+            return self._speak_clause()
         self.work = Work.DECODE
         if not isinstance(self._floor.state, Replying):
             self._floor.speak_ahead()

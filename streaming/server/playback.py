@@ -51,10 +51,16 @@ class Playback:
             event = self._waiting.popleft()
             self._count(event, now)
             told.append(event)
-        if not self._waiting and self._told > self._reported and self._ends_at <= now:
-            self._reported = self._told
-            self._controls.append(Played(self._turn, self._told))
+        self._report(now)
         return told
+
+    def _report(self, now: float) -> None:
+        """Say how much was played: every second, and when it is all that there is for now."""
+        played = self._told - max(0, round((self._ends_at - now) * VOICE_RATE))
+        is_all = not self._waiting and played >= self._told > self._reported
+        if is_all or played - self._reported >= VOICE_RATE:
+            self._reported = played
+            self._controls.append(Played(self._turn, played))
 
     def wake_at(self, now: float) -> float | None:
         """When there is something to be told next, or to tell the session; None: never."""

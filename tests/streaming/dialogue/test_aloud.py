@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from assistant.voice.voice import VOICE_RATE
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.controls import Ask, Cancel, Commit, Configure, Control, Played, Truncate
+from streaming.dialogue.aloud import AHEAD_S
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, Urgency, Work
 from streaming.events import (
@@ -280,3 +281,37 @@ def test_silence_is_counted_from_the_end_of_what_was_played() -> None:
 def test_events_can_be_compared() -> None:
     event = next(e for e in converse(aloud(), [pcm(TURN)]) if isinstance(e, ReplyAudio))
     assert event != replace(event, pcm=b"")
+
+
+class Novelist(Echo):
+    """Answers for minutes."""
+
+    def ask(self) -> int:
+        windows = super().ask()
+        self.reply = ["This is one more sentence of a long story. "] * 60
+        return windows
+
+
+def made(events: list[Event]) -> float:
+    """Seconds of speech."""
+    return sum(len(e.pcm) for e in events if isinstance(e, ReplyAudio)) / 2 / VOICE_RATE
+
+
+def test_little_more_is_made_than_is_played() -> None:
+    talk = session(Novelist(), voice=Speaker(), pace=None)
+    talk.control(Ask("What?"))
+    events = drain(talk)
+    assert AHEAD_S < made(events) < AHEAD_S + 1
+    assert text(events) == "This is one more sentence of a long story. " * 60
+    for second in range(1, 4):  # as much as was played
+        talk.control(Played(0, second * VOICE_RATE))
+        events += drain(talk)
+        assert AHEAD_S + second < made(events) < AHEAD_S + second + 1
+    for _ in range(50 * 10):  # or heard meanwhile
+        talk.receive(pcm("."))
+        events += drain(talk)
+    assert AHEAD_S + 10 < made(events) < AHEAD_S + 11
+    talk.receive_eof()
+    events += drain(talk)
+    assert "".join(spoken(events)) == text(events)
+    assert ends(events) == [(60, "complete")]

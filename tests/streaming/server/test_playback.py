@@ -59,7 +59,9 @@ def test_audio_is_told_a_little_ahead_and_other_events_at_once() -> None:
         sent += length([event])
         assert sent - (now - 10.0) <= AHEAD_S + 1e-9
     assert abs(sent - 2.0) < 1e-6
-    assert playback.controls() == [Played(3, 2 * VOICE_RATE)]
+    assert [control for control in playback.controls() if isinstance(control, Played)] == [
+        Played(3, round(1.0 * VOICE_RATE)), Played(3, 2 * VOICE_RATE),
+    ]  # fmt: skip
 
 
 def test_all_of_it_is_told_in_order() -> None:
@@ -116,7 +118,7 @@ def test_where_the_voice_is_late_the_clock_begins_anew() -> None:
     assert playback.controls() == [Played(3, round(0.2 * VOICE_RATE))]
     assert length(playback.take(audio(2.0), 1.0)) <= AHEAD_S + 1e-9
     told(playback, 9.0, 1.0)
-    assert playback.controls() == [Played(3, round(2.2 * VOICE_RATE))]
+    assert playback.controls()[-1] == Played(3, round(2.2 * VOICE_RATE))
 
 
 @given(st.lists(st.tuples(st.floats(0, 1.5), st.floats(0, 2)), max_size=6))
