@@ -1,4 +1,4 @@
-"""The presets of `config.yaml`: an unknown key, a wrong type or a value out of range is an error.
+"""The model's part of `config.yaml`: every key is known, typed and in range, or we stop.
 
 A preset is a `ModelConfig`. The defaults of its classes are the values published with SALMONN
 (arXiv:2310.13289); a preset that is `like` another one takes that preset's values instead.

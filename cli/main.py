@@ -121,9 +121,7 @@ def replay(
     explain: Annotated[
         bool, typer.Option("--explain", help="Draw a timeline of the work under each reply.")
     ] = False,
-    svg: Annotated[
-        Path | None, typer.Option("--svg", help="Write the timeline as a picture.")
-    ] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="The same as a picture.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One event per line on stdout, nothing else.")
     ] = False,

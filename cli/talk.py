@@ -48,7 +48,7 @@ def talk(
     config: ConfigOption = None,
     preset: PresetOption = None,
 ) -> None:
-    """Talk to the assistant: shows captions and answers as they come. Q quits."""
+    """Speak to it: captions and answers as they come. Q ends it."""
     from clients import realtime
 
     if devices:
@@ -125,8 +125,7 @@ def _from_microphone(
 
 
 def _own(server: str | None, config: Path | None, preset: str | None) -> Config | None:
-    """The configuration of a server in this process; wrong keys are reported before anything is
-    loaded."""
+    """What a server of our own runs; a wrong key is told before anything is loaded."""
     return configure(config, preset) if server is None else None
 
 

@@ -27,8 +27,8 @@ def session_spec(
     Args:
         model: shared weights; those of the configuration's preset.
         config: preset, endpointing and turns.
-        instruction: the instruction for every turn.
-        input_format: format of the input bytes; None: 16 kHz PCM16.
+        instruction: what is asked about every utterance.
+        input_format: of the bytes that come in; 16 kHz PCM16 where None.
 
     Raises:
         AssistantError: a part of the preset is not there, so its weights have no digest.
@@ -61,8 +61,8 @@ def build_session(
     Args:
         model: shared weights; those of the configuration's preset.
         config: preset, endpointing and turns.
-        instruction: the instruction for every turn.
-        input_format: format of the input bytes; None: 16 kHz PCM16.
+        instruction: what is asked about every utterance.
+        input_format: of the bytes that come in; 16 kHz PCM16 where None.
         pace: see `Session`.
     """
     return make_session(model, session_spec(model, config, instruction, input_format), pace=pace)

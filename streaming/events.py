@@ -150,7 +150,7 @@ class ReplyDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """The reply is over."""
+    """No more of this reply will come."""
 
     tokens: int
     """LLM tokens that were given out."""

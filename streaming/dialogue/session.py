@@ -25,8 +25,7 @@ from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
 from streaming.events import Event
 
 Pace = Callable[[int], int]
-"""Maps a number of pieces of input (frames and controls) to the tokens that may be given out by
-then."""
+"""How many tokens may be given out after so many pieces of input: frames and controls."""
 
 
 def one_each(taken: int) -> int:

@@ -51,4 +51,4 @@ class Urgency(IntEnum):
     """More of a reply that is being given out."""
 
     AHEAD = 3
-    """Speculative tokens, captions that delay no audio, and work that a closed turn left."""
+    """Secret tokens, captions that keep no audio waiting, and what a closed turn left to do."""

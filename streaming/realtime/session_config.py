@@ -43,14 +43,6 @@ SETTINGS_BYTES = 64 * 2**10
 """Size of a session's settings as JSON, tools and all: each update is answered with all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The core's settings that a client may change."""
-
-    turns: TurnsConfig
-    endpointing: EndpointingConfig
-
-
 def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`changes` over `current`, section by section; null and what has a type replaces whole."""
     merged = dict(current)
@@ -63,7 +55,9 @@ def merge(current: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def update(current: SessionConfig, changes: dict[str, Any], configured: Settings) -> SessionConfig:
+def update(
+    current: SessionConfig, changes: dict[str, Any], configured: "Settings"
+) -> SessionConfig:
     """The settings in effect after `session.update`.
 
     Args:
@@ -94,20 +88,6 @@ def update(current: SessionConfig, changes: dict[str, Any], configured: Settings
     return config
 
 
-def _before(
-    current: SessionConfig, changes: dict[str, Any], configured: Settings
-) -> dict[str, Any]:
-    """Current settings; turn detection that is switched on is in them already, as configured."""
-    before, now = current.model_dump(), current.audio.input.turn_detection
-    match changes:
-        case {"audio": {"input": {"turn_detection": {"type": str(kind)}}}} if kind in DETECTIONS:
-            if now is None or now.type != kind:
-                fields = set(DETECTIONS[kind].model_fields)
-                begins = _detection(configured).model_dump(include=fields)
-                before["audio"]["input"]["turn_detection"] = begins | {"type": kind}
-    return before
-
-
 def in_effect(wanted: SessionConfig) -> SessionConfig:
     """Settings with those that have no effect here as they are: off.
 
@@ -129,6 +109,14 @@ def in_effect(wanted: SessionConfig) -> SessionConfig:
     return wanted.model_copy(update={**off, **kept})
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the core is told."""
+
+    turns: TurnsConfig
+    endpointing: EndpointingConfig
+
+
 def initial(settings: Settings, **about: Any) -> SessionConfig:
     """What a session begins with, so that the core is told `settings` and nothing else.
 
@@ -136,16 +124,31 @@ def initial(settings: Settings, **about: Any) -> SessionConfig:
         settings: of the configuration.
         about: the other fields of `SessionConfig`: id, model, instructions.
     """
-    turns, manual = settings.turns, settings.endpointing.detector == "manual"
+    turns, endpointing = settings.turns, settings.endpointing
+    detection = _detection(settings)
     heard = AudioInput(
         transcription=Transcription(model="whisper-1") if turns.captions else None,
-        turn_detection=None if manual else _detection(settings),
+        turn_detection=None if endpointing.detector == "manual" else detection,
     )
     return SessionConfig(
         **about,
         audio=Audio(input=heard),
         salmonn=Extensions(sound_events=turns.sound_events),
     )
+
+
+def _before(
+    current: SessionConfig, changes: dict[str, Any], configured: Settings
+) -> dict[str, Any]:
+    """Current settings; turn detection that is switched on is in them already, as configured."""
+    before, now = current.model_dump(), current.audio.input.turn_detection
+    match changes:
+        case {"audio": {"input": {"turn_detection": {"type": str(kind)}}}} if kind in DETECTIONS:
+            if now is None or now.type != kind:
+                fields = set(DETECTIONS[kind].model_fields)
+                begins = _detection(configured).model_dump(include=fields)
+                before["audio"]["input"]["turn_detection"] = begins | {"type": kind}
+    return before
 
 
 def _detection(settings: Settings) -> ServerVad:

@@ -23,11 +23,11 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
 
     Args:
         model: shared weights.
-        config: settings of endpointing and turns that every session begins with.
-        instruction: the instruction for every turn, until a client sets another one.
+        config: endpointing and turns that every session begins with.
+        instruction: what is asked about every turn, until a client wishes otherwise.
 
     Raises:
-        ConfigError: `config` asks for something that the preset cannot do.
+        ConfigError: it asks for what the preset lacks.
     """
     settings = Settings(config.turns, config.endpointing)
     transcribes, named = _has_decoder(model), model.tagger is not None
