@@ -16,7 +16,6 @@ from lab.corpora.voices import Voice
 from lab.score import right
 from tests.lab.corpora.tones import tone
 
-
 LABELS = ("dog barking", "rain", "music")
 LINES = ("what is two plus two", "go on")
 
