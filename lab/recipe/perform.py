@@ -124,7 +124,9 @@ def _timed(place: Path) -> Iterator[Callable[[], float]]:
     try:
         yield seconds
     finally:
-        spent.write_text(json.dumps(seconds()))
+        fresh = spent.with_suffix(".new")
+        fresh.write_text(json.dumps(seconds()))
+        fresh.rename(spent)
 
 
 def _do(step: Step, setup: Setup) -> dict[str, object]:
@@ -150,10 +152,7 @@ def _do(step: Step, setup: Setup) -> dict[str, object]:
 
 def _record(step: Recordings, setup: Setup) -> None:
     of = tuple(recordings.manifest for recordings in step.of)
-    order = Order(
-        step.name, step.corpus, of, setup.data, step.manifest, setup.workers, step.model
-    )  # fmt: skip
-    make(order)
+    make(Order(step.name, step.corpus, of, setup.data, step.manifest, setup.workers, step.model))
 
 
 def _hear(step: Features, setup: Setup) -> None:
