@@ -101,7 +101,7 @@ def perform(steps: list[Step], setup: Setup) -> None:
             "rate": step.rate,
             "units": step.units,
             "seconds": round(seconds(), 1),
-            "machine": platform.processor() or platform.machine(),
+            "machine": _machine(),
             **told,
         }
         fresh = step.card.with_suffix(".new")
@@ -127,6 +127,14 @@ def _timed(place: Path) -> Iterator[Callable[[], float]]:
         fresh = spent.with_suffix(".new")
         fresh.write_text(json.dumps(seconds()))
         fresh.rename(spent)
+
+
+def _machine() -> str:
+    """The processor's name, where the system tells it."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _do(step: Step, setup: Setup) -> dict[str, object]:

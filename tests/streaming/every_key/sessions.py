@@ -14,7 +14,7 @@ from streaming.dialogue.work import NEED_DATA
 from streaming.server.build import build_assistant
 from tests.streaming.every_key.configured import configured
 
-SPOKEN = recording.load(Path(__file__).parents[2] / "demo" / "kitchen.flac")
+SPOKEN = recording.load(Path(__file__).parents[3] / "demo" / "kitchen.flac")
 SILENCE_S = 0.5
 
 
