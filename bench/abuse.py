@@ -32,12 +32,14 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from bench.abuses import ABUSES, FRAME, MARKER, Limits, client, speech
+from bench.abuses import ABUSES, Limits
 from bench.common import keep, parser, show, without
 from bench.handshakes import BEFORE
 from bench.server_log import pieces_of, summary
 from bench.sessions import WITHIN
+from bench.spoiled import MARKER
 from bench.target import ROOT, Target, self_signed, server
+from bench.wires import FRAME, client, speech
 
 Json = dict[str, Any]
 ALL = ABUSES | WITHIN | BEFORE

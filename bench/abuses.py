@@ -7,199 +7,20 @@ is in `bench.handshakes`, what they may do within one in `bench.sessions`.
 import asyncio
 import base64
 import contextlib
-import copy
 import json
 import random
-import socket
 import struct
 import time
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from assistant.sound import recording
-from bench.target import ROOT, any_certificate
-
-Json = dict[str, Any]
-FRAME = 640
-TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
-MARKER = "s3cr3t/AbC+dEf=="
-"""What abuses say where a client's words or its token would be; no log may hold a piece of it."""
-
-
-def speech() -> bytes:
-    """The demo recording at 16 kHz, PCM16."""
-    return recording.to_pcm16(recording.load(ROOT / "demo" / "kitchen.flac"))
-
-
-@asynccontextmanager
-async def client(
-    port: int, *, query: str = "", tls: bool = False, token: str | None = None, **more: Any
-) -> AsyncIterator[ClientConnection]:
-    """A session. `query`: of its address; `more`: for the library.
-
-    It is patient: answers to pings come after all that was sent before, which may be a flood.
-    """
-    key = {} if token is None else {"Authorization": f"Bearer {token}"}
-    usual = {"compression": None, "max_size": None, "ping_interval": None}
-    more = {**usual, "additional_headers": key, **more}
-    if tls:
-        more["ssl"] = any_certificate()
-    address = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/v1/realtime{query}"
-    wire = await connect(address, **more)
-    try:
-        yield wire
-    finally:
-        if not wire.transport.is_closing():  # cut off by the server, it cannot even be aborted
-            await wire.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """A websocket by hand, for what no library sends."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def frame(self, opcode: int, payload: bytes, *, first: int = 0x80) -> None:
-        """One masked frame; `first`: its FIN and RSV bits."""
-        await self.frames(opcode, payload, 1, first=first)
-
-    async def frames(self, opcode: int, payload: bytes, count: int, *, first: int = 0x80) -> None:
-        """Several of them at once."""
-        size = len(payload)
-        if size < 126:
-            length = bytes([0x80 | size])
-        elif size < 2**16:
-            length = bytes([0x80 | 126]) + struct.pack(">H", size)
-        else:
-            length = bytes([0x80 | 127]) + struct.pack(">Q", size)
-        self.writer.write((bytes([first | opcode]) + length + bytes(4) + payload) * count)
-        await self.writer.drain()
-        await asyncio.sleep(0)  # draining alone lets nobody else work
-
-    async def say(self, kind: str, **fields: Any) -> None:
-        await self.frame(TEXT, json.dumps({"type": kind, **fields}).encode())
-
-    async def close_code(self, seconds: float = 5.0) -> int | None:
-        """Of the close frame that comes; None: the connection ended without one."""
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(seconds):
-                while True:
-                    opcode, size = await self.reader.readexactly(2)
-                    if size == 126:
-                        (size,) = struct.unpack(">H", await self.reader.readexactly(2))
-                    elif size == 127:
-                        (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
-                    payload = await self.reader.readexactly(size)
-                    if opcode & 15 == CLOSE:
-                        return int(struct.unpack(">H", payload[:2])[0])
-        return None
-
-
-@asynccontextmanager
-async def raw(port: int, extensions: str = "", deaf: bool = False) -> AsyncIterator[Raw]:
-    """`deaf`: what the server sends is not read, and soon there is no room for it."""
-    plain = socket.socket()
-    if deaf:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    plain.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=plain)
-    key = base64.b64encode(bytes(16)).decode()
-    lines = [
-        "GET /v1/realtime HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket",
-        "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13",
-        *([f"Sec-WebSocket-Extensions: {extensions}"] if extensions else []),
-    ]  # fmt: skip
-    try:
-        writer.write("\r\n".join([*lines, "", ""]).encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        if b" 101 " not in head:
-            raise ConnectionRefusedError(head[:30])
-        if deaf:
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
-        yield Raw(reader, writer)
-    finally:
-        writer.transport.abort()
-
-
-GOOD: list[Json] = [
-    {"type": "session.update", "session": {"type": "realtime", "instructions": "Listen."}},
-    {"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}},
-    {"type": "input_audio_buffer.append", "audio": base64.b64encode(bytes(960)).decode()},
-    {"type": "input_audio_buffer.commit"},
-    {"type": "input_audio_buffer.clear"},
-    {
-        "type": "conversation.item.create",
-        "item": {
-            "type": "message", "role": "user", "id": "it",
-            "content": [{"type": "input_text", "text": f"What is {MARKER}?"}],
-        },
-    },
-    {"type": "conversation.item.retrieve", "item_id": "it"},
-    {"type": "conversation.item.truncate", "item_id": "it", "content_index": 0, "audio_end_ms": 1},
-    {"type": "conversation.item.delete", "item_id": "it"},
-    {"type": "response.create", "response": {"instructions": "Go on.", "metadata": {"a": "b"}}},
-    {"type": "response.cancel", "event_id": "e1"},
-]  # fmt: skip
-
-ODD: list[Any] = [
-    None, True, -1, 0, 2**70, 1e308, "", "x" * 3000, "\ud800", "\u0000", [], {}, [[]] * 50,
-    "session.update", "NaN", "﷽" * 99,
-]  # fmt: skip
-
-
-def mutated(rng: random.Random) -> str | bytes:
-    """A client's message, spoiled in one of many ways; now and then a good one, or noise."""
-    event = copy.deepcopy(rng.choice(GOOD))
-    match rng.randrange(10):
-        case 0:
-            return json.dumps(event)
-        case 1:
-            return rng.randbytes(rng.randrange(200))
-        case 2:
-            return "".join(chr(rng.randrange(1, 0xD800)) for _ in range(rng.randrange(60)))
-        case 3 | 4 | 5:
-            for _ in range(rng.randrange(1, 4)):
-                _spoil(event, rng)
-            return json.dumps(event)
-        case 6:
-            text = json.dumps(event)
-            return text[: rng.randrange(len(text))]
-        case 7:
-            text = json.dumps({**event, "event_id": rng.choice(ODD)})
-            at = rng.randrange(len(text))
-            return text[:at] + rng.choice('{}[]",:\\0e-\n') + text[at + 1 :]
-        case 8:
-            depth = rng.randrange(1, 3000)
-            return json.dumps(event)[:-1] + ', "x": ' + "[" * depth + "]" * rng.choice([depth, 0])
-        case _:
-            text = json.dumps(event)
-            return text * rng.randrange(2, 4)
-
-
-def _spoil(values: Any, rng: random.Random) -> None:
-    """Change one place of a JSON value, deeper or not."""
-    keys = list(values) if isinstance(values, dict) else list(range(len(values)))
-    if not keys:
-        return
-    key = rng.choice(keys)
-    if isinstance(values[key], dict | list) and rng.random() < 0.7:
-        _spoil(values[key], rng)
-    elif isinstance(values, dict) and rng.random() < 0.3:
-        values[str(rng.choice(ODD))[:40]] = values.pop(key)
-    else:
-        values[key] = copy.deepcopy(rng.choice(ODD))
-
-
-# --- abuses
+from bench.spoiled import GOOD, Json, mutated
+from bench.wires import BINARY, PING, TEXT, client, raw, speech
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from collections.abc import Callable
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from bench.abuses import MARKER, Abuse, Limits, client, each
+from bench.abuses import Abuse, Limits, each
+from bench.spoiled import MARKER
 from bench.target import any_certificate
+from bench.wires import client
 
 SOCKET = "/v1/realtime"
 UPGRADE = (

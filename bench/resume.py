@@ -20,9 +20,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.abuses import speech
 from bench.common import keep, parser, show, without
 from bench.target import server
+from bench.wires import speech
 from clients.realtime import SETTINGS, Session
 
 Json = dict[str, Any]

@@ -13,7 +13,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bench.abuses import FRAME, MARKER, TEXT, Abuse, Limits, client, each, speech
+from bench.abuses import Abuse, Limits, each
+from bench.spoiled import MARKER
+from bench.wires import FRAME, TEXT, client, speech
 
 Json = dict[str, Any]
 

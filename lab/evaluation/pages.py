@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGES = ROOT / "lab" / "results", ROOT / "docs" / "experiments"
 
-_MARK = re.compile(r"^<!-- figures: (\S+\.json) -->\n(?:\|.*\n)*", re.MULTILINE)
+_MARK = re.compile(r"^<!-- figures: (\S+\.json) -->\n(?:\n(?:\|.*\n)+)?", re.MULTILINE)
 
 KEPT = ("set", "title", "system", "recordings", "percent")
 """Of each result that `eval` records."""
@@ -64,7 +64,9 @@ def _line(cells: list[str]) -> str:
 
 def written(page: str, results: Path) -> str:
     """A page with its tables as the results have them."""
-    return _MARK.sub(lambda mark: f"<!-- figures: {mark[1]} -->\n{table(results / mark[1])}", page)
+    return _MARK.sub(
+        lambda mark: f"<!-- figures: {mark[1]} -->\n\n{table(results / mark[1])}", page
+    )
 
 
 def main() -> None:

@@ -101,7 +101,7 @@ def perform(steps: list[Step], setup: Setup) -> None:
             "rate": step.rate,
             "units": step.units,
             "seconds": round(seconds(), 1),
-            "machine": platform.processor() or platform.machine(),
+            "machine": _machine(),
             **told,
         }
         fresh = step.card.with_suffix(".new")
@@ -124,7 +124,17 @@ def _timed(place: Path) -> Iterator[Callable[[], float]]:
     try:
         yield seconds
     finally:
-        spent.write_text(json.dumps(seconds()))
+        fresh = spent.with_suffix(".new")
+        fresh.write_text(json.dumps(seconds()))
+        fresh.rename(spent)
+
+
+def _machine() -> str:
+    """The processor's name, where the system tells it."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _do(step: Step, setup: Setup) -> dict[str, object]:
@@ -150,10 +160,7 @@ def _do(step: Step, setup: Setup) -> dict[str, object]:
 
 def _record(step: Recordings, setup: Setup) -> None:
     of = tuple(recordings.manifest for recordings in step.of)
-    order = Order(
-        step.name, step.corpus, of, setup.data, step.manifest, setup.workers, step.model
-    )  # fmt: skip
-    make(order)
+    make(Order(step.name, step.corpus, of, setup.data, step.manifest, setup.workers, step.model))
 
 
 def _hear(step: Features, setup: Setup) -> None:

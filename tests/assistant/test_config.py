@@ -1,3 +1,5 @@
+"""The configuration: every key is known, typed and in range, or we stop and say which."""
+
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,38 +19,10 @@ from assistant.config import (
     Section,
 )
 from assistant.errors import ConfigError
-from assistant.files.presets import load_preset, read_config, read_yaml, shipped_config, validate
+from assistant.files.presets import load_preset, read_config, shipped_config, validate
 from assistant.parts.build import device_of
 from streaming.config_file import load_config
-
-TEXT = shipped_config().read_text()
-PRESETS = list(yaml.safe_load(TEXT)["presets"])
-NOTHING = object()
-
-
-def changed(folder: Path, key: str, value: object) -> Path:
-    """The shipped file with one key set, or taken out where `value` is NOTHING."""
-    values = yaml.safe_load(TEXT)
-    *parents, last = key.split(".")
-    section: Any = values
-    for parent in parents:
-        section = section[parent]
-    if value is NOTHING:
-        del section[last]
-    else:
-        section[last] = value
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
-
-
-def load(path: Path, name: str) -> ModelConfig:
-    return load_preset(path, name)[1]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_shipped_preset_is_valid(name: str) -> None:
-    assert load_preset(shipped_config(), name)[0] == name
+from tests.assistant.configs import PRESETS, TEXT, changed, load
 
 
 def test_the_file_chooses_the_preset_unless_one_is_named(tmp_path: Path) -> None:
@@ -58,50 +32,6 @@ def test_the_file_chooses_the_preset_unless_one_is_named(tmp_path: Path) -> None
     assert load_preset(path, "nano")[0] == "nano"
 
 
-@pytest.mark.parametrize("name", ["salmonn-7b", "salmonn-13b"])
-def test_the_salmonn_presets_have_the_published_values(name: str) -> None:
-    config = load(shipped_config(), name)
-    assert config.aligner.model_dump() == {
-        "window_features": 17,
-        "stride_features": 17,
-        "queries": 1,
-        "transcript": False,
-        "qformer": {"layers": 2, "width": 768, "heads": 12, "mlp_width": 3072, "dropout": 0.1},
-        "token_length": None,
-    }
-    assert config.llm.lora is not None
-    assert config.llm.lora.model_dump() == {
-        "rank": 8,
-        "alpha": 32.0,
-        "dropout": 0.1,
-        "targets": ["q_proj", "v_proj"],
-        "scale": None,
-    }
-    assert config.generation.model_dump(exclude={"seed"}) == {
-        "max_new_tokens": 200,
-        "beams": 4,
-        "sample": False,
-        "temperature": 1.0,
-        "top_p": 0.9,
-        "repetition_penalty": 1.0,
-        "length_penalty": 1.0,
-    }
-    assert config.prompt.template == "USER: <Speech>{audio}</Speech> {instruction}\nASSISTANT:"
-    assert config.prompt.bos
-    assert config.prompt.stop == ["</s>"]
-    assert (config.encoding.mode, config.encoding.pad_to_s) == ("recompute", 30.0)
-
-
-def test_the_salmonn_presets_name_the_published_parts() -> None:
-    large, small = load(shipped_config(), "salmonn-13b"), load(shipped_config(), "salmonn-7b")
-    assert large.llm.weights == ["models/vicuna-13b-v1.1", "hub:lmsys/vicuna-13b-v1.1"]
-    assert small.llm.weights == ["models/vicuna-7b-v1.5", "hub:lmsys/vicuna-7b-v1.5"]
-    assert (large.checkpoint, small.checkpoint) == (
-        "models/salmonn_v1.pth",
-        "models/salmonn_7b_v0.pth",
-    )
-
-
 SECTIONS: dict[str, type[Section]] = {
     "encoding": EncodingConfig,
     "aligner": AlignerConfig,
@@ -109,6 +39,7 @@ SECTIONS: dict[str, type[Section]] = {
     "lora": LoraConfig,
     "generation": GenerationConfig,
 }
+
 LAST_AND_FIRST_WRONG: list[tuple[str, Any, Any]] = [
     *((f"encoding.{key}", 30.0, 30.01) for key in ("left_context_s", "look_ahead_s", "pad_to_s")),
     *((f"encoding.{key}", 1500, 1501) for key in ("block_windows", "horizon_blocks")),
@@ -226,101 +157,19 @@ def test_the_last_value_in_range_is_taken(tmp_path: Path, key: str, value: objec
     "key", ["speech_encoder", "audio_encoder", "llm", "llm.weights", "checkpoint"]
 )
 def test_what_has_no_default_must_be_there(tmp_path: Path, key: str) -> None:
-    whole = changed(tmp_path, "presets.mine", yaml.safe_load(TEXT)["presets"]["nano"])
-    whole.write_text(yaml.safe_dump(without(yaml.safe_load(whole.read_text()), key)))
+    own = changed(tmp_path, "presets.mine", without(yaml.safe_load(TEXT)["presets"]["nano"], key))
     with pytest.raises(ConfigError, match=rf"^presets\.mine\.{re.escape(key)}: Field required$"):
-        load(whole, "mine")
+        load(own, "mine")
 
 
-def without(values: Any, key: str) -> Any:
-    """Settings whose preset `mine` lacks a key."""
+def without(preset: Any, key: str) -> Any:
+    """A preset that lacks a key."""
     *parents, last = key.split(".")
-    section = values["presets"]["mine"]
+    section = preset
     for parent in parents:
         section = section[parent]
     del section[last]
-    return values
-
-
-# --- presets that are like others
-
-
-def own(folder: Path, text: str) -> Path:
-    path = folder / "own.yaml"
-    path.write_text(text)
-    return path
-
-
-SMALL_WITH_ANOTHER_LLM = """\
-preset: mine
-presets:
-  mine: { like: small, llm: { weights: [models/another] } }
-"""
-
-
-def test_a_preset_may_be_like_a_shipped_one(tmp_path: Path) -> None:
-    name, mine = load_preset(own(tmp_path, SMALL_WITH_ANOTHER_LLM))
-    small = load(shipped_config(), "small")
-    llm = small.llm.model_copy(update={"weights": ["models/another"]})
-    assert (name, mine) == ("mine", small.model_copy(update={"llm": llm}))
-
-
-def test_a_preset_may_be_like_one_that_is_like_another(tmp_path: Path) -> None:
-    text = SMALL_WITH_ANOTHER_LLM + "  ours: { like: mine, llm: { dtype: float32 } }\n"
-    llm = load(own(tmp_path, text), "ours").llm
-    assert (llm.weights, llm.dtype) == (["models/another"], "float32")
-
-
-def test_a_shipped_preset_keeps_what_a_file_does_not_change(tmp_path: Path) -> None:
-    path = own(tmp_path, "presets: { mini: { generation: { max_new_tokens: 50 } } }\n")
-    mini = load(shipped_config(), "mini")
-    generation = mini.generation.model_copy(update={"max_new_tokens": 50})
-    assert load(path, "mini") == mini.model_copy(update={"generation": generation})
-
-
-def test_a_shipped_name_may_be_given_to_another_preset(tmp_path: Path) -> None:
-    path = own(tmp_path, "presets: { small: { like: nano } }\n")
-    assert load(path, "small") == load(shipped_config(), "nano")
-
-
-def test_a_section_takes_the_place_of_null_and_null_that_of_a_section(tmp_path: Path) -> None:
-    text = "presets: { mine: { like: nano, llm: { lora: null }, checkpoint: null } }\n"
-    assert load(own(tmp_path, text), "mine").llm.lora is None
-    text = "presets: { mine: { like: small, reads: audio, llm: { lora: { rank: 4 } } } }\n"
-    assert load(own(tmp_path, text), "mine").llm.lora == LoraConfig(rank=4)
-
-
-def test_a_list_is_given_whole(tmp_path: Path) -> None:
-    text = "presets: { mine: { like: small, prompt: { examples: [] } } }\n"
-    assert load(own(tmp_path, text), "mine").prompt.examples == []
-
-
-@pytest.mark.parametrize(
-    ("presets", "message"),
-    [
-        ("{ mine: { like: smal } }", r"presets\.mine\.like: unknown 'smal'; known: nano, .*mine"),
-        ("{ mine: { like: 7 } }", r"presets\.mine\.like: unknown 7; known: nano"),
-        ("{ mine: { like: [small] } }", r"presets\.mine\.like: unknown \['small'\]; known: nano"),
-        ("{ mine: { like: null } }", r"presets\.mine\.like: unknown None; known: nano"),
-        ("{ mine: { like: mine } }", r"presets\.mine\.like: mine is like itself"),
-        ("{ mine: { like: a }, a: { like: b }, b: { like: a } }",
-         r"presets\.b\.like: a is like itself"),
-        ("{ mine: { like: a }, a: 3 }", r"presets\.a: expected a section"),
-        ("{ mine: { like: small, llm: { colour: red } } }", r"presets\.mine\.llm\.colour: unknown"),
-        ("{ mine: { like: small, llm: { like: nano } } }", r"presets\.mine\.llm\.like: unknown"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_like_names_its_key(
-    tmp_path: Path, presets: str, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"^{message}"):
-        load(own(tmp_path, f"presets: {presets}\n"), "mine")
-
-
-def test_a_long_chain_of_presets_ends(tmp_path: Path) -> None:
-    chain = "".join(f"  p{n}: {{ like: p{n + 1} }}\n" for n in range(5000))
-    path = own(tmp_path, f"presets:\n{chain}  p5000: {{ like: tiny }}\n")
-    assert load(path, "p0") == load(shipped_config(), "tiny")
+    return preset
 
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
@@ -373,183 +222,6 @@ def test_windows_neither_overlap_nor_leave_gaps(
 def test_a_configuration_cannot_be_changed(name: str) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(shipped_config(), name).device = "cpu"
-
-
-BOMB = b"a0: &a0 [x]\n" + b"".join(
-    b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 9)) for i in range(1, 10)
-)
-"""Nine lists, each nine times the one before: 400 million values."""
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("21:45", "21:45"),  # base 60 in YAML 1.1: 1305
-        ("1:30.5", "1:30.5"),
-        ("010", "010"),  # octal in YAML 1.1: 8
-        ("0x1F", "0x1F"),
-        ("2024-13-45", "2024-13-45"),
-        ("2024-01-02", "2024-01-02"),
-        ("9" * 5000, "9" * 5000),
-        ("9" * 4000, 10**4000 - 1),
-        ("-8", -8),
-        ("1_000", 1000),
-        ("0", 0),
-        ("1.5", 1.5),
-        ("-.5e+3", -500.0),
-        ("-.inf", float("-inf")),
-        ("yes", True),
-        ("null", None),
-        ("{<<: {a: 1, b: 2}, a: 3}", {"a": 3, "b": 2}),
-    ],
-)
-def test_values_are_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
-    (tmp_path / "c.yaml").write_text(f"key: {text}\n")
-    assert read_yaml(tmp_path / "c.yaml")["key"] == value
-
-
-def test_a_list_of_lists_in_a_known_key_is_shown_in_short(tmp_path: Path) -> None:
-    lists = BOMB.split(b"\n")[:5]  # 6,561 values in the last one
-    (tmp_path / "c.yaml").write_bytes(b"\n".join([b"presets:", *(b"  " + x for x in lists)]))
-    with pytest.raises(ConfigError, match=r"^presets\.a4: .*got \[\[") as error:
-        load_preset(tmp_path / "c.yaml", "a4")
-    assert len(str(error.value)) < 400
-
-
-def test_strange_keys_stay_on_one_line(tmp_path: Path) -> None:
-    keys = '1: a\nfoo: b\n"new\\nline": c\n' + "x" * 500 + ": d\n"
-    (tmp_path / "c.yaml").write_text(keys)
-    with pytest.raises(ConfigError, match="^'1': unknown section; known: endpointing"):
-        load_config(tmp_path / "c.yaml")
-    (tmp_path / "c.yaml").write_text(
-        "endpointing:\n" + "".join(f"  {k}\n" for k in keys.splitlines())
-    )
-    with pytest.raises(ConfigError, match="endpointing.1: unknown key; ") as error:
-        load_config(tmp_path / "c.yaml")
-    told = str(error.value)
-    assert "endpointing.foo: unknown key" in told
-    assert "endpointing.'new\\nline': unknown key" in told
-    assert "\n" not in told
-    assert len(told) < 400
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "expected sections, found NoneType"),
-        (b"- nano\n", "expected sections, found list"),
-        (b"nano", "expected sections, found str"),
-        (b"preset: [", "not YAML"),
-        (b"\tpreset: nano", "not YAML"),
-        (b"preset: \xff", "not YAML \\(byte 8 is not UTF-8"),
-        ("preset: nano".encode("utf-16"), "not YAML \\(byte 0 is not UTF-8"),
-        ("preset: nano".encode("utf-16-le"), "not YAML \\(character 0x0000: special characters"),
-        (b"a: 1\nb: \0", "not YAML \\(character 0x0000: special characters"),
-        (b"a: 1\nb: 2\na: 3", "not YAML \\(line 3: the key 'a' stands twice"),
-        (b"a: 1\nb:\n  - c: {d: 1, d: 2}", "not YAML \\(line 3: the key 'd' stands twice"),
-        (b"a: " + b"[" * 3000, "not YAML \\(line 1: nested over 32 deep"),
-        (b"\n".join(b" " * i + b"a:" for i in range(3000)), "not YAML \\(line 32: nested over 32"),
-        (BOMB, "not YAML \\(line 6: more than 100,000 values"),
-        (b"a: &a [*a]", "not YAML \\(line 1: an alias stands inside itself"),
-        (b"a: *b", "not YAML \\(line 1: found undefined alias 'b'"),
-        (b"a: !!python/object:os.system []", "not YAML \\(line 1: tags"),
-        (b"a: !!int 21:45", "not YAML \\(line 1: tags"),
-        (b'a: "\\U99999999"', "not YAML \\(OverflowError"),
-        (b"a: b\n---\na: b", "not YAML \\(line 2: but found another document"),
-        (b"[a]: b", "not YAML \\(line 1: found unhashable key"),
-    ],
-)
-def test_a_file_that_is_no_configuration_is_an_error_that_names_it(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: {message}") as error:
-        read_yaml(path)
-    assert "\n" not in str(error.value)
-
-
-def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.yaml", tmp_path):
-        with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: \w"):
-            load_preset(path)
-
-
-@pytest.mark.parametrize("presets", [None, ["nano"], "nano"])
-def test_presets_of_another_kind_are_an_error(tmp_path: Path, presets: object) -> None:
-    with pytest.raises(ConfigError, match="presets: expected a section"):
-        load_preset(changed(tmp_path, "presets", presets))
-
-
-@pytest.mark.parametrize("chosen", [None, "nanno", 7, ["nano"]])
-def test_an_unknown_preset_is_an_error_that_lists_the_known(tmp_path: Path, chosen: object) -> None:
-    with pytest.raises(ConfigError, match=r"preset: unknown .*; known: .*nano") as error:
-        load_preset(changed(tmp_path, "preset", chosen))
-    assert all(name in str(error.value) for name in PRESETS)
-
-
-def test_an_empty_preset_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^presets\.nano: .*got None"):
-        load_preset(changed(tmp_path, "presets.nano", None), "nano")
-
-
-def test_a_preset_named_by_a_number_is_listed_like_the_others(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("preset: 7\npresets: {7: {}, nano: {}}\n")
-    with pytest.raises(ConfigError, match="preset: unknown 7; known: nano, .*, 7$"):
-        load_preset(path)
-
-
-# --- the shipped file explains itself -------------------------------------------------------------
-
-SELF_EXPLANATORY = {
-    *(f"presets.nano.aligner.qformer.{key}" for key in ("layers", "width", "heads", "mlp_width")),
-    *(f"presets.nano.llm.lora.{key}" for key in ("rank", "targets")),
-    *(
-        f"presets.nano.generation.{key}"
-        for key in ("max_new_tokens", "temperature", "repetition_penalty")
-    ),
-    "presets.nano.llm.weights",  # explained at speech_encoder
-}
-
-
-def undocumented(text: str) -> set[str]:
-    """Keys with a value, in the sections that teach, and no comment on their line or above it."""
-    found, path, above = set(), list[tuple[int, str]](), ""
-    for line in text.splitlines():
-        if match := re.match(r"( *)([\w-]+):(?= |$)(.*)", line):
-            indent, key, value = len(match[1]), match[2], match[3].strip()
-            path = [*((i, k) for i, k in path if i < indent), (indent, key)]
-            name = ".".join(k for _, k in path)
-            has_value = bool(value) and not value.startswith("#")
-            taught = name.startswith(("presets.nano.", "endpointing.", "turns."))
-            if taught and has_value and " # " not in line and not above.startswith("#"):
-                found.add(name)
-        above = line.strip()
-    return found
-
-
-def test_every_key_of_nano_and_endpointing_is_explained_where_it_stands() -> None:
-    assert undocumented(TEXT) - SELF_EXPLANATORY == set()
-
-
-@pytest.mark.parametrize("value", ["3", "0.5", "soft", "null"])
-@pytest.mark.parametrize(
-    ("section", "name"),
-    [
-        ("endpointing:", "endpointing.knob"),
-        ("turns:", "turns.knob"),
-        ("    generation:", "presets.nano.generation.knob"),
-        ("      qformer:", "presets.nano.aligner.qformer.knob"),
-    ],
-)
-def test_a_new_key_without_a_word_is_noticed(section: str, name: str, value: str) -> None:
-    indent = " " * (len(section) - len(section.lstrip()) + 2)
-    start, end = TEXT.split(f"\n{section}\n", 1)
-    text = f"{start}\n{section}\n{indent}knob: {value}\n{end}"
-    assert undocumented(text) - SELF_EXPLANATORY == {name}
-    explained = text.replace(f"knob: {value}\n", f"knob: {value} # metres\n")
-    assert undocumented(explained) - SELF_EXPLANATORY == set()
 
 
 def test_a_file_may_say_only_what_it_changes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from assistant.files.presets import shipped_config
 from assistant.model import load
 from bench.abuse import ALL, listed, markdown, serving, settings, tell
-from bench.abuses import MARKER, Limits
+from bench.abuses import Limits
 from bench.handshakes import (
     exchange,
     foreign_requests,
@@ -23,6 +23,7 @@ from bench.handshakes import (
 )
 from bench.server_log import pieces_of, summary
 from bench.sessions import WITHIN
+from bench.spoiled import MARKER
 from bench.target import self_signed
 from streaming.config import ServerConfig
 from streaming.config_file import load_config

@@ -19,7 +19,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from bench.abuses import BINARY, PING, TEXT, Raw, mutated, raw
+from bench.spoiled import mutated
+from bench.wires import BINARY, PING, TEXT, Raw, raw
 from streaming.dialogue.session import one_each
 from streaming.server import app as app_module
 from streaming.server import connection as connection_module
