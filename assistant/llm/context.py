@@ -9,6 +9,7 @@ again is this file's business alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -87,18 +88,33 @@ class Context:
         return self._ready is not None and bool(pieces) and pieces[0].is_as(self._ready[0])
 
     def show(self, pieces: Sequence[Piece]) -> None:
-        """Hold `pieces` and nothing else; those that are missing go in together, in one pass, which
-        costs much the same for few and for many.
+        """Hold `pieces` and nothing else; what is missing goes in together, in one pass, which
+        costs much the same for few and for many. A text that begins as the one that stood in its
+        place is computed from where it differs on.
 
         Raises:
             ContextFullError: they are more than the LLM's context holds.
         """
-        self.keep(pieces)
+        place = self._common(pieces)
+        begun = self._shared(pieces, place)
+        if begun:
+            self._held, self._next = self._held[:place], None
+            self.cache.truncate(sum(map(len, self._held)) + begun)
+        else:
+            self.keep(pieces)
         assert self._next is None, "fill() comes to its end first"
         missing = pieces[len(self._held) :]
         if missing:
-            self.cache.extend(torch.cat([self._embeds(piece) for piece in missing]))
+            self.cache.extend(torch.cat([self._embeds(piece) for piece in missing])[begun:])
             self._held += missing
+
+    def _shared(self, pieces: Sequence[Piece], place: int) -> int:
+        """Token ids that both texts at a place begin with: the one that is there, and the one that
+        is wanted. None are shared at the first place, which `fill` may have in part."""
+        if not 0 < place < min(len(self._held), len(pieces)):
+            return 0
+        pairs = zip(self._held[place].ids, pieces[place].ids, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def fill(self, pieces: Sequence[Piece], most: int) -> bool:
         """Go on towards `pieces` by at most so many positions, none of two pieces together: so

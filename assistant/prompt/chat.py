@@ -120,7 +120,7 @@ def _common_end(first: str, second: str) -> str:
 
 
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]], tools: Sequence[Tool]
+    tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]], tools: Sequence[Tool] = ()
 ) -> str:
     messages = [{"role": role, "content": content} for role, content in talk]
     shown = [tool.shown() for tool in tools] or None
