@@ -255,7 +255,7 @@ def test_what_is_read_while_somebody_speaks_is_in_the_cache_at_the_pause(model: 
     assert talk._reading.context.cache.length == before + len(model.llm.ids(read))
     for each in (talk, late):
         each.pause()
-    assert given(talk) == given(late) != read
+    assert given(talk) == given(late)
     assert answer(talk) == answer(late) != ""
 
 
