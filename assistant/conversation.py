@@ -254,6 +254,9 @@ class Conversation:
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
 
+        An LLM that reads words is given the transcript as it is so far. It may change, but seldom
+        where it begins: little is left to read when the turn is over.
+
         Returns:
             Windows of this turn in it now.
 
@@ -262,6 +265,8 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
+        if self._words and turn.ahead is None:
+            turn.note([], self._hearing.heard, self._hearing.noticed, read=True)
         whole = turn.whole
         self._reading.show_heard(turn, whole)
         return len(whole.windows)

@@ -92,10 +92,14 @@ class OpenTurn:
             sounds: that were heard so far.
             read: whether the LLM is given what was said as text.
         """
+        self.note(ahead, heard, sounds, read=read)
+        self.ahead = tuple(ahead)
+
+    def note(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
+        """Say in words what was heard so far; see `pause`."""
         transcript = ""
         if self.captioner is not None and read:
             transcript = self.captioner.peek(self.spoken(ahead))
-        self.ahead = tuple(ahead)
         named = tuple(sound for sound in sounds if sound.end > self.item.since)
         self.item = replace(self.item, until=heard, transcript=transcript, sounds=named)
 

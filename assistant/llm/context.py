@@ -8,6 +8,7 @@ Callers always state the whole context; reusing the cache is the business of thi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -88,17 +89,32 @@ class Context:
 
     def show(self, pieces: Sequence[Piece]) -> None:
         """Hold exactly `pieces`. Missing ones are prefilled in one pass, since one long pass costs
-        less than several short ones.
+        less than several short ones. A text that begins as the one that stood in its place is
+        computed from where it differs on.
 
         Raises:
             ContextFullError: they are longer than the LLM's context.
         """
-        self.keep(pieces)
+        place = self._common(pieces)
+        begun = self._shared(pieces, place)
+        if begun:
+            self._held, self._next = self._held[:place], None
+            self.cache.truncate(sum(map(len, self._held)) + begun)
+        else:
+            self.keep(pieces)
         assert self._next is None, "fill() comes to its end first"
         missing = pieces[len(self._held) :]
         if missing:
-            self.cache.extend(torch.cat([self._embeds(piece) for piece in missing]))
+            self.cache.extend(torch.cat([self._embeds(piece) for piece in missing])[begun:])
             self._held += missing
+
+    def _shared(self, pieces: Sequence[Piece], place: int) -> int:
+        """Token ids that both texts at a place begin with: the one that is there, and the one that
+        is wanted. None are shared at the first place, which `fill` may have in part."""
+        if not 0 < place < min(len(self._held), len(pieces)):
+            return 0
+        pairs = zip(self._held[place].ids, pieces[place].ids, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     def fill(self, pieces: Sequence[Piece], most: int) -> bool:
         """Prefill at most `most` positions towards holding `pieces`, all of one piece. So the

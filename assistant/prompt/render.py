@@ -68,7 +68,7 @@ class Renderer:
                 if len(prefix):
                     yield prefix
             case Spoken():
-                yield from self.opening(item)
+                yield from self._heard(item)
                 yield self._piece(self._text(item))
                 yield self._after(self.instruction(item), answered)
             case Said(tokens=tokens):
@@ -90,9 +90,16 @@ class Renderer:
         return self._around(instruction)
 
     def opening(self, item: Spoken) -> list[Piece]:
-        """What is read of a turn while it is heard."""
+        """What is read of a turn while it is heard; an LLM that reads words has the transcript as
+        it is so far."""
+        draft = [self._piece(self._text(item))] if self.words and item.transcript else []
+        return [*self._heard(item), *draft]
+
+    def _heard(self, item: Spoken) -> Iterator[Piece]:
+        """What stands before a turn, and its audio."""
         before, _ = self._around(self.instruction(item))
-        return [before, *(Piece(tokens=window.tokens) for window in item.windows)]
+        yield before
+        yield from (Piece(tokens=window.tokens) for window in item.windows)
 
     def instruction(self, item: Spoken) -> str:
         """What stands in the template around a turn: what is asked about it in place of what is

@@ -15,6 +15,7 @@ class Reader:
         self.readings = list(readings)
         self.heard: list[tuple[int, int]] = []
         self.seconds: list[float] = []
+        self.guesses: list[str] = []
         self.sure = -0.1
         self.positions = 1500
 
@@ -24,8 +25,11 @@ class Reader:
     def hear(self, slots: Slots, features: torch.Tensor, at: int) -> None:
         self.heard.append((at, len(features)))
 
-    def read(self, slots: Slots, seconds: float, prefix: tuple[int, ...] = ()) -> Transcript:
+    def read(
+        self, slots: Slots, seconds: float, prefix: tuple[int, ...], guess: tuple[int, ...]
+    ) -> Transcript:
         self.seconds.append(seconds)
+        self.guesses.append(self.text(guess))
         text = self.readings.pop(0)
         tokens = tuple(map(ord, text))
         assert tokens[: len(prefix)] == prefix
@@ -126,3 +130,15 @@ def test_where_nothing_was_heard_nothing_is_read() -> None:
     captions = captioner(Reader())
     assert captions.peek([]) == ""
     assert captions.read([], last=True) == Caption("", "")
+
+
+def test_what_was_read_last_is_guessed_after_what_is_settled() -> None:
+    reader = Reader("one", "one two", "one too", "one too", "six")
+    reader.positions = AHEAD + 3 * len(window().speech)
+    captions = captioner(reader)
+    for _ in range(3):
+        captions.hear([window()])
+        captions.read([])
+    captions.hear([window()])  # more than is read at once: what was read counts
+    captions.peek([])
+    assert reader.guesses == ["", "one", " two", "oo", ""]

@@ -67,6 +67,47 @@ def test_what_is_settled_stays_and_is_gone_on_from(decoder: CaptionDecoder) -> N
     assert other.tokens[:2] == (500, 600)
 
 
+@pytest.mark.parametrize("right", [0, 1, 7, 16])
+@pytest.mark.parametrize("wrong", [(), (600,), (600, 601, 602)])
+@pytest.mark.parametrize("settled", [0, 3])
+@torch.inference_mode()
+def test_a_guess_changes_nothing(
+    decoder: CaptionDecoder, right: int, wrong: tuple[int, ...], settled: int
+) -> None:
+    slots = decoder.start()
+    decoder.hear(slots, features(30), 0)
+    whole = decoder.read(slots, seconds=1)
+    plain = decoder.read(slots, 1, whole.tokens[:settled])
+    guess = (*whole.tokens[settled:right], *wrong)
+    found = decoder.read(slots, 1, whole.tokens[:settled], guess)
+    assert found.tokens == whole.tokens
+    assert found.log_probability == pytest.approx(plain.log_probability, abs=1e-4)
+    assert found.no_speech == pytest.approx(plain.no_speech, rel=1e-4)
+
+
+@torch.inference_mode()
+def test_a_right_guess_is_read_in_one_pass(
+    decoder: CaptionDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = decoder.start()
+    decoder.hear(slots, features(30), 0)
+    whole = decoder.read(slots, seconds=1).tokens
+    passes: list[int] = []
+    logits = decoder._logits
+
+    def counted(tokens: list[int], *rest: object) -> torch.Tensor:
+        passes.append(len(tokens))
+        return logits(tokens, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoder, "_logits", counted)
+    start = len(decoder._tokenizer.sot_sequence_including_notimestamps)
+    decoder.read(slots, 1, guess=whole)
+    assert passes == [start + len(whole)]
+    passes.clear()
+    decoder.read(slots, 1, guess=(*whole[:13], 600))
+    assert passes == [start + 14, 1, 1, 1]
+
+
 def test_utterances_are_independent_and_end_where_positions_do(decoder: CaptionDecoder) -> None:
     first, second = decoder.start(), decoder.start()
     decoder.hear(first, features(80), 0)

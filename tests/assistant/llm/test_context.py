@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from assistant.errors import ContextFullError
 from assistant.llm.context import Context, Piece
-from assistant.llm.llm import Llm
+from assistant.llm.llm import Llm, LlmCache
 from assistant.model import Salmonn
 
 
@@ -46,7 +46,7 @@ def positions(context: Context, pieces: list[Piece]) -> int:
     return context.cache.length - before
 
 
-texts = st.lists(st.sampled_from(["ab", "cde", "f", "", "ghijklm"]), max_size=5)
+texts = st.lists(st.sampled_from(["ab", "cde", "cd", "cdfg", "f", "", "ghijklm"]), max_size=5)
 
 
 @settings(max_examples=40)
@@ -75,6 +75,32 @@ def test_what_stays_is_not_computed_again(llm: Llm) -> None:
     again = Piece(tokens=torch.zeros(3, llm.width))
     assert positions(context, [first[0], sound]) == 3
     assert positions(context, [first[0], again]) == 3  # another sound, though it sounds the same
+
+
+def test_a_text_that_begins_as_the_last_one_is_computed_from_where_it_differs(
+    llm: Llm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, computed = Context(llm), []
+    extend = type(context.cache).extend
+
+    def counted(cache: LlmCache, embeds: torch.Tensor) -> None:
+        computed.append(len(embeds))
+        extend(cache, embeds)
+
+    monkeypatch.setattr(type(context.cache), "extend", counted)
+    for pieces, new in (
+        ([ids("abc"), ids("what is")], 10),
+        ([ids("abc"), ids("what is it")], 3),
+        ([ids("abc"), ids("what is at"), ids("de")], 4),
+        ([ids("abc"), ids("what"), ids("de")], 2),
+        ([ids("abx"), ids("what")], 7),  # nothing is shared at the first place
+    ):
+        computed.clear()
+        context.show(pieces)
+        assert computed == [new]
+        monkeypatch.undo()
+        check(context, llm, pieces)
+        monkeypatch.setattr(type(context.cache), "extend", counted)
 
 
 def test_the_tokens_of_a_reply_go_when_something_is_shown(tiny: Salmonn) -> None:
