@@ -23,7 +23,7 @@ from typing import Any, Literal
 from bench.abuses import speech
 from bench.common import keep, parser, show, without
 from bench.target import server
-from clients.realtime import SETTINGS, Session
+from clients.realtime import SETTINGS, TEXT, Session
 
 Json = dict[str, Any]
 Step = bytes | str
@@ -49,6 +49,7 @@ def conversations() -> dict[str, tuple[Json, list[Step]]]:
     by_hand = {**SETTINGS["audio"]["input"], "turn_detection": None}
     settings = {
         **SETTINGS,
+        **TEXT,
         "salmonn": {"binary_audio": True, "prefill": True, "sound_events": True},
     }
     return {
