@@ -287,8 +287,8 @@ class VoiceConfig(Section):
     """Who speaks the answers."""
 
     name: str = "heart"
-    """`heart`, which comes with the program, or another voice of `hibari-tts` that was downloaded
-    with its own command; `none`: answers are text."""
+    """`heart`, which comes with the program, another voice of `hibari-tts` or of Kokoro that is on
+    the machine (docs/voice.md); `none`: answers are text."""
 
     speed: float = Field(default=1.0, ge=0.25, le=1.5)
     """Times as fast as the voice speaks by itself. The range is that of the wire's `speed`."""

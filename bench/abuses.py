@@ -304,7 +304,7 @@ async def vanishing(limits: Limits, count: Counter[str]) -> None:
         while not limits.over:
             with contextlib.suppress(OSError, InvalidHandshake, ConnectionClosed):
                 async with client(limits.port) as wire:
-                    session = {"audio": {"input": given}}
+                    session = {"audio": {"input": given}, "output_modalities": ["text"]}
                     await wire.send(json.dumps({"type": "session.update", "session": session}))
                     append = {"type": "input_audio_buffer.append", "audio": said}
                     await wire.send(json.dumps(append))

@@ -22,8 +22,14 @@ from typing import Any, Literal
 
 from bench.common import keep, parser, show, without
 from bench.target import server
+<<<<<<< HEAD
 from bench.wires import speech
 from clients.realtime import SETTINGS, Session
+||||||| fad10ad
+from clients.realtime import SETTINGS, Session
+=======
+from clients.realtime import SETTINGS, TEXT, Session
+>>>>>>> voice
 
 Json = dict[str, Any]
 Step = bytes | str
@@ -49,6 +55,7 @@ def conversations() -> dict[str, tuple[Json, list[Step]]]:
     by_hand = {**SETTINGS["audio"]["input"], "turn_detection": None}
     settings = {
         **SETTINGS,
+        **TEXT,
         "salmonn": {"binary_audio": True, "prefill": True, "sound_events": True},
     }
     return {

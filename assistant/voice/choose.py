@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from assistant.errors import ConfigError
+from assistant.voice import kokoro_voice
 from assistant.voice.voice import Voice
 
 NONE = "none"
@@ -17,8 +18,12 @@ CACHE = "HIBARI_HOME"
 
 
 def names() -> list[str]:
-    """The voices that can be used here: those in the package `hibari-tts`, and those that were
-    downloaded with its own command before. Nothing is downloaded by us."""
+    """The voices that can be used here: those in the package `hibari-tts`, those that were
+    downloaded with its own command before, and Kokoro's. Nothing is downloaded by us."""
+    return [*_of_hibari(), *kokoro_voice.names()]
+
+
+def _of_hibari() -> list[str]:
     package = find_spec("hibari")
     if package is None or package.origin is None:
         return []
@@ -55,6 +60,8 @@ def load_voice(name: str) -> Voice | None:
     check(name)
     if name == NONE:
         return None
+    if name not in _of_hibari():
+        return kokoro_voice.KokoroVoice(name)
     from assistant.voice.hibari_voice import HibariVoice
 
     return HibariVoice(name)
