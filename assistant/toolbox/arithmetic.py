@@ -142,7 +142,7 @@ class _Reader:
         if not base and exponent < 0:
             raise RefusedError("Nothing can be divided by zero.")
         size = max(abs(base.numerator), base.denominator).bit_length()
-        if abs(exponent) * (size - 1) > BITS or abs(exponent) > BITS and size > 1:
+        if abs(exponent) * (size - 1) > BITS or (abs(exponent) > BITS and size > 1):
             raise RefusedError("The result would be too large.")
         return base ** int(exponent)
 
@@ -195,7 +195,7 @@ CALCULATE = OwnTool(
         "calculate",
         "Work out a sum exactly: plus, minus, times, divided by, percent, powers, square roots.",
         parameters(
-            ["expression"], expression=text("The sum, such as 12 * (3 + 4.5) or 15% of 80.")
+            ["expression"], expression=text("The sum, in the user's words, such as half of ninety.")
         ),
     ),
     calculate,
