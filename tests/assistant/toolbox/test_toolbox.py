@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.ear.hearing import Sound
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.lists import Memory
 from assistant.toolbox.own import Moment
@@ -69,6 +70,8 @@ def test_a_session_of_calls() -> None:
     }
     assert answer(box, "add_to_list", list="shopping", items=["crème"])["added"] == ["crème"]
     assert answer(box, "sounds_heard") == {"heard": []}
+    assert answer(box, "watch", sound="the dog")["listening_for"] == ["dog barking"]
+    assert [found.at for found in box.hear([Sound(0, 99, "dog barking", 0.9)])] == [99]
     assert [timer.name for timer in box.due(2 * SAMPLE_RATE)] == ["tea"]
 
 
