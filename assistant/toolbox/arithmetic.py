@@ -31,7 +31,7 @@ _PHRASES = [
     (r"\b(?:the )?square root(?: of)?\b|√", " sqrt "), (r"\bper ?cent\b", " % "),
     (r"\bdivided by\b|\bover\b|÷", " / "), (r"\bmultiplied by\b|\btimes\b|×|\bx\b", " * "),
     (r"\bplus\b", " + "), (r"\bminus\b|−|–", " - "),
-    (r"\b(?:half|quarter|third)s? of\b", lambda found: found[0].replace(" of", " * ")),
+    (r"\b(half|quarter|third)(s?) of\b", r" \1\2 * "),
     (r"\bof\b", " of "), (r"[=?]", " "),
 ]  # fmt: skip
 

@@ -55,7 +55,7 @@ TABLE: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """Units of each kind, each with the names it goes by and how many of the kind's own one it is."""
 
-DEGREES = {
+DEGREES: dict[str, tuple[str, str]] = {
     "celsius c °c": ("1", "273.15"), "fahrenheit f °f": ("5/9", "459.67"), "kelvin k": ("1", "0"),
 }  # fmt: skip
 """Temperatures: kelvin are `(degrees + offset) * factor`."""

@@ -10,8 +10,8 @@ from scipy import constants
 from assistant.toolbox.own import Moment, RefusedError
 from assistant.toolbox.units import DEGREES, TABLE, UNITS, convert, converted, unit
 
-kinds = {kind: sorted({name for names in units for name in names.split()})
-         for kind, units in {**TABLE, "temperature": DEGREES}.items()}  # fmt: skip
+named = {kind: [*units] for kind, units in TABLE.items()} | {"temperature": [*DEGREES]}
+kinds = {kind: sorted(" ".join(units).split()) for kind, units in named.items()}
 pairs = st.sampled_from(sorted(kinds)).flatmap(
     lambda kind: st.tuples(*[st.sampled_from(kinds[kind])] * 2)
 )
@@ -53,8 +53,7 @@ def test_there_and_back_is_the_same(pair: tuple[str, str], amount: Fraction) -> 
 
 
 def test_no_name_stands_for_two_units_of_a_kind() -> None:
-    for units in [*TABLE.values(), DEGREES]:
-        names = [name for names in units for name in names.split()]
+    for names in kinds.values():
         assert len(names) == len({*names})
 
 
