@@ -42,6 +42,7 @@ def test_what_was_not_heard_is_told_apart_from_what_cannot_be() -> None:
 
 
 def test_words_mean_the_classes_that_have_them() -> None:
+    assert KNOWN.meant("doorbell") == KNOWN.meant("a door bell") == ["door bell"]
     assert KNOWN.meant("dog") == ["dog barking", "dog growling"]
     assert KNOWN.meant("the sound of breaking glass") == ["glass breaking"]
     assert KNOWN.meant("my little dog growling loudly") == ["dog growling"]
