@@ -26,7 +26,14 @@ DEEPEST = 30
 BITS = 2_000
 """Size of a number on the way: larger powers are refused."""
 
+_NUMBER = r"((?:[a-z0-9.]+ +)*?[a-z0-9.]+)"
+
 _PHRASES = [
+    (r"^(?:what is|what's|how much is|add(?: up)?) ", ""),
+    (rf"\bdivide {_NUMBER} by {_NUMBER}", r"(\1) / (\2)"),
+    (rf"\bmultiply {_NUMBER} by {_NUMBER}", r"(\1) * (\2)"),
+    (rf"\bsubtract {_NUMBER} from {_NUMBER}", r"(\2) - (\1)"),
+    (r"([a-z0-9]+) dollars ([a-z0-9]+)$", r"(\1 + \2 / 100)"), (r"\bdollars?\b|\$", " "),
     (r"\bto the power of\b|\*\*", " ^ "), (r"\bsquared\b", " ^ 2 "), (r"\bcubed\b", " ^ 3 "),
     (r"\b(?:the )?square root(?: of)?\b|√", " sqrt "), (r"\bper ?cent\b", " % "),
     (r"\bdivided by\b|\bover\b|÷", " / "), (r"\bmultiplied by\b|\btimes\b|×|\bx\b", " * "),
@@ -172,10 +179,12 @@ def solved(asked: str) -> tuple[str, bool]:
     """
     if len(asked) > LONGEST:
         raise RefusedError(f"A sum has {LONGEST} characters at most.")
-    rewritten = asked.lower()
+    rewritten = asked.strip().lower()
+    if re.search(r", +[a-z0-9]", rewritten):  # twelve, thirty and fifty eight
+        rewritten = re.sub(r",? +and +|, +", " + ", rewritten)
     for pattern, meant in _PHRASES:
         rewritten = re.sub(pattern, meant, rewritten)
-    reader = _Reader(_TOKEN.findall(rewritten.replace("$", " ").replace("-", " - ")))
+    reader = _Reader(_TOKEN.findall(rewritten.replace("-", " - ")))
     try:
         value = reader.whole()
     except _Wrong as error:

@@ -100,6 +100,14 @@ def unit(name: str) -> Unit:
     raise RefusedError(f"I know no unit called {name!r:.40}.")
 
 
+def _is_unit(word: str) -> bool:
+    try:
+        unit(word)
+    except RefusedError:
+        return False
+    return True
+
+
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 2 and word.endswith("s") else word
 
@@ -118,14 +126,17 @@ def converted(amount: Fraction, of: str, to: str) -> tuple[str, bool]:
 
 
 def amount_of(text: str) -> Fraction:
-    """The number that a text says, such as `minus forty`.
+    """The number that a text says, such as `minus forty`; a unit may stand after it.
 
     Raises:
         RefusedError: it says none, or one that is too large.
     """
     words = text.lower().replace("minus ", "-").replace("- ", "-").split()
     sign = -1 if words and words[0].startswith("-") else 1
-    found = number([word.removeprefix("-") for word in words])
+    words = [word.removeprefix("-") for word in words]
+    while len(words) > 1 and _is_unit(words[-1]):
+        words.pop()
+    found = number(words)
     if found is None or found < 0:
         raise RefusedError(f"{text!r:.40} is not a number I understand.")
     if found > LARGEST:

@@ -72,7 +72,7 @@ def test_units_as_they_are_said(said: str, name: str) -> None:
 
 
 def test_amounts_as_they_are_said() -> None:
-    for amount in ("minus forty", "-40", "- 40", "Minus 40.0"):
+    for amount in ("minus forty", "-40", "- 40", "Minus 40.0", "minus forty fahrenheit"):
         told = convert({"amount": amount, "from_unit": "F", "to_unit": "C"}, Moment(0))
         assert told == {"result": "-40 C"}
 
