@@ -22,14 +22,8 @@ from typing import Any, Literal
 
 from bench.common import keep, parser, show, without
 from bench.target import server
-<<<<<<< HEAD
 from bench.wires import speech
-from clients.realtime import SETTINGS, Session
-||||||| fad10ad
-from clients.realtime import SETTINGS, Session
-=======
 from clients.realtime import SETTINGS, TEXT, Session
->>>>>>> voice
 
 Json = dict[str, Any]
 Step = bytes | str

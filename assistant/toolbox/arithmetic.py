@@ -26,12 +26,19 @@ DEEPEST = 30
 BITS = 2_000
 """Size of a number on the way: larger powers are refused."""
 
+_NUMBER = r"((?:[a-z0-9.]+ +)*?[a-z0-9.]+)"
+
 _PHRASES = [
+    (r"^(?:what is|what's|how much is|add(?: up)?) ", ""),
+    (rf"\bdivide {_NUMBER} by {_NUMBER}", r"(\1) / (\2)"),
+    (rf"\bmultiply {_NUMBER} by {_NUMBER}", r"(\1) * (\2)"),
+    (rf"\bsubtract {_NUMBER} from {_NUMBER}", r"(\2) - (\1)"),
+    (r"([a-z0-9]+) dollars ([a-z0-9]+)$", r"(\1 + \2 / 100)"), (r"\bdollars?\b|\$", " "),
     (r"\bto the power of\b|\*\*", " ^ "), (r"\bsquared\b", " ^ 2 "), (r"\bcubed\b", " ^ 3 "),
     (r"\b(?:the )?square root(?: of)?\b|√", " sqrt "), (r"\bper ?cent\b", " % "),
     (r"\bdivided by\b|\bover\b|÷", " / "), (r"\bmultiplied by\b|\btimes\b|×|\bx\b", " * "),
     (r"\bplus\b", " + "), (r"\bminus\b|−|–", " - "),
-    (r"\b(?:half|quarter|third)s? of\b", lambda found: found[0].replace(" of", " * ")),
+    (r"\b(half|quarter|third)(s?) of\b", r" \1\2 * "),
     (r"\bof\b", " of "), (r"[=?]", " "),
 ]  # fmt: skip
 
@@ -142,7 +149,7 @@ class _Reader:
         if not base and exponent < 0:
             raise RefusedError("Nothing can be divided by zero.")
         size = max(abs(base.numerator), base.denominator).bit_length()
-        if abs(exponent) * (size - 1) > BITS or abs(exponent) > BITS and size > 1:
+        if abs(exponent) * (size - 1) > BITS or (abs(exponent) > BITS and size > 1):
             raise RefusedError("The result would be too large.")
         return base ** int(exponent)
 
@@ -172,10 +179,12 @@ def solved(asked: str) -> tuple[str, bool]:
     """
     if len(asked) > LONGEST:
         raise RefusedError(f"A sum has {LONGEST} characters at most.")
-    rewritten = asked.lower()
+    rewritten = asked.strip().lower()
+    if re.search(r", +[a-z0-9]", rewritten):  # twelve, thirty and fifty eight
+        rewritten = re.sub(r",? +and +|, +", " + ", rewritten)
     for pattern, meant in _PHRASES:
         rewritten = re.sub(pattern, meant, rewritten)
-    reader = _Reader(_TOKEN.findall(rewritten.replace("$", " ").replace("-", " - ")))
+    reader = _Reader(_TOKEN.findall(rewritten.replace("-", " - ")))
     try:
         value = reader.whole()
     except _Wrong as error:
@@ -195,7 +204,7 @@ CALCULATE = OwnTool(
         "calculate",
         "Work out a sum exactly: plus, minus, times, divided by, percent, powers, square roots.",
         parameters(
-            ["expression"], expression=text("The sum, such as 12 * (3 + 4.5) or 15% of 80.")
+            ["expression"], expression=text("The sum, in the user's words, such as half of ninety.")
         ),
     ),
     calculate,

@@ -4,20 +4,18 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 
-SMALL = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen".split()
-    )
-} | {"a": 1, "an": 1, "couple": 2, "dozen": 12}
+_UP_TO_NINETEEN = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+]  # fmt: skip
 
-TENS = {
-    word: 10 * number
-    for number, word in enumerate(
-        "twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2
-    )
-}
+SMALL = {word: size for size, word in enumerate(_UP_TO_NINETEEN)}
+SMALL |= {"a": 1, "an": 1, "couple": 2, "dozen": 12}
+
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+TENS = {word: 10 * size for size, word in enumerate(_TENS, start=2)}
 
 LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 

@@ -35,6 +35,9 @@ class Sounds:
         found = [name for name, stems in self._stems.items() if wanted and wanted <= stems]
         if not found:
             found = [name for name, stems in self._stems.items() if stems and stems <= wanted]
+        if not found:  # doorbell, door bell
+            joined = _joined(words)
+            found = [name for name in self._stems if joined and _joined(name).startswith(joined)]
         if not found:
             raise RefusedError(f"I cannot tell the sound {words!r:.40} from others.")
         return found
@@ -71,6 +74,10 @@ def _told(name: str, sounds: Iterable[Sound], now: int) -> dict[str, Any]:
     of_name = [sound for sound in sounds if sound.name == name]
     ago = spoken(max(0, now - of_name[-1].end) // SAMPLE_RATE)
     return {"sound": name, "times": len(of_name), "last": f"{ago} ago"}
+
+
+def _joined(words: str) -> str:
+    return "".join(c for c in words.lower() if c.isalnum())
 
 
 def _stems(words: str) -> frozenset[str]:

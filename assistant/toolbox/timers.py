@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from assistant.rates import SAMPLE_RATE
@@ -35,7 +36,7 @@ class Timer:
 
 
 class Timers:
-    """The timers and alarms of a session. Nothing rings by itself: `due` is asked as sound comes."""
+    """The timers and alarms of a session; as sound comes, `due` tells those that ring."""
 
     def __init__(self, started: datetime) -> None:
         """`started`: local time at the stream's first sample."""
@@ -64,7 +65,7 @@ class Timers:
                     "Start a countdown timer that rings after a length of time.",
                     parameters(
                         ["duration"],
-                        duration=text("How long, in the user's words, such as 5 minutes."),
+                        duration=text("How long, in the user's words, such as ten minutes."),
                         name=name,
                     ),
                 ),
@@ -76,7 +77,9 @@ class Timers:
                     "Set an alarm or a wake-up call for a time of day.",
                     parameters(
                         ["time"],
-                        time=text("When, in the user's words, such as 7:30 am tomorrow."),
+                        time=text(
+                            "When, in the user's words, such as half past seven tomorrow morning."
+                        ),
                         name=name,
                     ),
                 ),
@@ -84,8 +87,8 @@ class Timers:
             ),
             OwnTool(
                 Tool(
-                    "time_left",
-                    "Tell how long running timers and alarms have left.",
+                    "check_timers",
+                    "Tell which timers and alarms are set, and how long they have left.",
                     parameters(name=name),
                 ),
                 self._left,
@@ -168,11 +171,19 @@ class Timers:
         kinds = {word.rstrip("s") for word in wanted} & {"timer", "alarm"}
         named = {word for word in wanted if word.rstrip("s") not in kinds}
         found = [timer for timer in among if not kinds or timer.kind in kinds]
+        length = seconds(" ".join(word for word in arguments.get("name", "").lower().split()
+                                  if word in named))  # fmt: skip
         if named:
-            found = [t for t in found if named <= {*f"{t.name} {t.told}".lower().split()}]
+            found = [timer for timer in found if _is_meant(timer, named, length)]
         if not found:
             raise RefusedError(f"No timer or alarm is called {arguments.get('name', '')!r:.60}.")
         return found
+
+
+def _is_meant(timer: Timer, named: set[str], length: Fraction | None) -> bool:
+    """Whether words name a timer, or say how long it was set for."""
+    same_length = length is not None and length == seconds(timer.told)
+    return same_length or named <= {*f"{timer.name} {timer.told}".lower().split()}
 
 
 def _shown(kind: str, name: str, **more: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from assistant.ear.hearing import Sound
 from assistant.errors import AssistantError
 from assistant.toolbox.arithmetic import CALCULATE
 from assistant.toolbox.clock import Clock
@@ -12,6 +13,7 @@ from assistant.toolbox.own import Moment, OwnTool, RefusedError
 from assistant.toolbox.sounds import Sounds
 from assistant.toolbox.timers import Timer, Timers
 from assistant.toolbox.units import CONVERT
+from assistant.toolbox.watch import Noticed, Watches
 from assistant.tools.tool import Tool, ToolCall
 
 
@@ -24,14 +26,16 @@ class Toolbox:
         store: of lists and notes.
         sounds: that can be told apart: names of the tagger's classes.
         """
-        self._timers = Timers(started)
+        known = Sounds(sounds)
+        self._timers, self._watches = Timers(started), Watches(known)
         own = [
             *self._timers.tools(),
             *Clock(started).tools(),
             CALCULATE,
             CONVERT,
             *Lists(store).tools(),
-            *Sounds(sounds).tools(),
+            *known.tools(),
+            *self._watches.tools(),
         ]
         self._own: dict[str, OwnTool] = {one.tool.name: one for one in own}
 
@@ -58,6 +62,11 @@ class Toolbox:
         except (RefusedError, AssistantError) as error:
             given = {"error": str(error)}
         return json.dumps(given, ensure_ascii=False)
+
+    def hear(self, sounds: Sequence[Sound]) -> list[Noticed]:
+        """What was waited for, and came true by sounds that were heard; one that goes on comes
+        again, with a later end."""
+        return self._watches.push(sounds)
 
     def due(self, at: int) -> list[Timer]:
         """Timers and alarms that ring from now on, due at sample `at` or before; each told once."""

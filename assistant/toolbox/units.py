@@ -1,11 +1,10 @@
 """Conversion between units, in exact fractions."""
 
-import json
 import re
 from fractions import Fraction
 from typing import Any
 
-from assistant.toolbox.numbers import plain
+from assistant.toolbox.numbers import number, plain
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
 from assistant.tools.tool import Tool
 
@@ -50,18 +49,21 @@ TABLE: dict[str, dict[str, str]] = {
         "watt_hour wh": "3600", "kilowatt_hour kwh": "3600000",
     },
     "pressure": {
-        "pascal pa": "1", "hectopascal hpa millibar": "100", "bar": "100000", "psi": "6894.757293168",
-        "atmosphere atm": "101325",
+        "pascal pa": "1", "hectopascal hpa millibar": "100", "bar": "100000",
+        "psi": "6894.757293168", "atmosphere atm": "101325",
     },
 }  # fmt: skip
 """Units of each kind, each with the names it goes by and how many of the kind's own one it is."""
 
-DEGREES = {
+DEGREES: dict[str, tuple[str, str]] = {
     "celsius c °c": ("1", "273.15"), "fahrenheit f °f": ("5/9", "459.67"), "kelvin k": ("1", "0"),
 }  # fmt: skip
 """Temperatures: kelvin are `(degrees + offset) * factor`."""
 
 PLURALS = {"feet": "foot", "inches": "inch", "foots": "foot", "stones": "stone"}
+
+LARGEST = 10**15
+"""Of amounts."""
 
 Unit = tuple[str, Fraction, Fraction]
 """Kind, factor and offset."""
@@ -98,6 +100,14 @@ def unit(name: str) -> Unit:
     raise RefusedError(f"I know no unit called {name!r:.40}.")
 
 
+def _is_unit(word: str) -> bool:
+    try:
+        unit(word)
+    except RefusedError:
+        return False
+    return True
+
+
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 2 and word.endswith("s") else word
 
@@ -115,9 +125,28 @@ def converted(amount: Fraction, of: str, to: str) -> tuple[str, bool]:
     return plain((amount + offset) * factor / other_factor - other_offset, digits=6)
 
 
+def amount_of(text: str) -> Fraction:
+    """The number that a text says, such as `minus forty`; a unit may stand after it.
+
+    Raises:
+        RefusedError: it says none, or one that is too large.
+    """
+    words = text.lower().replace("minus ", "-").replace("- ", "-").split()
+    sign = -1 if words and words[0].startswith("-") else 1
+    words = [word.removeprefix("-") for word in words]
+    while len(words) > 1 and _is_unit(words[-1]):
+        words.pop()
+    found = number(words)
+    if found is None or found < 0:
+        raise RefusedError(f"{text!r:.40} is not a number I understand.")
+    if found > LARGEST:
+        raise RefusedError("That is more than I can convert.")
+    return sign * found
+
+
 def convert(arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
     """The tool `convert_units`."""
-    amount = Fraction(json.dumps(arguments["amount"]))
+    amount = amount_of(arguments["amount"])
     shown, exact = converted(amount, arguments["from_unit"], arguments["to_unit"])
     result = {"result": f"{shown} {arguments['to_unit']}"}
     return result if exact else {**result, "rounded": True}
@@ -129,7 +158,7 @@ CONVERT = OwnTool(
         "Convert an amount from one unit of measure to another.",
         parameters(
             ["amount", "from_unit", "to_unit"],
-            amount={"type": "number", "description": "How many."},
+            amount=text("How many, in the user's words."),
             from_unit=text("The unit that is given, such as miles."),
             to_unit=text("The unit that is wanted, such as kilometres."),
         ),

@@ -72,7 +72,7 @@ class ToolCall:
         self.values()
 
     def values(self) -> dict[str, Any]:
-        """The arguments by name.
+        """The arguments by name; numbers that no float can hold are infinite.
 
         Raises:
             ToolError: they are not a JSON object.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from assistant.toolbox.durations import seconds
 from assistant.toolbox.own import RefusedError
 from assistant.toolbox.sounds import Sounds
 from assistant.toolbox.times import day, when
-from assistant.toolbox.units import unit
+from assistant.toolbox.units import amount_of, unit
 from lab.classes import sound_classes
 from lab.score import spoken
 
@@ -139,7 +138,7 @@ _MEANING: dict[str, Callable[[Any], Any]] = {
     "time": lambda text: when(text, NOW),
     "day": lambda text: day(text, NOW.date()),
     "expression": lambda text: solved(str(text)),
-    "amount": lambda amount: Fraction(str(amount)),
+    "amount": amount_of,
     "from_unit": unit,
     "to_unit": unit,
     "items": lambda items: sorted(map(_words, items)),

@@ -14,14 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import torch
 
 from assistant.files.presets import load_preset, shipped_config
 from assistant.llm.llm import Llm
 from assistant.parts.build import build_llm
-from assistant.prompt.chat import Message, chat
+from assistant.prompt.chat import chat
 from assistant.prompt.words import in_words
 from assistant.toolbox.lists import Memory
+from assistant.toolbox.prompt import SYSTEM, shown
 from assistant.toolbox.toolbox import Toolbox
 from assistant.tools.form import HERMES
 from assistant.tools.grammar import Grammar, Vocabulary
@@ -35,33 +37,9 @@ MOST_TEXT, MOST_TOKENS = 8, 160
 AT_ONCE = 64
 """Tokens of the prompt that are put in together."""
 
-SYSTEM = """\
-You are a voice assistant that talks and listens. Answer in one or two short spoken sentences."""
-
-CALLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Set a timer for eight minutes.": ("set_timer", {"duration": "eight minutes"}),
-    "What's thirty one plus sixty?": ("calculate", {"expression": "31 + 60"}),
-    "Has the phone rung?": ("sounds_heard", {"sound": "phone ringing"}),
-}
-
-SAID = {
-    "Which animal is the fastest on land?": "The cheetah, it runs at over a hundred kilometres an hour.",
-    "Switch the heating on.": "I can't do that, I have no tool for it.",
-    "I had a lovely walk today.": "That sounds nice, where did you go?",
-}
-
-EXAMPLES: list[Message] = []
-for (asked, (name, arguments)), (other, answer) in zip(CALLS.items(), SAID.items(), strict=True):
-    call = (
-        HERMES.mark
-        + HERMES.opening
-        + name
-        + HERMES.between
-        + json.dumps(arguments)
-        + HERMES.closing
-    )
-    EXAMPLES += [("user", in_words(NONE, asked)), ("assistant", call)]
-    EXAMPLES += [("user", in_words(NONE, other)), ("assistant", answer)]
+LEAST = {"small": -20.0, "mini": -19.4}
+"""Log probability of a call, at an answer's first token, from which on it is one: chosen by the
+first half of the commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +51,26 @@ class Answered:
     text: str
     """What was said before calls, or in their place."""
 
-    valid: bool
-    """Every call that was begun is complete and fits its schema."""
+    complete: bool
+    """Every call that was begun is complete."""
 
     probability: float
-    """Of a call, at the answer's first token."""
+    """Of a call, at the answer's first token, as a logarithm."""
 
 
 class Caller:
     """An LLM that was told of tools."""
 
-    def __init__(
-        self, llm: Llm, tools: Sequence[Tool], system: str, examples: Sequence[Message]
-    ) -> None:
+    def __init__(self, llm: Llm, tools: Sequence[Tool], least: float | None) -> None:
         """Args:
         llm: with a chat template.
         tools: that it is told of, and may call.
-        system: its system message.
-        examples: turns that it is shown.
+        least: see `Grammar`.
         """
-        self._llm, self._chat = llm, chat(llm.tokenizer, system, examples, tools)
+        self._llm, self._chat = llm, chat(llm.tokenizer, SYSTEM, shown(HERMES), tools)
         size = int(llm.model.config.vocab_size)
-        self._grammar = Grammar(Vocabulary(llm.tokenizer, size, llm.stop_ids), tools)
+        vocabulary = Vocabulary(llm.tokenizer, size, llm.stop_ids)
+        self._grammar = Grammar(vocabulary, tools, most=1, least=least)
         self._cache = llm.cache()
         for piece in llm.embed(llm.ids(self._chat.system)).split(AT_ONCE):
             self._cache.extend(piece)
@@ -108,14 +84,14 @@ class Caller:
         self._put(self._llm.ids(turn))
         writing, said = self._grammar.start(), list[int]()
         (mark,) = self._grammar.vocabulary.mark
-        probability = float(self._cache.logits().softmax(-1)[mark])
+        probability = float(self._cache.logits().log_softmax(-1)[mark])
         for _ in range(MOST_TOKENS):
-            token = self._next(writing.mask())
-            if token in self._llm.stop_ids or len(said) >= MOST_TEXT:
-                break
+            token = mark if writing.begins(self._cache.logits()) else self._next(writing.mask())
             said += writing.push([token])
             forced = writing.forced()
             said += writing.push(forced)
+            if token in self._llm.stop_ids or len(said) >= MOST_TEXT or writing.calls:
+                break
             self._put([token, *forced])
         calls = tuple((name, json.loads(arguments)) for name, arguments in writing.calls)
         text = self._llm.tokenizer.decode([*said, *writing.flush()])
@@ -136,10 +112,10 @@ class Figures:
     """Shares in percent."""
 
     right: float
-    """Of commands that a tool fits: the right calls, with the right arguments."""
+    """Of commands that a tool fits: the right call, with the right arguments."""
 
     tool: float
-    """The right tools, whatever the arguments."""
+    """The right tool, whatever the arguments."""
 
     quiet: float
     """Of what no tool fits: nothing was called."""
@@ -148,21 +124,28 @@ class Figures:
     """Calls that are complete and fit their schema."""
 
     by_section: dict[str, str] = field(default_factory=dict)
+    """Right ones of all, by the tool that was meant."""
 
 
-def figures(answers: Sequence[Answered]) -> Figures:
-    """What is reported of answers."""
+def figures(answers: Sequence[Answered], tools: Sequence[Tool]) -> Figures:
+    """What is reported of answers to somebody who was told of `tools`."""
+    schemas = {tool.name: tool.parameters for tool in tools}
     fitting = [a for a in answers if a.command.section != NONE]
     others = [a for a in answers if a.command.section == NONE]
-    right, all_of = Counter[str](), Counter(a.command.section for a in answers)
-    right.update(a.command.section for a in answers if a.command.is_right(a.calls))
+    called = [a for a in answers if a.calls or not a.complete]
+    all_of = Counter(a.command.section for a in answers)
+    right = Counter(a.command.section for a in answers if a.command.is_right(a.calls))
     return Figures(
         _share(fitting, lambda a: a.command.is_right(a.calls)),
         _share(fitting, lambda a: a.command.has_right_tools(a.calls)),
-        _share(others, lambda a: not a.calls and a.valid),
-        _share([a for a in answers if a.calls or not a.valid], lambda a: a.valid),
+        _share(others, lambda a: not a.calls and a.complete),
+        _share(called, lambda a: a.complete and _fit(a.calls, schemas)),
         {section: f"{right[section]}/{count}" for section, count in all_of.items()},
     )
+
+
+def _fit(calls: Sequence[Call], schemas: dict[str, dict[str, Any]]) -> bool:
+    return all(jsonschema.Draft202012Validator(schemas[n]).is_valid(a) for n, a in calls)
 
 
 def _share(answers: Sequence[Answered], holds: Callable[[Answered], bool]) -> float:
@@ -170,11 +153,14 @@ def _share(answers: Sequence[Answered], holds: Callable[[Answered], bool]) -> fl
 
 
 def offered() -> tuple[Tool, ...]:
-    """All tools of ours."""
-    return Toolbox(NOW, Memory(), [*sound_classes().classes]).tools
+    """Those of our tools that the commands are about."""
+    meant = {command.section for half in commands() for command in half}
+    tools = Toolbox(NOW, Memory(), [*sound_classes().classes]).tools
+    return tuple(tool for tool in tools if tool.name in meant)
 
 
 def main() -> None:
+    """Ask, and print the figures."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--preset", default="small", help="whose LLM: small or mini")
     options.add_argument("--half", default="reported", choices=["chosen", "reported"])
@@ -183,7 +169,8 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     llm = build_llm(load_preset(shipped_config(), chosen.preset)[1])
-    caller = Caller(llm, offered(), SYSTEM, EXAMPLES)
+    tools = offered()
+    caller = Caller(llm, tools, LEAST.get(chosen.preset))
     print(f"{caller.prefix} tokens before all turns")
     answers = []
     for command in commands()[chosen.half == "reported"]:
@@ -191,7 +178,7 @@ def main() -> None:
         answers.append(answered)
         if not command.is_right(answered.calls):
             print(f"- {command.say}\n    {answered.calls or answered.text!r}", flush=True)
-    print(json.dumps(asdict(figures(answers)), indent=1))
+    print(json.dumps(asdict(figures(answers, tools)), indent=1))
     if chosen.json:
         chosen.json.write_text(json.dumps([_row(answered) for answered in answers], indent=1))
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
 
-from assistant.toolbox.own import RefusedError
-from assistant.toolbox.units import DEGREES, TABLE, UNITS, converted, unit
+from assistant.toolbox.own import Moment, RefusedError
+from assistant.toolbox.units import DEGREES, TABLE, UNITS, convert, converted, unit
 
-kinds = {kind: sorted({name for names in units for name in names.split()})
-         for kind, units in {**TABLE, "temperature": DEGREES}.items()}  # fmt: skip
+named = {kind: [*units] for kind, units in TABLE.items()} | {"temperature": [*DEGREES]}
+kinds = {kind: sorted(" ".join(units).split()) for kind, units in named.items()}
 pairs = st.sampled_from(sorted(kinds)).flatmap(
     lambda kind: st.tuples(*[st.sampled_from(kinds[kind])] * 2)
 )
@@ -45,7 +45,7 @@ def test_temperatures(amount: int, of: str, to: str) -> None:
 
 @given(pairs, st.fractions(-(10**4), 10**4, max_denominator=100))
 def test_there_and_back_is_the_same(pair: tuple[str, str], amount: Fraction) -> None:
-    kind, factor, offset = UNITS[pair[0]]
+    _, factor, offset = UNITS[pair[0]]
     _, other, other_offset = UNITS[pair[1]]
     there = (amount + offset) * factor / other - other_offset
     assert (there + other_offset) * other / factor - offset == amount
@@ -53,8 +53,7 @@ def test_there_and_back_is_the_same(pair: tuple[str, str], amount: Fraction) -> 
 
 
 def test_no_name_stands_for_two_units_of_a_kind() -> None:
-    for units in [*TABLE.values(), DEGREES]:
-        names = [name for names in units for name in names.split()]
+    for names in kinds.values():
         assert len(names) == len({*names})
 
 
@@ -62,7 +61,8 @@ def test_no_name_stands_for_two_units_of_a_kind() -> None:
     ("said", "name"),
     [
         ("Miles", "mile"), ("kilometers", "km"), ("feet", "ft"), ("inches", "inch"), ("lbs", "lb"),
-        ("degrees Fahrenheit", "f"), ("square feet", "ft2"), ("m²", "m2"), ("miles per hour", "mph"),
+        ("degrees Fahrenheit", "f"), ("square feet", "ft2"), ("m²", "m2"),
+        ("miles per hour", "mph"),
         ("kilometers per hour", "km/h"), ("fluid ounces", "fl_oz"), ("liters", "l"), ("oz.", "oz"),
         ("tablespoons", "tbsp"), ("kilos", "kg"),
     ],
@@ -71,7 +71,19 @@ def test_units_as_they_are_said(said: str, name: str) -> None:
     assert unit(said) == UNITS[name]
 
 
+def test_amounts_as_they_are_said() -> None:
+    for amount in ("minus forty", "-40", "- 40", "Minus 40.0", "minus forty fahrenheit"):
+        told = convert({"amount": amount, "from_unit": "F", "to_unit": "C"}, Moment(0))
+        assert told == {"result": "-40 C"}
+
+
 def test_what_cannot_be_converted_says_why() -> None:
+    for amount in ("1" + "0" * 20, "minus 2000000 billion"):
+        with pytest.raises(RefusedError, match="more than"):
+            convert({"amount": amount, "from_unit": "mile", "to_unit": "metre"}, Moment(0))
+    for amount in ("", "many", "-", "--1"):
+        with pytest.raises(RefusedError, match="not a number"):
+            convert({"amount": amount, "from_unit": "mile", "to_unit": "metre"}, Moment(0))
     with pytest.raises(RefusedError, match="no unit called 'parsnip'"):
         converted(Fraction(1), "parsnip", "metre")
     with pytest.raises(RefusedError, match="length and kg measures mass"):

@@ -1,0 +1,73 @@
+"""What an LLM is told besides the tools themselves: when to call them, and turns that show it."""
+
+import json
+from typing import Any
+
+from assistant.prompt.chat import Message
+from assistant.prompt.words import in_words
+from assistant.tools.form import Form
+
+SYSTEM = (
+    "You are a voice assistant that talks and listens. Where a tool does what the user says, call "
+    "it. Otherwise answer in one or two short spoken sentences."
+)
+"""The system message; the chat template adds the tools."""
+
+Shown = tuple[str, str | tuple[str, dict[str, Any]]]
+"""What a user says, and what is answered or called."""
+
+EXAMPLES: list[Shown] = [
+    ("Set a timer for eight minutes.", ("set_timer", {"duration": "eight minutes"})),
+    ("Which animal is the fastest on land?",
+     "The cheetah, it runs at a hundred kilometres an hour."),
+    ("Please wake me at twenty past six on Sunday morning.",
+     ("set_alarm", {"time": "twenty past six on Sunday morning"})),
+    ("What's thirty one plus two hundred and sixty?",
+     ("calculate", {"expression": "thirty one plus two hundred and sixty"})),
+    ("Switch the heating on.", "I can't reach the heating."),
+    ("Has the phone rung today?", ("sounds_heard", {"sound": "phone ringing"})),
+    ("How much longer does the soup timer run?", ("check_timers", {"name": "soup"})),
+    ("I had a lovely walk today.", "That sounds nice, where did you go?"),
+    ("That's enough, stop it!", ("stop_timer", {})),
+    ("What's one hundred eighty centimetres in inches?",
+     ("convert_units",
+      {"amount": "one hundred eighty", "from_unit": "centimetres", "to_unit": "inches"})),
+    ("Could you tell me the time?", ("get_time", {})),
+    ("Why is the sky blue?", "Because the air scatters blue light more than red."),
+    ("What's the date on Thursday?", ("get_date", {"day": "thursday"})),
+    ("Rice and a cucumber for the shopping list, please.",
+     ("add_to_list", {"list": "shopping", "items": ["rice", "a cucumber"]})),
+    ("How do people say hello in Italian?", "They say ciao."),
+    ("Is anything on the wish list?", ("read_list", {"list": "wish"})),
+    ("Start the dishwasher.", "I can't reach the dishwasher."),
+    ("I'd like a timer called cake for thirty five minutes.",
+     ("set_timer", {"duration": "thirty five minutes", "name": "cake"})),
+    ("I have the stamps, take them off the errands list.",
+     ("remove_from_list", {"list": "errands", "items": ["stamps"]})),
+    ("You're funny.", "Thank you, I do my best."),
+    ("Remember that my locker has the number nineteen.",
+     ("add_to_list", {"list": "notes", "items": ["my locker has the number nineteen"]})),
+    ("Are there alarms for tomorrow?", ("check_timers", {})),
+    ("What did you hear?", ("sounds_heard", {})),
+    ("How do plants drink?", "They drink through their roots."),
+]  # fmt: skip
+"""Turns that show it, before all others: every tool, and what none is for."""
+
+
+def shown(form: Form) -> list[Message]:
+    """The examples as messages, for an LLM that reads words.
+
+    Args:
+        form: in which its template writes calls.
+    """
+    found: list[Message] = []
+    for said, answer in EXAMPLES:
+        told = answer if isinstance(answer, str) else written(form, *answer)
+        found += [("user", in_words("none", said)), ("assistant", told)]
+    return found
+
+
+def written(form: Form, name: str, arguments: dict[str, Any]) -> str:
+    """A call as text."""
+    told = json.dumps(arguments, ensure_ascii=False)
+    return f"{form.mark}{form.opening}{name}{form.between}{told}{form.closing}"
