@@ -291,6 +291,7 @@ async def typed_questions(limits: Limits, count: Counter[str]) -> None:
         rng = random.Random(number)
         async with open_session(limits, count) as ours:
             binary = {"audio": {"input": given}, "salmonn": {"binary_audio": True}}
+            binary["output_modalities"] = ["text"]  # minutes of speech would be played to their end
             await ours.say("session.update", session=binary)
             at = 0
             while not (limits.over or ours.cut):

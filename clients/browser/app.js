@@ -94,7 +94,6 @@ function start() {
   $("access").hidden = true;
   link = "connecting";
   const address = `${location.protocol.replace("http", "ws")}//${location.host}/v1/realtime`;
-  voice.speaker.open();
   server = new Realtime(address, { ...SESSION, ...voice.settings }, sessionStorage.getItem("token"));
   server.addEventListener("open", ({ detail }) => opened(detail));
   server.addEventListener("lost", ({ detail }) => lost(detail));

@@ -12,7 +12,7 @@ export class Speaker {
   #at = 0; // when what is there has been played, in seconds of the context
   #pieces = []; // { item, begin, length, source }
 
-  /** Get ready to play; in a click, as browsers want it. */
+  /** Get ready to play, soon after a click, as browsers want it. */
   open() {
     if (this.#context) return;
     this.#context = new AudioContext({ sampleRate: RATE });

@@ -20,7 +20,10 @@ export class Voice {
   get settings() { return { type: "realtime", output_modalities: [this.on ? "audio" : "text"] }; }
 
   /** A session has begun, with these settings. */
-  welcome(settings) { this.there = (settings.audio?.output?.voice ?? "none") !== "none"; }
+  welcome(settings) {
+    this.there = (settings.audio?.output?.voice ?? "none") !== "none";
+    if (this.there) this.speaker.open();
+  }
 
   /** Answers are spoken from the next one on, or no longer; what is being said is not said any more. */
   toggle() {
