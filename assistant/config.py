@@ -203,6 +203,9 @@ class PromptConfig(Section):
     examples: list[ExampleConfig] = []
     """template auto: turns that show it."""
 
+    system_with_tools: str = ""
+    """template auto: in place of `system` and `examples` where a client declares functions."""
+
     bos: bool = True
     """Begin with the tokenizer's beginning-of-text token."""
 

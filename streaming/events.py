@@ -140,12 +140,29 @@ class ReplyStarted:
     answers: tuple[str, ...] = ()
     """What was written and is answered by it, by the `ref` of each."""
 
+    tools: tuple[str, ...] = ()
+    """Names of the functions that it may call."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:
     """The next piece of the reply."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The reply calls a function, which whoever declared it is to run. Its text came before."""
+
+    id: str
+    """By which its result is told apart from those of other calls."""
+
+    name: str
+    """Of the function."""
+
+    arguments: str
+    """A JSON object that fits the function's schema, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +221,7 @@ Event = (
     | Caption
     | ReplyStarted
     | ReplyDelta
+    | ToolCalled
     | ReplyEnded
     | SoundStarted
     | Refused

@@ -202,5 +202,5 @@ class Session:
         if not isinstance(self._floor.state, Replying):
             self._floor.speak_ahead()
             return []
-        text = self._floor.next_text()
+        text = self._floor.next_token()
         return self._actions.tell(SaidAll()) if text is None else self._floor.say(text)

@@ -5,9 +5,8 @@ what is known here comes from the session alone.
 """
 
 from collections import deque
-from typing import Any
 
-from streaming.controls import Control, Forget, Part
+from streaming.controls import Control, Forget, Key
 from streaming.events import (
     Accepted,
     AudioPrefilled,
@@ -26,12 +25,14 @@ from streaming.events import (
     SoundStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 from streaming.realtime import wire
+from streaming.realtime.answer import Answer
 from streaming.realtime.audio import milliseconds, seconds, span
-from streaming.realtime.items import Items, said, spoken
+from streaming.realtime.items import Items, spoken
 from streaming.realtime.pending import Pending
-from streaming.realtime.response import REASONS, Response
+from streaming.realtime.response import Response
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.transcripts import Transcripts
 from streaming.realtime.wire import SessionConfig
@@ -66,8 +67,12 @@ class Translation:
         self._spans: dict[str, tuple[int, int]] = {}  # samples of what was said
         self._turns: dict[str, Forget] = {}  # how the core forgets items of answered turns
         self._transcripts = Transcripts(shapes, items)
-        self.response: Response | None = None
+        self._answer: Answer | None = None
+
+    @property
+    def response(self) -> Response | None:
         """The answer that is being given."""
+        return None if self._answer is None else self._answer.response
 
     def expect(self, config: SessionConfig) -> None:
         """The session will follow these settings, after those that it was given before."""
@@ -97,7 +102,9 @@ class Translation:
             case ReplyStarted():
                 return self._reply_started(event)
             case ReplyDelta(text):
-                return [self._delta(text)]
+                return self._given().delta(text)
+            case ToolCalled():
+                return self._called(event)
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
             case Refused():
@@ -119,16 +126,16 @@ class Translation:
         begin, end = self._spans.pop(item_id, (0, 0))
         wanted = self._turns.pop(item_id, Forget())
         known = item_id in self._pending.recorded or item_id in self._pending.written
-        ref = item_id if known else None
+        ref = item_id if known else wanted.ref
         wanted = Forget(wanted.turn, wanted.part, begin, end, ref)
         return [wanted] if wanted != Forget() else []
 
-    def place(self, item_id: str | None) -> str | tuple[int, Part] | None:
+    def place(self, item_id: str | None) -> Key | None:
         """What the session knows an item by; None where it is not told of it yet."""
         if item_id == "root" or item_id in self._pending.written:
             return item_id
         known = Forget() if item_id is None else self._turns.get(item_id, Forget())
-        return None if known.turn is None else (known.turn, known.part)
+        return known.ref if known.turn is None else (known.turn, known.part)
 
     # --- what is said
 
@@ -245,7 +252,7 @@ class Translation:
                 new("resp"), new("item"), True, None, self._config.max_output_tokens
             )
             events = [self.begun(response)]
-        self.response, response.turn = response, event.turn
+        response.turn = event.turn
         self._pending.answered([*event.answers])
         self._pending.heard([*self._spoken])
         for name in self._spoken:
@@ -255,40 +262,20 @@ class Translation:
         response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
-        item = said(response.item_id, "in_progress", None)
-        events.append(self._of_response("output_item.added", output_index=0, item=item))
-        if response.in_conversation:
-            before = self._items.add(item)
-            about = {"item": dict(item), "previous_item_id": before}
-            events.append(self._shapes.event("conversation.item.added", **about))
-        part = {"type": "text", "text": ""}
-        events.append(self._of_part("content_part.added", part=part))
-        return events
+        self._answer = Answer(
+            response, self._shapes, self._items, self._conversation, self._per_window
+        )
+        # Where functions may be called, there may be no message.
+        return events if event.tools else [*events, *self._answer.begin()]
 
-    def _delta(self, text: str) -> Json:
-        self._active().text += text
-        return self._of_part("output_text.delta", delta=text)
+    def _called(self, event: ToolCalled) -> list[Json]:
+        item_id = self._shapes.new_id("item")
+        self._turns[item_id] = Forget(ref=event.id)
+        return self._given().call(event, item_id)
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
-        response = self._active()
-        complete = reason == "complete"
-        item = said(response.item_id, "completed" if complete else "incomplete", response.text)
-        part = {"type": "text", "text": response.text}
-        events = [
-            self._of_part("output_text.done", text=response.text),
-            self._of_part("content_part.done", part=part),
-            self._of_response("output_item.done", output_index=0, item=item),
-        ]
-        if response.in_conversation:
-            if response.item_id in self._items:
-                self._items.get(response.item_id).update(item)
-            events.append(self._shapes.event("conversation.item.done", item=item))
-        status = {"complete": "completed", "limit": "incomplete"}.get(reason, "cancelled")
-        details = None if complete else {"type": status, "reason": REASONS[reason]}
-        usage = response.usage(tokens, self._per_window)
-        shown = response.resource(status, self._conversation, details, [item], usage)
-        events.append(self._shapes.event("response.done", response=shown))
-        self.response = None
+        events = self._given().end(tokens, reason)
+        self._answer = None
         if self._utterance is not None and self._utterance not in self._transcripts:
             # What was said under the answer is a turn of its own from here on.
             self._expect_transcript(self._utterance, self._begun_at)
@@ -313,13 +300,6 @@ class Translation:
         done = self._shapes.event("response.done", response=shown)
         return [*begun, done, self._shapes.error(code, why, None, refused.asked_by)]
 
-    def _active(self) -> Response:
-        assert self.response is not None, "no response is being made"
-        return self.response
-
-    def _of_response(self, kind: str, **fields: Any) -> Json:
-        return self._shapes.event(f"response.{kind}", response_id=self._active().id, **fields)
-
-    def _of_part(self, kind: str, **fields: Any) -> Json:
-        place = {"item_id": self._active().item_id, "output_index": 0, "content_index": 0}
-        return self._of_response(kind, **place, **fields)
+    def _given(self) -> Answer:
+        assert self._answer is not None, "no response is being made"
+        return self._answer

@@ -20,6 +20,7 @@ from streaming.events import (
     SoundStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 
 _NAMES: dict[type[Event], str] = {
@@ -35,6 +36,7 @@ _NAMES: dict[type[Event], str] = {
     Caption: "caption",
     ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
+    ToolCalled: "tool.called",
     ReplyEnded: "reply.ended",
     SoundStarted: "sound.started",
     Refused: "refused",
