@@ -237,6 +237,9 @@ class PromptConfig(Section):
     examples: list[ExampleConfig] = []
     """template: auto: example turns, before all others."""
 
+    system_with_tools: str = ""
+    """template auto: in place of `system` and `examples` where a client declares functions."""
+
     bos: bool = True
     """Start with the tokenizer's beginning-of-text token."""
 

@@ -10,20 +10,17 @@ A conversation is a list of items (`History`). What the LLM reads is a function 
 
 from dataclasses import replace
 
-import torch
-
-from assistant.captions.captioner import Captioner
+from assistant.calling import Calling
 from assistant.config import GenerationConfig
-from assistant.ear.hearing import Hearing
-from assistant.ear.tagger import Tagger
-from assistant.errors import ConfigError
-from assistant.history import Key, Part
+from assistant.history import Key
+from assistant.listening import Listening
 from assistant.model import Salmonn
-from assistant.open_turn import FirstUtterance, OpenTurn
-from assistant.prompt.items import Role, Said, Spoken, Written
+from assistant.open_turn import OpenTurn
+from assistant.prompt.items import Called, Put, Returned, Role, Spoken, System, Written
 from assistant.reading import Reading
 from assistant.reply import Reply, drawn
 from assistant.sound.recording import Samples
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 
 
 class Conversation:
@@ -59,23 +56,15 @@ class Conversation:
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
         self._words = model.config.reads == "words"
-        self._events, self._shown = sound_events, captions
-        self._hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
+        self._calling = Calling(model)
+        self._listening = Listening(model, captions, ring_s, silence_db, sound_events)
+        self._hearing = self._listening.hearing
         self._reading = Reading(model, instruction, turns_kept)
         self._history = self._reading.history
         self._answered = 0  # turns
         self._turn: OpenTurn | None = None
-        self._two_ears = self._words or model.config.aligner.transcript
         # A transcript has no more tokens than windows, about.
         self._per_window = model.ear.aligner.per_window or 1
-        self._captions = model.captions if captions or self._two_ears else None
-        self._utterance = FirstUtterance()
-
-    def _tagger(self, events: bool) -> Tagger | None:
-        """An LLM that reads words is told of sounds whether a client is or not."""
-        if events and self._model.tagger is None:
-            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
-        return self._model.tagger if events or self._words else None
 
     @property
     def turn(self) -> int:
@@ -88,20 +77,15 @@ class Conversation:
         return self._hearing.heard
 
     def hear(self, samples: Samples) -> int:
-        """Take samples of the stream and encode the blocks they complete.
-
-        Returns:
-            Windows of the open turn that wait to be prefilled.
-        """
-        windows = self._hearing.push(torch.from_numpy(samples))
+        """Take samples of the stream and encode the blocks they complete; windows of the open turn
+        that wait to be prefilled."""
+        windows = self._listening.hear(samples)
         return 0 if self._turn is None else self._turn.hear(windows)
 
     def sounds(self) -> list[tuple[int, int, str, float]]:
         """Sounds that began in what `hear` was given last: first sample, one past the last, name,
         probability."""
-        if not self._events:
-            return []
-        return [(s.begin, s.end, s.name, round(s.probability, 3)) for s in self._hearing.sounds]
+        return self._listening.sounds()
 
     def configure(
         self,
@@ -111,6 +95,8 @@ class Conversation:
         sound_events: bool | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
+        tools: tuple[Tool, ...] | None = None,
+        tool_choice: ToolChoice | None = None,
     ) -> None:
         """Other settings for the turns to come; None leaves one as it is.
 
@@ -121,38 +107,42 @@ class Conversation:
             sound_events: name sounds as they begin.
             temperature: of sampling; 0 takes the likeliest token, always.
             top_p: probability mass sampled from, over 0 and at most 1.
+            tools: functions that replies may call.
+            tool_choice: whether they call one.
 
         Raises:
             ComponentError: captions are wished, and the preset's Whisper has no decoder.
             ConfigError: sounds are to be named, and the preset has no `sound_tagger`.
+            ToolError: a tool has a schema that no call can be held to, or the LLM calls none.
         """
         if sound_events is not None:
-            self._hearing.name_sounds(self._tagger(sound_events))
-            self._events = sound_events
+            self._listening.name_sounds(sound_events)
+        if tools is not None or tool_choice is not None:
+            self._calling.declare(tools, tool_choice)
         if instruction is not None:
             self._instruction = instruction
         self._generation = drawn(self._generation, max_new_tokens, temperature, top_p)
         if captions is not None:
-            self._shown = captions
-            self._captions = self._model.captions if captions or self._two_ears else None
+            self._listening.show_captions(captions)
 
     # --- what is written
 
     def write(self, ref: str, role: Role, text: str, after: Key | None = None) -> None:
-        """Put a client's text into the conversation; while a reply is made, behind that.
+        """Put a client's text into the conversation, known by `ref`, `after` another item; while a
+        reply is made, or where there is no such item, behind all."""
+        self._put(Written(ref, role, text), after)
 
-        Args:
-            ref: what it is known by.
-            role: whose text it is.
-            text: the text.
-            after: the item that it follows; None, or no such item: the last one.
-        """
+    def note_call(self, ref: str, call: ToolCall, after: Key | None = None) -> None:
+        """The same with a call of a function."""
+        self._put(Called(ref, call), after)
+
+    def note_result(self, ref: str, call: str, output: str, after: Key | None = None) -> None:
+        """The same with what came of the call with an id."""
+        self._put(Returned(ref, call, output), after)
+
+    def _put(self, item: Put, after: Key | None) -> None:
         needed = 0 if self._turn is None else self._needed(self._turn.item, self._turn.windows)
-        self._reading.write(Written(ref, role, text), after, self._turn, needed)
-
-    def erase(self, ref: str) -> None:
-        """Take a client's text out of the conversation; see `forget`."""
-        self._reading.forget(ref, self._turn)
+        self._reading.write(item, after, self._turn, needed)
 
     def claim(self, waits: bool) -> None:
         """What was written and is not answered waits for a question about it, or no longer."""
@@ -193,25 +183,21 @@ class Conversation:
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
         """
-        self._history.instruct(self._instruction)
-        uttered = spoken_from
-        if self._words:
-            spoken_from = self._utterance.since(since, spoken_from)
-        length = self._model.ear.spans.window
-        recent = [w for w in self._hearing.windows if w.at + length > since]
+        self._history.instruct(self._system)
         texts = self._reading.take_asked() if typed and not alone else ()
         item = Spoken(
             self._answered, self._instruction, (), since, question=instruction, texts=texts
         )
+        # What came of a call is answered by itself, without what was heard meanwhile.
+        silent = typed and self._history.returned and not (alone or texts or instruction)
+        recent = [] if silent else self._listening.since(since)
         self._llm.room(self._history.standing + self._reading.own(item))
         self._reading.make_room(self._needed(item, len(recent)))
         while self.tidy():
             pass
-        turn = OpenTurn(
-            item, self._generation.max_new_tokens, uttered=uttered is not None, alone=alone
-        )
-        if self._captions is not None and spoken_from is not None:
-            turn.captioner, turn.spoken_from = Captioner(self._captions), spoken_from - length
+        uttered, most = spoken_from is not None, self._generation.max_new_tokens
+        turn = OpenTurn(item, most, uttered=uttered, alone=alone, silent=silent)
+        turn.captioner, turn.spoken_from = self._listening.reader(since, spoken_from)
         turn.take(recent)
         self._reading.show_heard(turn, item)
         self._turn = turn
@@ -241,15 +227,34 @@ class Conversation:
                 turn.item = replace(turn.item, windows=())
         self._reading.show_heard(turn, turn.item)
 
-    def aside(self) -> None:
-        """The open turn's reply does not become a part of the conversation."""
-        self._open_turn().kept = False
+    def require(
+        self,
+        max_new_tokens: int | None = None,
+        *,
+        kept: bool = True,
+        tools: tuple[Tool, ...] | None = None,
+        tool_choice: ToolChoice | None = None,
+    ) -> None:
+        """How the open turn's reply is to be made; before `ask`. None: as the session has it.
 
-    def limit(self, max_new_tokens: int) -> None:
-        """Tokens of the open turn's reply, in place of the session's; before `ask`."""
+        Args:
+            max_new_tokens: tokens that it may have.
+            kept: it becomes a part of the conversation.
+            tools: functions that it may call.
+            tool_choice: whether it calls one.
+
+        Raises:
+            ToolError: see `configure`.
+        """
         turn = self._open_turn()
-        assert turn.reply is None, "limit() comes before ask()"
-        turn.most = max_new_tokens
+        assert turn.reply is None, "require() comes before ask()"
+        turn.kept = kept
+        if max_new_tokens is not None:
+            turn.most = max_new_tokens
+        if tools is not None or tool_choice is not None:
+            self._calling.check(tools, tool_choice)
+            turn.tools, turn.choice = tools, tool_choice
+            turn.system = None if tools is None else System(self._instruction, tools)
 
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
@@ -278,15 +283,13 @@ class Conversation:
             self._reading.show_heard(turn, turn.item)
 
     def pause(self) -> int:
-        """The turn may be over: encode the open block as it is. What is heard next is not in it.
-
-        Returns:
-            Provisional windows.
-        """
+        """The turn may be over: encode the open block as it is; its windows, which are provisional.
+        What is heard next is not in it."""
         turn = self._open_turn()
         assert turn.ahead is None, "pause() twice without resume()"
         ahead = self._hearing.peek()
-        turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=self._two_ears)
+        read = self._listening.reads
+        turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=read)
         return len(ahead)
 
     def ask(self) -> int:
@@ -304,8 +307,13 @@ class Conversation:
         # What ends a reply has to fit where it is kept.
         end = len(self._reading.render.end) if self._turns_kept else 0
         cache = self._reading.context.cache
-        turn.reply = Reply(self._llm, cache, self._generation, turn.most, end)
+        writing = self._calling.writing(turn)
+        turn.reply = Reply(self._llm, cache, self._generation, turn.most, end, writing)
         return len(turn.whole.windows)
+
+    def callable(self) -> tuple[str, ...]:
+        """Names of the functions that the open turn's reply may call."""
+        return self._calling.names(self._open_turn())
 
     def text_tokens(self) -> int:
         """Positions of the open turn that are not audio tokens; `ask` was called."""
@@ -313,45 +321,37 @@ class Conversation:
         return sum(len(piece) for piece in pieces if piece.tokens is None)
 
     def resume(self) -> int:
-        """The turn goes on: take back what `pause`, `ask` and `token` did.
-
-        Returns:
-            Windows that wait to be prefilled.
-        """
+        """The turn goes on: take back what `pause`, `ask` and `token` did; windows that wait to be
+        prefilled."""
         turn = self._open_turn()
         turn.resume()
         self._reading.show_heard(turn, turn.item)
         return len(turn.waiting)
 
-    def token(self) -> str | None:
+    def token(self) -> str | ToolCall | None:
         """The next token of the reply.
 
         Returns:
-            Its text, empty while a character is incomplete; None when there are no more.
+            Its text, empty while a character or a call is incomplete; the call that it completes;
+            None when there are no more.
         """
-        return self._reply().token()
+        return self._reply().token(self._answered)
 
     def cut_short(self) -> bool:
         """Whether the reply ended at its limit, or at that of the LLM's context."""
         return self._reply().cut_short
 
     def caption(self, *, last: bool = False) -> tuple[str, str] | None:
-        """Read what is said in this turn.
-
-        Args:
-            last: the turn is over.
-
-        Returns:
-            Text that came to be settled, and what follows it for now; None without captions.
-        """
+        """Read what is said in this turn, which is over with the `last` caption: text that came to
+        be settled, and what follows it for now; None without captions."""
         turn = self._open_turn()
-        return turn.caption(last=last) if self._shown else None
+        return turn.caption(last=last) if self._listening.shown else None
 
     def close(self, said: int | None = None) -> None:
         """The turn was answered; `said`: tokens of the reply that were given out, when it was
         interrupted: the others are forgotten."""
         turn = self._open_turn()
-        answer = Said(self._answered, tuple(self._reply().said[:said]))
+        answer = self._reply().items(self._answered, said)
         self._turn, self._answered = None, self._answered + 1
         next_one = Spoken(self._answered, self._instruction, ())
         self._reading.close(turn, answer, self._needed(next_one, self._hearing.most_windows))
@@ -362,16 +362,10 @@ class Conversation:
         self._turn = None
         self._reading.drop()
 
-    def forget(self, turn: int, part: Part) -> None:
-        """Take a part of a turn out of the LLM's context; the KV cache follows, after a reply that
-        is being made.
-
-        Args:
-            turn: which of those that were answered, counted from 0; the one that is being answered
-                counts.
-            part: of it.
-        """
-        self._reading.forget((turn, part), self._turn)
+    def forget(self, key: Key) -> None:
+        """Take an item out of the LLM's context, and of the KV cache; while a reply is made, the
+        cache follows when that is over. The turn that is being answered counts."""
+        self._reading.forget(key, self._turn)
 
     def truncate(self, turn: int, characters: int) -> None:
         """Take what is beyond so many characters of an answered turn's reply out of the context."""
@@ -388,8 +382,12 @@ class Conversation:
         Returns:
             Whether there is more to do. `open` does what is left.
         """
-        self._history.instruct(self._instruction)
+        self._history.instruct(self._system)
         return self._reading.refill()
+
+    @property
+    def _system(self) -> System:
+        return System(self._instruction, self._calling.tools)
 
     def _open_turn(self) -> OpenTurn:
         assert self._turn is not None, "no turn is open"

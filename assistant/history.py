@@ -7,14 +7,24 @@ from typing import Literal
 
 from assistant.llm.context import Piece
 from assistant.llm.detokenizer import Detokenizer
-from assistant.prompt.items import Item, Said, Spoken, System, Written, is_reply
+from assistant.prompt.items import (
+    Called,
+    Item,
+    Returned,
+    Said,
+    Spoken,
+    System,
+    Written,
+    is_reply,
+)
 from assistant.prompt.render import Renderer
 
 Part = Literal["question", "answer"]
 """Of a turn."""
 
 Key = str | tuple[int, Part]
-"""What an item is known by: a client's text by its `ref`, a part of a turn by the turn's number."""
+"""What an item is known by: what a client put there, and a call, by its `ref`, a part of a turn by
+the turn's number."""
 
 ROOT = "root"
 """The place before all items but the instruction."""
@@ -33,9 +43,9 @@ class History:
         self.items: list[Item] = [System(instruction)]
         """The instruction, then what was said and written, the oldest first."""
 
-    def instruct(self, instruction: str) -> None:
+    def instruct(self, system: System) -> None:
         """From here on this stands before all turns."""
-        self.items[0] = System(instruction)
+        self.items[0] = system
 
     def pieces(self) -> list[Piece]:
         """What is read of it all."""
@@ -64,6 +74,11 @@ class History:
     def unanswered(self) -> list[Written]:
         """Users' texts that no reply follows."""
         return [i for i in self._since_reply() if isinstance(i, Written) and i.role == "user"]
+
+    @property
+    def returned(self) -> bool:
+        """Whether what came of a call is the last thing, and no reply follows it."""
+        return any(isinstance(item, Returned) for item in self._since_reply())
 
     def take_unanswered(self) -> tuple[Written, ...]:
         """They become a part of something else."""
@@ -138,7 +153,7 @@ class History:
         """What was asked, up to its reply and with it; what is not answered yet comes last."""
         turn: list[Item] = []
         for item in self.items[1:]:
-            if turn and is_reply(turn[-1]) and not is_reply(item):
+            if turn and is_reply(turn[-1]) and not (is_reply(item) or isinstance(item, Returned)):
                 yield turn
                 turn = []
             turn.append(item)
@@ -153,7 +168,7 @@ def keys(*items: Item) -> list[Key]:
         match item:
             case System():
                 found.append(ROOT)
-            case Written(ref):
+            case Written(ref=ref) | Called(ref=ref) | Returned(ref=ref):
                 found.append(ref)
             case Said(turn):
                 found.append((turn, "answer"))

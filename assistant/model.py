@@ -9,7 +9,7 @@ from torch import Tensor
 
 from assistant.captions.captioner import Captioner
 from assistant.captions.decoder import CaptionDecoder
-from assistant.config import GenerationConfig, ModelConfig
+from assistant.config import AUTO, GenerationConfig, ModelConfig
 from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
@@ -24,6 +24,8 @@ from assistant.prompt.prompt import Prompt, instruction
 from assistant.prompt.words import heard
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples, check
+from assistant.tools.form import Form, form_of
+from assistant.tools.grammar import Vocabulary
 
 TIDY_POSITIONS = 32
 """Positions that are prefilled at a time beside other work. On two cores they take 30 ms with
@@ -53,6 +55,21 @@ class Salmonn:
             ComponentError: the preset's Whisper weights have no decoder.
         """
         return build_captions(self.config, self.ear)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary | None:
+        """The LLM's tokens as calls of functions are held to; made when first needed, which takes
+        seconds. None: it calls none."""
+        if self.calls is None:
+            return None
+        return Vocabulary(self.llm.tokenizer, self.llm.vocabulary, self.llm.stop_ids, self.calls)
+
+    @cached_property
+    def calls(self) -> Form | None:
+        """How the LLM writes calls of functions; None: it hears audio tokens, or its template knows
+        no calls."""
+        own = self.config.reads == "words" and self.config.prompt.template == AUTO
+        return form_of(self.llm.tokenizer) if own else None
 
     @cached_property
     def standing(self) -> tuple[str, LlmCache] | None:

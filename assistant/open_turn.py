@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Sound, Window
-from assistant.prompt.items import Spoken
+from assistant.prompt.items import Spoken, System
 from assistant.reply import Reply
+from assistant.tools.tool import Tool, ToolChoice
 
 
 @dataclass(slots=True)
@@ -39,6 +40,18 @@ class OpenTurn:
 
     alone: bool = False
     """It is asked as if nothing had been said before."""
+
+    silent: bool = False
+    """It is about nothing that was heard."""
+
+    tools: tuple[Tool, ...] | None = None
+    """Functions that the reply may call; None: the session's."""
+
+    choice: ToolChoice | None = None
+    """Whether it calls one; None: as the session has it."""
+
+    system: System | None = None
+    """What stands before all turns while this one is open; None: what always does."""
 
     kept: bool = True
     """The reply becomes a part of the conversation."""

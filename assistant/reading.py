@@ -7,7 +7,7 @@ from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
 from assistant.model import TIDY_POSITIONS, Salmonn
 from assistant.open_turn import OpenTurn
-from assistant.prompt.items import Item, Said, Spoken, System, Written
+from assistant.prompt.items import Item, Put, Said, Spoken, System, Written
 from assistant.prompt.render import Renderer
 
 
@@ -26,7 +26,7 @@ class Reading:
         self.history = History(self.render, instruction, turns_kept)
         self.context = Context(model.llm, self._ready(model))
         self._turns_kept = turns_kept
-        self._later: list[Written] = []  # what was written while a reply was made
+        self._later: list[Put] = []  # what was written while a reply was made
         self._claimed: list[Written] = []  # by a question that waits
         self._unwanted: set[Key] = set()  # of the open turn
         self.keep()
@@ -57,7 +57,7 @@ class Reading:
         if not self.context.holds(before):  # a part of it was forgotten
             while self._fill(before):
                 pass
-        self.context.show([*before, *self.render.opening(item)])
+        self.context.show([*before, *([] if turn.silent else self.render.opening(item))])
 
     def show_asked(self, turn: OpenTurn) -> None:
         """A turn that is over: its reply comes next.
@@ -65,11 +65,12 @@ class Reading:
         Raises:
             ContextFullError: it is more than the LLM's context holds.
         """
-        items = [*self._before(turn), turn.whole]
+        items = [*self._before(turn), *([] if turn.silent else [turn.whole])]
         self.context.show(self.render.render(items, answered=True))
 
     def _before(self, turn: OpenTurn) -> Sequence[Item]:
-        return self.history.items[:1] if turn.alone else self.history.items
+        system, *items = self.history.items
+        return [turn.system or system, *([] if turn.alone else items)]
 
     def refill(self) -> bool:
         """Fill the cache with the history by a bounded piece; whether there is more."""
@@ -95,7 +96,8 @@ class Reading:
     @property
     def is_asked(self) -> bool:
         """Whether something was written that is not answered yet."""
-        return bool(self.history.unanswered or self._later)
+        put = self.history.unanswered or self.history.returned
+        return bool(put or self._later or self._claimed)
 
     def answers(self, turn: OpenTurn) -> tuple[str, ...]:
         """Texts that are answered by a turn's reply, by their `ref`."""
@@ -109,12 +111,12 @@ class Reading:
         if not waits:
             claimed, self._claimed = self._claimed, []
             if replying:
-                self._later = [*claimed, *self._later]
+                self._later[:0] = claimed
             else:
                 self.history.add(*claimed)
         else:
-            later = [text for text in self._later if text.role == "user"]
-            self._later = [text for text in self._later if text not in later]
+            later = [i for i in self._later if isinstance(i, Written) and i.role == "user"]
+            self._later = [item for item in self._later if item not in later]
             before = () if replying else self.history.take_unanswered()
             self._claimed += [*before, *later]
         self._changed(turn)
@@ -124,13 +126,11 @@ class Reading:
         claimed, self._claimed = self._claimed, []
         return (*claimed, *self.history.take_unanswered())
 
-    def write(
-        self, written: Written, after: Key | None, turn: OpenTurn | None, needed: int
-    ) -> None:
-        """A client's text becomes a part of the conversation; while a reply is made, behind it.
+    def write(self, written: Put, after: Key | None, turn: OpenTurn | None, needed: int) -> None:
+        """What a client wrote is a part of the conversation; while a reply is made, behind it.
 
         Args:
-            written: the text.
+            written: it.
             after: the item that it follows.
             turn: the one that is open.
             needed: positions for that turn.
@@ -145,9 +145,9 @@ class Reading:
 
     def forget(self, key: Key, turn: OpenTurn | None) -> None:
         """An item goes; `turn`: the one that is open."""
-        self._later = [text for text in self._later if text.ref != key]
+        self._later = [item for item in self._later if item.ref != key]
         self._claimed = [text for text in self._claimed if text.ref != key]
-        if turn is not None and key in keys(turn.item, Said(turn.item.turn, ())):
+        if turn is not None and key in keys(turn.item, *_answer(turn)):
             self._unwanted.add(key)
         if self.history.forget(key):
             self._changed(turn)
@@ -170,12 +170,12 @@ class Reading:
         elif turn.reply is None:
             self.show_heard(turn, turn.item)
 
-    def close(self, turn: OpenTurn, answer: Said, needed: int) -> None:
+    def close(self, turn: OpenTurn, answer: Sequence[Item], needed: int) -> None:
         """A turn was answered.
 
         Args:
             turn: it.
-            answer: its reply, as far as it was given out.
+            answer: its reply and the calls in it, as far as it was given out.
             needed: positions for the next one.
         """
         # Where texts are not read in their own place, only a typed question answers them.
@@ -186,7 +186,8 @@ class Reading:
             self.history.forget(key)
         self.history.add(*waiting, *self._later)
         dropped = self.make_room(needed)
-        follows = answer in closed and not (turn.alone or dropped or self._unwanted or self._later)
+        changed = turn.alone or turn.system or dropped or self._unwanted or self._later
+        follows = bool(answer) and answer[-1] in closed and not changed
         self._later, self._unwanted = [], set()
         if follows:
             self.show()
@@ -198,7 +199,7 @@ class Reading:
         self._unwanted = set()
         self.keep()
 
-    def _closed(self, turn: OpenTurn, answer: Said) -> list[Item]:
+    def _closed(self, turn: OpenTurn, answer: Sequence[Item]) -> list[Item]:
         """What stays of a turn."""
         whole = turn.whole
         if not turn.kept:
@@ -207,11 +208,16 @@ class Reading:
         if not self._turns_kept:
             self.history.clear()
             return []
-        if turn.alone:
-            return [answer]
-        return [whole, answer] if self._fits(whole) else []
+        if turn.alone or turn.silent:
+            return [*answer]
+        return [whole, *answer] if self._fits(whole) else []
 
     def _fits(self, question: Spoken) -> bool:
         """Whether what ends a reply fits after a turn's prompt."""
         limit, asked = self._llm.context, positions(self.render.render([question], answered=True))
         return limit is None or self.history.positions + asked + len(self.render.end) <= limit
+
+
+def _answer(turn: OpenTurn) -> Sequence[Item]:
+    number = turn.item.turn
+    return [Said(number, ())] if turn.reply is None else turn.reply.items(number, None)

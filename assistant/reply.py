@@ -4,13 +4,22 @@ import torch
 
 from assistant.config import GenerationConfig
 from assistant.llm.llm import Llm, LlmCache
+from assistant.prompt.items import Called, Item, Said
+from assistant.tools.grammar import Writing
+from assistant.tools.tool import ToolCall
 
 
 class Reply:
     """A reply that an LLM makes after the prompt in its KV cache."""
 
     def __init__(
-        self, llm: Llm, cache: LlmCache, generation: GenerationConfig, most: int, end: int
+        self,
+        llm: Llm,
+        cache: LlmCache,
+        generation: GenerationConfig,
+        most: int,
+        end: int,
+        writing: Writing | None = None,
     ) -> None:
         """Args:
         llm: shared weights.
@@ -18,34 +27,84 @@ class Reply:
         generation: how tokens are chosen.
         most: limit of the number of tokens.
         end: positions of the context that have to be left after the last token.
+        writing: tells text from calls of functions; None: there are none.
         """
         self._llm, self._cache, self._generation = llm, cache, generation
-        self._most, self._end = most, end
+        self._most, self._end, self._writing = most, end, writing
         self._text = llm.detokenizer()
         self._random = torch.Generator(llm.device).manual_seed(generation.seed)
         self._done = False
-        self.said: list[int] = []
-        """The tokens so far."""
-
+        self._blank: list[int] = []  # white space that text or a call may follow
+        self._steps: list[tuple[list[int], ToolCall | None]] = []  # text and calls, token by token
         self.cut_short = False
         """Whether it ended at the limit of tokens, or of the LLM's context."""
 
-    def token(self) -> str | None:
-        """The text of the next token, which is empty while a character is incomplete; None at the
-        end."""
+    @property
+    def said(self) -> list[int]:
+        """The tokens of its text."""
+        return [token for tokens, _ in self._steps for token in tokens]
+
+    def items(self, turn: int, given: int | None) -> list[Item]:
+        """What stays of it.
+
+        Args:
+            turn: that it belongs to.
+            given: tokens that were given out; None: all.
+        """
+        steps = self._steps[:given]
+        calls = [call for _, call in steps if call is not None]
+        text = tuple(token for tokens, _ in steps for token in tokens)
+        said = [Said(turn, text)] if text or not calls else []
+        return [*said, *(Called(call.id, call) for call in calls)]
+
+    def token(self, turn: int = 0) -> str | ToolCall | None:
+        """The text of the next token, empty while a character or a call is incomplete; the call
+        that it completes; None: no more.
+
+        Args:
+            turn: that it belongs to; names its calls.
+        """
         if self._done:
             return None
         limit = self._llm.context
         full = limit is not None and self._cache.length + self._end >= limit
-        if full or len(self.said) >= self._most:
-            self._done = self.cut_short = True
-            return self._text.flush() or None
-        token = self._cache.next_token(self._generation, self._random)
+        if full or len(self._steps) >= self._most:
+            self.cut_short = True
+            return self._finish()
+        mask = None if self._writing is None else self._writing.mask()
+        token = self._cache.next_token(self._generation, self._random, mask)
         if token in self._llm.stop_ids:
-            self._done = True
-            return self._text.flush() or None
-        self.said.append(token)
-        return self._text.push(token)
+            return self._finish()
+        if self._writing is None:
+            self._steps.append(([token], None))
+            return self._text.push(token)
+        return self._written(self._writing, token, turn)
+
+    def _written(self, writing: Writing, token: int, turn: int) -> str | ToolCall:
+        made = len(writing.calls)
+        text = self._certain(writing.push([token]))
+        if len(writing.calls) > made:
+            name, arguments = writing.calls[made]
+            call = ToolCall(f"call_{turn}_{made}", name, arguments)
+            self._steps.append((text, call))
+            return call
+        self._steps.append((text, None))
+        return "".join(map(self._text.push, text))
+
+    def _certain(self, tokens: list[int]) -> list[int]:
+        """Text; white space only when other text follows it, since calls come after some."""
+        tokens = [*self._blank, *tokens]
+        blank = not self._llm.tokenizer.decode(tokens).strip()
+        self._blank = tokens if blank else []
+        return [] if blank else tokens
+
+    def _finish(self) -> str | None:
+        """The end, with text that waited for what would follow it."""
+        self._done = True
+        held = [] if self._writing is None else self._certain(self._writing.flush())
+        if held:
+            self._steps.append((held, None))
+        return ("".join(map(self._text.push, held)) + self._text.flush()) or None
 
 
 def drawn(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from streaming.config import EndpointingConfig, TurnsConfig
 
 # Bounds are checked when controls are read from a tape, not when they are made.
@@ -20,6 +21,10 @@ Role = Literal["user", "system", "assistant"]
 
 Part = Literal["question", "answer"]
 """Of a turn."""
+
+Key = str | tuple[Count, Part]
+"""What an item is known by: what a client put there, and a call, by its `ref`, what was said and
+answered by its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,20 @@ class Ask:
     kept: bool = True
     """The reply becomes a part of the conversation."""
 
+    tools: tuple[Tool, ...] | None = None
+    """Functions that the reply may call; None: the session's."""
+
+    tool_choice: ToolChoice | None = None
+    """Whether it calls one; None: as the session has it."""
+
     aloud: bool | None = None
     """Whether this reply is spoken; None: as the session has it."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the reply is made as any other of the session's."""
+        wished = self.max_new_tokens, self.tools, self.tool_choice
+        return self.kept and wished == (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +74,36 @@ class Write:
     ref: str = ""
     """What it is known by: told back when it is answered, and named to forget it."""
 
-    after: str | tuple[Count, Part] | None = None
+    after: Key | None = None
     """The item that it follows: the `ref` of another text, a part of a turn, or "root" for the
     beginning. None, or no such item: the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of a function becomes a part of the conversation, as if the LLM had made it."""
+
+    call: ToolCall
+    ref: str = ""
+    """What it is known by."""
+
+    after: Key | None = None
+    """See `Write`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came of a call becomes a part of the conversation, and waits to be answered."""
+
+    call: str
+    """The call's id."""
+
+    output: str
+    ref: str = ""
+    """What it is known by."""
+
+    after: Key | None = None
+    """See `Write`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +141,20 @@ class Commit:
     kept: bool = True
     """The reply becomes a part of the conversation."""
 
+    tools: tuple[Tool, ...] | None = None
+    """Functions that the reply may call; None: the session's."""
+
+    tool_choice: ToolChoice | None = None
+    """Whether it calls one; None: as the session has it."""
+
     aloud: bool | None = None
     """Whether this reply is spoken; None: as the session has it."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the reply is made as any other of the session's."""
+        wished = self.max_new_tokens, self.tools, self.tool_choice
+        return self.kept and wished == (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +209,12 @@ class Configure:
     speed: Speed | None = None
     """Times as fast as the voice speaks by itself."""
 
+    tools: tuple[Tool, ...] | None = None
+    """Functions that replies may call."""
+
+    tool_choice: ToolChoice | None = None
+    """Whether they call one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forget:
@@ -172,7 +234,7 @@ class Forget:
     """One past the last sample of the sound to forget; equal to `since`: none."""
 
     ref: str | None = None
-    """Name of a `Recording` or a `Write` to forget, too."""
+    """Name of a `Recording`, of what was written, or of a call to forget, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +263,8 @@ class Truncate:
 Control = (
     Ask
     | Write
+    | Called
+    | Returned
     | Cancel
     | Commit
     | Hold

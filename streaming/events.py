@@ -145,6 +145,9 @@ class ReplyStarted:
     answers: tuple[str, ...] = ()
     """What was written and is answered by it, by the `ref` of each."""
 
+    tools: tuple[str, ...] = ()
+    """Names of the functions that it may call."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:
@@ -165,6 +168,20 @@ class ReplyAudio:
 
     words: tuple[SpokenWord, ...]
     """Where its words are in the samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The reply calls a function, which whoever declared it is to run. Its text came before."""
+
+    id: str
+    """By which its result is told apart from those of other calls."""
+
+    name: str
+    """Of the function."""
+
+    arguments: str
+    """A JSON object that fits the function's schema, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +247,7 @@ Event = (
     | ReplyStarted
     | ReplyDelta
     | ReplyAudio
+    | ToolCalled
     | ReplyEnded
     | SoundStarted
     | Refused

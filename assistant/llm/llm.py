@@ -70,6 +70,11 @@ class Llm:
         return int(self._embedding.weight.shape[1])
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens there are; logits are as wide."""
+        return int(self.model.config.vocab_size)
+
+    @property
     def device(self) -> torch.device:
         """Device of the embeddings."""
         return self._embedding.weight.device
@@ -219,12 +224,18 @@ class LlmCache:
         return self._logits
 
     @torch.inference_mode()
-    def next_token(self, config: GenerationConfig, random: torch.Generator | None = None) -> int:
+    def next_token(
+        self,
+        config: GenerationConfig,
+        random: torch.Generator | None = None,
+        mask: Tensor | None = None,
+    ) -> int:
         """Choose the next token and append it.
 
         Args:
             config: whether to sample, and how.
             random: random numbers for sampling.
+            mask: bool (vocabulary,), which tokens may be chosen; None: all.
 
         Returns:
             A token id; a stop token is returned but not appended.
@@ -235,6 +246,8 @@ class LlmCache:
         if self._unfed:
             self.extend(self._llm.embed([]))
         logits = _penalise(self.logits(), self._seen, config.repetition_penalty)
+        if mask is not None:
+            logits = logits.masked_fill(~mask.to(logits.device), float("-inf"))
         token = _sample(logits, config, random) if config.sample else int(logits.argmax())
         if token not in self._llm.stop_ids:
             self._seen.append(token)

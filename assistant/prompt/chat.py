@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from assistant.errors import ConfigError
+from assistant.tools.form import Form, form_of
 from assistant.tools.tool import Tool
 
 MARKS = "\ue000\ue001", "\ue002\ue003", "\ue004\ue005"
@@ -32,6 +34,12 @@ class Chat:
 
     begun: str
     """Before a reply to anything else than what a user says: `closed` and it are `asked`."""
+
+    calls: Form | None
+    """How calls of functions are written; None: the template knows none."""
+
+    returned: tuple[str, str, str]
+    """Before, between and after what came of calls."""
 
     note: tuple[str, str]
     """Around a system message between others; where the template has none, as around a user's."""
@@ -80,7 +88,29 @@ def chat(
     begun = asked.removeprefix(closed)
     if note is None:
         note = opening, closed
-    return Chat(start.removesuffix(opening), opening, asked, closed, begun, note)
+    calls = form_of(tokenizer)
+    returned = ("", "", "") if calls is None else _returned(tokenizer, calls, end, begun)
+    return Chat(start.removesuffix(opening), opening, asked, closed, begun, calls, returned, note)
+
+
+def _returned(
+    tokenizer: PreTrainedTokenizerBase, calls: Form, end: str, begun: str
+) -> tuple[str, str, str]:
+    """What is around the results of two calls; `end` ends the message with the calls."""
+    asked, first, second = MARKS
+    call = {"type": "function", "function": {"name": "f", "arguments": {}}}
+    talk: list[dict[str, Any]] = [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": "", "tool_calls": [call, call]},
+        {"role": "tool", "content": first},
+        {"role": "tool", "content": second},
+    ]
+    found = _between(_applied(tokenizer, talk))
+    if found is None:
+        raise ConfigError("prompt.template: auto: this LLM's chat template changes results")
+    _, before, between, after = found
+    before = before.rpartition(calls.closing)[2].removeprefix(end)
+    return before, between, after.removesuffix(begun)
 
 
 def _without_reply(
@@ -122,10 +152,13 @@ def _common_end(first: str, second: str) -> str:
 def _rendered(
     tokenizer: PreTrainedTokenizerBase, talk: list[tuple[str, str]], tools: Sequence[Tool] = ()
 ) -> str:
-    messages = [{"role": role, "content": content} for role, content in talk]
-    shown = [tool.shown() for tool in tools] or None
+    return _applied(tokenizer, [{"role": role, "content": text} for role, text in talk], tools)
+
+
+def _applied(
+    tokenizer: PreTrainedTokenizerBase, talk: list[dict[str, Any]], tools: Sequence[Tool] = ()
+) -> str:
+    shown: list[Any] | None = [tool.shown() for tool in tools] or None
     return str(
-        tokenizer.apply_chat_template(
-            messages, tools=shown, tokenize=False, add_generation_prompt=True
-        )
+        tokenizer.apply_chat_template(talk, tools=shown, tokenize=False, add_generation_prompt=True)
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assistant.ear.hearing import Sound, Window
+from assistant.tools.tool import Tool, ToolCall
 
 Role = Literal["user", "system", "assistant"]
 """Whose text it is."""
@@ -15,6 +16,8 @@ class System:
     """What is asked about every turn; stands before all of them."""
 
     text: str
+    tools: tuple[Tool, ...] = ()
+    """Functions that may be called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,39 @@ class Said:
     tokens: tuple[int, ...]
 
 
-Item = System | Spoken | Said | Written
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A call of a function, the LLM's or one that a client put into the conversation."""
+
+    ref: str
+    """What the client knows it by."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came of a call."""
+
+    ref: str
+    """What the client knows it by."""
+
+    call: str
+    """The call's id."""
+
+    output: str
+
+
+Put = Written | Called | Returned
+"""What a client may put into a conversation."""
+
+Item = System | Spoken | Said | Put
 
 
 def is_reply(item: Item) -> bool:
     """Whether an item answers those before it."""
-    return isinstance(item, Said) or (isinstance(item, Written) and item.role == "assistant")
+    written = isinstance(item, Written) and item.role == "assistant"
+    return isinstance(item, Said | Called) or written
 
 
 def joined(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from assistant.errors import ConfigError
 from assistant.llm.llm import Llm
 from assistant.prompt.chat import Chat, chat
 from assistant.prompt.words import in_words
+from assistant.tools.tool import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,13 @@ class Prompt:
             after.replace("{instruction}", instruction),
         )
 
-    def prefix(self, llm: Llm, instruction: str) -> list[int]:
+    def prefix(self, llm: Llm, instruction: str, tools: tuple[Tool, ...] = ()) -> list[int]:
         """Token ids that stand before all turns: the LLM's own system message, with what is asked
-        about every turn in it; none where the preset has a template of its own."""
+        about every turn and the functions that may be called in it; none where the preset has a
+        template of its own."""
         if self.config.template != AUTO:
             return []
-        return llm.ids(self._chat(llm, instruction).system)
+        return llm.ids(self._chat(llm, instruction, tools).system)
 
     def turn(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids of a turn before and after what is heard, behind the `prefix`."""
@@ -48,7 +50,10 @@ class Prompt:
         of its own."""
         return None if self.config.template != AUTO else self._chat(llm, instruction)
 
-    def _chat(self, llm: Llm, instruction: str) -> Chat:
+    def _chat(self, llm: Llm, instruction: str, tools: tuple[Tool, ...] = ()) -> Chat:
+        if tools:  # the examples show an assistant that has none
+            system = "\n".join(filter(None, [self.config.system_with_tools, instruction]))
+            return chat(llm.tokenizer, system, tools=tools)
         shown = [
             message
             for example in self.config.examples

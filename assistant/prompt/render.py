@@ -6,9 +6,20 @@ from functools import lru_cache
 
 from assistant.llm.context import Piece
 from assistant.llm.llm import Llm
-from assistant.prompt.items import Item, Said, Spoken, System, Written, is_reply
+from assistant.prompt.items import (
+    Called,
+    Item,
+    Returned,
+    Said,
+    Spoken,
+    System,
+    Written,
+    is_reply,
+)
 from assistant.prompt.prompt import Prompt
 from assistant.prompt.words import heard
+from assistant.tools.form import HERMES, Form
+from assistant.tools.tool import ToolCall
 
 REMEMBERED = 8
 """Instructions whose tokens are kept: a session has one, and now and then a question."""
@@ -21,6 +32,8 @@ class _Roles:
     closed: Piece
     begun: Piece
     note: tuple[tuple[int, ...], tuple[int, ...]]
+    calls: Form
+    returned: tuple[str, str, str]
 
 
 class Renderer:
@@ -35,7 +48,9 @@ class Renderer:
         self.words = prompt.words
         """Texts are read in their own place; otherwise only as what is asked about a turn."""
 
-        self._prefix = lru_cache(REMEMBERED)(lambda text: Piece(tuple(prompt.prefix(llm, text))))
+        self._prefix = lru_cache(REMEMBERED)(
+            lambda system: Piece(tuple(prompt.prefix(llm, system.text, system.tools)))
+        )
         self._around = lru_cache(REMEMBERED)(lambda text: _pair(prompt.turn(llm, text)))
         self._roles = lru_cache(REMEMBERED)(self._roles_of)
         closing = [] if prompt.words else llm.ids("\n")
@@ -52,19 +67,26 @@ class Renderer:
         pieces: list[Piece] = []
         replies = [*map(is_reply, items), answered]
         instruction = next((item.text for item in items if isinstance(item, System)), "")
-        for n, item in enumerate(items):
-            if replies[n] and self.words and n and not _is_asked(items[n - 1]):
+        around = zip([None, *items], items, [*items[1:], None], strict=False)
+        for n, (before, item, after) in enumerate(around):
+            goes_on = isinstance(item, Called) and n and replies[n - 1]
+            if replies[n] and self.words and n and not (goes_on or _is_asked(items[n - 1])):
                 pieces.append(self._roles(instruction).begun)
-            pieces += self._of(item, instruction, replies[n + 1])
+            if not isinstance(item, Called | Returned):
+                pieces += self._of(item, after, instruction, replies[n + 1])
+            elif self.words:
+                pieces += self._of_call(before, item, after, instruction)
         if answered and self.words and items and not _is_asked(items[-1]):
             pieces.append(self._roles(instruction).begun)
         return pieces
 
-    def _of(self, item: Item, instruction: str, answered: bool) -> Iterator[Piece]:
-        """What is read of an item; `answered`: a reply follows it."""
+    def _of(
+        self, item: Item, after: Item | None, instruction: str, answered: bool
+    ) -> Iterator[Piece]:
+        """What is read of an item; `after`: the next one; `answered`: a reply follows it."""
         match item:
-            case System(text):
-                prefix = self._prefix(text)
+            case System():
+                prefix = self._prefix(item)
                 if len(prefix):
                     yield prefix
             case Spoken():
@@ -72,7 +94,7 @@ class Renderer:
                 yield self._piece(self._text(item))
                 yield self._after(self.instruction(item), answered)
             case Said(tokens=tokens):
-                yield Piece((*tokens, *self.end.ids))
+                yield Piece((*tokens, *self._end(after)))
             case Written() if not self.words:
                 return
             case Written(role="user", text=text):
@@ -80,10 +102,28 @@ class Renderer:
                 yield self._piece(text)
                 yield self._after(instruction, answered)
             case Written(role="assistant", text=text):
-                yield Piece((*self._llm.ids(text), *self.end.ids))
+                yield Piece((*self._llm.ids(text), *self._end(after)))
             case Written(text=text):
-                before, after = self._roles(instruction).note
-                yield Piece((*before, *self._llm.ids(text), *after))
+                begin, end = self._roles(instruction).note
+                yield Piece((*begin, *self._llm.ids(text), *end))
+
+    def _of_call(
+        self, before: Item | None, item: Called | Returned, after: Item | None, instruction: str
+    ) -> Iterator[Piece]:
+        """What is read of a call, or of what came of one; those in a row are one message."""
+        roles = self._roles(instruction)
+        if isinstance(item, Called):
+            again = roles.calls.again if before is not None and is_reply(before) else ""
+            text = again + in_form(item.call, roles.calls)
+            yield Piece((*self._llm.ids(text), *self._end(after)))
+            return
+        first, between, last = roles.returned
+        begin = between if isinstance(before, Returned) else first
+        yield self._piece(begin + item.output + ("" if isinstance(after, Returned) else last))
+
+    def _end(self, after: Item | None) -> tuple[int, ...]:
+        """What ends a reply; a call that follows it is a part of it."""
+        return () if self.words and isinstance(after, Called) else self.end.ids
 
     def around(self, instruction: str) -> tuple[Piece, Piece]:
         """What is read before and after what is heard in a turn."""
@@ -125,10 +165,16 @@ class Renderer:
         chat = self._prompt.roles(self._llm, instruction)
         if chat is None:  # a template of the preset's own knows of one turn only
             before, after = self._around(instruction)
-            return _Roles(after, Piece(), (before.ids, after.ids))
+            return _Roles(after, Piece(), (before.ids, after.ids), HERMES, ("", "", ""))
         noted, closed = map(self._piece, chat.note)
         around = noted.ids, closed.ids
-        return _Roles(self._piece(chat.closed), self._piece(chat.begun), around)
+        closed_piece, begun = self._piece(chat.closed), self._piece(chat.begun)
+        return _Roles(closed_piece, begun, around, chat.calls or HERMES, chat.returned)
+
+
+def in_form(call: ToolCall, form: Form) -> str:
+    """A call as the LLM writes it."""
+    return "".join([form.mark, form.opening, call.name, form.between, call.arguments, form.closing])
 
 
 def _is_asked(item: Item) -> bool:

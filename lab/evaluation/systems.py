@@ -60,7 +60,7 @@ class Streamed:
                 talk.prefill()
         talk.pause()
         talk.ask()
-        return "".join(iter(talk.token, None))
+        return "".join(text for text in iter(talk.token, None) if isinstance(text, str))
 
 
 class Transcriber:

@@ -43,6 +43,7 @@ from streaming.events import (
 
 NOTHING_SAID = "there is nothing to commit: nothing was said"
 NO_REPLY = "there is no reply to cancel"
+ANSWERED = "what was asked was answered, or forgotten, meanwhile"
 
 
 class Actions:
@@ -258,7 +259,7 @@ class Actions:
             return self._commit_ring(commit)
         state = self.floor.state
         guessed = isinstance(state, Guessed | Held) and state.draft is not None
-        if commit.instruction is not None or (guessed and commit.max_new_tokens is not None):
+        if commit.instruction is not None or (guessed and not commit.is_plain):
             try:
                 self.floor.instruct(commit.instruction)
             except ContextFullError as full:
@@ -341,7 +342,11 @@ class Actions:
 
     def _take_up(self, _: Happening) -> list[Event]:
         if not any(answer for *_, answer in self.unanswered):
-            return self.tell(self.questions.popleft())
+            question = self.questions.popleft()
+            words = question.text is not None or question.alone or not question.kept
+            if not (words or self._listener.is_asked):
+                return [Refused(ANSWERED, question.ref, "cancelled")]
+            return self.tell(question)
         self._go_back()
         self._answer_at_once()
         return []

@@ -10,6 +10,7 @@ from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import (
     Ask,
+    Called,
     Cancel,
     Clear,
     Commit,
@@ -19,6 +20,7 @@ from streaming.controls import (
     Hold,
     Played,
     Recording,
+    Returned,
     Truncate,
     Write,
 )
@@ -115,13 +117,16 @@ class Dialogue:
                 return self._question(control)
             case Cancel():
                 return self._take_back_question(control) or self.actions.tell(control)
-            case Write():
-                self.floor.write(control)
+            case Write() | Called() | Returned():
+                self.floor.put(control)
                 return []
-            case Commit(instruction, ref, or_ring, most, kept, aloud):
-                if or_ring and self._listener.is_asked:
-                    return self._question(Ask(instruction, ref, most, kept=kept, aloud=aloud))
-                return self._accepted(ref) + self.actions.tell(control)
+            case Commit(instruction, ref, True, most, kept, tools, choice, aloud) if (
+                self._listener.is_asked
+            ):
+                how = kept, tools, choice, aloud
+                return self._question(Ask(instruction, ref, most, False, *how))
+            case Commit():
+                return self._accepted(control.ref) + self.actions.tell(control)
             case Hold():
                 return self._end_recording() if self._recording else self.actions.tell(control)
             case Clear():
@@ -208,6 +213,8 @@ class Dialogue:
             None if turns is None else turns.sound_events,
             wanted.temperature,
             wanted.top_p,
+            wanted.tools,
+            wanted.tool_choice,
         )
         self.floor.untidy = self.floor.untidy or self.floor.about is None
         self._configure_voice(wanted)
@@ -229,8 +236,10 @@ class Dialogue:
         aloud.speed = wanted.speed or aloud.speed
 
     def _forget_parts(self, wanted: Forget) -> list[Event]:
-        if wanted.turn is not None or wanted.ref is not None:
-            self.floor.forget(wanted.turn, wanted.part, wanted.ref)
+        if wanted.turn is not None:
+            self.floor.forget((wanted.turn, wanted.part))
+        if wanted.ref is not None:
+            self.floor.forget(wanted.ref)
         spans = [(wanted.since, wanted.until)]
         if wanted.ref is not None and (recorded := self.actions.messages.recording(wanted.ref)):
             spans.append(recorded)

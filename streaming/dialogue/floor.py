@@ -7,8 +7,9 @@ from functools import partial
 
 from assistant.errors import ContextFullError
 from assistant.rates import SAMPLE_RATE
+from assistant.tools.tool import ToolCall
 from streaming.config import TurnsConfig
-from streaming.controls import Ask, Commit, Part, Write
+from streaming.controls import Ask, Called, Commit, Key, Returned, Write
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.listener import Listener
 from streaming.dialogue.turn import (
@@ -33,6 +34,7 @@ from streaming.events import (
     ReplyDelta,
     ReplyEnded,
     ReplyStarted,
+    ToolCalled,
 )
 
 Job = tuple[Work, Callable[[], list[Event]]]
@@ -142,8 +144,8 @@ class Floor:
             if rejoins and not self.is_too_far(begun, at):
                 # What was taken for an end was a pause: there has been no turn yet.
                 if turn < self.listener.turn:  # it was answered
-                    self.listener.forget(turn, "question")
-                    self.listener.forget(turn, "answer")
+                    self.listener.forget((turn, "question"))
+                    self.listener.forget((turn, "answer"))
                 self.open(begun, spoken_from=at)
                 return
         self.open(self.with_context(at), spoken_from=at)
@@ -173,19 +175,22 @@ class Floor:
             self._now_about(prefilled=())
         self.listener.instruct(instruction)
 
-    def write(self, written: Write) -> None:
-        """A text becomes a part of the conversation."""
+    def put(self, item: Write | Called | Returned) -> None:
+        """What a client wrote becomes a part of the conversation."""
         self._begin_anew()
-        self.listener.write(written.ref, written.role, written.text, written.after)
+        match item:
+            case Write(text, role, ref, after):
+                self.listener.write(ref, role, text, after)
+            case Called(call, ref, after):
+                self.listener.note_call(ref, call, after)
+            case Returned(call_id, output, ref, after):
+                self.listener.note_result(ref, call_id, output, after)
         self.untidy = self.untidy or self.about is None
 
-    def forget(self, turn: int | None, part: Part, ref: str | None) -> None:
-        """A part of an answered turn, or a text known by `ref`, leaves the conversation."""
+    def forget(self, key: Key) -> None:
+        """An item leaves the conversation."""
         self._begin_anew()
-        if turn is not None:
-            self.listener.forget(turn, part)
-        if ref is not None:
-            self.listener.erase(ref)
+        self.listener.forget(key)
         self.untidy = self.untidy or self.about is None
 
     def truncate(self, turn: int, characters: int) -> None:
@@ -243,10 +248,9 @@ class Floor:
         ref = None if asked is None else asked.ref
         aloud = None if asked is None else asked.aloud
         self.state = Ending(about, paused_at, draft, captioned, ref, aloud)
-        if asked is not None and asked.max_new_tokens is not None:
-            self.listener.limit(asked.max_new_tokens)
-        if asked is not None and not asked.kept:
-            self.listener.aside()
+        if asked is not None and not asked.is_plain:
+            most, tools, choice = asked.max_new_tokens, asked.tools, asked.tool_choice
+            self.listener.require(most, kept=asked.kept, tools=tools, tool_choice=choice)
         if draft is None:  # otherwise that was done speculatively
             self.jobs.append((Work.ASK, self._ask))
         cached = about.windows_prefilled(until)
@@ -313,8 +317,8 @@ class Floor:
         self.aloud.begin(self.state.aloud)
         turn, text_tokens = self.listener.turn, self.listener.text_tokens()
         self.state = Replying(about, turn, ref, draft.tokens, due)
-        answers = self.listener.answers()
-        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn, answers)]
+        answers, tools = self.listener.answers(), self.listener.callable()
+        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn, answers, tools)]
 
     @property
     def can_speak(self) -> bool:
@@ -340,8 +344,9 @@ class Floor:
         tokens = *self.state.draft.tokens, self.listener.token()
         self.state = replace(self.state, draft=replace(self.state.draft, tokens=tokens))
 
-    def next_text(self) -> str | None:
-        """The text of the reply's next token; None where there are no more."""
+    def next_token(self) -> str | ToolCall | None:
+        """The text of the reply's next token, or the call that it completes; None where there are
+        no more."""
         assert isinstance(self.state, Replying)
         self.released += 1
         if not self.state.made:
@@ -350,10 +355,12 @@ class Floor:
         self.state = replace(self.state, made=tuple(made))
         return text
 
-    def say(self, text: str) -> list[Event]:
-        """Give out the text of a token."""
+    def say(self, text: str | ToolCall) -> list[Event]:
+        """Give out the text of a token, or the call that it completes."""
         assert isinstance(self.state, Replying)
         self.state = replace(self.state, said=self.state.said + 1)
+        if isinstance(text, ToolCall):
+            return [ToolCalled(text.id, text.name, text.arguments)]
         self.aloud.take(text)
         if self.state.caption_due and text and not self.jobs:  # never before the first text
             self.jobs.append((Work.CAPTION, self._last_caption))

@@ -5,10 +5,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from streaming.audio.endpointer import Change
 from streaming.audio.frames import Frame
 from streaming.audio.stage import Stage
-from streaming.controls import Part, Role
+from streaming.controls import Key, Role
 
 
 class Listener(Protocol):
@@ -27,13 +28,17 @@ class Listener(Protocol):
     def sounds(self) -> list[tuple[int, int, str, float]]:
         """Sounds that began in what `hear` was given last: from, until, name, probability."""
 
-    def write(
-        self, ref: str, role: Role, text: str, after: str | tuple[int, Part] | None = None
-    ) -> None:
+    def write(self, ref: str, role: Role, text: str, after: Key | None = None) -> None:
         """Put a text into the conversation, after another item; under a reply, behind that."""
 
-    def erase(self, ref: str) -> None:
-        """Take a text out of the conversation."""
+    def note_call(self, ref: str, call: ToolCall, after: Key | None = None) -> None:
+        """The same with a call of a function."""
+
+    def note_result(self, ref: str, call: str, output: str, after: Key | None = None) -> None:
+        """The same with what came of the call with an id."""
+
+    def forget(self, key: Key) -> None:
+        """Take an item out of the conversation."""
 
     def claim(self, waits: bool) -> None:
         """What was written and is not answered waits for a question about it, which comes later,
@@ -45,6 +50,9 @@ class Listener(Protocol):
 
     def answers(self) -> tuple[str, ...]:
         """What was written and is answered by the open turn's reply."""
+
+    def callable(self) -> tuple[str, ...]:
+        """Names of the functions that the open turn's reply may call."""
 
     def open(
         self,
@@ -63,11 +71,17 @@ class Listener(Protocol):
         """Ask something else about the open turn, or the same again (None): a reply that was begun
         is forgotten, and what the turn is about stays what it is, paused or not."""
 
-    def limit(self, max_new_tokens: int) -> None:
-        """Limit the open turn's reply, instead of the session's limit; before `ask`."""
-
-    def aside(self) -> None:
-        """The open turn's reply does not become a part of the conversation."""
+    def require(
+        self,
+        max_new_tokens: int | None = None,
+        *,
+        kept: bool = True,
+        tools: tuple[Tool, ...] | None = None,
+        tool_choice: ToolChoice | None = None,
+    ) -> None:
+        """How the open turn's reply is to be made, where that is not as the session has it: how
+        long it may be, whether it becomes a part of the conversation, what it may call; before
+        `ask`."""
 
     def prefill(self) -> int:
         """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
@@ -85,8 +99,9 @@ class Listener(Protocol):
     def text_tokens(self) -> int:
         """LLM tokens of the turn's prompt, audio apart, once `ask` was called."""
 
-    def token(self) -> str | None:
-        """Text of the reply's next token, maybe empty; None when there are no more."""
+    def token(self) -> str | ToolCall | None:
+        """Text of the reply's next token, maybe empty, or the call that it completes; None when
+        there are no more."""
 
     def cut_short(self) -> bool:
         """Whether there are no more because of a limit."""
@@ -102,6 +117,8 @@ class Listener(Protocol):
         sound_events: bool | None,
         temperature: float | None,
         top_p: float | None,
+        tools: tuple[Tool, ...] | None,
+        tool_choice: ToolChoice | None,
     ) -> None:
         """Other settings for the turns to come; None leaves one as it is. Temperature 0 takes the
         likeliest token, always."""
@@ -114,9 +131,6 @@ class Listener(Protocol):
 
     def drop(self) -> None:
         """The turn is over without an answer."""
-
-    def forget(self, turn: int, part: Part) -> None:
-        """Take a part of an answered turn, counted from 0, out of the LLM's context."""
 
     def truncate(self, turn: int, characters: int) -> None:
         """Of a reply's text no more than so much was heard: the rest leaves the LLM's context."""

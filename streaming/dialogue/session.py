@@ -231,7 +231,7 @@ class Session:
         if not isinstance(self._floor.state, Replying):
             self._floor.speak_ahead()
             return []
-        text = self._floor.next_text()
+        text = self._floor.next_token()
         if text is not None:
             return self._floor.say(text)
         self._floor.aloud.finish()

@@ -15,6 +15,7 @@ state and everything that can happen. docs/turns.md is drawn from it.
 from dataclasses import dataclass
 from enum import Enum
 
+from assistant.tools.tool import ToolCall
 from streaming.audio.endpointer import SpeechPaused, SpeechResumed
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
 from streaming.events import AudioPrefilled, SpeechEnded, SpeechStarted
@@ -58,8 +59,8 @@ class Draft:
     windows: int
     """Windows that it is about."""
 
-    tokens: tuple[str | None, ...] = ()
-    """Text of the tokens made; None is the reply's end."""
+    tokens: tuple[str | ToolCall | None, ...] = ()
+    """Text of the tokens made, and calls that they complete; None is the reply's end."""
 
     @property
     def finished(self) -> bool:
@@ -128,8 +129,8 @@ class Replying:
     """Which of the answered turns it is, counted from 0."""
 
     ref: str | None
-    made: tuple[str | None, ...]
-    """Text of the speculative tokens that still have to be given out."""
+    made: tuple[str | ToolCall | None, ...]
+    """Text and calls of the speculative tokens that still have to be given out."""
 
     caption_due: bool
     """The last caption of what was said comes after the reply's first text."""

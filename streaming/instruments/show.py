@@ -26,6 +26,7 @@ from streaming.events import (
     SoundStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 from streaming.instruments.ledger import Latency
 from streaming.tape.event_json import to_json
@@ -78,6 +79,8 @@ class Screen:
                     self._replying = True
                 out.print(text, end="", style="bold", markup=False, highlight=False)
                 out.file.flush()
+            case ToolCalled(name=name, arguments=arguments):
+                out.print(f"{MARGIN}calls {name}({arguments})", markup=False, highlight=False)
             case ReplyEnded(reason=reason):
                 self._replies += 1
                 why = "" if reason == "complete" else f"[yellow]({reason})[/]"

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
+from assistant.errors import ToolError
+from assistant.tools.tool import ToolCall
 from streaming.realtime.wire import Content, Item, WireError
 
 Json = dict[str, Any]
@@ -65,6 +67,11 @@ class Items:
         heard = (n for n, part in enumerate(content) if part["type"] == "input_audio")
         return next(heard, 0)
 
+    def has_call(self, call_id: str) -> bool:
+        """Whether a call with this id is there."""
+        calls = (item for item in self if item["type"] == "function_call")
+        return any(call["call_id"] == call_id for call in calls)
+
     def delete(self, item_id: str) -> None:
         """Raises WireError where there is none."""
         self.get(item_id)
@@ -98,6 +105,45 @@ def said(item_id: str, status: str, text: str | None, *, aloud: bool = False) ->
     }
 
 
+def called(item_id: str, status: str, call_id: str, name: str, arguments: str) -> Json:
+    """A call of a function."""
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "function_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+    }
+
+
+def returned(item_id: str, call_id: str, output: str) -> Json:
+    """What came of a call."""
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "function_call_output",
+        "status": "completed",
+        "call_id": call_id,
+        "output": output,
+    }
+
+
+def call_of(item: Item) -> ToolCall:
+    """The call that a client put into the conversation.
+
+    Raises:
+        WireError: it is none.
+    """
+    try:
+        return ToolCall(item.call_id or "", item.name or "", item.arguments or "")
+    except ToolError as error:
+        field = "call_id" if error.field == "id" else error.field
+        why = str(error).removeprefix(f"{error.field}: ")
+        raise WireError("invalid_value", why, f"item.{field}") from error
+
+
 def created(item: Item, item_id: str, where: str = "item", *, noted: bool = False) -> Json:
     """A client's message, as the conversation keeps it: without its audio.
 
@@ -111,8 +157,8 @@ def created(item: Item, item_id: str, where: str = "item", *, noted: bool = Fals
         WireError: it holds what is not honoured here, or nothing that could be.
     """
     if item.type != "message":
-        why = "no model here was trained to call functions, so there is no call it could belong to"
-        raise WireError("unsupported_item", f"{item.type}: {why}", f"{where}.type")
+        why = f"{item.type}: no functions are called here, so there is no call it could belong to"
+        raise WireError("unsupported_item", why, f"{where}.type")
     if item.role is None:
         raise WireError("missing_required_parameter", "a message needs a role", f"{where}.role")
     if item.role == "system" and not noted:
@@ -147,6 +193,6 @@ def _part(part: Content, where: str) -> Json:
 def text_of(item: Json) -> str:
     """The text of an item; where it has none, the transcript of what was said."""
     for kind in ("text", "transcript"):
-        if parts := [part[kind] for part in item["content"] if part.get(kind)]:
+        if parts := [part[kind] for part in item.get("content", []) if part.get(kind)]:
             return "\n".join(parts)
     return ""

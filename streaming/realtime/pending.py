@@ -1,7 +1,7 @@
 """Items that clients put into a conversation and that are not answered yet."""
 
 from streaming.realtime import wire
-from streaming.realtime.items import Items, created, text_of
+from streaming.realtime.items import Items, call_of, called, created, returned, text_of
 from streaming.realtime.response import Response
 from streaming.realtime.shapes import Json
 from streaming.realtime.wire import WireError
@@ -18,15 +18,22 @@ class Pending:
     """
 
     def __init__(
-        self, items: Items, longest_text: int, longest_recording_s: float, *, noted: bool
+        self,
+        items: Items,
+        longest_text: int,
+        longest_recording_s: float,
+        *,
+        noted: bool,
+        calls: bool,
     ) -> None:
         """Args:
         items: the conversation they are in.
         longest_text: characters of all texts together, and of one.
         longest_recording_s: seconds of all recordings together.
         noted: system messages are read.
+        calls: functions are called.
         """
-        self._items, self._noted = items, noted
+        self._items, self._noted, self._calls = items, noted, calls
         self._longest_text, self._longest_s = longest_text, longest_recording_s
         self._made: set[str] = set()
         self.texts: dict[str, int] = {}
@@ -51,16 +58,29 @@ class Pending:
         Returns:
             The item, and the id of the one before it.
         """
-        item = created(event.item, item_id, noted=self._noted)
+        item = self._created(event, item_id)
         before = self._items.add(item, event.previous_item_id)
         self._made.add(item_id)
-        if item["role"] == "assistant":
-            self.answered(self._items.before(item_id))
-        if text := self._text(item):
+        if item["type"] != "message":
+            self.written.add(item_id)
+        elif text := self._text(item):
             self.written.add(item_id)
             if item["role"] == "user":
                 self.texts[item_id] = len(text)
+        if item["type"] == "function_call" or item.get("role") == "assistant":
+            self.answered(self._items.before(item_id))
         return item, before
+
+    def _created(self, event: wire.CreateItem, item_id: str) -> Json:
+        item = event.item
+        if not self._calls or item.type == "message":
+            return created(item, item_id, noted=self._noted)
+        if item.type == "function_call":
+            call = call_of(item)
+            return called(item_id, "completed", call.id, call.name, call.arguments)
+        if item.call_id is None or not self._items.has_call(item.call_id):
+            raise WireError("item_not_found", f"no call {item.call_id!r:.60}", "item.call_id")
+        return returned(item_id, item.call_id, item.output or "")
 
     def _text(self, item: Json) -> str:
         """What is read of an item; a transcript that came with a recording is not."""
@@ -79,12 +99,14 @@ class Pending:
         if len(self._made) >= MOST_CREATED:
             why = f"{MOST_CREATED} items were created; delete some"
             raise WireError("conversation_full", why)
-        item = created(event.item, event.item.id or "", noted=self._noted)
+        item = self._created(event, event.item.id or "")
         self._items.check(item["id"], event.previous_item_id)
         for n, part in enumerate(event.item.content):
             self.check_text(part.text or "", f"item.content[{n}].text")
             self.check_text(part.transcript or "", f"item.content[{n}].transcript")
-        if item["role"] == "user":
+        for field in ("arguments", "output"):
+            self.check_text(item.get(field, ""), f"item.{field}")
+        if item.get("role") == "user":
             waiting = sum(self.texts.values()) + len(text_of(item))
             self._check_length(waiting, "item.content", "that wait to be answered ")
 

@@ -8,39 +8,41 @@ docs/protocol.md lists what is supported. Order is as in the specification's exa
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
+from assistant.tools.tool import ToolCall
 from streaming.audio.frames import Frame
 from streaming.audio.wire_audio import InputDecoder
 from streaming.controls import (
-    Ask,
+    Called,
     Cancel,
     Clear,
-    Commit,
     Configure,
     Control,
     Hold,
+    Key,
     Recording,
+    Returned,
     Write,
 )
 from streaming.events import Event
 from streaming.realtime import wire
+from streaming.realtime.asking import Asking, most_tokens
 from streaming.realtime.audio import audio_of, decoded
-from streaming.realtime.items import Items, created, text_of
+from streaming.realtime.items import Items, text_of
 from streaming.realtime.mistakes import event_id, mistake
 from streaming.realtime.pending import Pending
-from streaming.realtime.response import Response
 from streaming.realtime.session_config import (
     Settings,
-    aloud,
     input_format,
     settings_for,
     update,
     voice_settings,
 )
 from streaming.realtime.shapes import Json, Shapes
+from streaming.realtime.tools import Check, Declared
 from streaming.realtime.translation import Translation
 from streaming.realtime.wire import (
     CLIENT_EVENT,
@@ -48,9 +50,6 @@ from streaming.realtime.wire import (
     SessionConfig,
     WireError,
 )
-
-MOST_WAITING = 8
-"""Answers that are asked for and not begun; all but one are out of band."""
 
 
 @dataclass(slots=True)
@@ -79,6 +78,7 @@ class Realtime:
         can_transcribe: bool,
         can_name_sounds: bool,
         reads_words: bool = False,
+        check_tools: Check | None = None,
     ) -> None:
         """Args:
         config: the session's settings to begin with.
@@ -91,6 +91,7 @@ class Realtime:
         can_transcribe: there is a decoder for captions.
         can_name_sounds: there is a tagger for sound events.
         reads_words: the model reads texts, and whose they are.
+        check_tools: raises where functions cannot be called; None: none can.
         """
         self.config = config
         self._defaults = defaults
@@ -102,9 +103,15 @@ class Realtime:
         self._shapes = Shapes(new_id)
         self._items = Items()
         most_s = defaults.turns.ring_s
-        self._pending = Pending(self._items, longest_text, most_s, noted=reads_words)
+        self._declared = Declared(check_tools)
+        self._pending = Pending(
+            self._items, longest_text, most_s, noted=reads_words, calls=self._declared.possible
+        )
         self._told = Translation(
             config, self._shapes, self._items, self._pending, audio_tokens_per_window
+        )
+        self._asking = Asking(
+            self._shapes, self._items, self._pending, self._told, self._declared, longest
         )
         self._wished: Settings | None = None  # what the core was told to do last
         self.bytes_heard = 0
@@ -161,12 +168,13 @@ class Realtime:
             case wire.DeleteItem():
                 return self._delete(event.item_id)
             case wire.CreateResponse():
-                return self._create_response(event)
+                return Output(inputs=[self._asking.ask(event, self.config)])
             case wire.CancelResponse():
                 return self._cancel(event)
 
     def _update(self, changes: Json) -> Output:
         config = self._possible(update(self.config, changes, self._defaults))
+        config = self._declared.declare(config)
         self._pending.check_text(config.instructions, "session.instructions")
         pending: list[Frame | Control] = []
         if input_format(config) != input_format(self.config):
@@ -194,18 +202,15 @@ class Realtime:
         return [
             Configure(
                 self.config.instructions,
-                self._most(self.config.max_output_tokens),
+                most_tokens(self.config.max_output_tokens, self._longest),
                 self.config.salmonn.temperature,
                 self.config.salmonn.top_p,
                 settings.turns,
                 None if same else settings.endpointing,  # other endpointing cuts an utterance
                 *voice_settings(self.config),
+                *self._declared.of_session(),
             )
         ]
-
-    def _most(self, limit: int | Literal["inf"]) -> int:
-        """Tokens of an answer with this limit."""
-        return self._longest if limit == "inf" else limit
 
     def hear(self, audio: bytes) -> list[Frame | Control]:
         """Audio in the session's input format, for the core: appended, or of an item."""
@@ -273,67 +278,22 @@ class Realtime:
         ]
         if item_id not in self._pending.written:
             return Output(told)
-        after = self._told.place(event.previous_item_id)
-        return Output(told, [Write(text_of(item), item["role"], item_id, after)])
+        return Output(told, [self._noted(item, self._told.place(event.previous_item_id))])
+
+    def _noted(self, item: Json, after: Key | None) -> Control:
+        """How the session is told of an item."""
+        match item:
+            case {"type": "function_call", "id": name, "call_id": call_id}:
+                return Called(ToolCall(call_id, item["name"], item["arguments"]), name, after)
+            case {"type": "function_call_output", "id": name, "call_id": call_id}:
+                return Returned(call_id, item["output"], name, after)
+            case _:
+                return Write(text_of(item), item["role"], item["id"], after)
 
     def _seconds(self, size: int) -> float:
         """How long so many bytes of audio are."""
         kind = input_format(self.config)
         return size / (kind.sample_bytes * kind.rate)
-
-    def _create_response(self, event: wire.CreateResponse) -> Output:
-        wanted = event.response
-        in_conversation = wanted.conversation != "none"
-        requested = self._pending.responses
-        active = [r for r in (self._told.response, *requested.values()) if r is not None]
-        busy = [r for r in active if r.in_conversation and in_conversation]
-        if len(active) > MOST_WAITING:
-            busy = active
-        if busy:
-            raise WireError(
-                "conversation_already_has_active_response",
-                f"response {busy[0].id} is being made; wait for response.done",
-            )
-        new, limit = self._shapes.new_id, wanted.max_output_tokens
-        response = Response(
-            new("resp"),
-            new("item"),
-            in_conversation,
-            wanted.metadata,
-            self.config.max_output_tokens if limit is None else limit,
-            event.event_id,
-            aloud=aloud(self.config, wanted.output_modalities),
-        )
-        text, most = self._question(wanted), None if limit is None else self._most(limit)
-        if wanted.input is None and in_conversation:
-            texts = self._pending.texts
-            response.about = [item["id"] for item in self._items if item["id"] in texts]
-        requested[response.id] = response
-        how = in_conversation, response.aloud
-        if active or wanted.input is not None:
-            alone = wanted.input is not None
-            return Output(inputs=[Ask(text, response.id, most, alone, *how)])
-        return Output(inputs=[Commit(text, response.id, True, most, *how)])
-
-    def _question(self, wanted: wire.ResponseConfig) -> str | None:
-        """What is asked besides what stands in the conversation.
-
-        Raises:
-            WireError: together with what was written it is longer than the model can read, or it is
-                not text.
-        """
-        words, waiting = wanted.instructions or "", self._pending.texts
-        if wanted.input is not None:
-            texts = [
-                self._text(item, f"response.input[{n}]") for n, item in enumerate(wanted.input)
-            ]
-            words = "\n".join(filter(None, [words, *texts]))
-            self._pending.check_text(words, "response.input")
-        elif waiting:
-            self._pending.check_texts(words, "response")
-        else:
-            self._pending.check_text(words, "response.instructions")
-        return words or None
 
     def _truncate(self, event: wire.TruncateItem) -> Output:
         """What was said aloud ends with the word that was being spoken."""
@@ -355,16 +315,6 @@ class Realtime:
         inputs += self._told.forget(item_id)
         self._pending.delete(item_id)
         return Output([self._shapes.event("conversation.item.deleted", item_id=item_id)], inputs)
-
-    def _text(self, item: wire.Item | wire.ItemReference, where: str) -> str:
-        if isinstance(item, wire.ItemReference):
-            return text_of(self._items.get(item.id))
-        if any(part.audio for part in item.content):
-            why = (
-                "audio is not read here; put it into the conversation with conversation.item.create"
-            )
-            raise WireError("invalid_value", why, f"{where}.content")
-        return text_of(created(item, "", where))
 
     def _cancel(self, event: wire.CancelResponse) -> Output:
         given = self._told.response

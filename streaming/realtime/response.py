@@ -39,7 +39,6 @@ class Response:
     turn: int | None = None
     """What the session numbers its turn with, once it is being given."""
 
-    text: str = ""
     windows: int = 0
     text_tokens: int = 0
     cached: int = 0

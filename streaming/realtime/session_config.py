@@ -123,19 +123,16 @@ def _before(
 def in_effect(wanted: SessionConfig, voice: str) -> SessionConfig:
     """Settings with those that have no effect here as they are: off.
 
-    So clients are told what is, not what they wished. The name of the model that transcribes, and
-    functions that would be called, are told back: see docs/protocol.md.
+    So clients are told what is, not what they wished. The name of the model that transcribes is
+    told back: see docs/protocol.md.
 
     Args:
         wanted: by the client.
         voice: the one there is.
 
     Raises:
-        WireError: a function has to be called, which no model here can; or there is no such voice.
+        WireError: there is no such voice.
     """
-    if wanted.tool_choice not in ("auto", "none", None):
-        why = "no model here was trained to call functions, so none can be required"
-        raise WireError("invalid_value", why, "session.tool_choice")
     heard = wanted.audio.input.transcription
     named = None if heard is None else Transcription(model=heard.model)
     muted = {"noise_reduction": None, "transcription": named}

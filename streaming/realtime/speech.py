@@ -29,6 +29,11 @@ class Spoken:
         return self._text[: self._heard]
 
     @property
+    def characters(self) -> int:
+        """How much of its text was spoken, with what was cut off."""
+        return len(self._text)
+
+    @property
     def milliseconds(self) -> int:
         """How long its audio is."""
         return self._length * 1000 // VOICE_RATE

@@ -4,11 +4,9 @@ The session may still report events from before the client's last settings and m
 state in here follows the session's events, and not the client's messages.
 """
 
-import base64
 from collections import deque
-from typing import Any
 
-from streaming.controls import Cancel, Control, Forget, Part, Truncate
+from streaming.controls import Cancel, Control, Forget, Key, Truncate
 from streaming.events import (
     Accepted,
     AudioPrefilled,
@@ -28,12 +26,14 @@ from streaming.events import (
     SoundStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 from streaming.realtime import wire
+from streaming.realtime.answer import Answer
 from streaming.realtime.audio import milliseconds, seconds, span
-from streaming.realtime.items import Items, said, spoken
+from streaming.realtime.items import Items, spoken
 from streaming.realtime.pending import Pending
-from streaming.realtime.response import REASONS, Response
+from streaming.realtime.response import Response
 from streaming.realtime.session_config import output_format, speaks
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.speech import Spoken
@@ -70,10 +70,13 @@ class Translation:
         self._spans: dict[str, tuple[int, int]] = {}  # samples of what was said
         self._turns: dict[str, Forget] = {}  # how the core forgets items of answered turns
         self._transcripts = Transcripts(shapes, items)
-        self.response: Response | None = None
-        """The answer that is being given."""
-
+        self._answer: Answer | None = None
         self._aloud: dict[str, Spoken] = {}  # answers that are spoken, by their items
+
+    @property
+    def response(self) -> Response | None:
+        """The answer that is being given."""
+        return None if self._answer is None else self._answer.response
 
     def expect(self, config: SessionConfig) -> None:
         """Expect a `Configured` for these settings, after those for earlier ones."""
@@ -103,9 +106,11 @@ class Translation:
             case ReplyStarted():
                 return self._reply_started(event)
             case ReplyDelta(text):
-                return self._delta(text)
+                return self._given().delta(text)
             case ReplyAudio():
-                return self._spoken_more(event)
+                return self._given().speak(event)
+            case ToolCalled():
+                return self._called(event)
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
             case Refused():
@@ -129,16 +134,16 @@ class Translation:
         begin, end = self._spans.pop(item_id, (0, 0))
         wanted = self._turns.pop(item_id, Forget())
         known = item_id in self._pending.recorded or item_id in self._pending.written
-        ref = item_id if known else None
+        ref = item_id if known else wanted.ref
         wanted = Forget(wanted.turn, wanted.part, begin, end, ref)
         return [wanted] if wanted != Forget() else []
 
-    def place(self, item_id: str | None) -> str | tuple[int, Part] | None:
+    def place(self, item_id: str | None) -> Key | None:
         """What the session knows an item by; None where it is not told of it yet."""
         if item_id == "root" or item_id in self._pending.written:
             return item_id
         known = Forget() if item_id is None else self._turns.get(item_id, Forget())
-        return None if known.turn is None else (known.turn, known.part)
+        return known.ref if known.turn is None else (known.turn, known.part)
 
     # --- what is said
 
@@ -257,9 +262,7 @@ class Translation:
                 new("resp"), new("item"), True, None, self._config.max_output_tokens
             )
             events = [self.begun(response)]
-        self.response, response.turn = response, event.turn
-        if response.aloud:
-            self._aloud[response.item_id] = Spoken(output_format(self._config))
+        response.turn = event.turn
         self._pending.answered([*event.answers])
         self._pending.heard([*self._spoken])
         for name in self._spoken:
@@ -269,31 +272,19 @@ class Translation:
         response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
-        item = said(response.item_id, "in_progress", None)
-        events.append(self._of_response("output_item.added", output_index=0, item=item))
-        if response.in_conversation:
-            before = self._items.add(item)
-            about = {"item": dict(item), "previous_item_id": before}
-            events.append(self._shapes.event("conversation.item.added", **about))
-        events.append(self._of_part("content_part.added", part=_part("", response.aloud)))
-        return events
+        spoken_by = Spoken(output_format(self._config)) if response.aloud else None
+        if spoken_by is not None:
+            self._aloud[response.item_id] = spoken_by
+        self._answer = Answer(
+            response, self._shapes, self._items, self._conversation, self._per_window, spoken_by
+        )
+        # Where functions may be called, there may be no message.
+        return events if event.tools else [*events, *self._answer.begin()]
 
-    def _delta(self, text: str) -> list[Json]:
-        if self._active().aloud:  # its transcript comes with its audio
-            return []
-        self._active().text += text
-        return [self._of_part("output_text.delta", delta=text)]
-
-    def _spoken_more(self, audio: ReplyAudio) -> list[Json]:
-        """Text comes right before the sound that it begins with."""
-        spoken, events = self._aloud[self._active().item_id], []
-        if audio.text:
-            events.append(self._of_part("output_audio_transcript.delta", delta=audio.text))
-        return events + self._sound(spoken.take(audio))
-
-    def _sound(self, audio: bytes) -> list[Json]:
-        encoded = base64.b64encode(audio).decode()
-        return [self._of_part("output_audio.delta", delta=encoded)] if audio else []
+    def _called(self, event: ToolCalled) -> list[Json]:
+        item_id = self._shapes.new_id("item")
+        self._turns[item_id] = Forget(ref=event.id)
+        return self._given().call(event, item_id)
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
         """An answer was heard up to a moment of its audio: how the session is to forget the rest.
@@ -318,41 +309,11 @@ class Translation:
             inputs.append(Cancel(turn=turn))  # who heard no more of it is not told the rest
         return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
 
-    def _text_over(self, response: Response) -> list[Json]:
-        """All of an answer's text was told, and all of its audio."""
-        if not response.aloud:
-            return [self._of_part("output_text.done", text=response.text)]
-        spoken = self._aloud[response.item_id]
-        rest = self._sound(spoken.flush())
-        response.text = spoken.transcript
-        return [
-            *rest,
-            self._of_part("output_audio.done"),
-            self._of_part("output_audio_transcript.done", transcript=response.text),
-        ]
-
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
-        response = self._active()
-        complete = reason == "complete"
-        events, aloud = self._text_over(response), bool(response.aloud)
-        status = "completed" if complete else "incomplete"
-        item = said(response.item_id, status, response.text, aloud=aloud)
-        events += [
-            self._of_part("content_part.done", part=_part(response.text, aloud)),
-            self._of_response("output_item.done", output_index=0, item=item),
-        ]
-        if response.in_conversation:
-            if response.item_id in self._items:
-                self._items.get(response.item_id).update(item)
-            events.append(self._shapes.event("conversation.item.done", item=item))
-        status = {"complete": "completed", "limit": "incomplete"}.get(reason, "cancelled")
-        details = None if complete else {"type": status, "reason": REASONS[reason]}
-        usage = response.usage(tokens, self._per_window)
-        shown = response.resource(status, self._conversation, details, [item], usage)
-        events.append(self._shapes.event("response.done", response=shown))
-        self.response = None
-        if response.item_id not in self._items:  # it never was, or was deleted
-            self._aloud.pop(response.item_id, None)
+        answer, events = self._given().response, self._given().end(tokens, reason)
+        self._answer = None
+        if answer.item_id not in self._items:  # it never was, or was deleted
+            self._aloud.pop(answer.item_id, None)
         if self._utterance is not None and self._utterance not in self._transcripts:
             # What was said under the answer is a turn of its own from here on.
             self._expect_transcript(self._utterance, self._begun_at)
@@ -377,18 +338,6 @@ class Translation:
         done = self._shapes.event("response.done", response=shown)
         return [*begun, done, self._shapes.error(code, why, None, refused.asked_by)]
 
-    def _active(self) -> Response:
-        assert self.response is not None, "no response is being made"
-        return self.response
-
-    def _of_response(self, kind: str, **fields: Any) -> Json:
-        return self._shapes.event(f"response.{kind}", response_id=self._active().id, **fields)
-
-    def _of_part(self, kind: str, **fields: Any) -> Json:
-        place = {"item_id": self._active().item_id, "output_index": 0, "content_index": 0}
-        return self._of_response(kind, **place, **fields)
-
-
-def _part(text: str, aloud: bool | None) -> Json:
-    """A part of an answer's content, as events about parts have it."""
-    return {"type": "audio", "transcript": text} if aloud else {"type": "text", "text": text}
+    def _given(self) -> Answer:
+        assert self._answer is not None, "no response is being made"
+        return self._answer

@@ -8,7 +8,6 @@ Every field that the specification has is known, whether it can be followed here
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -140,8 +139,8 @@ Limit = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 
 
 class Tool(BaseModel):
-    """A function that the client would call; told back, and not called: no preset was trained to.
-    What servers of tools (`mcp`) have is not offered."""
+    """A function that answers may call, told back as it came. What servers of tools (`mcp`) have is
+    not offered."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -213,12 +212,6 @@ MetadataKey = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 
 
-def _none_to_call(tools: list[Any]) -> list[Any]:
-    if tools:
-        raise ValueError("no model here was trained to call functions")
-    return tools
-
-
 class ResponseConfig(Wire):
     """What `response.create` wishes; null is as if it were not there."""
 
@@ -235,10 +228,10 @@ class ResponseConfig(Wire):
     audio: Any = None
     """Not looked at: the session's voice and format are this answer's, too."""
 
-    tools: Annotated[list[Any], AfterValidator(_none_to_call)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: Annotated[list[Tool], Field(max_length=TOOLS, fail_fast=True)] | None = None
+    tool_choice: Any = None
     parallel_tool_calls: bool | None = None
-    """No model here was trained to call functions, so none may be wished for."""
+    """Ignored: a model makes as many calls as it likes."""
 
     prompt: None = None
     """Not offered: prompts are not kept here."""
@@ -288,7 +281,7 @@ class ClearOutput(_ClientEvent):
 
 
 class CreateItem(_ClientEvent):
-    """A message of text or of a recording."""
+    """A message of text or of a recording, a call, or what came of one."""
 
     type: Literal["conversation.item.create"]
     item: Item

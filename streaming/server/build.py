@@ -1,15 +1,19 @@
 """Puts a server together."""
 
+import threading
 from collections.abc import Callable
 
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
+from assistant.tools.grammar import Grammar
+from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
 from streaming.build import make_session, session_spec
 from streaming.config import Config
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
+from streaming.realtime.tools import Check
 from streaming.server.app import Assistant
 
 CHARACTERS = 8
@@ -62,9 +66,25 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
             can_transcribe=transcribes,
             can_name_sounds=named,
             reads_words=config.model.reads == "words",
+            check_tools=check_tools,
         )
 
+    check_tools = _tool_check(model)
     return Assistant(config.preset, new_session, new_protocol)
+
+
+def _tool_check(model: Salmonn) -> Check | None:
+    """What says whether functions can be called; None: the preset's LLM calls none."""
+    if not model.calls:
+        return None
+    threading.Thread(target=lambda: model.vocabulary, daemon=True).start()  # takes seconds
+
+    def check(tools: tuple[Tool, ...], choice: ToolChoice) -> None:
+        choice.among(tools)
+        if tools and model.vocabulary is not None:
+            Grammar(model.vocabulary, tools, choice)
+
+    return check
 
 
 def _has_decoder(model: Salmonn) -> bool:

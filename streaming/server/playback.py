@@ -8,7 +8,7 @@ from collections import deque
 
 from assistant.voice.voice import VOICE_RATE
 from streaming.controls import Control, Played, Truncate
-from streaming.events import Event, ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted
+from streaming.events import Event, ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted, ToolCalled
 from streaming.realtime.speech import SAMPLE_BYTES, pieces
 
 AHEAD_S = 0.4
@@ -17,7 +17,7 @@ AHEAD_S = 0.4
 PIECE_S = 0.2
 """Seconds of audio in an event, at most."""
 
-OfReply = ReplyStarted | ReplyDelta | ReplyAudio | ReplyEnded
+OfReply = ReplyStarted | ReplyDelta | ReplyAudio | ToolCalled | ReplyEnded
 
 
 class Playback:
@@ -93,7 +93,7 @@ class Playback:
                     self._controls.append(Truncate(self._turn, self._characters))
                     self._ends_at = now  # clients stop at once
                 self._reported = self._told
-            case ReplyDelta():
+            case ReplyDelta() | ToolCalled():
                 pass
 
     def _drop(self) -> None:

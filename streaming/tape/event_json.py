@@ -23,6 +23,7 @@ from streaming.events import (
     SoundStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 
 _NAMES: dict[type[Event], str] = {
@@ -39,6 +40,7 @@ _NAMES: dict[type[Event], str] = {
     ReplyStarted: "reply.started",
     ReplyDelta: "reply.delta",
     ReplyAudio: "reply.audio",
+    ToolCalled: "tool.called",
     ReplyEnded: "reply.ended",
     SoundStarted: "sound.started",
     Refused: "refused",

@@ -23,8 +23,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from assistant.errors import ToolError
 from streaming.controls import (
     Ask,
+    Called,
     Cancel,
     Clear,
     Commit,
@@ -34,6 +36,7 @@ from streaming.controls import (
     Hold,
     Played,
     Recording,
+    Returned,
     Truncate,
     Write,
 )
@@ -49,6 +52,8 @@ LONGEST_MS = 7 * 24 * 60 * 60 * 1000
 _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "ask": TypeAdapter(Ask),
     "write": TypeAdapter(Write),
+    "called": TypeAdapter(Called),
+    "returned": TypeAdapter(Returned),
     "cancel": TypeAdapter(Cancel),
     "commit": TypeAdapter(Commit),
     "hold": TypeAdapter(Hold),
@@ -208,7 +213,7 @@ def read_tape(lines: Iterable[str]) -> Tape:
             raise TapeError(f"line {number}: {where}: {first['msg']}") from error
         except RecursionError as error:
             raise TapeError(f"line {number}: nested too deep") from error
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, ToolError) as error:
             raise TapeError(f"line {number}: {error}") from error
     if tape is None:
         raise TapeError("line 1: nothing there")

@@ -162,11 +162,11 @@ def test_a_text_that_is_erased_leaves_the_context(model: Salmonn, gone: str) -> 
     talk = conversation(model)
     typed(talk, "a", "b")
     spoken(talk)
-    talk.erase(gone)
+    talk.forget(gone)
     left = "b" if gone == "a" else "a"
     assert shown(talk).startswith(SYSTEM + question(left) + REPLY)
     check_cache(talk, model)
-    talk.erase(left)
+    talk.forget(left)
     assert shown(talk).startswith(SYSTEM + REPLY), "the reply alone is left, in its role"
     check_cache(talk, model)
 
@@ -179,8 +179,8 @@ def test_a_text_that_is_erased_under_its_reply_goes_when_that_is_over(model: Sal
     talk.ask()
     talk.token()
     talk.write("b", "user", "Two?")
-    talk.erase("a")
-    talk.erase("b")
+    talk.forget("a")
+    talk.forget("b")
     talk.close(said=1)
     assert shown(talk) == SYSTEM + REPLY
     check_cache(talk, model)
@@ -189,9 +189,9 @@ def test_a_text_that_is_erased_under_its_reply_goes_when_that_is_over(model: Sal
 def test_a_text_stays_when_what_was_heard_beside_it_goes(model: Salmonn) -> None:
     talk = conversation(model)
     typed(talk, "One?")
-    talk.forget(0, "question")
+    talk.forget((0, "question"))
     assert shown(talk) == SYSTEM + user("One?") + REPLY
-    talk.forget(0, "answer")
+    talk.forget((0, "answer"))
     assert shown(talk) == SYSTEM + user("One?")
     assert talk.is_asked, "it is not answered any more"
     check_cache(talk, model)
@@ -204,7 +204,6 @@ def test_texts_wait_for_the_question_that_claims_them(model: Salmonn) -> None:
         heard(each, samples(BLOCK))
     talk.write("a", "user", "And?")
     talk.claim(waits=True)
-    assert not talk.is_asked
     for each in (talk, other):
         each.pause()
     assert answer(talk) == answer(other), "who speaks is answered as if nothing had been written"
@@ -247,8 +246,8 @@ def test_a_question_alone_knows_nothing_of_what_was_said(model: Salmonn) -> None
     talk.open(since=0, instruction="Which?", alone=True)
     assert shown(talk) == SYSTEM + question("Which?") + "\n<s>assistant:"
     talk.pause()
+    talk.require(kept=False)
     answer(talk)
-    talk.aside()
     talk.close()
     assert shown(talk) == before + user("Two?"), "and nothing is kept of it"
     check_cache(talk, model)
@@ -265,8 +264,8 @@ def test_an_answer_aside_leaves_questions_as_they_were(model: Salmonn) -> None:
     talk.write("a", "user", "One?")
     talk.open(since=0, instruction="Sort it.", typed=True)
     talk.pause()
+    talk.require(kept=False)
     answer(talk)
-    talk.aside()
     talk.close()
     assert shown(talk) == SYSTEM + user("One?")
     assert talk.is_asked
@@ -346,6 +345,6 @@ def test_an_llm_that_hears_is_asked_the_texts_and_a_spoken_turn_does_not_answer_
         talk.close(said=2)
     assert answers[0] == answers[1] != ""
     assert torch.equal(reading(written), reading(asked))
-    written.erase("b")
-    written.erase("c")
+    written.forget("b")
+    written.forget("c")
     assert len(written._history.items) == (1 if turns_kept == 0 else len(asked._history.items) - 1)

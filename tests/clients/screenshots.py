@@ -17,6 +17,7 @@ import soundfile
 import soxr
 from playwright.async_api import Browser, Page, ViewportSize
 
+from assistant.tools.tool import ToolCall
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.detectors.choose import choose_endpointer
@@ -85,7 +86,7 @@ class Kitchen(Echo):
         self.reply = [word + " " for word in said.split()]
         return self.cached
 
-    def token(self) -> str | None:
+    def token(self) -> str | ToolCall | None:
         time.sleep(TOKEN_S)
         return super().token()
 

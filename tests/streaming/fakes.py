@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from assistant.voice.voice import Speech, SpokenWord
 from streaming.audio.endpointer import Endpointer
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Control, Part, Role
+from streaming.controls import Control, Key, Role
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
@@ -55,7 +56,9 @@ class Echo:
         self.ahead_cached = 0
         self.paused_windows = 0
         self.is_open = False
-        self.reply: list[str] | None = None
+        self.reply: list[str | ToolCall] | None = None
+        self.declared: tuple[str, ...] = ()  # names of functions
+        self.tools: tuple[str, ...] = ()  # of the open turn
         self.made = 0
         self.most = self.usual = 99  # tokens of a reply
         self.diary: list[str] = []
@@ -84,15 +87,15 @@ class Echo:
         first = self.samples == WINDOW and len(self.heard[-1])
         return [(0, WINDOW, "knock", 0.9)] if first and self.knocks else []
 
-    def write(
-        self, ref: str, role: Role, text: str, after: str | tuple[int, Part] | None = None
-    ) -> None:
+    def write(self, ref: str, role: Role, text: str, after: Key | None = None) -> None:
         refs = ["root", *(written[0] for written in self.written)]
         self.written.insert(refs.index(after) if after in refs else len(refs), (ref, role, text))
 
-    def erase(self, ref: str) -> None:
-        self.written = [written for written in self.written if written[0] != ref]
-        self.diary.append(f"erased {ref}")
+    def note_call(self, ref: str, call: ToolCall, after: Key | None = None) -> None:
+        self.diary.append(f"called {call.name}")
+
+    def note_result(self, ref: str, call: str, output: str, after: Key | None = None) -> None:
+        self.written.append((ref, "user", output))
 
     def claim(self, waits: bool) -> None:
         self.diary.append("claimed" if waits else "unclaimed")
@@ -111,6 +114,9 @@ class Echo:
     def answers(self) -> tuple[str, ...]:
         return self.asked
 
+    def callable(self) -> tuple[str, ...]:
+        return self.tools
+
     def open(
         self,
         since: int,
@@ -127,7 +133,7 @@ class Echo:
         instruction = "\n".join(filter(None, [instruction, *(text for *_, text in texts)]))
         self.question = instruction or None
         self.is_open, self.reply, self.ahead, self.cached, self.settled = True, None, None, 0, 0
-        self.most = self.usual
+        self.most, self.tools = self.usual, self.declared
         self.first = min(since // WINDOW, self.whole)
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
@@ -137,13 +143,20 @@ class Echo:
         self.cached, self.reply, self.made = self.settled, None, 0
         self.diary.append(f"instructed {instruction}")
 
-    def limit(self, max_new_tokens: int) -> None:
+    def require(
+        self,
+        max_new_tokens: int | None = None,
+        *,
+        kept: bool = True,
+        tools: tuple[Tool, ...] | None = None,
+        tool_choice: ToolChoice | None = None,
+    ) -> None:
         assert self.reply is None
-        self.most = max_new_tokens
-
-    def aside(self) -> None:
-        assert self.is_open
-        self.diary.append("aside")
+        self.most = self.most if max_new_tokens is None else max_new_tokens
+        if not kept:
+            self.diary.append("aside")
+        if tools is not None:
+            self.tools = tuple(tool.name for tool in tools)
 
     def prefill(self) -> int:
         assert self.reply is None
@@ -176,7 +189,7 @@ class Echo:
     def text_tokens(self) -> int:
         return 5
 
-    def token(self) -> str | None:
+    def token(self) -> str | ToolCall | None:
         assert self.reply is not None
         self.made += 1
         return self.reply[self.made - 1] if self.made <= min(self.most, len(self.reply)) else None
@@ -196,11 +209,15 @@ class Echo:
         sound_events: bool | None,
         temperature: float | None,
         top_p: float | None,
+        tools: tuple[Tool, ...] | None,
+        tool_choice: ToolChoice | None,
     ) -> None:
         self.diary.append(f"configured {instruction}")
         self.sampling = temperature, top_p
         if max_new_tokens is not None:
             self.usual = max_new_tokens
+        if tools is not None:
+            self.declared = tuple(tool.name for tool in tools)
 
     def tidy(self) -> bool:
         assert not self.is_open
@@ -212,8 +229,12 @@ class Echo:
         self.is_open = False
         self.diary.append("answered")  # the diary does not tell them apart
 
-    def forget(self, turn: int, what: str) -> None:
-        self.diary.append(f"forgot {what} {turn}")
+    def forget(self, key: Key) -> None:
+        if isinstance(key, str):
+            self.written = [written for written in self.written if written[0] != key]
+            self.diary.append(f"erased {key}")
+        else:
+            self.diary.append(f"forgot {key[1]} {key[0]}")
 
     def unhear(self, since: int, until: int) -> None:
         self.diary.append(f"unheard {since} {until}")

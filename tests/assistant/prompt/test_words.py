@@ -92,7 +92,7 @@ def test_a_template_is_cut_where_something_is_said() -> None:
     system = "<s>system:Be brief.</s>\n<s>user:A</s>\n<s>assistant:B</s>"
     note = "\n<s>system:", "</s>"
     asked, begun = "</s>\n<s>assistant:", "\n<s>assistant:"
-    assert found == Chat(system, "\n<s>user:", asked, "</s>", begun, note)
+    assert found == Chat(system, "\n<s>user:", asked, "</s>", begun, None, ("", "", ""), note)
 
 
 def test_a_template_without_system_messages_has_it_with_the_user() -> None:
@@ -332,7 +332,7 @@ def test_other_words_about_a_held_turn_are_as_if_it_had_been_opened_with_them(
 def test_the_same_words_again_after_another_limit(model: Salmonn) -> None:
     talk = held(Conversation(model, "Hi."))
     talk.instruct(None)
-    talk.limit(1)
+    talk.require(1)
     talk.ask()
     while talk.token() is not None:
         pass

@@ -268,6 +268,16 @@ def test_what_was_not_heard_is_told_the_model() -> None:
     assert listener.diary[-1] == "truncated 0 to 7"
 
 
+def test_a_reply_begun_ahead_is_made_again_when_less_of_the_one_before_it_was_heard() -> None:
+    listener = Echo()
+    talk = session(listener)
+    talk.receive(pcm("...SSSS....."))
+    drain(talk)
+    talk.control(Truncate(0, 7))
+    drain(talk)
+    assert listener.diary[-2:] == ["instructed None", "truncated 0 to 7"]
+
+
 def test_silence_is_counted_from_the_end_of_what_was_played() -> None:
     idle = TURNS.model_copy(update={"idle_timeout_s": 5.0})
     talk = aloud(pace=None, turns=idle)

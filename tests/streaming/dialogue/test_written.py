@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.controls import Ask, Cancel, Clear, Commit, Control, Forget, Hold, Write
+from streaming.controls import Ask, Cancel, Clear, Commit, Control, Forget, Hold, Key, Write
 from streaming.events import Event, Refused, ReplyDelta, ReplyStarted
 from tests.laws import cuts
 from tests.streaming.dialogue.test_waiting import replies
@@ -23,7 +23,7 @@ class Reader(Echo):
 
     @property
     def is_asked(self) -> bool:
-        return bool(self.unanswered or self.later)
+        return bool(self.unanswered or self.later or self.claimed)
 
     def write(self, ref, role, text, after=None) -> None:  # type: ignore[no-untyped-def]
         if self.is_open and self.reply is not None:
@@ -31,10 +31,10 @@ class Reader(Echo):
         else:
             super().write(ref, role, text, after)
 
-    def erase(self, ref: str) -> None:
-        super().erase(ref)
-        self.claimed = [text for text in self.claimed if text[0] != ref]
-        self.later = [text for text in self.later if text[0] != ref]
+    def forget(self, key: Key) -> None:
+        super().forget(key)
+        self.claimed = [text for text in self.claimed if text[0] != key]
+        self.later = [text for text in self.later if text[0] != key]
 
     def claim(self, waits: bool) -> None:
         super().claim(waits)

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from streaming.audio.frames import FRAME_SAMPLES
-from streaming.realtime.protocol import MOST_WAITING, Output
+from streaming.realtime.asking import MOST_WAITING
+from streaming.realtime.protocol import Output
 from streaming.realtime.wire import CLIENT_EVENT
 from tests.streaming.fakes import pcm
 from tests.streaming.realtime.test_protocol import MANUAL, TURN, Client, Json, typed

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.tools.tool import ToolCall
 from assistant.voice.voice import SpokenWord
 from streaming.audio.wire_audio import InputFormat
-from streaming.events import ReplyAudio
+from streaming.events import ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted, ToolCalled
 from streaming.realtime.speech import Spoken, pieces
 from tests.streaming.fakes import CHARACTER
 from tests.streaming.realtime.test_protocol import TURN, Client
@@ -225,3 +226,71 @@ def test_pieces_are_the_whole_again(lengths: list[int], samples: int) -> None:
     assert (cut._begins, cut._ends, cut.transcript) == (
         spoken._begins, spoken._ends, spoken.transcript,
     )  # fmt: skip
+
+
+CALL = ToolCall("call_0_0", "tell_time", "{}")
+
+
+def calling(*text: str) -> Client:
+    """A client that is answered with text and a call."""
+    client = Client(aloud=True)
+    client.listener.declared = (CALL.name,)
+    ask = client.listener.ask
+
+    def asked() -> int:
+        windows = ask()
+        client.listener.reply = [*text, CALL]
+        return windows
+
+    client.listener.ask = asked  # type: ignore[method-assign]
+    return client
+
+
+def test_a_function_is_called_when_what_comes_before_the_call_was_spoken() -> None:
+    client = calling("Let me see. ", "I look at the clock. ")
+    client.speak(TURN + "." * 40)
+    kinds = [kind for kind in client.kinds() if kind.startswith("response.")]
+    assert kinds == [
+        "response.created",
+        "response.output_item.added",
+        "response.content_part.added",
+        *["response.output_audio_transcript.delta", "response.output_audio.delta"] * 2,
+        "response.output_audio.done",
+        "response.output_audio_transcript.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.output_item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    message, call = client.last("response.done")["response"]["output"]
+    text = "Let me see. I look at the clock. "
+    assert message["content"] == [{"type": "output_audio", "transcript": text}]
+    assert (call["name"], call["call_id"]) == ("tell_time", "call_0_0")
+    assert client.last("response.function_call_arguments.done")["output_index"] == 1
+
+
+def test_a_function_is_called_at_once_where_nothing_is_said() -> None:
+    client = calling()
+    client.speak(TURN)
+    (call,) = client.last("response.done")["response"]["output"]
+    assert call["type"] == "function_call"
+    assert audio_of(client) == b""
+
+
+def test_a_call_is_told_where_the_words_before_it_were_interrupted() -> None:
+    client = Client(aloud=True)
+    told: list[Json] = []
+    for event in (
+        ReplyStarted(1, 1, 0, tools=(CALL.name,)),
+        ReplyDelta("Let me see."),
+        ToolCalled(CALL.id, CALL.name, CALL.arguments),
+        ReplyEnded(2, "interrupted"),
+    ):
+        told += client.protocol.translate(event)
+    message, call = told[-1]["response"]["output"]
+    assert (message["type"], message["status"]) == ("message", "incomplete")
+    assert message["content"] == [{"type": "output_audio", "transcript": ""}]
+    assert (call["type"], call["status"]) == ("function_call", "completed")

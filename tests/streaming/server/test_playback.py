@@ -12,6 +12,7 @@ from streaming.events import (
     ReplyEnded,
     ReplyStarted,
     SpeechStarted,
+    ToolCalled,
 )
 from streaming.server.playback import AHEAD_S, PIECE_S, Playback
 
@@ -132,3 +133,23 @@ def test_never_more_is_ahead_than_may_be(given: list[tuple[float, float]]) -> No
             played_until = max(played_until, at) + length([event])
             assert played_until - at <= AHEAD_S + 1e-6
         now += wait
+
+
+CALL = ToolCalled("call_3_0", "tell_time", "{}")
+
+
+def test_a_call_keeps_its_place_behind_what_is_spoken() -> None:
+    playback = Playback()
+    for event in (BEGIN, audio(2.0)):
+        playback.take(event, 0.0)
+    assert playback.take(CALL, 0.0) == []
+    *_, (at, last) = told(playback, 10.0)
+    assert (last, round(at, 6)) == (CALL, 2.0 - AHEAD_S)
+
+
+def test_a_call_is_told_where_the_speech_before_it_is_interrupted() -> None:
+    playback = Playback()
+    for event in (BEGIN, audio(2.0), CALL):
+        playback.take(event, 0.0)
+    over = ReplyEnded(3, "interrupted")
+    assert playback.take(over, 0.5)[-2:] == [CALL, over]

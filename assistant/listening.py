@@ -1,0 +1,95 @@
+"""What a conversation hears: the stream, the sounds named in it, and who reads what is said."""
+
+import torch
+
+from assistant.captions.captioner import Captioner
+from assistant.ear.hearing import Hearing, Window
+from assistant.ear.tagger import Tagger
+from assistant.errors import ConfigError
+from assistant.model import Salmonn
+from assistant.open_turn import FirstUtterance
+from assistant.sound.recording import Samples
+
+
+class Listening:
+    """One stream, and what of it is told beside the LLM's replies."""
+
+    def __init__(
+        self,
+        model: Salmonn,
+        captions: bool,
+        ring_s: float,
+        silence_db: float,
+        sound_events: bool,
+    ) -> None:
+        """Args:
+        model: shared weights.
+        captions: read what is said, too.
+        ring_s: seconds of what was heard that are kept.
+        silence_db: see `Hearing`.
+        sound_events: name sounds as they begin.
+
+        Raises:
+            ConfigError: the preset has no `sound_tagger` to name them with.
+        """
+        self._model = model
+        self._words = model.config.reads == "words"
+        self._events, self.shown = sound_events, captions
+        self.hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
+        self.reads = self._words or model.config.aligner.transcript
+        """The LLM is given what was said as text."""
+
+        self._captions = model.captions if captions or self.reads else None
+        self._utterance = FirstUtterance()
+
+    def _tagger(self, events: bool) -> Tagger | None:
+        """An LLM that reads words is told of sounds whether a client is or not."""
+        if events and self._model.tagger is None:
+            raise ConfigError("turns.sound_events: the preset has no sound_tagger")
+        return self._model.tagger if events or self._words else None
+
+    def hear(self, samples: Samples) -> list[Window]:
+        """Take samples of the stream; the windows that became final."""
+        return self.hearing.push(torch.from_numpy(samples))
+
+    def sounds(self) -> list[tuple[int, int, str, float]]:
+        """Sounds that began in what `hear` was given last, where a client is told of them: first
+        sample, one past the last, name, probability."""
+        began = self.hearing.sounds if self._events else []
+        return [(s.begin, s.end, s.name, round(s.probability, 3)) for s in began]
+
+    def name_sounds(self, wanted: bool) -> None:
+        """Tell a client of sounds, or do not.
+
+        Raises:
+            ConfigError: the preset has no `sound_tagger`.
+        """
+        self.hearing.name_sounds(self._tagger(wanted))
+        self._events = wanted
+
+    def show_captions(self, wanted: bool) -> None:
+        """Tell a client what is said, or do not.
+
+        Raises:
+            ComponentError: the preset's Whisper has no decoder.
+        """
+        self.shown = wanted
+        self._captions = self._model.captions if wanted or self.reads else None
+
+    def since(self, sample: int) -> list[Window]:
+        """The windows that end after a sample of the stream, as far as they are kept."""
+        length = self._model.ear.spans.window
+        return [window for window in self.hearing.windows if window.at + length > sample]
+
+    def reader(self, since: int, spoken_from: int | None) -> tuple[Captioner | None, int]:
+        """Who reads what is said in a turn, and the first sample whose window is read.
+
+        Args:
+            since: first sample that the turn is about.
+            spoken_from: first sample of its utterance; None: nobody spoke.
+        """
+        if self._words:
+            spoken_from = self._utterance.since(since, spoken_from)
+        if self._captions is None or spoken_from is None:
+            return None, 0
+        return Captioner(self._captions), spoken_from - self._model.ear.spans.window
