@@ -16,8 +16,9 @@ from assistant.errors import ConfigError
 from assistant.files.presets import shipped_config
 from bench.common import keep, parser, show
 from lab.features import FeatureStore
+from lab.recipe.graph import steps_of
 from lab.recipe.recipe import load_recipe
-from lab.recipe.steps import Run, steps_of
+from lab.recipe.steps import Run
 from lab.training.config import StageConfig
 from lab.training.loop import Corpus, halved, mask
 from lab.training.run import build_stage

@@ -57,11 +57,11 @@ def train(
     config: ConfigOption = None,
 ) -> None:
     """Make what a recipe describes and is not there yet; goes on where it was interrupted."""
+    from lab.recipe.graph import steps_of
     from lab.recipe.perform import Setup, lock, perform
     from lab.recipe.plan import plan as planned
     from lab.recipe.plan import table
     from lab.recipe.recipe import load_recipe
-    from lab.recipe.steps import steps_of
 
     wanted, file = load_recipe(recipe), config or shipped_config()
     steps = steps_of(wanted, cache(lambda name: load_config(file, name).model), runs, step)

@@ -14,10 +14,11 @@ from lab import manifest
 from lab.corpora.corpus import CorpusConfig
 from lab.corpora.prepare import Order, make
 from lab.recipe.apart import require_apart
+from lab.recipe.graph import steps_of
 from lab.recipe.material import READS, check, content
 from lab.recipe.plan import plan
 from lab.recipe.recipe import RecipeConfig, load_recipe, needed_by
-from lab.recipe.steps import Run, steps_of
+from lab.recipe.steps import Run
 
 ROOT = Path(__file__).parents[3]
 DATA = Path("../shared/data")

@@ -14,9 +14,10 @@ import soundfile
 from assistant.config import ModelConfig
 from assistant.files.presets import load_preset, shipped_config
 from lab.manifest import half
+from lab.recipe.graph import steps_of
 from lab.recipe.perform import Setup, perform
 from lab.recipe.recipe import RecipeConfig
-from lab.recipe.steps import Step, steps_of
+from lab.recipe.steps import Step
 
 SHA = "0" * 64
 
