@@ -84,8 +84,8 @@ class EncodingConfig(Section):
     """cached: past blocks that a new anchor starts with."""
 
     silence_blocks: int = Field(default=0, ge=0, le=CLIP_FEATURES)
-    """cached: blocks of silence that Whisper's encoder begins with, and every new anchor: with
-    nothing before them, short sentences are misread."""
+    """cached: blocks of silence before a stream and before every new anchor, for Whisper's
+    encoder: it was trained on clips of 30 s and misreads short sentences without."""
 
     left_context_s: float = Field(default=8.0, gt=0, le=CLIP_S)
     """recompute: seconds of earlier sound encoded with each block."""
@@ -99,8 +99,8 @@ class EncodingConfig(Section):
 
     @model_validator(mode="after")
     def _anchors_advance(self) -> Self:
-        if self.overlap_blocks + self.silence_blocks >= self.horizon_blocks:
-            raise ValueError("overlap_blocks + silence_blocks must be less than horizon_blocks")
+        if self.overlap_blocks >= self.horizon_blocks:
+            raise ValueError("overlap_blocks must be less than horizon_blocks")
         return self
 
 

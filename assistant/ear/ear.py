@@ -95,6 +95,7 @@ class Ear(nn.Module):
             if count:
                 mel = torch.full((encoder.n_mels, 2 * count + 1), SILENCE, device=self.device)
                 encoder.attend(encoder.stem(mel, first=True), past, block)
+                past.before = past.length
             self._silent_past = self.device, past
         return self._silent_past[1].fork()
 
@@ -230,7 +231,7 @@ class BlockStream:
         self._mel = MelBlocks(ear.speech_encoder.n_mels, block)
         past = ear.silent_past() if past is None else past
         encoder = _Speech(ear.speech_encoder, past)
-        self._speech: Anchored[KeyValues] = Anchored(encoder, *limits, past.length // block)
+        self._speech: Anchored[KeyValues] = Anchored(encoder, *limits)
         self._audio: Anchored[BeatsState] | None = None
         if ear.audio_encoder is not None:
             self._audio = Anchored(ear.audio_encoder, *limits)

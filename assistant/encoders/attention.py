@@ -21,6 +21,9 @@ class KeyValues:
     length: int = 0
     """Number of cached positions."""
 
+    before: int = 0
+    """Of these, how many stand before the stream: its own positions count from 0 after them."""
+
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append to `layer` and return all its keys and values."""
         if layer == len(self.layers):
@@ -33,7 +36,7 @@ class KeyValues:
 
     def fork(self) -> "KeyValues":
         """An independent copy; tensors are never changed in place, so they are shared."""
-        return KeyValues(list(self.layers), self.length)
+        return KeyValues(list(self.layers), self.length, self.before)
 
 
 def block_mask(new: int, past: int, block: int, device: torch.device) -> Tensor | None:

@@ -41,29 +41,23 @@ class BlockEncoder(Protocol[State]):
 class Anchored(Generic[State]):
     """Encodes the blocks of an endless stream in order, with bounded memory.
 
-    Position tables and caches end; streams do not. After `horizon` blocks the state starts anew:
-    with the blocks that the encoder itself begins with, and the last `overlap` blocks. Pushing
-    blocks one by one or many at once is the same computation.
+    Position tables and caches end; streams do not. After `horizon` blocks the state starts anew
+    with the last `overlap` blocks in it. Pushing blocks one by one or many at once is the same
+    computation.
     """
 
     def __init__(
-        self, encoder: BlockEncoder[State], block: int, horizon: int, overlap: int, before: int = 0
+        self, encoder: BlockEncoder[State], block: int, horizon: int, overlap: int
     ) -> None:
-        """Args:
-        encoder: shared weights.
-        block: features per block.
-        horizon: blocks in a state at most, more than `overlap` and `before` together.
-        overlap: past blocks that a new state begins with.
-        before: blocks that a state of `encoder.start` holds already.
-        """
-        self._encoder, self._before = encoder, before
+        """Args are in features (`block`) and blocks (`horizon` > `overlap`)."""
+        self._encoder = encoder
         self._block, self._horizon, self._overlap = block, horizon, overlap
         self.reset()
 
     def reset(self) -> None:
         """Begin a new stream."""
         self._state = self._encoder.start()
-        self._held = self._before  # blocks in the state
+        self._held = 0  # blocks in the state
         self._recent: deque[Tensor] = deque(maxlen=self._overlap)
 
     def fork(self) -> "Anchored[State]":
@@ -88,9 +82,11 @@ class Anchored(Generic[State]):
             if self._held == self._horizon:
                 self._state = self._encoder.start()
                 context = list(self._recent)
-                self._held = self._before + len(context)
-            room = self._horizon - self._held
-            now, blocks = blocks[:room], blocks[room:]
+                self._held = len(context)
+            now, blocks = (
+                blocks[: self._horizon - self._held],
+                blocks[self._horizon - self._held :],
+            )
             new = torch.cat(context + now)
             skip = sum(len(block) for block in context)
             done.append(self._encoder.attend(new, self._state, self._block)[skip:])

@@ -123,10 +123,10 @@ class SpeechEncoder(nn.Module):
         Raises:
             ValueError: the stream would go beyond the position table.
         """
-        start, new = past.length, len(x)
+        start, new = past.length - past.before, len(x)
         if start + new > self.horizon:
             raise ValueError(f"{start + new} features exceed the horizon of {self.horizon}")
-        mask = block_mask(new, start, block, x.device)
+        mask = block_mask(new, past.length, block, x.device)
         x = (x + self.encoder.positional_embedding[start : start + new])[None]
         joined = []
         for i, layer in enumerate(self.encoder.blocks):

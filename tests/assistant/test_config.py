@@ -186,7 +186,6 @@ def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
     [
         ("aligner", {"window_features": 12, "stride_features": 12}, "", "multiple of 8"),
         ("encoding.overlap_blocks", 11, ".encoding", "less than horizon_blocks"),
-        ("encoding.silence_blocks", 9, ".encoding", "less than horizon_blocks"),
         ("prompt.template", "{instruction}", ".prompt", "{audio} exactly once"),
         ("prompt.template", "{audio}", ".prompt", "{instruction} exactly once"),
         ("prompt.template", "{audio}{audio}{instruction}", ".prompt", "{audio} exactly once"),

@@ -82,14 +82,3 @@ def test_a_new_anchor_begins_with_the_last_blocks(at_once: int) -> None:
     for state, blocks in encoder.calls:
         seen.setdefault(state, []).extend(blocks)
     assert list(seen.values()) == [[0, 2, 4], [4, 6, 8], [8, 10, 12]]
-
-
-def test_blocks_that_an_encoder_begins_with_count() -> None:
-    encoder = Recorder()
-    stream = Anchored(encoder, block=2, horizon=5, overlap=1, before=2)
-    x = torch.arange(14.0)[:, None]
-    assert torch.equal(torch.cat([stream.push(piece) for piece in x.split(2)]), x)
-    seen: dict[int, list[float]] = {}
-    for state, blocks in encoder.calls:
-        seen.setdefault(state, []).extend(blocks)
-    assert list(seen.values()) == [[0, 2, 4], [4, 6, 8], [8, 10, 12]]
