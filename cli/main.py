@@ -13,7 +13,7 @@ from rich.table import Table
 
 from assistant.errors import AssistantError, ConfigError
 from assistant.rates import SAMPLE_RATE
-from assistant.voice.choose import NONE
+from assistant.voice.voice import NONE
 from cli.options import (
     InstructionOption,
     LoraScaleOption,

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from assistant.errors import AssistantError, ConfigError
 from assistant.files.presets import validate
-from assistant.voice.choose import NONE, check
+from assistant.voice.choose import check
+from assistant.voice.voice import NONE
 from cli.options import configure, load_model
 from cli.serve import environment_token
 from cli.training import ConfigOption

@@ -307,12 +307,11 @@ class Session:
 def audio_of(event: Json) -> bytes:
     """The audio of `response.output_audio.delta`, in the session's output format: 24 kHz PCM16
     unless another one was asked for. Of other events, nothing."""
-    if event.get("type") != "response.output_audio.delta":
-        return b""
-    try:
-        return base64.b64decode(str(event.get("delta")), validate=True)
-    except ValueError:
-        return b""
+    match event:
+        case {"type": "response.output_audio.delta", "delta": str(encoded)}:
+            with contextlib.suppress(ValueError):
+                return base64.b64decode(encoded, validate=True)
+    return b""
 
 
 def address(text: str) -> str:

@@ -8,7 +8,8 @@ from assistant.conversation import Conversation
 from assistant.files.presets import validate
 from assistant.model import Salmonn
 from assistant.parts.fingerprint import PARTS, fingerprints
-from assistant.voice.choose import NONE, load_voice
+from assistant.voice.choose import load_voice
+from assistant.voice.voice import NONE
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import Config
 from streaming.detectors.choose import choose_endpointer

@@ -8,10 +8,7 @@ from pathlib import Path
 
 from assistant.errors import ConfigError
 from assistant.voice import kokoro_voice
-from assistant.voice.voice import Voice
-
-NONE = "none"
-"""The name of no voice: answers are text."""
+from assistant.voice.voice import NONE, Voice
 
 CACHE = "HIBARI_HOME"
 """Names the folder where `hibari-tts` keeps voices that were downloaded."""

@@ -8,6 +8,12 @@ from assistant.errors import AssistantError
 VOICE_RATE = 24_000
 """Samples of speech in a second, whatever voice speaks."""
 
+SAMPLE_BYTES = 2
+"""Of one sample."""
+
+NONE = "none"
+"""The name of no voice: answers are text."""
+
 
 class VoiceError(AssistantError):
     """There is no such voice, or it cannot be used here."""

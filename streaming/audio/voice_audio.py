@@ -3,14 +3,11 @@
 from functools import cache
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
-from assistant.voice.voice import VOICE_RATE
-from streaming.audio.wire_audio import ALAW, CUTS_PER_SECOND, MULAW, InputFormat
-
-PIECE = 2 * VOICE_RATE // CUTS_PER_SECOND
-"""Bytes that are resampled at a time, so that rounding never depends on how they came."""
+from assistant.voice.voice import SAMPLE_BYTES, VOICE_RATE
+from streaming.audio.resampler import Resampler
+from streaming.audio.wire_audio import ALAW, MULAW, InputFormat
 
 
 class OutputEncoder:
@@ -25,18 +22,16 @@ class OutputEncoder:
     def reset(self) -> None:
         """Forget what is pending."""
         self._pending = b""
-        self._given = self._made = 0  # samples, at either rate
-        rate = self._format.rate
-        self._resampler = (
-            None if rate == VOICE_RATE else soxr.ResampleStream(VOICE_RATE, rate, 1, "float32")
-        )
+        self._resampler = Resampler(VOICE_RATE, self._format.rate)
 
     def push(self, pcm: bytes) -> bytes:
         """What can be told of it, and of what came before it."""
         self._pending += pcm
-        whole = len(self._pending) // PIECE * PIECE if self._resampler else len(self._pending)
+        if self._format.rate == VOICE_RATE:
+            return self.flush()
+        size = SAMPLE_BYTES * self._resampler.piece
+        whole = len(self._pending) // size * size
         taken, self._pending = self._pending[:whole], self._pending[whole:]
-        size = PIECE if self._resampler else max(1, whole)
         return b"".join(self._encode(taken[at : at + size]) for at in range(0, whole, size))
 
     def flush(self) -> bytes:
@@ -46,26 +41,13 @@ class OutputEncoder:
         return rest
 
     def _encode(self, pcm: bytes, *, last: bool = False) -> bytes:
-        samples = self._resample(np.frombuffer(pcm, "<i2").astype(np.int16), last)
+        given = np.frombuffer(pcm, "<i2").astype(np.int16)
+        samples = self._resampler.push(given, last=last)
         match self._format.encoding:
             case "pcm16":
                 return samples.astype("<i2").tobytes()
-            case "mulaw":
-                return _codes("mulaw")[samples.view(np.uint16)].tobytes()
-            case "alaw":
-                return _codes("alaw")[samples.view(np.uint16)].tobytes()
-
-    def _resample(self, samples: NDArray[np.int16], last: bool) -> NDArray[np.int16]:
-        self._given += len(samples)
-        if self._resampler is None:
-            return samples
-        exact = self._resampler.resample_chunk(samples.astype(np.float32), last=last)
-        made: NDArray[np.int16] = np.clip(np.rint(exact), -32768, 32767).astype(np.int16)
-        if last:
-            wanted = -(-self._given * self._format.rate // VOICE_RATE) - self._made
-            made = np.pad(made[:wanted], (0, max(0, wanted - len(made))))
-        self._made += len(made)
-        return made
+            case "mulaw" | "alaw" as law:
+                return _codes(law)[samples.view(np.uint16)].tobytes()
 
 
 @cache

@@ -5,20 +5,16 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.audio.resampler import Resampler
 
 Encoding = Literal["pcm16", "mulaw", "alaw"]
 
 RATES = (8_000, 16_000, 24_000, 44_100, 48_000)
-"""Sample rates of PCM16 that are supported, in Hz."""
-
-CUTS_PER_SECOND = 50
-"""Pieces per second in which input is resampled, however it is cut, so that the resampler's
-rounding never depends on the cuts. All `RATES` are multiples of it."""
+"""Sample rates of PCM16 that are supported, in Hz; multiples of `CUTS_PER_SECOND`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +59,15 @@ class InputDecoder:
         self._bytes = bytearray()
         self._samples = np.zeros(0, np.int16)
         self._at = 0
-        self._given = 0  # samples of input, at its own rate
-        self._made = 0  # samples of output
-        rate = self._format.rate
-        self._resampler = (
-            None if rate == SAMPLE_RATE else soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
-        )
+        self._resampler = Resampler(self._format.rate, SAMPLE_RATE)
 
     def push(self, chunk: bytes) -> list[Frame]:
         """The frames that `chunk` completes."""
         self._bytes += chunk
-        piece = self._format.rate // CUTS_PER_SECOND * self._format.sample_bytes
+        piece = self._resampler.piece * self._format.sample_bytes
         made = []
         while len(self._bytes) >= piece:
-            made.append(self._resample(self._take(piece), last=False))
+            made.append(self._resampler.push(self._take(piece)))
         return self._cut(made)
 
     def flush(self) -> list[Frame]:
@@ -84,7 +75,7 @@ class InputDecoder:
         dropped."""
         size = self._format.sample_bytes
         rest = self._take(len(self._bytes) // size * size)
-        frames = self._cut([self._resample(rest, last=True)])
+        frames = self._cut([self._resampler.push(rest, last=True)])
         if missing := -len(self._samples) % FRAME_SAMPLES:
             frames += self._cut([np.zeros(missing, np.int16)])
         self.reset()
@@ -117,19 +108,6 @@ class InputDecoder:
                 return MULAW[np.frombuffer(raw, np.uint8)]
             case "alaw":
                 return ALAW[np.frombuffer(raw, np.uint8)]
-
-    def _resample(self, samples: NDArray[np.int16], last: bool) -> NDArray[np.int16]:
-        self._given += len(samples)
-        if self._resampler is None:
-            return samples
-        # In float: soxr dithers 16-bit output with noise that is different every time.
-        exact = self._resampler.resample_chunk(samples.astype(np.float32), last=last)
-        made: NDArray[np.int16] = np.clip(np.rint(exact), -32768, 32767).astype(np.int16)
-        if last:  # as long as the input was, whatever the filter's tail
-            wanted = -(-self._given * SAMPLE_RATE // self._format.rate) - self._made
-            made = np.pad(made[:wanted], (0, max(0, wanted - len(made))))
-        self._made += len(made)
-        return made
 
     def _cut(self, made: list[NDArray[np.int16]]) -> list[Frame]:
         self._samples = np.concatenate([self._samples, *made])

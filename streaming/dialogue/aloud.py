@@ -4,10 +4,8 @@ from collections import deque
 
 from assistant.rates import SAMPLE_RATE
 from assistant.voice.clauses import Clauses
-from assistant.voice.voice import VOICE_RATE, Voice
+from assistant.voice.voice import SAMPLE_BYTES, VOICE_RATE, Voice
 from streaming.events import ReplyAudio
-
-SAMPLE_BYTES = 2
 
 AHEAD_S = 6.0
 """Seconds of speech that are made before they are played, at most, and a clause: a reply of many

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from assistant.config import VoiceConfig
 from assistant.rates import SAMPLE_RATE
+from assistant.voice.voice import NONE
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
@@ -27,9 +28,6 @@ from streaming.realtime.wire import (
     TurnDetection,
     WireError,
 )
-
-NONE = "none"
-"""The voice of who has none."""
 
 VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",

@@ -3,12 +3,10 @@
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from assistant.voice.voice import VOICE_RATE, SpokenWord
+from assistant.voice.voice import SAMPLE_BYTES, VOICE_RATE, SpokenWord
 from streaming.audio.voice_audio import OutputEncoder
 from streaming.audio.wire_audio import InputFormat
 from streaming.events import ReplyAudio
-
-SAMPLE_BYTES = 2
 
 
 class Spoken:

@@ -6,16 +6,18 @@ waits here, where an interruption throws it away.
 
 from collections import deque
 
-from assistant.voice.voice import VOICE_RATE
+from assistant.voice.voice import SAMPLE_BYTES, VOICE_RATE
 from streaming.controls import Control, Played, Truncate
 from streaming.events import Event, ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted, ToolCalled
-from streaming.realtime.speech import SAMPLE_BYTES, pieces
+from streaming.realtime.speech import pieces
 
 AHEAD_S = 0.4
 """Seconds of audio that a client has before it is heard, at most."""
 
 PIECE_S = 0.2
 """Seconds of audio in an event, at most."""
+
+NOTHING = ReplyAudio("", b"", ())
 
 OfReply = ReplyStarted | ReplyDelta | ReplyAudio | ToolCalled | ReplyEnded
 
@@ -97,14 +99,14 @@ class Playback:
                 pass
 
     def _drop(self) -> None:
-        """Throw away what of the last reply was not told."""
-        kept = []
+        """Throw away what of the last reply was not told, but for the fact that it is spoken."""
+        kept: list[OfReply] = []
         while self._waiting:
             event = self._waiting.pop()
-            if isinstance(event, ReplyAudio):
-                self._is_spoken = True
-            else:
+            if not isinstance(event, ReplyAudio):
                 kept.append(event)
+            elif NOTHING not in kept:
+                kept.append(NOTHING)
             if isinstance(event, ReplyStarted):
                 break
         self._waiting += reversed(kept)

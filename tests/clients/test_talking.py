@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clients import sources, terminal
-from clients.realtime import SETTINGS
+from clients.realtime import SETTINGS, audio_of
 from clients.screen import Screen
 from clients.speaker import Speaker
 from tests.clients.test_realtime import SHORT, url
@@ -113,3 +113,16 @@ def test_an_answer_is_played_and_shown(card: FakeCard) -> None:
     test()
     assert "→ I heard" in told(out)
     assert any(card.played)
+
+
+@pytest.mark.parametrize(
+    ("event", "audio"),
+    [
+        (delta("a", 10), sound(10)),
+        ({"type": "response.output_text.delta", "delta": "YQ=="}, b""),
+        ({"type": "response.output_audio.delta", "delta": "no base64!"}, b""),
+        ({"type": "response.output_audio.delta"}, b""),
+    ],
+)
+def test_what_is_spoken_of_an_answer_is_at_hand(event: Json, audio: bytes) -> None:
+    assert audio_of(event) == audio

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from assistant.errors import ConfigError
-from assistant.voice.choose import NONE, check, load_voice, names
-from assistant.voice.voice import VOICE_RATE, Voice
+from assistant.voice.choose import check, load_voice, names
+from assistant.voice.voice import NONE, VOICE_RATE, Voice
 
 
 @pytest.fixture(scope="module")
