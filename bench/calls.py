@@ -15,6 +15,7 @@ import torch
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_llm
 from assistant.toolbox.prompt import EXAMPLES, written
+from assistant.tools.form import BARE
 from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.tools.tool import ToolChoice
 from bench.common import keep, parser, show
@@ -32,7 +33,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     llm = build_llm(load_preset(shipped_config(), chosen.preset)[1])
     size, tools = int(llm.model.config.vocab_size), offered()
-    vocabulary, made_s = _timed(lambda: Vocabulary(llm.tokenizer, size, llm.stop_ids))
+    vocabulary, made_s = _timed(lambda: Vocabulary(llm.tokenizer, size, llm.stop_ids, BARE))
     grammar, compiled_s = _timed(lambda: Grammar(vocabulary, tools, ToolChoice("required")))
     cache = llm.cache()
     cache.extend(llm.embed(llm.ids(PROMPT)))

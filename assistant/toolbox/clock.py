@@ -1,11 +1,10 @@
 """Time and date, from the session's start and the audio clock."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
-from assistant.toolbox.times import day, said, said_day
+from assistant.toolbox.times import day, local, said, said_day
 from assistant.tools.tool import Tool
 
 
@@ -33,14 +32,11 @@ class Clock:
             ),
         ]
 
-    def _now(self, moment: Moment) -> datetime:
-        return self._started + timedelta(microseconds=moment.at * 1_000_000 // SAMPLE_RATE)
-
     def _time(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        return {"time": said(self._now(moment))}
+        return {"time": said(local(self._started, moment.at))}
 
     def _date(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        today = self._now(moment).date()
+        today = local(self._started, moment.at).date()
         asked = arguments.get("day") or "today"
         found = day(asked, today)
         if found is None:

@@ -8,7 +8,7 @@ from typing import Any
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import seconds, spoken
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
-from assistant.toolbox.times import said, said_day, when
+from assistant.toolbox.times import local, said, said_day, when
 from assistant.tools.tool import Tool
 
 MOST = 50
@@ -115,7 +115,7 @@ class Timers:
         return _shown("timer", arguments.get("name", ""), rings_in=told)
 
     def _set_alarm(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        asked, now = arguments["time"], self.now(moment.at)
+        asked, now = arguments["time"], local(self._started, moment.at)
         time = when(asked, now)
         if time is None:
             raise RefusedError(f"{asked!r:.60} is not a time to come that I understand.")
@@ -128,10 +128,6 @@ class Timers:
         self._add(due, arguments, "alarm", told)
         left = spoken(int((time - now).total_seconds()))
         return _shown("alarm", arguments.get("name", ""), time=told, rings_in=left)
-
-    def now(self, at: int) -> datetime:
-        """Local time at sample `at`."""
-        return self._started + timedelta(microseconds=at * 1_000_000 // SAMPLE_RATE)
 
     def _add(self, due: int, arguments: dict[str, Any], kind: str, told: str) -> None:
         if len(self.running) >= MOST:

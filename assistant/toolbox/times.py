@@ -4,6 +4,7 @@ import re
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
+from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import seconds
 from assistant.toolbox.numbers import number
 
@@ -29,6 +30,11 @@ FILLER = {"at", "on", "the", "in", "of", "for", "o'clock", "oclock", "clock", "t
 _TOKEN = re.compile(r"\d+(?::\d{2}){0,2}|[a-z']+")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::\d{2})?")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[t ].*)?")
+
+
+def local(started: datetime, at: int) -> datetime:
+    """Local time at sample `at` of a stream whose first sample was heard at `started`."""
+    return started + timedelta(microseconds=at * 1_000_000 // SAMPLE_RATE)
 
 
 def when(text: str, now: datetime) -> datetime | None:

@@ -32,6 +32,9 @@ class Form:
 HERMES = Form()
 """As Qwen and many others write calls."""
 
+BARE = Form('{"', 'name": "', closing="}")
+"""For LLMs that write calls, but were never taught their template's mark."""
+
 
 def form_of(tokenizer: PreTrainedTokenizerBase) -> Form | None:
     """The form of `tokenizer`'s chat template.

@@ -153,7 +153,8 @@ class Writing:
         self._mark = grammar.vocabulary.form.mark.encode()
         self._matcher = grammar.matcher() if grammar.must else None
         self._bits = np.zeros((1, -(-self._vocabulary.size // _BITS)), np.int32)
-        self._unmarked = grammar.vocabulary.form.opening.lstrip().encode()
+        opening = grammar.vocabulary.form.opening.lstrip()
+        self._unmarked = opening.encode() if opening.startswith("{") else b""
         self._said = False  # something that is text for certain
         self._held: list[int] = []  # text's end that may become a mark
         self._written = b""  # of the calls, from the end of the last complete one
@@ -234,8 +235,9 @@ class Writing:
             return self.flush()
         pieces = [self._vocabulary.bytes_of(held) for held in self._held]
         held = b"".join(pieces)
-        if not self._said and self._unmarked.startswith(held.lstrip()):
-            if held.lstrip() == self._unmarked:
+        begun = held.lstrip()
+        if self._unmarked and not self._said and self._unmarked.startswith(begun):
+            if begun == self._unmarked:
                 self._begin(self._vocabulary.form.mark + self._vocabulary.form.opening)
                 self._held = []
             return []

@@ -25,7 +25,7 @@ from assistant.prompt.words import in_words
 from assistant.toolbox.lists import Memory
 from assistant.toolbox.prompt import SYSTEM, shown
 from assistant.toolbox.toolbox import Toolbox
-from assistant.tools.form import HERMES
+from assistant.tools.form import BARE
 from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.tools.tool import Tool
 from lab.classes import sound_classes
@@ -67,9 +67,9 @@ class Caller:
         tools: that it is told of, and may call.
         least: see `Grammar`.
         """
-        self._llm, self._chat = llm, chat(llm.tokenizer, SYSTEM, shown(HERMES), tools)
+        self._llm, self._chat = llm, chat(llm.tokenizer, SYSTEM, shown(BARE), tools)
         size = int(llm.model.config.vocab_size)
-        vocabulary = Vocabulary(llm.tokenizer, size, llm.stop_ids)
+        vocabulary = Vocabulary(llm.tokenizer, size, llm.stop_ids, BARE)
         self._grammar = Grammar(vocabulary, tools, most=1, least=least)
         self._cache = llm.cache()
         for piece in llm.embed(llm.ids(self._chat.system)).split(AT_ONCE):

@@ -11,7 +11,7 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from assistant.errors import ToolError
-from assistant.tools.form import HERMES
+from assistant.tools.form import BARE, HERMES
 from assistant.tools.grammar import Grammar, Vocabulary, Writing
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 from tests.assistant.tools.schemas import said_at_random, text_of, tools
@@ -252,6 +252,22 @@ def test_a_reply_begins_with_a_call_where_its_mark_is_likely_enough() -> None:
         assert not grammar.start().begins(logits)
     spelled = Grammar(vocabulary("bytes"), [TIMER], least=-100.0).start()
     assert not spelled.begins(torch.zeros(vocabulary("bytes").size))
+
+
+def test_a_form_without_a_mark_of_its_own_works_as_well() -> None:
+    tokenizer = tokenizers()["marked"]
+    found = Vocabulary(tokenizer, len(tokenizer), {STOP}, BARE)
+    assert [found.bytes_of(token) for token in found.mark] == [b'{"']
+    other = Grammar(found, [TIMER]).start()
+    assert other.push(ids("marked", ' name": "x')) == ids("marked", ' name": "x')
+    writing = Grammar(found, [TIMER, STOP_IT]).start()
+    call = '{"name": "set_timer", "arguments": {"for": "{\\"ten}"}}'
+    text = ids("marked", "So, ")
+    assert writing.push(text + ids("marked", call)) == text
+    assert writing.calls == [("set_timer", '{"for": "{\\"ten}"}')]
+    assert writing.complete
+    writing.push(ids("marked", "\n" + '{"name": "stop", "arguments": {}}'))
+    assert [name for name, _ in writing.calls] == ["set_timer", "stop"]
 
 
 def test_a_choice_that_cannot_be_made_is_refused() -> None:
