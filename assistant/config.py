@@ -4,7 +4,7 @@ A preset is a complete `ModelConfig`. Class defaults are the values published wi
 `salmonn-7b` and `salmonn-13b` spell out only what is theirs.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -179,13 +179,23 @@ AUTO = "auto"
 """The template that is the LLM's own."""
 
 
+class CallConfig(Section):
+    """A call of a function that an example shows."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+
+
 class ExampleConfig(Section):
     """A turn that the LLM is shown before all others."""
 
     user: str
-    assistant: str
+    assistant: str = ""
     sounds: str = "none"
     """reads words: names of sounds and when they were heard, as the LLM is told."""
+
+    call: CallConfig | None = None
+    """What the assistant calls, in place of what it says."""
 
 
 class PromptConfig(Section):
@@ -204,7 +214,10 @@ class PromptConfig(Section):
     """template auto: turns that show it."""
 
     system_with_tools: str = ""
-    """template auto: in place of `system` and `examples` where a client declares functions."""
+    """template auto: in place of `system` where a client declares functions."""
+
+    examples_with_tools: list[ExampleConfig] = []
+    """template auto: in place of `examples` where a client declares functions."""
 
     bos: bool = True
     """Begin with the tokenizer's beginning-of-text token."""
