@@ -209,17 +209,30 @@ AUTO = "auto"
 """Value of `prompt.template` that stands for the LLM's own chat template."""
 
 
+class CallConfig(Section):
+    """A call of a function that an example shows."""
+
+    name: str
+    """Name of the function."""
+
+    arguments: dict[str, Any] = {}
+    """Its arguments."""
+
+
 class ExampleConfig(Section):
     """An example turn, which stands in the prompt before all real ones."""
 
     user: str
     """What the user says."""
 
-    assistant: str
+    assistant: str = ""
     """What the assistant answers."""
 
     sounds: str = "none"
     """reads: words: names of sounds and when they were heard, in the words that the LLM reads."""
+
+    call: CallConfig | None = None
+    """What the assistant calls, in place of what it says."""
 
 
 class PromptConfig(Section):
@@ -238,7 +251,10 @@ class PromptConfig(Section):
     """template: auto: example turns, before all others."""
 
     system_with_tools: str = ""
-    """template auto: in place of `system` and `examples` where a client declares functions."""
+    """template auto: in place of `system` where a client declares functions."""
+
+    examples_with_tools: list[ExampleConfig] = []
+    """template auto: in place of `examples` where a client declares functions."""
 
     bos: bool = True
     """Start with the tokenizer's beginning-of-text token."""

@@ -1,5 +1,6 @@
 """Prompts: the template around an instruction and audio, and the named tasks."""
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,8 +10,9 @@ import yaml
 from assistant.config import AUTO, ExampleConfig, PromptConfig
 from assistant.errors import ConfigError
 from assistant.llm.llm import Llm
-from assistant.prompt.chat import Chat, chat
+from assistant.prompt.chat import Chat, Message, chat
 from assistant.prompt.words import in_words
+from assistant.tools.form import HERMES, form_of
 from assistant.tools.tool import Tool
 
 
@@ -51,19 +53,19 @@ class Prompt:
         return None if self.config.template != AUTO else self._chat(llm, instruction)
 
     def _chat(self, llm: Llm, instruction: str, tools: tuple[Tool, ...] = ()) -> Chat:
-        if tools:  # the examples show an assistant that has none
-            system = "\n".join(filter(None, [self.config.system_with_tools, instruction]))
-            return chat(llm.tokenizer, system, tools=tools)
-        shown = [
-            message
-            for example in self.config.examples
-            for message in (("user", self._shown(example)), ("assistant", example.assistant))
-        ]
-        system = "\n".join(filter(None, [self.config.system, instruction]))
-        return chat(llm.tokenizer, system, shown)
+        config = self.config
+        examples = config.examples_with_tools if tools else config.examples
+        shown = [message for example in examples for message in self._shown(llm, example)]
+        own = config.system_with_tools if tools else config.system
+        return chat(llm.tokenizer, "\n".join(filter(None, [own, instruction])), shown, tools)
 
-    def _shown(self, example: ExampleConfig) -> str:
-        return in_words(example.sounds, example.user) if self.words else example.user
+    def _shown(self, llm: Llm, example: ExampleConfig) -> list[Message]:
+        user = in_words(example.sounds, example.user) if self.words else example.user
+        said = example.assistant
+        if example.call is not None:
+            form = form_of(llm.tokenizer) or HERMES
+            said = form.written(example.call.name, json.dumps(example.call.arguments))
+        return [("user", user), ("assistant", said)]
 
     def ids(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids before and after the audio; the pieces are tokenised apart, as SALMONN does."""

@@ -19,7 +19,6 @@ from assistant.prompt.items import (
 from assistant.prompt.prompt import Prompt
 from assistant.prompt.words import heard
 from assistant.tools.form import HERMES, Form
-from assistant.tools.tool import ToolCall
 
 REMEMBERED = 8
 """Instructions whose tokens are kept: a session has one, and now and then a question."""
@@ -114,7 +113,7 @@ class Renderer:
         roles = self._roles(instruction)
         if isinstance(item, Called):
             again = roles.calls.again if before is not None and is_reply(before) else ""
-            text = again + in_form(item.call, roles.calls)
+            text = again + roles.calls.written(item.call.name, item.call.arguments)
             yield Piece((*self._llm.ids(text), *self._end(after)))
             return
         first, between, last = roles.returned
@@ -170,11 +169,6 @@ class Renderer:
         around = noted.ids, closed.ids
         closed_piece, begun = self._piece(chat.closed), self._piece(chat.begun)
         return _Roles(closed_piece, begun, around, chat.calls or HERMES, chat.returned)
-
-
-def in_form(call: ToolCall, form: Form) -> str:
-    """A call as the LLM writes it."""
-    return "".join([form.mark, form.opening, call.name, form.between, call.arguments, form.closing])
 
 
 def _is_asked(item: Item) -> bool:

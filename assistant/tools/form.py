@@ -28,6 +28,10 @@ class Form:
     again: str = "\n"
     """Between a call and the mark of the next one."""
 
+    def written(self, name: str, arguments: str) -> str:
+        """A call; `arguments`: a JSON object, as text."""
+        return "".join([self.mark, self.opening, name, self.between, arguments, self.closing])
+
 
 HERMES = Form()
 """As Qwen and many others write calls."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.config import VoiceConfig
+from assistant.tools.tool import Tool, ToolChoice
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.dialogue.session import Session, one_each
@@ -36,7 +37,7 @@ class Client:
         self.protocol = Realtime(
             config, DEFAULTS, lambda kind: f"{kind}_{next(counts)}", longest=50, longest_text=9000,
             audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=knocks,
-            reads_words=words,
+            reads_words=words, check_tools=_check if words else None,
         )  # fmt: skip
         self.listener = Echo()
         self.listener.knocks = knocks
@@ -78,6 +79,10 @@ class Client:
 
     def last(self, kind: str) -> Json:
         return next(event for event in reversed(self.sent) if event["type"] == kind)
+
+
+def _check(tools: tuple[Tool, ...], choice: ToolChoice) -> None:
+    choice.among(tools)
 
 
 MANUAL: Json = {"audio": {"input": {"turn_detection": None}}}
