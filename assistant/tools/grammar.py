@@ -271,7 +271,7 @@ def _call(written: bytes, form: Form, opening: bytes) -> tuple[str, str, int] | 
     text = rest.decode(errors="replace")
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # not complete, or deeper than Python reads
         return None
     arguments = text[:end]
     if not rest[len(arguments.encode()) :].startswith(closing):

@@ -229,6 +229,15 @@ def test_a_schema_that_cannot_be_kept_to_names_tool_and_keyword(
     assert len(message) < 250
 
 
+def test_arguments_that_are_deeper_than_can_be_read_are_no_call() -> None:
+    anything = Tool("note", "", {"type": "object"})
+    for depth, calls in ((10, 1), (3_000, 0)):
+        writing = Grammar(vocabulary("bytes"), [anything], most=1).start()
+        deep = '{"a": ' + "[" * depth + "]" * depth + "}"
+        writing.push(ids("bytes", written("note", deep)))
+        assert len(writing.calls) == calls
+
+
 def test_a_form_without_a_mark_of_its_own_works_as_well() -> None:
     tokenizer = tokenizers()["marked"]
     found = Vocabulary(tokenizer, len(tokenizer), {STOP}, BARE)
