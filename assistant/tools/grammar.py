@@ -94,21 +94,18 @@ class Grammar:
         tools: Sequence[Tool],
         choice: ToolChoice = AUTO,
         most: int = MOST_CALLS,
-        least: float | None = None,
     ) -> None:
         """Args:
         vocabulary: of the LLM.
         tools: that it was told of.
         choice: whether it calls one.
         most: calls of one reply.
-        least: log probability of a call's mark, as a reply's first token, from which on the reply
-            begins with a call; None: where the LLM chooses it.
 
         Raises:
             ToolError: the choice cannot be made, or a schema cannot be kept to; the tool and the
                 keyword are named.
         """
-        self.vocabulary, self.least = vocabulary, least
+        self.vocabulary = vocabulary
         self.must = choice.mode in ("required", "named")
         """A reply begins with a call."""
 
@@ -172,18 +169,6 @@ class Writing:
         """Nothing was begun that is not complete."""
         matcher = self._matcher
         return matcher is None or (matcher.is_accepting() and not matcher.is_error())
-
-    def begins(self, logits: Tensor) -> bool:
-        """Whether the reply begins with a call though the LLM may not choose the mark itself: then
-        it is pushed in place of the token that would be.
-
-        Args:
-            logits: (vocabulary,), at the place of the next token.
-        """
-        grammar, mark = self._grammar, self._vocabulary.mark
-        if grammar.least is None or grammar.never or self.inside or self._said or self._held:
-            return False
-        return len(mark) == 1 and float(logits.log_softmax(-1)[mark[0]]) >= grammar.least
 
     def mask(self) -> Tensor | None:
         """Which tokens may come next: bool (vocabulary,); None: all."""
@@ -286,7 +271,7 @@ def _call(written: bytes, form: Form, opening: bytes) -> tuple[str, str, int] | 
     text = rest.decode(errors="replace")
     try:
         _, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # not complete, or deeper than Python reads
         return None
     arguments = text[:end]
     if not rest[len(arguments.encode()) :].startswith(closing):

@@ -37,10 +37,6 @@ MOST_TEXT, MOST_TOKENS = 8, 160
 AT_ONCE = 64
 """Tokens of the prompt that are put in together."""
 
-LEAST = {"small": -20.0, "mini": -19.4}
-"""Log probability of a call, at an answer's first token, from which on it is one: chosen by the
-first half of the commands."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -54,23 +50,19 @@ class Answered:
     complete: bool
     """Every call that was begun is complete."""
 
-    probability: float
-    """Of a call, at the answer's first token, as a logarithm."""
-
 
 class Caller:
     """An LLM that was told of tools."""
 
-    def __init__(self, llm: Llm, tools: Sequence[Tool], least: float | None) -> None:
+    def __init__(self, llm: Llm, tools: Sequence[Tool]) -> None:
         """Args:
         llm: with a chat template.
         tools: that it is told of, and may call.
-        least: see `Grammar`.
         """
         self._llm, self._chat = llm, chat(llm.tokenizer, SYSTEM, shown(BARE), tools)
         size = int(llm.model.config.vocab_size)
         vocabulary = Vocabulary(llm.tokenizer, size, llm.stop_ids, BARE)
-        self._grammar = Grammar(vocabulary, tools, most=1, least=least)
+        self._grammar = Grammar(vocabulary, tools, most=1)
         self._cache = llm.cache()
         for piece in llm.embed(llm.ids(self._chat.system)).split(AT_ONCE):
             self._cache.extend(piece)
@@ -83,10 +75,8 @@ class Caller:
         turn = self._chat.opening + in_words(NONE, command.say) + self._chat.asked
         self._put(self._llm.ids(turn))
         writing, said = self._grammar.start(), list[int]()
-        (mark,) = self._grammar.vocabulary.mark
-        probability = float(self._cache.logits().log_softmax(-1)[mark])
         for _ in range(MOST_TOKENS):
-            token = mark if writing.begins(self._cache.logits()) else self._next(writing.mask())
+            token = self._next(writing.mask())
             said += writing.push([token])
             forced = writing.forced()
             said += writing.push(forced)
@@ -95,7 +85,7 @@ class Caller:
             self._put([token, *forced])
         calls = tuple((name, json.loads(arguments)) for name, arguments in writing.calls)
         text = self._llm.tokenizer.decode([*said, *writing.flush()])
-        return Answered(command, calls, text, writing.complete, probability)
+        return Answered(command, calls, text, writing.complete)
 
     def _put(self, ids: list[int]) -> None:
         self._cache.extend(self._llm.embed(ids))
@@ -170,7 +160,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     llm = build_llm(load_preset(shipped_config(), chosen.preset)[1])
     tools = offered()
-    caller = Caller(llm, tools, LEAST.get(chosen.preset))
+    caller = Caller(llm, tools)
     print(f"{caller.prefix} tokens before all turns")
     answers = []
     for command in commands()[chosen.half == "reported"]:
@@ -188,7 +178,6 @@ def _row(answered: Answered) -> dict[str, Any]:
     return {
         "section": command.section, "say": command.say, "calls": answered.calls,
         "text": answered.text, "right": command.is_right(answered.calls),
-        "probability": answered.probability,
     }  # fmt: skip
 
 

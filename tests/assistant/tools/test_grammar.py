@@ -229,29 +229,13 @@ def test_a_schema_that_cannot_be_kept_to_names_tool_and_keyword(
     assert len(message) < 250
 
 
-def test_a_reply_begins_with_a_call_where_its_mark_is_likely_enough() -> None:
-    """Right at the bound, and one step on either side; only at the beginning, and only for LLMs
-    that have a token for the mark."""
-    found = vocabulary("marked")
-    logits = torch.zeros(found.size)
-    (mark,) = found.mark
-    logits[mark] = -5.0
-    least = float(logits.log_softmax(-1)[mark])
-    for bound, begins in (
-        (least - 0.01, True),
-        (least, True),
-        (least + 0.01, False),
-        (None, False),
-    ):
-        assert Grammar(found, [TIMER], least=bound).start().begins(logits) == begins
-    writing = Grammar(found, [TIMER], least=least).start()
-    writing.push(ids("marked", "So"))
-    assert not writing.begins(logits)
-    for given_tools, choice in (([TIMER], "none"), ([TIMER], "required"), ([], "auto")):
-        grammar = Grammar(found, given_tools, ToolChoice(choice), least=least)  # type: ignore[arg-type]
-        assert not grammar.start().begins(logits)
-    spelled = Grammar(vocabulary("bytes"), [TIMER], least=-100.0).start()
-    assert not spelled.begins(torch.zeros(vocabulary("bytes").size))
+def test_arguments_that_are_deeper_than_can_be_read_are_no_call() -> None:
+    anything = Tool("note", "", {"type": "object"})
+    for depth, calls in ((10, 1), (3_000, 0)):
+        writing = Grammar(vocabulary("bytes"), [anything], most=1).start()
+        deep = '{"a": ' + "[" * depth + "]" * depth + "}"
+        writing.push(ids("bytes", written("note", deep)))
+        assert len(writing.calls) == calls
 
 
 def test_a_form_without_a_mark_of_its_own_works_as_well() -> None:

@@ -140,12 +140,12 @@ def test_figures_are_shares() -> None:
     wrong = ("set_timer", {"duration": "2 minutes"})
     misfit = ("set_timer", {"time": 3})
     answers = [
-        Answered(asked, (timer,), "", True, 0.0),
-        Answered(asked, (wrong,), "", True, 0.0),
-        Answered(asked, (), "", False, 0.0),
-        Answered(asked, (misfit,), "", True, 0.0),
-        Answered(other, (), "Hi.", True, 0.0),
-        Answered(other, (timer,), "", True, 0.0),
+        Answered(asked, (timer,), "", True),
+        Answered(asked, (wrong,), "", True),
+        Answered(asked, (), "", False),
+        Answered(asked, (misfit,), "", True),
+        Answered(other, (), "Hi.", True),
+        Answered(other, (timer,), "", True),
     ]
     found = figures(answers, offered())
     assert (found.right, found.tool, found.quiet, found.valid) == (25.0, 75.0, 50.0, 60.0)
