@@ -132,7 +132,7 @@ class Replying:
     """Text of the tokens that were made ahead and are still to be given out."""
 
     caption_due: bool
-    """The last caption of what was said comes after the reply's first text."""
+    """The last caption of what was said comes after the reply's first text, or sound."""
 
     said: int = 0
     """Tokens given out."""
