@@ -153,6 +153,8 @@ def replay(
     settings = configure(config, preset, lora_scale)
     if speak is not None and settings.voice.name == NONE:
         raise ConfigError("--speak: voice.name is none, so nothing would be said")
+    if speak is not None and not speak.parent.is_dir():
+        raise ConfigError(f"--speak: there is no folder {speak.parent}")
     from assistant.prompt.prompt import instruction as choose
     from assistant.sound.recording import load_pcm16
     from streaming.build import build_session

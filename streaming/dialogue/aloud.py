@@ -78,6 +78,11 @@ class Aloud:
         return min(by_clock, (self._made - self._played) / VOICE_RATE) > AHEAD_S
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is something to be heard, if it is spoken."""
+        return self._made > 0 or not self._speaks
+
+    @property
     def is_made(self) -> bool:
         """Whether all of the reply was given out, and spoken if it is."""
         return self._made_all and not self._waiting

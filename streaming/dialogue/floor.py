@@ -362,14 +362,22 @@ class Floor:
         if isinstance(text, ToolCall):
             return [ToolCalled(text.id, text.name, text.arguments)]
         self.aloud.take(text)
-        if self.state.caption_due and text and not self.jobs:  # never before the first text
-            self.jobs.append((Work.CAPTION, self._last_caption))
+        if text:
+            self._caption_soon()
         return [ReplyDelta(text)] if text else []
 
     def speak_clause(self) -> list[Event]:
         """Speak the clause that waits."""
         self.released += 1
-        return [self.aloud.speak(self.heard)]
+        spoken = self.aloud.speak(self.heard)
+        self._caption_soon()
+        return [spoken]
+
+    def _caption_soon(self) -> None:
+        """The last caption comes after the first text, or sound: neither waits for it."""
+        assert isinstance(self.state, Replying)
+        if self.state.caption_due and not self.jobs and self.aloud.is_begun:
+            self.jobs.append((Work.CAPTION, self._last_caption))
 
     def _last_caption(self) -> list[Event]:
         if not (isinstance(self.state, Replying) and self.state.caption_due):

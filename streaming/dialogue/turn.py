@@ -133,7 +133,7 @@ class Replying:
     """Text and calls of the speculative tokens that still have to be given out."""
 
     caption_due: bool
-    """The last caption of what was said comes after the reply's first text."""
+    """The last caption of what was said comes after the reply's first text, or sound."""
 
     said: int = 0
     """Tokens given out."""

@@ -22,6 +22,25 @@ def test_replay_writes_what_one_would_have_heard(
     assert np.abs(samples[-rate:]).max() > 0.01  # the answer, after all that was said
 
 
+def test_where_it_cannot_be_written_that_is_told_first(
+    call: Call, recording: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "nowhere" / "both.wav"
+    code, _, err = call("replay", recording, "--preset", "tiny", "--json", "--speak", out)
+    assert (code, err.count("\n")) == (1, 1)
+    assert f"--speak: there is no folder {out.parent}" in err
+
+
+def test_without_a_voice_nothing_can_be_written(
+    call: Call, recording: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "mine.yaml"
+    settings.write_text("voice: { name: none }\n")
+    out = tmp_path / "both.wav"
+    code, _, err = call("replay", recording, "--config", settings, "--speak", out)
+    assert (code, "--speak: voice.name is none" in err) == (1, True)
+
+
 @pytest.mark.parametrize("command", ["replay", "talk", "serve"])
 def test_a_voice_that_is_not_there_is_told_with_those_that_are(
     call: Call, recording: Path, tmp_path: Path, command: str

@@ -13,6 +13,7 @@ from streaming.dialogue.aloud import AHEAD_S
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, Urgency, Work
 from streaming.events import (
+    Caption,
     Event,
     FellSilent,
     ReplyAudio,
@@ -325,3 +326,23 @@ def test_little_more_is_made_than_is_played() -> None:
     events += drain(talk)
     assert "".join(spoken(events)) == text(events)
     assert ends(events) == [(60, "complete")]
+
+
+def test_the_last_caption_comes_after_the_first_sound() -> None:
+    captioned = TURNS.model_copy(update={"captions": True})
+    events = converse(aloud(turns=captioned), [pcm(TURN + "." * 40)])
+    last = next(n for n, e in enumerate(events) if isinstance(e, Caption) and e.last)
+    heard = next(n for n, e in enumerate(events) if isinstance(e, ReplyAudio))
+    assert heard < last < events.index(ReplyEnded(6, "complete"))
+    silent = [pcm(TURN + "." * 40)]
+    events = converse(session(Wordless(), voice=Speaker(), turns=captioned), silent)
+    assert [e.last for e in events if isinstance(e, Caption)].count(True) == 1
+
+
+class Wordless(Echo):
+    """Answers with what cannot be said."""
+
+    def ask(self) -> int:
+        windows = super().ask()
+        self.reply = ["   ", "\n"]
+        return windows
