@@ -15,6 +15,7 @@ from websockets.asyncio.server import Server
 
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
@@ -30,7 +31,8 @@ TOKEN = "right"
 
 
 class Talker(Echo):
-    """Hears a knock, and answers in many tokens: one for each piece of input, never by itself."""
+    """Hears a knock, and answers in many tokens: one for each piece of input, never by itself.
+    Asked about a light, it calls the first function that there is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +42,11 @@ class Talker(Echo):
         windows = super().ask()
         assert self.reply is not None
         self.reply += [" and so on"] * 16
+        if self.tools and "light" in (self.question or ""):
+            self.reply = [
+                "One moment.",
+                ToolCall(f"call_{self.turn}", self.tools[0], '{"on": true}'),
+            ]
         return windows
 
 
@@ -94,7 +101,12 @@ def _protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realt
         SessionConfig(id=name, model="scripted", expires_at=expires_at, instructions="Reply."),
         Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000, audio_tokens_per_window=2,
         can_transcribe=True, can_name_sounds=True, reads_words=True,
+        check_tools=_check,
     )  # fmt: skip
+
+
+def _check(tools: tuple[Tool, ...], choice: ToolChoice) -> None:
+    choice.among(tools)
 
 
 def _noting(assistant: Assistant, sent: set[str]) -> Assistant:
