@@ -36,6 +36,7 @@ from assistant.parts.tiny import toy_llm
 from assistant.prompt.prompt import instruction
 from assistant.sound import recording
 from assistant.sound.recording import Samples
+from assistant.tools.tool import Tool
 from cli.options import configure
 from cli.serve import server_config
 from streaming.audio.frames import Frame
@@ -249,6 +250,12 @@ def prompted(config: Config) -> object:
     """The ids around the audio."""
     model = load(config.model)
     return model.prompt.ids(model.llm, "Reply.")
+
+
+def offered(config: Config) -> object:
+    """The ids around the audio."""
+    model = load(config.model)
+    return model.prompt.prefix(model.llm, "Reply.", (TOOL,))
 
 
 def instructed(config: Config) -> object:
@@ -499,6 +506,11 @@ SAMPLED = {f"{PRESET}.generation.sample": True}
 SEARCHED = {f"{PRESET}.generation.beams": 3}
 WORDS = {f"{PRESET}.reads": "words", f"{PRESET}.llm.lora": None}
 CHAT = {f"{PRESET}.prompt.template": "auto", f"{PRESET}.llm.weights": ["FILES/chat"]}
+TOOL = Tool("f", "", {"type": "object", "properties": {}})
+CALL = {"name": "f", "arguments": {"a": 1}}
+CALLED = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "call": CALL}]}
+TOLD = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "assistant": "I."}]}
+CALLING = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "call": CALL}]}
 SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
@@ -592,6 +604,14 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.prompt.examples.0.user": Row("What?", prompted, SHOWN),
     f"{PRESET}.prompt.examples.0.assistant": Row("You.", prompted, SHOWN),
     f"{PRESET}.prompt.examples.0.sounds": Row("rain", prompted, {**WORDS, **SHOWN}),
+    f"{PRESET}.prompt.examples.0.call.name": Row("g", prompted, CALLED),
+    f"{PRESET}.prompt.examples.0.call.arguments": Row({"a": 2}, prompted, CALLED),
+    f"{PRESET}.prompt.system_with_tools": Row("Be brief.", offered, CHAT),
+    f"{PRESET}.prompt.examples_with_tools.0.user": Row("What?", offered, TOLD),
+    f"{PRESET}.prompt.examples_with_tools.0.assistant": Row("You.", offered, TOLD),
+    f"{PRESET}.prompt.examples_with_tools.0.sounds": Row("rain", offered, {**WORDS, **TOLD}),
+    f"{PRESET}.prompt.examples_with_tools.0.call.name": Row("g", offered, CALLING),
+    f"{PRESET}.prompt.examples_with_tools.0.call.arguments": Row({"a": 2}, offered, CALLING),
     f"{PRESET}.prompt.default_task": Row("keywords", instructed),
     f"{PRESET}.prompt.bos": Row(False, prompted),
     f"{PRESET}.prompt.stop": Row(["</s>", "s"], asked),
