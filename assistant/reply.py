@@ -80,10 +80,12 @@ class Reply:
             return self._text.push(token)
         return self._written(self._writing, token, turn)
 
-    def _written(self, writing: Writing, token: int, turn: int) -> str | ToolCall:
+    def _written(self, writing: Writing, token: int, turn: int) -> str | ToolCall | None:
         made = len(writing.calls)
         text = self._certain(writing.push([token]))
         if len(writing.calls) > made:
+            if writing.calls[made] in writing.calls[:made]:
+                return self._finish()  # small LLMs repeat themselves: once is what was meant
             name, arguments = writing.calls[made]
             call = ToolCall(f"call_{turn}_{made}", name, arguments)
             self._steps.append((text, call))

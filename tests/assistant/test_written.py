@@ -30,7 +30,7 @@ def shown(talk: Conversation) -> str:
     items = [Said(0, star) if isinstance(i, Said) else i for i in talk._history.items]
     answered = turn is not None
     if turn is not None:
-        items = [*(items[:1] if turn.alone else items), turn.whole]
+        items = [*(items[:1] if turn.alone else items), *([] if turn.silent else [turn.whole])]
     pieces = talk._reading.render.render(items, answered=answered)
     return "".join(talk._llm.tokenizer.decode(p.ids) for p in pieces)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -17,8 +16,8 @@ from agents.realtime import (
     RealtimeRunner,
     RealtimeSession,
 )
-from agents.realtime.model_events import RealtimeModelEvent, RealtimeModelToolCallEvent
-from agents.realtime.model_inputs import RealtimeModelSendInterrupt, RealtimeModelSendToolOutput
+from agents.realtime.model_events import RealtimeModelEvent
+from agents.realtime.model_inputs import RealtimeModelSendInterrupt
 from agents.realtime.openai_realtime import get_server_event_type_adapter
 from pydantic import ValidationError
 
@@ -128,11 +127,7 @@ class AgentsConnection(RealtimeModelListener):
         await self._session.send_message(text)
 
     async def tool_output(self, call_id: str, output: str) -> None:
-        call = RealtimeModelToolCallEvent(
-            name=LIGHT.name, call_id=call_id, arguments=json.dumps({"on": True}), id="call"
-        )
-        event = RealtimeModelSendToolOutput(tool_call=call, output=output, start_response=True)
-        await self._session.model.send_event(event)
+        """The library runs the function itself, and asks for an answer."""
 
     async def respond(self, **wanted: Any) -> None:
         await self.send("response.create", response=wanted)

@@ -16,6 +16,7 @@ from websockets.asyncio.server import Server
 from assistant.config import VoiceConfig
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
+from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
 from streaming.dialogue.session import one_each
@@ -31,7 +32,8 @@ TOKEN = "right"
 
 
 class Talker(Echo):
-    """Hears a knock, and answers in many tokens: one for each piece of input, never by itself."""
+    """Hears a knock, and answers in many tokens: one for each piece of input, never by itself.
+    Asked about a light, it calls the first function that there is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,6 +43,11 @@ class Talker(Echo):
         windows = super().ask()
         assert self.reply is not None
         self.reply += [" and so on"] * 16
+        if self.tools and "light" in (self.question or ""):
+            self.reply = [
+                "One moment.",
+                ToolCall(f"call_{self.turn}", self.tools[0], '{"on": true}'),
+            ]
         return windows
 
 
@@ -113,7 +120,12 @@ def _protocol_of(config: SessionConfig, new_id: Callable[[str], str]) -> Realtim
     return Realtime(
         config, Settings(TURNS, CONFIG), new_id, longest=50, longest_text=9000,
         audio_tokens_per_window=2, can_transcribe=True, can_name_sounds=True, reads_words=True,
+        check_tools=_check,
     )  # fmt: skip
+
+
+def _check(tools: tuple[Tool, ...], choice: ToolChoice) -> None:
+    choice.among(tools)
 
 
 def _noting(assistant: Assistant, sent: set[str]) -> Assistant:

@@ -317,13 +317,20 @@ async def delete(client: Client, servers: Servers) -> None:
 
 async def use_a_tool(client: Client, servers: Servers) -> None:
     async with client.open(servers.scripted) as connection:
-        call = {"id": "call", "type": "function_call", "name": "switch_light", "call_id": "call_1"}
-        item = {**call, "arguments": '{"on": true}'}
-        await connection.send("conversation.item.create", item=item, event_id="call")
-        assert await connection.error() == "call"  # no model here calls functions
-        await connection.tool_output("call_1", '{"done": true}')
-        await connection.until("error")
-        assert await finished(connection) == "completed"  # and the session goes on
+        session: Json = {}
+        while not session.get("tools"):
+            session = (await connection.until("session.updated"))["session"]
+        await connection.ask("Switch the light on.")
+        await connection.until("response.created")
+        await connection.append(pcm24("." * 40))
+        called = await connection.until("response.function_call_arguments.done")
+        assert (called["name"], called["arguments"]) == (TOOL["name"], '{"on": true}')
+        item = (await connection.until("response.output_item.done"))["item"]
+        assert (item["type"], item["status"]) == ("function_call", "completed")
+        output = (await connection.until("response.done"))["response"]["output"]
+        assert [one["type"] for one in output] == ["message", "function_call"]
+        await connection.tool_output(called["call_id"], '{"done": true}')
+        assert await finished(connection) == "completed"
 
 
 async def out_of_band(client: Client, servers: Servers) -> None:

@@ -34,6 +34,7 @@ from tests.streaming.every_key.models import (
     heard,
     instructed,
     left_out,
+    offered,
     placed,
     prompted,
     ran,
@@ -74,6 +75,10 @@ SAMPLED = {f"{PRESET}.generation.sample": True}
 SEARCHED = {f"{PRESET}.generation.beams": 3}
 WORDS = {f"{PRESET}.reads": "words", f"{PRESET}.llm.lora": None}
 CHAT = {f"{PRESET}.prompt.template": "auto", f"{PRESET}.llm.weights": ["FILES/chat"]}
+CALL = {"name": "f", "arguments": {"a": 1}}
+CALLED = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "call": CALL}]}
+TOLD = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "assistant": "I."}]}
+CALLING = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "call": CALL}]}
 SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
@@ -167,6 +172,14 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.prompt.examples.0.user": Row("What?", prompted, SHOWN),
     f"{PRESET}.prompt.examples.0.assistant": Row("You.", prompted, SHOWN),
     f"{PRESET}.prompt.examples.0.sounds": Row("rain", prompted, {**WORDS, **SHOWN}),
+    f"{PRESET}.prompt.examples.0.call.name": Row("g", prompted, CALLED),
+    f"{PRESET}.prompt.examples.0.call.arguments": Row({"a": 2}, prompted, CALLED),
+    f"{PRESET}.prompt.system_with_tools": Row("Be brief.", offered, CHAT),
+    f"{PRESET}.prompt.examples_with_tools.0.user": Row("What?", offered, TOLD),
+    f"{PRESET}.prompt.examples_with_tools.0.assistant": Row("You.", offered, TOLD),
+    f"{PRESET}.prompt.examples_with_tools.0.sounds": Row("rain", offered, {**WORDS, **TOLD}),
+    f"{PRESET}.prompt.examples_with_tools.0.call.name": Row("g", offered, CALLING),
+    f"{PRESET}.prompt.examples_with_tools.0.call.arguments": Row({"a": 2}, offered, CALLING),
     f"{PRESET}.prompt.default_task": Row("keywords", instructed),
     f"{PRESET}.prompt.bos": Row(False, prompted),
     f"{PRESET}.prompt.stop": Row(["</s>", "s"], asked),

@@ -324,14 +324,17 @@ const steps = {
   },
 
   async "use a tool"(connection) {
-    const call = { id: "call", type: "function_call", name: "switch_light", call_id: "call_1" };
-    const item = { ...call, arguments: '{"on": true}' };
-    connection.send("conversation.item.create", { item, event_id: "call" });
-    assert.equal(await connection.error(), "call"); // no model here calls functions
-    const toolCall = { id: "call", type: "function_call", callId: "call_1", name: "switch_light", arguments: "{}" };
-    connection.transport.sendFunctionCallOutput(toolCall, '{"done": true}', true);
-    await connection.until("error");
-    assert.equal((await connection.finished()).status, "completed"); // and the session goes on
+    let session = {};
+    while (!session.tools?.length) ({ session } = await connection.until("session.updated"));
+    connection.session.sendMessage("Switch the light on.");
+    await connection.until("response.created");
+    connection.append(pcm24(quiet(40)));
+    const called = await connection.until("response.function_call_arguments.done");
+    assert.deepEqual([called.name, called.arguments], ["switch_light", '{"on": true}']);
+    const { response } = await connection.until("response.done");
+    assert.deepEqual(response.output.map(({ type }) => type), ["message", "function_call"]);
+    // The library runs the function itself, and asks for an answer.
+    assert.equal((await connection.finished()).status, "completed");
   },
 
   async "ask out of band"(connection) {

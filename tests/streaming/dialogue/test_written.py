@@ -38,11 +38,12 @@ class Reader(Echo):
 
     def claim(self, waits: bool) -> None:
         super().claim(waits)
+        replying = self.is_open and self.reply is not None
         if waits:
-            self.claimed += [*self.unanswered, *self.later]
-            self.written.clear()
+            self.claimed += [*([] if replying else self.unanswered), *self.later]
+            self.written = self.written if replying else []
             self.later.clear()
-        elif self.is_open and self.reply is not None:
+        elif replying:
             self.later, self.claimed = [*self.claimed, *self.later], []
         else:
             self.written, self.claimed = [*self.written, *self.claimed], []  # type: ignore[list-item]

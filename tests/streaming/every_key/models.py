@@ -9,11 +9,14 @@ from assistant.ear.hearing import Hearing
 from assistant.model import load
 from assistant.parts.build import build_llm
 from assistant.prompt.prompt import instruction
+from assistant.tools.tool import Tool
 from cli.options import configure
 from streaming.config import Config
 from streaming.server.build import build_assistant
 from tests.streaming.every_key.configured import FILES
 from tests.streaming.every_key.sessions import cut, tiny
+
+FUNCTION = Tool("f", "", {"type": "object", "properties": {}})
 
 
 def heard(config: Config) -> list[list[float]]:
@@ -32,6 +35,12 @@ def prompted(config: Config) -> object:
     """The ids around the audio."""
     model = load(config.model)
     return model.prompt.ids(model.llm, "Reply.")
+
+
+def offered(config: Config) -> object:
+    """The ids that stand before the audio where a function is declared."""
+    model = load(config.model)
+    return model.prompt.prefix(model.llm, "Reply.", (FUNCTION,))
 
 
 def instructed(config: Config) -> object:
