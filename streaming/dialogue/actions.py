@@ -183,8 +183,7 @@ class Actions:
         return self._ended(over.end)
 
     def _ended(self, end: SpeechEnded) -> list[Event]:
-        """Report that an utterance ended, and keep it as a message."""
-        assert self.floor.speaker is not None
+        assert self.floor.speaker is not None  # an utterance is a message
         self.messages.said(self.floor.speaker.since, end.at)
         return [end]
 
@@ -344,9 +343,9 @@ class Actions:
         if not any(answer for *_, answer in self.unanswered):
             question = self.questions.popleft()
             words = question.text is not None or question.alone or not question.kept
-            if not (words or self._listener.is_asked):
-                return [Refused(ANSWERED, question.ref, "cancelled")]
-            return self.tell(question)
+            if words or self._listener.is_asked:
+                return self.tell(question)
+            return [Refused(ANSWERED, question.ref, "cancelled")]
         self._go_back()
         self._answer_at_once()
         return []

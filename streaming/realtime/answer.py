@@ -90,11 +90,10 @@ class Answer:
         place = {"item_id": item_id, "output_index": len(self._output), "call_id": event.id}
         added = self._added(called(item_id, "in_progress", event.id, event.name, ""))
         whole = {"arguments": event.arguments, "name": event.name}
-        kind = "function_call_arguments"
         return [
             *added,
-            self._of_response(f"{kind}.delta", **place, delta=event.arguments),
-            self._of_response(f"{kind}.done", **place, **whole),
+            self._of_response("function_call_arguments.delta", **place, delta=event.arguments),
+            self._of_response("function_call_arguments.done", **place, **whole),
             *self._done(called(item_id, "completed", event.id, event.name, event.arguments)),
         ]
 

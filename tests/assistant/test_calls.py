@@ -51,7 +51,10 @@ def asked(talk: Conversation, text: str | None, choice: ToolChoice | None) -> li
     talk.pause()
     talk.require(tool_choice=choice)
     talk.ask()
-    return [piece for piece in iter(talk.token, None) if piece]
+    reply: list[str | ToolCall] = []
+    while (piece := talk.token()) is not None:
+        reply += [piece] if piece else []
+    return reply
 
 
 def calls(reply: list[str | ToolCall]) -> list[ToolCall]:
