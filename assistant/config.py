@@ -342,11 +342,15 @@ class ModelConfig(Section):
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
         block = encoding.block_windows * self.aligner.window_features
-        if encoding.mode == "cached" and block * encoding.horizon_blocks > CLIP_FEATURES:
-            raise ValueError(
-                f"encoding.horizon_blocks: {encoding.horizon_blocks} blocks of {block} features "
-                f"are more than the {CLIP_FEATURES} Whisper has positions for"
-            )
+        for key, blocks in (
+            ("horizon_blocks", encoding.horizon_blocks),
+            ("silence_blocks", encoding.silence_blocks),
+        ):
+            if encoding.mode == "cached" and block * blocks > CLIP_FEATURES:
+                raise ValueError(
+                    f"encoding.{key}: {blocks} blocks of {block} features "
+                    f"are more than the {CLIP_FEATURES} Whisper has positions for"
+                )
         # The left context may begin a patch earlier, on BEATs' grid.
         span_s = encoding.left_context_s + PATCH_S + block * FEATURE_S + encoding.look_ahead_s
         if encoding.mode == "recompute" and span_s > CLIP_S:
