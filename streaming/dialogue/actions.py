@@ -50,11 +50,7 @@ class Actions:
     """The open turn, what waits for it to be over, and what is done with both."""
 
     def __init__(
-        self,
-        endpointer: SpeechFinder | None,
-        listener: Listener,
-        turns: TurnsConfig,
-        aloud: Aloud,
+        self, endpointer: SpeechFinder | None, listener: Listener, turns: TurnsConfig, aloud: Aloud
     ) -> None:
         """Args:
         endpointer: finds utterances; None: turns end by hand.
@@ -87,11 +83,7 @@ class Actions:
         return self._actions[TABLE[type(self.floor.state), type(happening)]](happening)
 
     def change(
-        self,
-        change: Change,
-        commit: Commit | None = None,
-        *,
-        answered: bool = True,
+        self, change: Change, commit: Commit | None = None, *, answered: bool = True
     ) -> list[Event]:
         """Speech starts, pauses, goes on or ends; for the other arguments see `end_utterance`."""
         floor = self.floor

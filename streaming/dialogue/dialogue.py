@@ -48,9 +48,6 @@ from streaming.events import (
     SoundStarted,
 )
 
-NOTHING_SAID = "there is nothing to commit: nothing was said"
-NO_REPLY = "there is no reply to cancel"
-
 SETTLED = ("ring_s", "silence_db", "turns_kept")
 """Settings of turns that are fixed when a session is made."""
 

@@ -177,7 +177,7 @@ class Floor:
 
     def put(self, item: Write | Called | Returned) -> None:
         """What a client wrote becomes a part of the conversation."""
-        self._begin_anew()
+        self._change()
         match item:
             case Write(text, role, ref, after):
                 self.listener.write(ref, role, text, after)
@@ -185,30 +185,27 @@ class Floor:
                 self.listener.note_call(ref, call, after)
             case Returned(call_id, output, ref, after):
                 self.listener.note_result(ref, call_id, output, after)
-        self.untidy = self.untidy or self.about is None
 
     def forget(self, key: Key) -> None:
         """An item leaves the conversation."""
-        self._begin_anew()
+        self._change()
         self.listener.forget(key)
-        self.untidy = self.untidy or self.about is None
 
     def truncate(self, turn: int, characters: int) -> None:
         """Of a reply no more than so many characters were heard."""
-        self._begin_anew()
+        self._change()
         self.listener.truncate(turn, characters)
-        self.untidy = self.untidy or self.about is None
 
     def claim(self, *, waits: bool) -> None:
         """What was written waits for a question about it, and no reply before that knows of it; or
         it waits no longer."""
         if self.listener.is_asked or not waits:
-            self._begin_anew()
+            self._change()
             self.listener.claim(waits)
-            self.untidy = self.untidy or self.about is None
 
-    def _begin_anew(self) -> None:
-        """A reply that was begun and is not given out is made again: the conversation changes."""
+    def _change(self) -> None:
+        """The conversation changes: a reply that was begun and is not given out is made again."""
+        self.untidy = self.untidy or self.about is None
         if isinstance(self.state, Guessed | Held) and self.state.draft is not None:
             self.state = replace(self.state, draft=None)
             self.listener.instruct(None)
@@ -245,8 +242,7 @@ class Floor:
             asked: what asked for it; None: an endpoint did.
         """
         about, paused_at, draft, captioned = self._paused()
-        ref = None if asked is None else asked.ref
-        aloud = None if asked is None else asked.aloud
+        ref, aloud = (None, None) if asked is None else (asked.ref, asked.aloud)
         self.state = Ending(about, paused_at, draft, captioned, ref, aloud)
         if asked is not None and not asked.is_plain:
             most, tools, choice = asked.max_new_tokens, asked.tools, asked.tool_choice
