@@ -87,6 +87,10 @@ class EncodingConfig(Section):
     """cached: blocks of silence before a stream and before every new anchor, for Whisper's
     encoder: it was trained on clips of 30 s and misreads short sentences without."""
 
+    look_ahead_windows: int = Field(default=0, ge=0, le=CLIP_FEATURES)
+    """cached: windows after a block that are waited for and seen with it, so that words at its end
+    are read right; not with an `audio_encoder`."""
+
     left_context_s: float = Field(default=8.0, gt=0, le=CLIP_S)
     """recompute: seconds of earlier sound encoded with each block."""
 
@@ -350,6 +354,15 @@ class ModelConfig(Section):
                 raise ValueError(
                     f"encoding.{key}: {blocks} blocks of {block} features "
                     f"are more than the {CLIP_FEATURES} Whisper has positions for"
+                )
+        look_ahead = encoding.look_ahead_windows * self.aligner.window_features
+        if encoding.mode == "cached" and look_ahead:
+            if self.audio_encoder is not None:
+                raise ValueError("encoding.look_ahead_windows: not with an audio_encoder")
+            if block * encoding.horizon_blocks + look_ahead > CLIP_FEATURES:
+                raise ValueError(
+                    f"encoding.look_ahead_windows: {look_ahead} features after those of "
+                    f"horizon_blocks are more than the {CLIP_FEATURES} Whisper has positions for"
                 )
         # The left context may begin a patch earlier, on BEATs' grid.
         span_s = encoding.left_context_s + PATCH_S + block * FEATURE_S + encoding.look_ahead_s

@@ -81,7 +81,7 @@ class Ear(nn.Module):
     def ahead(self) -> int:
         """Number of samples after a block that are needed to encode it."""
         if self.encoding.mode == "cached":
-            return MARGIN
+            return self.looks_ahead * FEATURE_SAMPLES + MARGIN
         return round(self.encoding.look_ahead_s * SAMPLE_RATE)
 
     @torch.inference_mode()
@@ -98,6 +98,11 @@ class Ear(nn.Module):
                 past.before = past.length
             self._silent_past = self.device, past
         return self._silent_past[1].fork()
+
+    @property
+    def looks_ahead(self) -> int:
+        """Features after a block that it sees in cached mode."""
+        return self.encoding.look_ahead_windows * self.spans.window // FEATURE_SAMPLES
 
     def stream(self) -> "EarStream":
         """The state of a new stream."""
@@ -154,7 +159,7 @@ class Ear(nn.Module):
     def encode_blocks(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         """Both encoders' features of a whole recording in cached mode, before the aligner.
 
-        All blocks of an anchor run in one masked pass.
+        All blocks of an anchor run in one masked pass, unless they look ahead.
 
         Returns:
             Whisper's (n, width), and BEATs' (n, width) or None; n is a whole number of windows.
@@ -162,7 +167,14 @@ class Ear(nn.Module):
         n = self.spans.whole(len(samples)) // FEATURE_SAMPLES
         samples = pad_right(samples, n * FEATURE_SAMPLES + MARGIN)
         stream = BlockStream(self)
-        return stream.encode(samples, 0, n)
+        if not self.looks_ahead:
+            return stream.encode(samples, 0, n)
+        done = []
+        for first in range(0, n, self.spans.block // FEATURE_SAMPLES):
+            last = min(n, first + self.spans.block // FEATURE_SAMPLES)
+            after = min(self.looks_ahead, n - last)
+            done.append(stream.encode(samples[needed(first) :], first, last, after)[0])
+        return torch.cat(done), None
 
     def _encode_clips(self, samples: Tensor) -> Tensor:
         per_clip = CLIP_SAMPLES // self.spans.window
@@ -216,6 +228,11 @@ class _Speech:
     def attend(self, x: Tensor, state: KeyValues, block: int) -> Tensor:
         return self._encoder.attend(x, state, block)
 
+    def look_ahead(self, x: Tensor, state: KeyValues, after: int) -> Tensor:
+        features = self._encoder.attend(x, state, block=len(x))
+        state.drop(after)
+        return features[: len(x) - after]
+
 
 class BlockStream:
     """State of both encoders in one stream, in cached mode."""
@@ -243,13 +260,17 @@ class BlockStream:
         twin._audio = None if self._audio is None else self._audio.fork()
         return twin
 
-    def encode(self, samples: Tensor, first: int, last: int) -> tuple[Tensor, Tensor | None]:
+    def encode(
+        self, samples: Tensor, first: int, last: int, after: int = 0
+    ) -> tuple[Tensor, Tensor | None]:
         """Encode features [first, last), the next ones of the stream.
 
         Args:
-            samples: the stream from `needed(first)` on, at least to feature `last` and `MARGIN`.
+            samples: the stream from `needed(first)` on, at least to feature `last` + `after` and
+                `MARGIN`.
             first: starts a block.
             last: ends a block, or the stream.
+            after: features that follow and are seen by this block, which is then one block.
 
         Returns:
             Whisper's (n, width), and BEATs' or None.
@@ -257,8 +278,13 @@ class BlockStream:
         origin = needed(first)
         start, end = mel_span(first, last)
         is_first = self._mel.first
-        mel = self._mel.push(samples[start - origin : end - origin])
-        speech = self._speech.push(self._ear.speech_encoder.stem(mel, is_first))
+        stem = self._ear.speech_encoder.stem
+        x = stem(self._mel.push(samples[start - origin : end - origin]), is_first)
+        follows = None
+        if after:
+            start, end = mel_span(last, last + after)
+            follows = stem(self._mel.fork().push(samples[start - origin : end - origin]), False)
+        speech = self._speech.push(x, follows)
         if self._audio is None:
             return speech, None
         assert self._ear.audio_encoder is not None
@@ -307,6 +333,12 @@ class EarStream:
         twin._cached = None if self._cached is None else self._cached.fork()
         return twin
 
+    def correct(self, samples: Tensor) -> None:
+        """Take other samples, (n,), in place of the last n, none of which is in a block that was
+        encoded."""
+        kept = len(self._samples) - len(samples)
+        self._samples = torch.cat([self._samples[:kept], samples])
+
     @torch.inference_mode()
     def push(self, samples: Tensor) -> Tensor:
         """Take the next samples.
@@ -325,7 +357,8 @@ class EarStream:
         # what comes out must not depend on how the input was cut, to the last bit.
         done = []
         while self._heard >= self._encoded + block + ahead:
-            done.append(self._ear.tokens(self._encode(self._encoded + block)))
+            end = self._encoded + block
+            done.append(self._ear.tokens(self._encode(end, self._ear.looks_ahead)))
         return self._joined(done)
 
     @torch.inference_mode()
@@ -336,19 +369,23 @@ class EarStream:
         spans = self._ear.spans
         end = spans.whole(self._heard) if self._heard else 0
         while self._encoded < end:
-            done.append(self._ear.tokens(self._encode(min(self._encoded + spans.block, end))))
+            last = min(self._encoded + spans.block, end)
+            after = min(self._ear.looks_ahead, (end - last) // FEATURE_SAMPLES)
+            done.append(self._ear.tokens(self._encode(last, after)))
         blocks = self.blocks
         self.reset()
         self.blocks = blocks
         return self._joined(done)
 
-    def _encode(self, end: int) -> Tensor:
-        """Fused features of samples [encoded, end)."""
+    def _encode(self, end: int, after: int) -> Tensor:
+        """Fused features of samples [encoded, end), which see `after` features that follow."""
         first, last = self._encoded // FEATURE_SAMPLES, end // FEATURE_SAMPLES
         if self._cached is not None:
-            wanted = pad_right(self._samples, end + MARGIN - self._origin)
+            reach = end + after * FEATURE_SAMPLES + MARGIN
+            wanted = pad_right(self._samples, reach - self._origin)
             start = needed(first) - self._origin
-            speech, audio = self._cached.encode(wanted[start:].to(self._ear.device), first, last)
+            heard = wanted[start:].to(self._ear.device)
+            speech, audio = self._cached.encode(heard, first, last, after)
             keep = needed(last)
         else:
             speech, audio = self._recompute(first, last)

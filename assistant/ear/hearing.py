@@ -176,6 +176,8 @@ class Hearing:
             held = self._samples().clone()
             held[begin:end] = 0
             self._parts = [held]
+            if self._run is not None:
+                self._run.correct(held[: self._given - self._begun])
         length = self._ear.spans.window
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)

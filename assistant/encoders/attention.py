@@ -34,6 +34,14 @@ class KeyValues:
             self.layers[layer] = joined
         return self.layers[layer]
 
+    def drop(self, count: int) -> None:
+        """Forget the last `count` positions."""
+        if count:
+            self.layers = [
+                (keys[:, :, :-count], values[:, :, :-count]) for keys, values in self.layers
+            ]
+            self.length -= count
+
     def fork(self) -> "KeyValues":
         """An independent copy; tensors are never changed in place, so they are shared."""
         return KeyValues(list(self.layers), self.length, self.before)

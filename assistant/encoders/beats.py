@@ -205,6 +205,14 @@ class Beats(nn.Module):
         state.past.length += new
         return x[0]
 
+    def look_ahead(self, x: Tensor, state: BeatsState, after: int) -> Tensor:
+        """Not possible: a preset that looks ahead has no BEATs.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("BEATs does not look ahead")
+
     def _convolve(self, x: Tensor, state: BeatsState, block: int) -> Tensor:
         """The positional convolution, which sees half a kernel back, and ahead only to the block's
         end."""

@@ -37,6 +37,14 @@ class BlockEncoder(Protocol[State]):
         """Encode whole blocks `x` (n, width), of which the last may be short, and advance
         `state`."""
 
+    def look_ahead(self, x: Tensor, state: State, after: int) -> Tensor:
+        """Encode a block together with the `after` features that follow it, the last rows of `x`
+        (n, width), and advance `state` by the block alone.
+
+        Returns:
+            The block's features, (n - after, width of features).
+        """
+
 
 class Anchored(Generic[State]):
     """Encodes the blocks of an endless stream in order, with bounded memory.
@@ -66,11 +74,13 @@ class Anchored(Generic[State]):
         twin._state, twin._recent = self._state.fork(), self._recent.copy()
         return twin
 
-    def push(self, x: Tensor) -> Tensor:
+    def push(self, x: Tensor, after: Tensor | None = None) -> Tensor:
         """Encode the next blocks.
 
         Args:
             x: shape (n, width); n is a multiple of the block except in the last push of a stream.
+            after: what follows `x`, which is then one block, as far as the block is to see it:
+                shape (m, width). It is pushed again later.
 
         Returns:
             Shape (n, width of features).
@@ -87,9 +97,15 @@ class Anchored(Generic[State]):
                 blocks[: self._horizon - self._held],
                 blocks[self._horizon - self._held :],
             )
-            new = torch.cat(context + now)
-            skip = sum(len(block) for block in context)
-            done.append(self._encoder.attend(new, self._state, self._block)[skip:])
+            if after is not None and len(after):
+                if context:
+                    self._encoder.attend(torch.cat(context), self._state, self._block)
+                new = torch.cat([*now, after])
+                done.append(self._encoder.look_ahead(new, self._state, len(after)))
+            else:
+                new = torch.cat(context + now)
+                skip = sum(len(block) for block in context)
+                done.append(self._encoder.attend(new, self._state, self._block)[skip:])
             self._held += len(now)
             self._recent.extend(now)
         return torch.cat(done)

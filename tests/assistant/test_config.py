@@ -235,6 +235,8 @@ def test_a_file_may_say_only_what_it_changes(tmp_path: Path) -> None:
     [
         ("nano", "encoding", {"block_windows": 9}, "encoding.horizon_blocks: 11 blocks of 144"),
         ("nano", "encoding", {"silence_blocks": 12}, "encoding.silence_blocks: 12 blocks of 128"),
+        ("nano", "encoding", {"look_ahead_windows": 1}, "look_ahead_windows: not with an audio_"),
+        ("small", "encoding", {"look_ahead_windows": 6}, "look_ahead_windows: 96 features after"),
         ("salmonn-7b", "encoding", {"left_context_s": 28.0}, "encoding.left_context_s"),
         ("salmonn-7b", "encoding", {"pad_to_s": 31.0}, "encoding.pad_to_s"),
         ("salmonn-7b", "encoding", {"look_ahead_s": float("inf")}, "encoding.look_ahead_s"),

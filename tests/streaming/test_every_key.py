@@ -137,6 +137,7 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.encoding.horizon_blocks": Row(3, heard),
     f"{PRESET}.encoding.overlap_blocks": Row(1, heard),
     f"{PRESET}.encoding.silence_blocks": Row(1, heard),
+    f"{PRESET}.encoding.look_ahead_windows": Row(1, heard, {f"{PRESET}.audio_encoder": None}),
     f"{PRESET}.encoding.left_context_s": Row(0.5, heard, RECOMPUTE),
     f"{PRESET}.encoding.look_ahead_s": Row(0.0, heard, RECOMPUTE),
     f"{PRESET}.encoding.pad_to_s": Row(0.0, asked, RECOMPUTE),

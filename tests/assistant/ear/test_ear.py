@@ -37,6 +37,8 @@ def published_windows(**encoding: object) -> Ear:
 
 CACHED = make()
 AFTER_SILENCE = make(silence_blocks=2)
+ALONE = TINY.model_copy(update={"audio_encoder": None})
+AHEAD = make(ALONE, look_ahead_windows=1, silence_blocks=1)
 RECOMPUTE = published_windows(block_windows=2, left_context_s=1.0, look_ahead_s=0.3)
 
 
@@ -59,11 +61,11 @@ LENGTHS = st.one_of(
 
 
 @settings(max_examples=40, deadline=None)
-@given(data=st.data(), n=LENGTHS, seed=st.integers(0, 9), ear=st.sampled_from([0, 1]))
+@given(data=st.data(), n=LENGTHS, seed=st.integers(0, 9), ear=st.sampled_from([0, 1, 2]))
 def test_cached_stream_equals_one_offline_pass(
     data: st.DataObject, n: int, seed: int, ear: int
 ) -> None:
-    cached, samples = (CACHED, AFTER_SILENCE)[ear], sound(n, seed)
+    cached, samples = (CACHED, AFTER_SILENCE, AHEAD)[ear], sound(n, seed)
     pieces = [samples[cut] for cut in data.draw(cuts(n))]
     streamed = stream(cached, pieces)
     torch.testing.assert_close(streamed, cached.hear(samples), atol=TOLERANCE, rtol=0)
@@ -89,6 +91,35 @@ def test_a_stream_begins_where_silence_was_heard() -> None:
     features, _ = AFTER_SILENCE.encode_blocks(sound(BLOCK))
     torch.testing.assert_close(features[:, : wanted.shape[1]], wanted, atol=TOLERANCE, rtol=0)
     assert not torch.allclose(features, CACHED.encode_blocks(sound(BLOCK))[0], atol=1e-3)
+
+
+def test_a_block_sees_what_follows_and_later_blocks_see_it_as_ever() -> None:
+    plain, encoder = make(ALONE), AHEAD.speech_encoder
+    samples = sound(3 * BLOCK)
+    after, block = WINDOW // FEATURE_SAMPLES, BLOCK // FEATURE_SAMPLES
+    features, _ = AHEAD.encode_blocks(samples)
+    start, end = mel_span(0, block)
+    last, final = mel_span(block, block + after)
+    mel = MelBlocks(encoder.n_mels, block)
+    heard = encoder.stem(mel.push(samples[start:end]), first=True)
+    follows = encoder.stem(mel.fork().push(samples[last:final]), first=False)
+    past = AHEAD.silent_past()
+    wanted = encoder.attend(torch.cat([heard, follows]), past, block + after)
+    torch.testing.assert_close(features[:block], wanted[:block], atol=TOLERANCE, rtol=0)
+    without = make(ALONE, silence_blocks=1).encode_blocks(samples)[0]
+    for at, same in ((0, False), (block, False), (2 * block, True)):
+        alike = torch.allclose(features[at : at + block], without[at : at + block], atol=1e-3)
+        assert alike == same or at == 2 * block
+    assert plain.looks_ahead == 0
+    other = samples.clone()
+    other[BLOCK + WINDOW + 400 :] = 0
+    torch.testing.assert_close(AHEAD.encode_blocks(other)[0][:block], features[:block])
+
+
+@pytest.mark.parametrize("heard", [-1, 0])
+def test_a_block_that_looks_ahead_waits(heard: int) -> None:
+    tokens = AHEAD.stream().push(sound(BLOCK + WINDOW + 240 + heard))
+    assert len(tokens) == (4 if heard == 0 else 0)
 
 
 @settings(max_examples=15, deadline=None)

@@ -5,12 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.ear.ear import EarStream
+from assistant.ear.ear import Ear, EarStream
 from assistant.ear.hearing import Hearing, Window
-from tests.assistant.ear.test_ear import BLOCK, CACHED, RECOMPUTE, WINDOW, sound
+from tests.assistant.ear.test_ear import AHEAD, BLOCK, CACHED, RECOMPUTE, WINDOW, sound
 from tests.laws import cuts
 
-EARS = pytest.mark.parametrize("ear", [CACHED, RECOMPUTE], ids=["cached", "recompute"])
+EARS = pytest.mark.parametrize(
+    "ear", [CACHED, RECOMPUTE, AHEAD], ids=["cached", "recompute", "ahead"]
+)
 
 
 def same(first: list[Window], second: list[Window]) -> bool:
@@ -138,3 +140,20 @@ def test_tokens_and_the_features_they_were_made_of_agree_in_number(
     else:
         with pytest.raises(ValueError, match="zip"):
             hearing.push(sound(2 * BLOCK))
+
+
+@pytest.mark.parametrize("ear", [AHEAD, CACHED, RECOMPUTE], ids=["ahead", "cached", "recompute"])
+def test_what_is_forgotten_is_not_encoded_either(ear: Ear) -> None:
+    block = ear.spans.block
+    samples = sound(3 * block + ear.ahead)
+    since, until = block + 100, block + ear.ahead  # of the second block, which the first looked at
+    quiet = samples.clone()
+    quiet[since:until] = 0
+    forgetting = Hearing(ear)
+    forgetting.push(samples[: block + ear.ahead])
+    forgetting.forget(since, until)
+    found = forgetting.push(samples[block + ear.ahead :])
+    wanted = ear.stream()
+    wanted.push(samples[: block + ear.ahead])
+    wanted.correct(quiet[block : block + ear.ahead])
+    assert torch.equal(joined(found), wanted.push(samples[block + ear.ahead :]))
