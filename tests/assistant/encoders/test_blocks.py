@@ -70,6 +70,10 @@ class Recorder:
         self.calls.append((state, x[::block, 0].tolist()))
         return x
 
+    def look_ahead(self, x: Tensor, state: Number, after: int) -> Tensor:
+        self.calls.append((state, x[:, 0].tolist()))
+        return x[: len(x) - after]
+
 
 @pytest.mark.parametrize("at_once", [1, 2, 7])
 def test_a_new_anchor_begins_with_the_last_blocks(at_once: int) -> None:
@@ -82,3 +86,18 @@ def test_a_new_anchor_begins_with_the_last_blocks(at_once: int) -> None:
     for state, blocks in encoder.calls:
         seen.setdefault(state, []).extend(blocks)
     assert list(seen.values()) == [[0, 2, 4], [4, 6, 8], [8, 10, 12]]
+
+
+def test_what_follows_a_block_is_seen_with_it_and_pushed_again() -> None:
+    encoder = Recorder()
+    stream = Anchored(encoder, block=2, horizon=2, overlap=1)
+    x = torch.arange(7.0)[:, None]
+    out = [stream.push(x[at : at + 2], x[at + 2 : at + 3]) for at in range(0, 7, 2)]
+    assert torch.equal(torch.cat(out), x)
+    assert encoder.calls == [
+        (1, [0, 1, 2]),
+        (1, [2, 3, 4]),
+        (2, [2]),  # a new anchor begins with the last block
+        (2, [4, 5, 6]),
+        (3, [4, 6]),
+    ]
