@@ -144,7 +144,7 @@ def test_a_function_is_called_and_what_came_of_it_is_told(real: Salmonn) -> None
     city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     weather = Tool("get_weather", "Get the weather in a city.", city)
     turns = spec.turns.model_copy(update={"turns_kept": 12})
-    talk = make_session(real, replace(spec, turns=turns), pace=one_each)
+    talk = make_session(real, spec.model_copy(update={"turns": turns}), pace=one_each)
     answer_now = Commit(or_ring=True)
     events = scripted(talk, [
         Configure(tools=(weather,)), Write("What is the weather in Graz?", ref="q"), answer_now,

@@ -12,7 +12,6 @@ What may come next depends on the tokens so far, never on how many were pushed a
 
 import json
 from collections.abc import Collection, Sequence
-from functools import cached_property
 from typing import Any
 
 import llguidance
@@ -61,6 +60,11 @@ class Vocabulary:
         self.mark: list[int] = tokenizer.encode(form.mark, add_special_tokens=False)
         """The tokens of what a call begins with; one, where the LLM has a token for it."""
 
+        brace = [token for token in range(self.tokens.vocab_size) if b"{" in self.bytes_of(token)]
+        self.words = ~self.only([*brace, *(self.mark if len(self.mark) == 1 else [])])
+        """A mask (size,) in which no call can be begun: without the mark, where that is a token of
+        its own, and without all that has a brace."""
+
     def ids(self, text: str) -> list[int]:
         """The tokens of a text; marks in it are their own tokens."""
         return [*self.tokens.tokenize_str(text, parse_special=True)]
@@ -75,13 +79,6 @@ class Vocabulary:
         mask = torch.zeros(self.size, dtype=torch.bool)
         mask[sorted(ids)] = True
         return mask
-
-    @cached_property
-    def words(self) -> Tensor:
-        """A mask (size,) in which no call can be begun: without the mark, where that is a token of
-        its own, and without all that has a brace."""
-        brace = [token for token in range(self.tokens.vocab_size) if b"{" in self.bytes_of(token)]
-        return ~self.only([*brace, *(self.mark if len(self.mark) == 1 else [])])
 
     def literal(self, text: str) -> str:
         """A text as the grammar has it; a special token stands in it by its own name."""
