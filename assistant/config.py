@@ -260,6 +260,10 @@ class PromptConfig(Section):
     examples_with_tools: list[ExampleConfig] = []
     """template auto: in place of `examples` where a client declares functions."""
 
+    calls: Literal["template", "bare"] = "template"
+    """template auto: how calls of functions are written. template: as the chat template has them;
+    bare: as JSON alone, one in a reply, for LLMs that were never taught the template's mark."""
+
     bos: bool = True
     """Start with the tokenizer's beginning-of-text token."""
 

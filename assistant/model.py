@@ -9,7 +9,7 @@ from torch import Tensor
 
 from assistant.captions.captioner import Captioner
 from assistant.captions.decoder import CaptionDecoder
-from assistant.config import AUTO, GenerationConfig, ModelConfig
+from assistant.config import GenerationConfig, ModelConfig
 from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
@@ -24,7 +24,7 @@ from assistant.prompt.prompt import Prompt, instruction
 from assistant.prompt.words import heard
 from assistant.rates import SAMPLE_RATE
 from assistant.sound.recording import Samples, check
-from assistant.tools.form import Form, form_of
+from assistant.tools.form import Form
 from assistant.tools.grammar import Vocabulary
 
 TIDY_POSITIONS = 32
@@ -68,8 +68,7 @@ class Salmonn:
     def calls(self) -> Form | None:
         """How the LLM writes calls of functions; None: it hears audio tokens, or its template knows
         no calls."""
-        own = self.config.reads == "words" and self.config.prompt.template == AUTO
-        return form_of(self.llm.tokenizer) if own else None
+        return self.prompt.calls(self.llm) if self.config.reads == "words" else None
 
     @cached_property
     def standing(self) -> tuple[str, LlmCache] | None:

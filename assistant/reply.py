@@ -1,12 +1,17 @@
 """A reply, token by token, and the settings for choosing its tokens."""
 
 import torch
+from torch import Tensor
 
 from assistant.config import GenerationConfig
 from assistant.llm.llm import Llm, LlmCache
 from assistant.prompt.items import Called, Item, Said
 from assistant.tools.grammar import Writing
 from assistant.tools.tool import ToolCall
+
+LEAST_MEANT = 0.02
+"""Probability of the names of all functions that may be called, as the LLM alone would have it,
+under which it means another one."""
 
 
 class Reply:
@@ -34,6 +39,9 @@ class Reply:
         self._text = llm.detokenizer()
         self._random = torch.Generator(llm.device).manual_seed(generation.seed)
         self._done = False
+        self._start = cache.length
+        self._before: LlmCache | None = None  # what it held, once it begins with a call
+        self._meant = 1.0  # probability of all names that the call may have
         self._blank: list[int] = []  # white space that text or a call may follow
         self._steps: list[tuple[list[int], ToolCall | None]] = []  # text and calls, token by token
         self.cut_short = False
@@ -72,6 +80,8 @@ class Reply:
             self.cut_short = True
             return self._finish()
         mask = None if self._writing is None else self._writing.mask()
+        if self._calls_another(mask):
+            return ""
         token = self._cache.next_token(self._generation, self._random, mask)
         if token in self._llm.stop_ids:
             return self._finish()
@@ -80,9 +90,25 @@ class Reply:
             return self._text.push(token)
         return self._written(self._writing, token, turn)
 
+    def _calls_another(self, mask: Tensor | None) -> bool:
+        """Whether the LLM would call a function that it may not: the reply is begun anew then, as
+        text, since the mask alone would make it call one that does something else."""
+        writing, before = self._writing, self._before
+        if writing is None or before is None or mask is None or not writing.naming:
+            return False
+        self._meant *= self._cache.share(mask)
+        if self._meant >= LEAST_MEANT:
+            return False
+        self._writing, self._cache, self._before = writing.anew(), before, None
+        self._steps.append(([], None))
+        return True
+
     def _written(self, writing: Writing, token: int, turn: int) -> str | ToolCall | None:
         made = len(writing.calls)
         text = self._certain(writing.push([token]))
+        if writing.inside and not writing.must and self._cache.length == self._start + 1:
+            self._before = self._cache.fork()
+            self._before.truncate(self._start)
         if len(writing.calls) > made:
             if writing.calls[made] in writing.calls[:made]:
                 return self._finish()  # small LLMs repeat themselves: once is what was meant

@@ -1,6 +1,7 @@
 """Sessions whose LLM reads words: the toy's keep the laws, the real one answers what it hears."""
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from assistant.parts.components import GGUFS, locate_parts
 from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
+from assistant.tools.tool import Tool
 from streaming.build import build_session, make_session, session_spec
 from streaming.config_file import load_config
-from streaming.controls import Ask, Commit, Control, Write
+from streaming.controls import Ask, Commit, Configure, Control, Returned, Write
 from streaming.dialogue.session import Session, one_each
 from streaming.dialogue.work import NEED_DATA
-from streaming.events import Event
+from streaming.events import Event, ToolCalled
 from streaming.instruments.ledger import Latency
 from streaming.instruments.replay import replay
 from streaming.server.build import build_assistant
@@ -133,6 +135,29 @@ def test_what_was_typed_and_said_is_one_conversation(real: Salmonn) -> None:
     assert "Mitzi" in cat
     assert "kitchen" in light.lower()
     assert "Graz" in city
+
+
+@pytest.mark.small
+@pytest.mark.parametrize("real", ["small"], indirect=True)
+def test_a_function_is_called_and_what_came_of_it_is_told(real: Salmonn) -> None:
+    spec = session_spec(real, load_config(shipped_config(), "tiny"), tasks()["talk"])
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    weather = Tool("get_weather", "Get the weather in a city.", city)
+    turns = spec.turns.model_copy(update={"turns_kept": 12})
+    talk = make_session(real, spec.model_copy(update={"turns": turns}), pace=one_each)
+    answer_now = Commit(or_ring=True)
+    events = scripted(talk, [
+        Configure(tools=(weather,)), Write("What is the weather in Graz?", ref="q"), answer_now,
+        bytes(10 * 32_000), Returned("call_0_0", '{"sky": "thunderstorm", "celsius": 17}'),
+        answer_now, bytes(10 * 32_000),
+        Write("Order a pizza for me.", ref="p"), answer_now, bytes(10 * 32_000),
+    ])  # fmt: skip
+    (call,) = [event for event in events if isinstance(event, ToolCalled)]
+    assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Graz"})
+    *_, told, refused = replies(events)
+    assert "thunder" in told
+    assert "17" in told
+    assert "can't" in refused
 
 
 @pytest.mark.small

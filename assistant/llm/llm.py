@@ -254,6 +254,18 @@ class LlmCache:
             self._unfed = [token]
         return token
 
+    def share(self, mask: Tensor) -> float:
+        """The probability that the tokens of a mask, bool (vocabulary,), have together; nothing is
+        appended.
+
+        Raises:
+            RuntimeError: `extend` has to come first.
+        """
+        if self._unfed:
+            self.extend(self._llm.embed([]))
+        chances = self.logits().softmax(-1)
+        return float(chances[mask.to(chances.device)].sum())
+
     def tokens(self, config: GenerationConfig) -> Iterator[int]:
         """The tokens of an answer, until a stop token, `max_new_tokens` or the end of the
         context."""

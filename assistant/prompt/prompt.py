@@ -12,7 +12,7 @@ from assistant.errors import ConfigError
 from assistant.llm.llm import Llm
 from assistant.prompt.chat import Chat, Message, chat
 from assistant.prompt.words import in_words
-from assistant.tools.form import HERMES, form_of
+from assistant.tools.form import BARE, HERMES, Form, form_of
 from assistant.tools.tool import Tool
 
 
@@ -52,6 +52,11 @@ class Prompt:
         of its own."""
         return None if self.config.template != AUTO else self._chat(llm, instruction)
 
+    def calls(self, llm: Llm) -> Form | None:
+        """How the LLM writes calls of functions; None: it has no template that knows any."""
+        own = None if self.config.template != AUTO else form_of(llm.tokenizer)
+        return BARE if own and self.config.calls == "bare" else own
+
     def _chat(self, llm: Llm, instruction: str, tools: tuple[Tool, ...] = ()) -> Chat:
         config = self.config
         examples = config.examples_with_tools if tools else config.examples
@@ -63,7 +68,7 @@ class Prompt:
         user = in_words(example.sounds, example.user) if self.words else example.user
         said = example.assistant
         if example.call is not None:
-            form = form_of(llm.tokenizer) or HERMES
+            form = self.calls(llm) or HERMES
             said = form.written(example.call.name, json.dumps(example.call.arguments))
         return [("user", user), ("assistant", said)]
 

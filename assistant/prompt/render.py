@@ -167,8 +167,9 @@ class Renderer:
             return _Roles(after, Piece(), (before.ids, after.ids), HERMES, ("", "", ""))
         noted, closed = map(self._piece, chat.note)
         around = noted.ids, closed.ids
+        form = self._prompt.calls(self._llm) or HERMES
         closed_piece, begun = self._piece(chat.closed), self._piece(chat.begun)
-        return _Roles(closed_piece, begun, around, chat.calls or HERMES, chat.returned)
+        return _Roles(closed_piece, begun, around, form, chat.returned)
 
 
 def _is_asked(item: Item) -> bool:

@@ -28,6 +28,9 @@ class Form:
     again: str = "\n"
     """Between a call and the mark of the next one."""
 
+    most: int = 8
+    """Calls of one reply."""
+
     def written(self, name: str, arguments: str) -> str:
         """A call; `arguments`: a JSON object, as text."""
         return "".join([self.mark, self.opening, name, self.between, arguments, self.closing])
@@ -36,7 +39,7 @@ class Form:
 HERMES = Form()
 """As Qwen and many others write calls."""
 
-BARE = Form('{"', 'name": "', closing="}")
+BARE = Form('{"', 'name": "', closing="}", most=1)
 """For LLMs that write calls, but were never taught their template's mark."""
 
 

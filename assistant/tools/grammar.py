@@ -26,9 +26,6 @@ from assistant.tools.form import HERMES, Form
 from assistant.tools.schema import compiled_form, literals
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
-MOST_CALLS = 8
-"""Calls of one reply."""
-
 _BITS = 32
 
 _UNNAMED = {
@@ -63,6 +60,11 @@ class Vocabulary:
         self.mark: list[int] = tokenizer.encode(form.mark, add_special_tokens=False)
         """The tokens of what a call begins with; one, where the LLM has a token for it."""
 
+        brace = [token for token in range(self.tokens.vocab_size) if b"{" in self.bytes_of(token)]
+        self.words = ~self.only([*brace, *(self.mark if len(self.mark) == 1 else [])])
+        """A mask (size,) in which no call can be begun: without the mark, where that is a token of
+        its own, and without all that has a brace."""
+
     def ids(self, text: str) -> list[int]:
         """The tokens of a text; marks in it are their own tokens."""
         return [*self.tokens.tokenize_str(text, parse_special=True)]
@@ -93,13 +95,13 @@ class Grammar:
         vocabulary: Vocabulary,
         tools: Sequence[Tool],
         choice: ToolChoice = AUTO,
-        most: int = MOST_CALLS,
+        most: int | None = None,
     ) -> None:
         """Args:
         vocabulary: of the LLM.
         tools: that it was told of.
         choice: whether it calls one.
-        most: calls of one reply.
+        most: calls of one reply; None: as many as the form has.
 
         Raises:
             ToolError: the choice cannot be made, or a schema cannot be kept to; the tool and the
@@ -119,7 +121,7 @@ class Grammar:
         self._matcher: llguidance.LLMatcher | None = None
         if callable_tools:
             schemas = [_compiled(vocabulary, [*tools].index(tool), tool) for tool in callable_tools]
-            lark = _lark(vocabulary, self.names, schemas, most)
+            lark = _lark(vocabulary, self.names, schemas, most or vocabulary.form.most)
             self._matcher = llguidance.LLMatcher(vocabulary.tokens, lark, log_level=0)
             if self._matcher.is_error():
                 raise ToolError("tools", f"together: {_why(self._matcher.get_error())}")
@@ -145,10 +147,11 @@ class Writing:
     A reply that begins as calls do, but for the mark, is one, too: some LLMs leave it out.
     """
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, grammar: Grammar, *, never: bool = False) -> None:
         self._grammar, self._vocabulary = grammar, grammar.vocabulary
+        self._never = never or grammar.never
         self._mark = grammar.vocabulary.form.mark.encode()
-        self._matcher = grammar.matcher() if grammar.must else None
+        self._matcher = grammar.matcher() if grammar.must and not self._never else None
         self._bits = np.zeros((1, -(-self._vocabulary.size // _BITS)), np.int32)
         opening = grammar.vocabulary.form.opening.lstrip()
         self._unmarked = opening.encode() if opening.startswith("{") else b""
@@ -158,6 +161,22 @@ class Writing:
         self._ended = False
         self.calls: list[tuple[str, str]] = []
         """Names and arguments, as JSON text, of the calls that are complete."""
+
+    @property
+    def must(self) -> bool:
+        """It begins with a call."""
+        return self._grammar.must
+
+    @property
+    def naming(self) -> bool:
+        """The name of the function is written next, in the first call."""
+        form = self._vocabulary.form
+        _, begun, name = self._written.partition((form.mark + form.opening).encode())
+        return bool(begun) and b'"' not in name and not self.calls
+
+    def anew(self) -> "Writing":
+        """The same reply from its beginning, in which no call may be begun."""
+        return Writing(self._grammar, never=True)
 
     @property
     def inside(self) -> bool:
@@ -173,9 +192,7 @@ class Writing:
     def mask(self) -> Tensor | None:
         """Which tokens may come next: bool (vocabulary,); None: all."""
         if self._matcher is None:
-            if self._grammar.never and len(self._vocabulary.mark) == 1:
-                return ~self._vocabulary.only(self._vocabulary.mark)
-            return None
+            return self._vocabulary.words if self._never else None
         if self._ended or self._matcher.is_error():
             return self._vocabulary.only(self._vocabulary.stop_ids)
         pointer, size = self._bits.ctypes.data, self._bits.nbytes
@@ -216,7 +233,7 @@ class Writing:
 
     def _text(self, token: int) -> list[int]:
         self._held.append(token)
-        if self._grammar.never:
+        if self._never:
             return self.flush()
         pieces = [self._vocabulary.bytes_of(held) for held in self._held]
         held = b"".join(pieces)

@@ -83,8 +83,12 @@ SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I.
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
 
-TEMPLATE = "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}</s>\n{% endfor %}<s>assistant:"
-"""Of an LLM that has one for chats."""
+TEMPLATE = (
+    "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}{% for c in m.tool_calls or [] %}<call>"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}'
+    "</call>{% endfor %}</s>\n{% endfor %}<s>assistant:"
+)
+"""Of an LLM that has one for chats, and for calls."""
 
 ROWS: dict[str, Row] = {
     "preset": Row("nano", chosen),
@@ -181,6 +185,7 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.prompt.examples_with_tools.0.sounds": Row("rain", offered, {**WORDS, **TOLD}),
     f"{PRESET}.prompt.examples_with_tools.0.call.name": Row("g", offered, CALLING),
     f"{PRESET}.prompt.examples_with_tools.0.call.arguments": Row({"a": 2}, offered, CALLING),
+    f"{PRESET}.prompt.calls": Row("bare", offered, CALLING),
     f"{PRESET}.prompt.default_task": Row("keywords", instructed),
     f"{PRESET}.prompt.bos": Row(False, prompted),
     f"{PRESET}.prompt.stop": Row(["</s>", "s"], asked),
