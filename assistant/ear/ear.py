@@ -16,8 +16,8 @@ from assistant.config import EncodingConfig
 from assistant.ear.aligner import Aligner, NoAligner, join
 from assistant.encoders.attention import KeyValues
 from assistant.encoders.beats import Beats, BeatsState
-from assistant.encoders.blocks import Anchored, MelBlocks, mel_span, pad_right
-from assistant.encoders.whisper import SpeechEncoder
+from assistant.encoders.blocks import Anchored, MelBlocks, mel_span, needed, pad_right
+from assistant.encoders.whisper import SpeechBlocks, SpeechEncoder
 from assistant.rates import (
     ANALYSIS,
     CLIP_SAMPLES,
@@ -26,7 +26,7 @@ from assistant.rates import (
     PATCH_SAMPLES,
     SAMPLE_RATE,
 )
-from assistant.sound.spectra import clip_mel, fbank, log10_mel, normalise_mel
+from assistant.sound.spectra import SILENCE, clip_mel, fbank, log10_mel, normalise_mel
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,6 @@ class Spans:
     def whole(self, length: int) -> int:
         """`length` samples, rounded up to whole windows; at least one window."""
         return max(1, -(-length // self.window)) * self.window
-
-
-SILENCE = -0.75
-"""Whisper's log-mel of silence beside speech: `normalise_mel` of what is 80 dB or more under a
-maximum of 1, which is about that of speech."""
 
 
 class Ear(nn.Module):
@@ -216,24 +211,6 @@ def _mel(samples: Tensor, features: int, n_mels: int) -> Tensor:
     return normalise_mel(log_mel, log_mel.max())
 
 
-class _Speech:
-    """Adapts `SpeechEncoder` to the protocol `BlockEncoder`."""
-
-    def __init__(self, encoder: SpeechEncoder, past: KeyValues) -> None:
-        self._encoder, self._past = encoder, past
-
-    def start(self) -> KeyValues:
-        return self._past.fork()
-
-    def attend(self, x: Tensor, state: KeyValues, block: int) -> Tensor:
-        return self._encoder.attend(x, state, block)
-
-    def look_ahead(self, x: Tensor, state: KeyValues, after: int) -> Tensor:
-        features = self._encoder.attend(x, state, block=len(x))
-        state.drop(after)
-        return features[: len(x) - after]
-
-
 class BlockStream:
     """State of both encoders in one stream, in cached mode."""
 
@@ -247,7 +224,7 @@ class BlockStream:
         limits = block, ear.encoding.horizon_blocks, ear.encoding.overlap_blocks
         self._mel = MelBlocks(ear.speech_encoder.n_mels, block)
         past = ear.silent_past() if past is None else past
-        encoder = _Speech(ear.speech_encoder, past)
+        encoder = SpeechBlocks(ear.speech_encoder, past)
         self._speech: Anchored[KeyValues] = Anchored(encoder, *limits)
         self._audio: Anchored[BeatsState] | None = None
         if ear.audio_encoder is not None:
@@ -291,11 +268,6 @@ class BlockStream:
         start = first * FEATURE_SAMPLES - origin
         frames = fbank(samples[start : last * FEATURE_SAMPLES + MARGIN - origin])
         return speech, self._audio.push(self._ear.audio_encoder.stem(frames))
-
-
-def needed(first: int) -> int:
-    """The earliest stream sample from which features `first` on are computed."""
-    return mel_span(first, first + 1)[0]
 
 
 class EarStream:

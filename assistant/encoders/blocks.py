@@ -172,6 +172,11 @@ def mel_span(first: int, last: int) -> tuple[int, int]:
     return start, last * FEATURE_SAMPLES + ANALYSIS // 2
 
 
+def needed(first: int) -> int:
+    """The earliest stream sample from which features `first` on are computed."""
+    return mel_span(first, first + 1)[0]
+
+
 def pad_right(samples: Tensor, length: int) -> Tensor:
     """`samples` followed by silence up to `length`."""
     return F.pad(samples, (0, max(0, length - len(samples))))

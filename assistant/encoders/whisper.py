@@ -138,6 +138,33 @@ class SpeechEncoder(nn.Module):
         return torch.cat([self.encoder.ln_post(x), *joined], -1)[0]
 
 
+class SpeechBlocks:
+    """Adapts `SpeechEncoder` to the protocol `BlockEncoder`."""
+
+    def __init__(self, encoder: SpeechEncoder, past: KeyValues) -> None:
+        """Args:
+        encoder: shared weights.
+        past: what streams begin with.
+        """
+        self._encoder, self._past = encoder, past
+
+    def start(self) -> KeyValues:
+        """The state of a stream that has heard nothing but the past."""
+        return self._past.fork()
+
+    def attend(self, x: Tensor, state: KeyValues, block: int) -> Tensor:
+        """Encode whole blocks `x` (n, width), of which the last may be short, and advance
+        `state`."""
+        return self._encoder.attend(x, state, block)
+
+    def look_ahead(self, x: Tensor, state: KeyValues, after: int) -> Tensor:
+        """Encode a block together with the `after` features that follow it, the last rows of `x`
+        (n, width), and advance `state` by the block alone; (n - after, width of features)."""
+        features = self._encoder.attend(x, state, block=len(x))
+        state.drop(after)
+        return features[: len(x) - after]
+
+
 def _attention(
     module: MultiHeadAttention, x: Tensor, past: KeyValues, layer: int, mask: Tensor | None
 ) -> Tensor:

@@ -22,6 +22,10 @@ FBANK_FLOOR = 1.1920929e-07
 FBANK_MEAN, FBANK_STD = 15.41663, 6.55582
 """AudioSet statistics with which BEATs normalises: (fbank - mean) / (2 std)."""
 
+SILENCE = -0.75
+"""Whisper's log-mel of silence beside speech: `normalise_mel` of what is 80 dB or more under a
+maximum of 1, which is about that of speech."""
+
 
 @cache
 def _hann() -> Tensor:

@@ -10,7 +10,8 @@ from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.floor import Asked, Floor
+from streaming.dialogue.asked import Asked
+from streaming.dialogue.floor import Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.messages import Messages
 from streaming.dialogue.turn import (

@@ -9,8 +9,9 @@ from assistant.errors import ContextFullError
 from assistant.rates import SAMPLE_RATE
 from assistant.tools.tool import ToolCall
 from streaming.config import TurnsConfig
-from streaming.controls import Ask, Called, Commit, Key, Returned, Write
+from streaming.controls import Called, Key, Returned, Write
 from streaming.dialogue.aloud import Aloud
+from streaming.dialogue.asked import Asked, open_turn, require
 from streaming.dialogue.listener import Listener
 from streaming.dialogue.turn import (
     About,
@@ -38,9 +39,6 @@ from streaming.events import (
 )
 
 Job = tuple[Work, Callable[[], list[Event]]]
-
-Asked = Ask | Commit
-"""What asks for a reply."""
 
 
 class Floor:
@@ -117,7 +115,7 @@ class Floor:
             asked: what asked for it, in which words.
         """
         try:
-            waiting = self._open(since, spoken_from, asked)
+            waiting = open_turn(self.listener, since, spoken_from, asked)
         except ContextFullError as full:
             ref = None if asked is None else asked.ref
             self.jobs.append((Work.CONTROL, partial(_refused, str(full), ref)))
@@ -126,15 +124,6 @@ class Floor:
         if waiting:
             self.jobs.append((Work.PREFILL, self._prefill))
         return True
-
-    def _open(self, since: int, spoken_from: int | None, asked: Asked | None) -> int:
-        match asked:
-            case Ask(text=text, alone=alone):
-                return self.listener.open(since, text, spoken_from, typed=True, alone=alone)
-            case Commit(instruction=instruction):
-                return self.listener.open(since, instruction, spoken_from)
-            case None:
-                return self.listener.open(since, spoken_from=spoken_from)
 
     def open_at(self, at: int) -> None:
         """Open the turn of an utterance: a new one, or the last one again."""
@@ -244,9 +233,8 @@ class Floor:
         about, paused_at, draft, captioned = self._paused()
         ref, aloud = (None, None) if asked is None else (asked.ref, asked.aloud)
         self.state = Ending(about, paused_at, draft, captioned, ref, aloud)
-        if asked is not None and not asked.is_plain:
-            most, tools, choice = asked.max_new_tokens, asked.tools, asked.tool_choice
-            self.listener.require(most, kept=asked.kept, tools=tools, tool_choice=choice)
+        if asked is not None:
+            require(self.listener, asked)
         if draft is None:  # otherwise that was done speculatively
             self.jobs.append((Work.ASK, self._ask))
         cached = about.windows_prefilled(until)

@@ -1,4 +1,4 @@
-"""Decides who may connect, by the host, origin and token of a request."""
+"""Decides who may connect, by the host, origin and token of a request, and for what."""
 
 import hmac
 import ipaddress
@@ -44,6 +44,19 @@ class Admission:
         if not self._is_ours(parts.hostname):
             why = "This server does not answer to that host name; see server.hosts."
             raise RefusedError(HTTPStatus.FORBIDDEN, "host", why)
+
+    def check_session(self, request: Request) -> None:
+        """Check a request for a session.
+
+        Raises:
+            RefusedError: its client may not have a session, or not one of this kind.
+        """
+        self.check_origin(request)
+        self.check_token(request)
+        if request.query.get("intent", "conversation") != "conversation":
+            why = "Not offered here: sessions for transcription alone. Leave `intent` out, and set "
+            why += "turn_detection.create_response to false."
+            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
 
     def check_origin(self, request: Request) -> None:
         """Check the origin of a request for a session.

@@ -100,7 +100,7 @@ class App:
         """
         self._admission.check(request)
         if request.path == SOCKET and request.method in READ:
-            self._check_asker(request)
+            self._admission.check_session(request)
             if not self._returning(request):
                 self._check_place(free=False)
             why = f"{SOCKET} is a websocket."
@@ -127,7 +127,7 @@ class App:
         if request.path != SOCKET:
             why = f"There is no socket at this address, only at {SOCKET}."
             raise RefusedError(HTTPStatus.NOT_FOUND, "not_found", why)
-        self._check_asker(request)
+        self._admission.check_session(request)
         if self._returning(request):
             return
         if self._draining or not self._too_many_connects():
@@ -135,15 +135,6 @@ class App:
         else:
             why = "Too many connections at once; try again in a second."
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "rate", why)
-
-    def _check_asker(self, request: Request) -> None:
-        """Raises RefusedError if the client may not have a session, or not one of this kind."""
-        self._admission.check_origin(request)
-        self._admission.check_token(request)
-        if request.query.get("intent", "conversation") != "conversation":
-            why = "Not offered here: sessions for transcription alone. Leave `intent` out, and set "
-            why += "turn_detection.create_response to false."
-            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
 
     def _check_place(self, *, free: bool) -> None:
         """Raises RefusedError if there is no place for one more session.

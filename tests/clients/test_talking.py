@@ -11,7 +11,7 @@ from clients import sources, terminal
 from clients.realtime import SETTINGS, audio_of
 from clients.screen import Screen
 from clients.speaker import Speaker
-from tests.clients.test_realtime import SHORT, url
+from tests.clients.servers import SHORT, url
 from tests.clients.test_speaker import FakeCard, sound
 from tests.clients.test_terminal import LOUD, console, told
 from tests.streaming.server.test_app import run, serving

@@ -7,8 +7,8 @@ import tempfile
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
+from tests.conformance.client import STEP_S, Record
 from tests.conformance.scripted import TOKEN, Servers
-from tests.conformance.steps import STEP_S, Record
 
 FOLDER = Path(__file__).parent / "node"
 INSTALL_S = 1200.0

@@ -21,7 +21,7 @@ from agents.realtime.model_inputs import RealtimeModelSendInterrupt
 from agents.realtime.openai_realtime import get_server_event_type_adapter
 from pydantic import ValidationError
 
-from tests.conformance.steps import DETECTION, TOOL, Json, Record
+from tests.conformance.client import DETECTION, TOOL, Json, Record
 
 
 async def _switch(context: Any, arguments: str) -> str:

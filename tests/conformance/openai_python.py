@@ -9,7 +9,7 @@ from openai.types.realtime import RealtimeServerEvent
 from openai.types.websocket_reconnection import ReconnectingEvent, ReconnectingOverrides
 from pydantic import TypeAdapter, ValidationError
 
-from tests.conformance.steps import DETECTION, TOOL, Json, Record, b64
+from tests.conformance.client import DETECTION, TOOL, Json, Record, b64
 
 STRICT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 SETTINGS = {

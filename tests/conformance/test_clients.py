@@ -10,8 +10,9 @@ import pytest
 from assistant.model import Salmonn
 from streaming.realtime.wire import ClientEvent
 from tests.conformance import agents_node
+from tests.conformance.client import Record
 from tests.conformance.scripted import serving
-from tests.conformance.steps import STEPS, Record, take
+from tests.conformance.steps import STEPS, take
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENT = (DOCS / "conformance.md").read_text()

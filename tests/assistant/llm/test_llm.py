@@ -1,4 +1,3 @@
-import importlib.util
 import itertools
 from collections.abc import Callable
 
@@ -11,12 +10,11 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 from transformers.generation import RepetitionPenaltyLogitsProcessor
 
-from assistant.config import GenerationConfig, LlmConfig, LoraConfig
+from assistant.config import GenerationConfig, LoraConfig
 from assistant.errors import ConfigError, ContextFullError
 from assistant.files.presets import load_preset, shipped_config
 from assistant.llm.adapters import add_lora, lora_parameters, merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
-from assistant.llm.loading import load_base
 from assistant.parts.build import build_llm
 from assistant.parts.tiny import toy_llm
 
@@ -372,43 +370,3 @@ def test_the_scale_can_be_replaced_beside_the_weights() -> None:
     merged = merge_lora(beside.model)
     expected = logits(heard(Llm(merged, beside.tokenizer, []), PROMPT))
     close(logits(heard(halved, PROMPT)), expected, 1e-4)
-
-
-# --- loading --------------------------------------------------------------------------------------
-
-
-def pretend(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
-    real: Callable[..., object] = importlib.util.find_spec
-
-    def find_spec(name: str, package: str | None = None) -> object:
-        if name in ("bitsandbytes", "accelerate"):
-            return object() if installed else None
-        return real(name, package)
-
-    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-
-
-@pytest.mark.parametrize(
-    ("bits", "installed", "device", "message"),
-    [
-        ("4bit", False, "cpu", "needs bitsandbytes"),
-        ("4bit", False, "cuda", "needs bitsandbytes"),
-        ("8bit", False, "cuda", "needs bitsandbytes"),
-        ("4bit", True, "cpu", "needs a GPU, not cpu"),
-    ],
-)
-def test_quantisation_that_cannot_work_is_an_error_that_names_the_key(
-    monkeypatch: pytest.MonkeyPatch, bits: str, installed: bool, device: str, message: str
-) -> None:
-    pretend(monkeypatch, installed)
-    config = LlmConfig.model_validate({"weights": ["none"], "quantisation": bits})
-    with pytest.raises(ConfigError, match=rf"^llm\.quantisation: {bits} {message}"):
-        load_base("none", config, device)
-
-
-def test_placement_without_accelerate_is_an_error_that_names_the_key(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pretend(monkeypatch, installed=False)
-    with pytest.raises(ConfigError, match=r"^llm\.placement: auto needs accelerate"):
-        load_base("none", LlmConfig(weights=["none"], placement="auto"), "cuda")

@@ -17,12 +17,7 @@ from assistant.parts.tiny import toy_llm
 from assistant.prompt.chat import Chat, chat
 from assistant.prompt.words import heard as in_words
 from tests.assistant.ear.test_ear import BLOCK
-from tests.assistant.test_conversation import (
-    answer,
-    check_guesses_leave_no_trace,
-    heard,
-    samples,
-)
+from tests.assistant.test_conversation import answer, check_guesses_leave_no_trace, heard, samples
 
 CHAT = (
     "{% for m in messages %}<s>{{ m.role }}:{{ m.content }}</s>\n{% endfor %}"

@@ -11,7 +11,7 @@ from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA, Urgency
 from streaming.events import Event, ReplyDelta, SpeechEnded
 from tests.laws import cuts
-from tests.streaming.dialogue.test_session import scripts
+from tests.streaming.dialogue.test_laws import scripts
 from tests.streaming.fakes import TURNS, converse, pcm, session
 
 CAPTIONED = TURNS.model_copy(update={"captions": True})

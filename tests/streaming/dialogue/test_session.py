@@ -1,22 +1,13 @@
-"""The session's promises, with a scripted model and with the tiny one."""
+"""The session's promises, with a scripted model."""
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
-from assistant.model import Salmonn
 from streaming.audio.frames import FRAME_SAMPLES
-from streaming.audio.wire_audio import InputDecoder, InputFormat
-from streaming.config import TurnsConfig
-from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control, Hold
-from streaming.dialogue.session import Session, one_each
+from streaming.controls import Ask, Cancel, Clear, Commit, Configure, Control
 from streaming.dialogue.work import NEED_DATA, Work
 from streaming.events import (
     AudioPrefilled,
-    Caption,
     Event,
     Refused,
     ReplyDelta,
@@ -25,7 +16,8 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
 )
-from tests.laws import cuts
+from tests.streaming.dialogue.test_by_hand import WAITING
+from tests.streaming.dialogue.test_laws import OPENLY, SECRETLY
 from tests.streaming.fakes import (
     CONFIG,
     TURNS,
@@ -34,75 +26,11 @@ from tests.streaming.fakes import (
     Script,
     converse,
     drain,
-    endpointer,
     paced,
     pcm,
     session,
     text,
 )
-
-# Runs long enough to start and end utterances; letters drawn one by one almost never do.
-runs = st.lists(st.tuples(st.integers(1, 14), st.integers(1, 16)), max_size=6)
-scripts = runs.map(lambda runs: "".join("S" * speech + "." * pause for speech, pause in runs))
-SECRETLY, OPENLY = TURNS, TURNS.model_copy(update={"speculate": False})
-
-
-@settings(max_examples=200)
-@given(data=st.data(), script=scripts)
-def test_any_rechunking_gives_identical_events(data: st.DataObject, script: str) -> None:
-    audio = pcm(script)
-    chunks = [audio[cut] for cut in data.draw(cuts(len(audio)))]
-    assert converse(session(), chunks) == converse(session(), [audio])
-
-
-@settings(max_examples=200)
-@given(script=scripts, pace=st.sampled_from([1, 2, 50]))
-def test_speculation_changes_no_event(script: str, pace: int) -> None:
-    secretly = converse(session(turns=SECRETLY, pace=paced(pace)), [pcm(script)])
-    assert secretly == converse(session(turns=OPENLY, pace=paced(pace)), [pcm(script)])
-
-
-@settings(max_examples=50)
-@given(st.lists(scripts, min_size=2, max_size=3), st.data())
-def test_sessions_that_take_turns_are_independent(talks: list[str], data: st.DataObject) -> None:
-    alone = [converse(session(), [pcm(script)]) for script in talks]
-    together = [session() for _ in talks]
-    events: list[list[Event]] = [[] for _ in talks]
-    for talk, script in zip(together, talks, strict=True):
-        talk.receive(pcm(script))
-        talk.receive_eof()
-    busy = set(range(len(talks)))
-    while busy:
-        chosen = data.draw(st.sampled_from(sorted(busy)))
-        new = together[chosen].step()
-        if new is NEED_DATA:
-            busy.discard(chosen)
-        else:
-            assert isinstance(new, list)
-            events[chosen] += new
-    assert events == alone
-
-
-@given(scripts)
-def test_every_sample_is_heard_once(script: str) -> None:
-    listener = Echo()
-    converse(session(listener), [pcm(script)])
-    heard = np.concatenate([np.zeros(0, np.float32), *listener.heard])
-    assert (heard * 32768).astype("<i2").tobytes() == pcm(script)
-
-
-@given(scripts)
-def test_every_utterance_is_answered_or_was_too_short_to_interrupt(script: str) -> None:
-    listener = Echo()
-    events = converse(session(listener), [pcm(script)])
-    starts = [e for e in events if isinstance(e, SpeechStarted)]
-    ends = [e for e in events if isinstance(e, SpeechEnded)]
-    replies = [e for e in events if isinstance(e, ReplyStarted)]
-    assert len(starts) == len(ends)
-    assert len(replies) == sum(isinstance(e, ReplyEnded) for e in events)
-    opened = sum(entry.startswith("open") for entry in listener.diary)
-    assert len(replies) <= opened <= len(starts)
-    assert not listener.is_open
 
 
 def test_one_turn() -> None:
@@ -333,108 +261,6 @@ def test_who_has_paused_when_a_reply_is_cancelled_is_answered() -> None:
     assert listener.diary[-2:] == ["open 0", "answered"]
 
 
-def test_a_commit_ends_the_utterance_at_once() -> None:
-    listener = Echo()
-    events = converse(session(listener), [pcm("...SSSS."), Commit(), pcm("." * 20)])
-    ends = [event for event in events if isinstance(event, SpeechEnded)]
-    assert ends == [SpeechEnded(7 * FRAME_SAMPLES, 8 * FRAME_SAMPLES)]
-    assert text(events) == "I heard 2 windows"
-    assert converse(session(), [pcm("." * 9), Commit()]) == [
-        Refused("there is nothing to commit: nothing was said")
-    ]
-
-
-def test_by_hand_a_turn_is_all_since_the_last_one_and_ends_when_it_is_committed() -> None:
-    listener = Echo()
-    talk = session(listener, by_hand=True)
-    script: Script = [pcm("SSSS....S..."), Commit(), pcm("S" * 16), Commit(), pcm("S" * 4)]
-    events = converse(talk, script)
-    assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [3, 4]
-    assert not any(isinstance(event, SpeechStarted | SpeechEnded) for event in events)
-    assert listener.diary == ["open 0", "answered", "open 3", "answered"]
-
-
-def test_by_hand_nothing_is_committed_twice() -> None:
-    talk = session(by_hand=True)
-    why = "there is nothing to commit: nothing was said"
-    assert converse(talk, [Commit(), pcm("SSSS"), Commit(), Commit()])[-2:] == [
-        ReplyEnded(1, "cancelled"), Refused(why),
-    ]  # fmt: skip
-
-
-def test_by_hand_the_oldest_of_a_turn_that_gets_too_long_is_forgotten() -> None:
-    listener = Echo()
-    turns = TURNS.model_copy(update={"ring_s": 0.32})
-    script: Script = [pcm("S" * 33), Commit()]
-    events = converse(session(listener, turns, by_hand=True), script)
-    assert text(events) == "I heard 5 windows"  # 16 frames and the one that was too many
-    assert listener.diary == ["open 0", "answered", "open 4", "answered"]
-
-
-WAITING = TURNS.model_copy(update={"auto_reply": False})
-
-
-@pytest.mark.parametrize("captions", [False, True])
-def test_a_turn_can_wait_to_be_answered(captions: bool) -> None:
-    listener = Echo()
-    turns = WAITING.model_copy(update={"captions": captions})
-    talk = session(listener, turns)
-    events = converse(talk, [pcm("SSSS" + "." * 20), Commit(), pcm("." * 9)])
-    assert text(events) == "I heard 2 windows", "what came after the endpoint is not in it"
-    kinds = [type(event) for event in events]
-    assert kinds.index(SpeechEnded) < kinds.index(ReplyStarted)
-    lasts = [event for event in events if isinstance(event, Caption) and event.last]
-    assert len(lasts) == (1 if captions else 0)
-
-
-def test_who_goes_on_before_the_answer_goes_on_with_the_turn() -> None:
-    listener = Echo()
-    script: Script = [pcm("SSSS" + "." * 12 + "SSSS" + "." * 12), Commit(), pcm("." * 9)]
-    events = converse(session(listener, WAITING), script)
-    assert [type(e) for e in events].count(SpeechEnded) == 2
-    assert text(events) == "I heard 6 windows"
-    assert listener.diary == ["open 0", "answered"]
-
-
-def test_who_goes_on_is_heard_out_however_old_the_turn_is() -> None:
-    """Twice the ring is the end of a turn that waits, not of one that is spoken in."""
-    listener = Echo()
-    turns = WAITING.model_copy(update={"ring_s": 0.32})  # 16 frames
-    script: Script = [pcm("SSSS" + "." * 9 + "S" * 30), Commit(), pcm("." * 9)]
-    converse(session(listener, turns), script)
-    assert listener.diary == ["open 0", "answered"]
-
-
-def test_a_turn_that_waits_can_be_dropped() -> None:
-    listener = Echo()
-    script: Script = [pcm("SSSS" + "." * 12), Clear(), Commit(), pcm("SSSS" + "." * 12), Commit()]
-    events = converse(session(listener, WAITING), script)
-    assert [type(e) for e in events].count(Refused) == 1
-    assert listener.diary == ["open 0", "answered", "unheard 0 5120", "open 4", "answered"]
-
-
-def test_by_hand_a_turn_that_is_held_is_what_was_said_until_then() -> None:
-    listener = Echo()
-    script: Script = [pcm("S" * 8), Hold(), pcm("S" * 4), Commit(), pcm("." * 9), Commit()]
-    events = converse(session(listener, by_hand=True), script)
-    assert [e.windows for e in events if isinstance(e, ReplyStarted)] == [2, 4]
-
-
-def test_by_hand_two_messages_can_be_one_turn() -> None:
-    script: Script = [Hold("a"), pcm("S" * 8), Hold(), pcm("S" * 4), Hold(), Commit(), pcm("." * 9)]
-    events = converse(session(by_hand=True), script)
-    assert events[0] == Refused("there is nothing to commit: nothing was said", "a", "nothing_said")
-    assert text(events) == "I heard 3 windows"
-
-
-def test_an_utterance_that_is_held_is_not_answered_before_it_is_committed() -> None:
-    script: Script = [pcm("SSSS"), Hold(), pcm("." * 20), Commit(), pcm("." * 9)]
-    events = converse(session(), script)
-    kinds = [type(event) for event in events]
-    assert kinds.count(SpeechEnded) == kinds.count(ReplyStarted) == 1
-    assert text(events) == "I heard 1 windows"
-
-
 def test_clear_drops_what_is_being_said_and_not_a_reply() -> None:
     listener = Echo()
     talk = session(listener, by_hand=True)
@@ -508,112 +334,6 @@ def test_input_after_its_end_is_refused() -> None:
     talk.receive_eof()
     with pytest.raises(EOFError, match="after receive_eof"):
         talk.receive(b"")
-
-
-# --- the tiny model
-
-
-def tiny_session(model: Salmonn, turns: TurnsConfig = TURNS) -> Session:
-    return Session(
-        InputDecoder(InputFormat()),
-        endpointer(CONFIG),
-        Conversation(model, "What is said?"),
-        turns,
-        make_endpointer=endpointer,
-        pace=one_each,
-    )
-
-
-def speech(script: str) -> bytes:
-    rng = np.random.default_rng(1)
-    shape = np.frombuffer(pcm(script), "<i2")
-    return (shape * rng.uniform(0.4, 1, len(shape))).astype("<i2").tobytes()
-
-
-SCRIPT = "." * 5 + "S" * 90 + "." * 6 + "S" * 20 + "." * 14 + "S" * 40 + "." * 12
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.data())
-def test_the_tiny_model_obeys_the_law_too(tiny: Salmonn, data: st.DataObject) -> None:
-    audio = speech(SCRIPT)
-    chunks = [audio[cut] for cut in data.draw(cuts(len(audio)))]
-    assert converse(tiny_session(tiny), chunks) == converse(tiny_session(tiny), [audio])
-
-
-@settings(max_examples=15, deadline=None)
-@given(script=scripts)
-def test_speculation_changes_no_token_of_the_tiny_model(tiny: Salmonn, script: str) -> None:
-    audio = speech(script + SCRIPT)
-    events = converse(tiny_session(tiny), [audio])
-    assert events == converse(tiny_session(tiny, OPENLY), [audio])
-    assert text(events)
-
-
-def test_a_streamed_reply_equals_the_offline_answer(tiny: Salmonn) -> None:
-    """Same model, same samples: heard while spoken, or encoded at the end."""
-    audio = speech("S" * 90 + "." * 12)
-    events = converse(tiny_session(tiny), [audio])
-    samples = np.frombuffer(audio, "<i2").astype(np.float32) / np.float32(32768)
-    heard = samples[: (90 + CONFIG.pause_frames) * FRAME_SAMPLES]
-    assert text(events) == "".join(tiny.ask(heard, "What is said?")) != ""
-
-
-def test_windows_are_prefilled_before_speech_ends(tiny: Salmonn) -> None:
-    events = converse(tiny_session(tiny), [speech(SCRIPT)])
-    started = next(e for e in events if isinstance(e, ReplyStarted))
-    assert 0 < started.prefilled_before_end < started.windows
-
-
-# --- captions
-
-CAPTIONED = TURNS.model_copy(update={"captions": True})
-
-
-def captions(events: list[Event]) -> list[Caption]:
-    return [e for e in events if isinstance(e, Caption)]
-
-
-def test_captions_come_while_speech_goes_on_and_the_last_one_after_the_first_text() -> None:
-    events = converse(session(turns=CAPTIONED), [pcm("...SSSSSSSS" + "." * 20)])
-    found = captions(events)
-    assert [c.last for c in found] == [False] * (len(found) - 1) + [True]
-    assert found[-1] == Caption("all", "", True, 3 * FRAME_SAMPLES)
-    kinds = [type(e).__name__ for e in events]
-    assert kinds.index("Caption") < kinds.index("SpeechEnded")
-    assert events.index(found[-1]) == kinds.index("ReplyDelta") + 1
-
-
-@given(data=st.data(), script=scripts)
-def test_captions_obey_the_laws_and_every_reply_has_one_last(
-    data: st.DataObject, script: str
-) -> None:
-    audio = pcm(script)
-    chunks = [audio[cut] for cut in data.draw(cuts(len(audio)))]
-    events = converse(session(turns=CAPTIONED), [audio])
-    assert converse(session(turns=CAPTIONED), chunks) == events
-    openly = CAPTIONED.model_copy(update={"speculate": False})
-    assert converse(session(turns=openly), [audio]) == events
-    replies = sum(isinstance(e, ReplyStarted) for e in events)
-    assert sum(c.last for c in captions(events)) == replies
-    without = [e for e in events if not isinstance(e, Caption)]
-    assert without == converse(session(), [audio]), "captions change nothing else"
-
-
-def test_the_tiny_model_is_captioned(tiny: Salmonn) -> None:
-    talk = Session(
-        InputDecoder(InputFormat()),
-        endpointer(CONFIG),
-        Conversation(tiny, "What is said?", captions=True),
-        CAPTIONED,
-        make_endpointer=endpointer,
-        pace=one_each,
-    )
-    events = converse(talk, [speech(SCRIPT)])
-    without = converse(tiny_session(tiny), [speech(SCRIPT)])
-    assert [e for e in events if not isinstance(e, Caption)] == without
-    assert captions(events)
-    assert any(c.settled for c in captions(events) if c.last)
 
 
 class Crowded(Echo):

@@ -1,11 +1,7 @@
 """What waits for its turn: typed questions, speech under a reply, recordings; and what is refused
 where the LLM's context is too small."""
 
-from collections import Counter
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
@@ -20,7 +16,6 @@ from streaming.controls import (
     Configure,
     Control,
     Hold,
-    Recording,
 )
 from streaming.dialogue.session import Session, one_each
 from streaming.events import (
@@ -30,11 +25,9 @@ from streaming.events import (
     ReplyEnded,
     ReplyStarted,
     SpeechEnded,
-    SpeechStarted,
 )
 from tests.assistant.prompt.test_words import words_model
-from tests.laws import cuts
-from tests.streaming.dialogue.test_session import speech
+from tests.streaming.dialogue.test_tiny import speech
 from tests.streaming.fakes import (
     CONFIG,
     TURNS,
@@ -248,41 +241,6 @@ def test_speech_too_short_to_interrupt_is_told_as_not_kept() -> None:
     assert [e.kept for e in events if isinstance(e, SpeechEnded)] == [True, False]
 
 
-# --- recordings
-
-
-def test_a_recording_is_a_turn_that_is_answered_when_it_is_asked_for() -> None:
-    listener = Echo()
-    script: Script = [
-        pcm("." * 8), Recording(), pcm("S" * 8 + "." * 20 + "S" * 4), Hold(), pcm("." * 20),
-        Commit(ref="c"), pcm("." * 9),
-    ]  # fmt: skip
-    events = converse(session(listener), script)
-    assert not any(isinstance(e, SpeechStarted | SpeechEnded) for e in events)
-    assert replies(events) == [("c", 8)], "32 frames, and nothing of what came before or after"
-    assert listener.diary[0] == "open 2"
-
-
-@pytest.mark.parametrize("by_hand", [False, True])
-def test_recordings_that_come_one_after_another_are_one_turn(by_hand: bool) -> None:
-    script: Script = [Recording(), pcm("S" * 8), Hold(), Recording(), pcm("S" * 4), Hold()]
-    events = converse(session(by_hand=by_hand), [*script, Commit(ref="c"), pcm("." * 9)])
-    assert replies(events) == [("c", 3)]
-
-
-def test_a_recording_ends_an_utterance_and_waits_for_its_reply() -> None:
-    script: Script = [pcm("SSSS"), Recording(), pcm("S" * 8), Hold(), pcm("." * 20)]
-    events = converse(session(), [*script, Commit(ref="c"), pcm("." * 9)])
-    assert [ref for ref, _ in replies(events)] == [None, "c"]
-    assert sum(isinstance(e, SpeechEnded) for e in events) == 1
-
-
-def test_a_question_about_a_recording_waits_for_its_end() -> None:
-    script: Script = [Recording(), pcm("S" * 8), Ask("What?", "q"), pcm("S" * 4), Hold()]
-    events = converse(session(), [*script, pcm("." * 9)])
-    assert replies(events) == [("q", 3)]
-
-
 # --- silence
 
 
@@ -423,64 +381,3 @@ def test_an_instruction_longer_than_the_context_is_told_until_there_is_another(
     events = converse(talk, script)
     assert refusals(events) == [("a", "context_full")]
     assert [ref for ref, _ in replies(events)] == ["b"]
-
-
-# --- laws
-
-controls = st.sampled_from(
-    [
-        Ask("What?", "q"), Cancel("c"), Cancel("c", "q"), Commit(ref="m", or_ring=True),
-        Commit("Count.", "n"), Hold("h"), Clear(), Configure(turns=STEADFAST),
-        Configure(turns=TURNS), Configure(turns=WAITING), Configure(endpointing=CONFIG),
-        Configure(endpointing=CONFIG.model_copy(update={"detector": "manual"})),
-    ]
-)  # fmt: skip
-runs = st.tuples(st.integers(1, 12), st.integers(1, 16)).map(lambda r: "S" * r[0] + "." * r[1])
-recordings = runs.map(lambda script: (Recording(), script, Hold("r")))
-scripts = st.lists(st.one_of(runs, controls, recordings), max_size=9)
-
-
-def flat(script: list[str | Control | tuple[Control, str, Control]]) -> Script:
-    pieces: Script = []
-    for piece in script:
-        for part in piece if isinstance(piece, tuple) else (piece,):
-            pieces.append(pcm(part) if isinstance(part, str) else part)
-    return pieces
-
-
-@settings(max_examples=300, deadline=None)
-@given(data=st.data(), script=scripts, by_hand=st.booleans())
-def test_controls_and_any_rechunking_give_identical_events(
-    data: st.DataObject, script: list[str | Control | tuple[Control, str, Control]], by_hand: bool
-) -> None:
-    whole = flat([*script, "." * 60])
-    recut: Script = []
-    for piece in whole:
-        if isinstance(piece, bytes):
-            recut += [piece[cut] for cut in data.draw(cuts(len(piece)))]
-        else:
-            recut.append(piece)
-    events = converse(session(by_hand=by_hand), whole)
-    assert converse(session(by_hand=by_hand), recut) == events
-    openly = TURNS.model_copy(update={"speculate": False})
-    if not any(isinstance(p, Configure) for p in whole):
-        assert converse(session(turns=openly, by_hand=by_hand), whole) == events
-
-
-@settings(max_examples=300, deadline=None)
-@given(script=scripts, by_hand=st.booleans())
-def test_every_question_is_answered_once_or_refused_once(
-    script: list[str | Control | tuple[Control, str, Control]], by_hand: bool
-) -> None:
-    asked = [
-        Ask("What?", f"q{n}") if isinstance(p, Ask) else p
-        for n, p in enumerate(flat([*script, "." * 200]))
-    ]
-    listener = Echo()
-    events = converse(session(listener, by_hand=by_hand), asked)
-    told = Counter(ref for ref, _ in [*replies(events), *refusals(events)])
-    for piece in asked:
-        if isinstance(piece, Ask):
-            assert told[piece.ref] == 1
-    starts = sum(isinstance(e, ReplyStarted) for e in events)
-    assert starts == sum(isinstance(e, ReplyEnded) for e in events)

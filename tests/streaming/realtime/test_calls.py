@@ -6,7 +6,7 @@ import pytest
 
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from streaming.controls import Called, Commit, Configure, Forget, Returned
-from tests.streaming.realtime.test_protocol import TURN, Client, Json, typed
+from tests.streaming.realtime.client import TURN, Client, Json, typed
 from tests.streaming.realtime.test_texts import controls
 
 LIGHT: Json = {

@@ -7,7 +7,7 @@ from typing import get_args
 
 from streaming.instruments.ledger import Latency
 from streaming.realtime.wire import ClientEvent
-from tests.streaming.realtime.test_protocol import TURN, Client
+from tests.streaming.realtime.client import TURN, Client
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "protocol.md").read_text()

@@ -16,8 +16,9 @@ from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event
 from streaming.realtime.protocol import Output
 from tests.streaming.fakes import drain
+from tests.streaming.realtime.client import MANUAL, Client, Json, typed
 from tests.streaming.realtime.test_answers import PATIENT, ids, recording
-from tests.streaming.realtime.test_protocol import MANUAL, Client, Json, actions, speech, typed
+from tests.streaming.realtime.test_protocol import actions, speech
 
 
 class Late(Client):

@@ -13,7 +13,7 @@ from streaming.audio.wire_audio import InputFormat
 from streaming.events import ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted, ToolCalled
 from streaming.realtime.speech import Spoken, pieces
 from tests.streaming.fakes import CHARACTER
-from tests.streaming.realtime.test_protocol import TURN, Client
+from tests.streaming.realtime.client import TURN, Client
 
 Json = dict[str, Any]
 ANSWER = "I heard 3 windows"

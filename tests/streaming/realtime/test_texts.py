@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from streaming.controls import Ask, Commit, Control, Forget, Write
-from tests.streaming.realtime.test_protocol import TURN, Client, Json, typed
+from tests.streaming.realtime.client import TURN, Client, Json, typed
 
 
 def controls(client: Client, kind: str, **fields: Any) -> list[Control]:

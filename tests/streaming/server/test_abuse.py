@@ -1,18 +1,12 @@
 """What clients may do to the server; each time a session beside them answers as ever."""
 
 import asyncio
-import base64
 import contextlib
 import json
-import os
-import platform
 import random
-import weakref
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,21 +15,17 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.spoiled import mutated
 from bench.wires import BINARY, PING, TEXT, Raw, raw
-from streaming.dialogue.session import one_each
 from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
 from streaming.server import traffic
 from streaming.server.app import App
-from streaming.server.large import LARGE, LONGEST, give_back
-from streaming.server.rate import Allowance
-from tests.streaming.fakes import Echo, pcm, session
+from tests.streaming.fakes import pcm
 from tests.streaming.server.test_app import (
     TURN,
     answer,
     client,
     configure,
-    fake,
     run,
     say,
     serving,
@@ -146,124 +136,6 @@ async def test_bad_base64_and_wrong_rates_name_the_field() -> None:
             await say(bad, "session.update", session={"audio": audio})
             assert (await take(bad))["error"]["param"].startswith("session.audio.input.format")
         assert await turn_of(bad) == REPLY
-
-
-@run
-async def test_a_long_message_is_audio_or_an_error() -> None:
-    long = base64.b64encode(pcm(TURN) + bytes(400_000)).decode()
-    assert len(long) > LONGEST
-    async with beside() as (_, host), client(host) as socket:
-        await configure(socket)
-        text = [{"type": "output_text", "text": "x" * 7000}] * 40
-        item = {"type": "message", "role": "assistant", "content": text}
-        await say(socket, "conversation.item.create", item=item)
-        assert "longer" in (await take(socket))["error"]["message"]
-        await say(socket, "conversation.item.create", item={**item, "content": text[:20]})
-        assert (await until(socket, "conversation.item.done"))[-1]["item"]["role"] == "assistant"
-        await say(socket, "input_audio_buffer.append", audio=long[:-5] + "!" + long[-4:])
-        assert (await take(socket))["error"]["param"] == "audio"
-        await say(socket, "input_audio_buffer.append", audio=long)
-        assert answer(await until(socket, "response.done")) == REPLY
-
-
-@run
-async def test_a_long_recording_is_an_item_and_whole_though_its_connection_goes() -> None:
-    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
-    item = {"id": "rec", "type": "message", "role": "user", "content": [part]}
-    event = json.dumps({"type": "conversation.item.create", "item": item})
-    assert len(event) > LONGEST
-    async with beside() as (app, host):
-        async with client(host) as socket:
-            told = await configure(socket)
-            await socket.send(event)
-            seat = app._seats[told["id"]]
-            await eventually(lambda: seat.given > 0)
-            socket.transport.abort()
-        async with client(host, f"?session_id={told['id']}&after=2") as back:
-            assert (await take(back))["messages"] == 2
-            done = (await until(back, "conversation.item.done"))[-1]
-            assert done["item"]["content"] == [{"type": "input_audio", "transcript": None}]
-            await say(back, "response.create")
-            assert answer(await until(back, "response.done")) == "I heard 250 windows"
-
-
-@run
-async def test_a_recording_whose_client_never_comes_back_leaves_nothing_behind() -> None:
-    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1400)).decode()}
-    item = {"type": "message", "role": "user", "content": [part]}
-    async with serving(resume_s=0.05, backlog_s=0.01) as (app, host):
-        async with client(host) as socket:
-            await configure(socket)
-            await say(socket, "conversation.item.create", item=item)
-            await eventually(lambda: any(s.given for s in app._seats.values()))
-            socket.transport.abort()
-        await eventually(lambda: not app._seats)
-        await eventually(lambda: not app._tasks)
-
-
-def test_work_is_spent_from_the_allowance_too() -> None:
-    allowance = Allowance(0.0)
-    assert allowance.spend(0, 0.0, seconds=0.5) == 0  # a burst
-    assert allowance.spend(0, 0.0, seconds=1.0) == pytest.approx(2.0, abs=0.1)
-
-
-@run
-async def test_a_long_recording_that_cannot_be_put_anywhere_is_an_error() -> None:
-    part = {"type": "input_audio", "audio": base64.b64encode(pcm("S" * 1000)).decode()}
-    item = {"type": "message", "role": "user", "content": [part]}
-    async with beside() as (_, host), client(host) as bad:
-        await configure(bad)
-        await say(bad, "conversation.item.create", item=item, previous_item_id="x", event_id="e")
-        error = (await take(bad))["error"]
-        assert (error["param"], error["event_id"]) == ("previous_item_id", "e")
-        part["audio"] = "*" + part["audio"]
-        await say(bad, "conversation.item.create", item=item)
-        assert (await take(bad))["error"]["param"] == "item.content[0].audio"
-        assert await turn_of(bad) == REPLY
-
-
-def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr(app_module, "give_back", lambda: calls.append(1))
-
-    @run
-    async def scenario() -> None:
-        async with serving(resume_s=0.01) as (app, host):
-            for length in (LARGE // 4, LARGE):  # bytes: base64 makes a third more of them
-                async with client(host) as socket:
-                    await configure(socket)
-                    audio = base64.b64encode(bytes(length)).decode()
-                    await say(socket, "input_audio_buffer.append", audio=audio)
-                    await say(socket, "input_audio_buffer.clear")
-                    await until(socket, "input_audio_buffer.cleared")
-                    assert not calls
-                await eventually(lambda: not app._seats)
-        assert calls == [1]
-
-    scenario()
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc keeps what was freed")
-def test_freed_memory_is_returned() -> None:
-    def resident() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    blocks = [b"x" * 100_000 for _ in range(2000)]
-    kept = blocks[::20]  # holes between them
-    blocks.clear()
-    before = resident()
-    give_back()
-    assert before - resident() > 100 * 2**20
-    assert len(kept) == 100
-
-
-def test_what_is_in_a_cycle_is_freed() -> None:
-    held: Any = Echo()
-    held.itself = held
-    gone = weakref.ref(held)
-    del held
-    give_back()
-    assert gone() is None
 
 
 @run
@@ -437,110 +309,3 @@ async def test_few_events_are_kept_and_never_many_bytes() -> None:
                         assert (await take(back))["type"] == "salmonn.resumed"
                     else:
                         assert await closed_with(back) == code
-
-
-# --- comers and goers
-
-
-@run
-async def test_sockets_that_never_shake_hands_make_room() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_module, "STRANGERS", 5)
-        async with beside() as (app, host):
-            hanging = [await asyncio.open_connection("127.0.0.1", port(host)) for _ in range(9)]
-            await eventually(lambda: b'why="stranger"} 4.0' in app.metrics.text())
-            async with client(host) as socket:
-                await configure(socket)
-                assert await turn_of(socket) == REPLY
-            for _, writer in hanging:
-                writer.transport.abort()
-
-
-@run
-async def test_refused_connects_do_not_count() -> None:
-    now = [100.0]
-    async with serving(connects_per_s=5.0) as (app, _):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-            assert [app._too_many_connects() for _ in range(30)] == [False] * 5 + [True] * 25
-            now[0] += 1.01
-            assert [app._too_many_connects() for _ in range(6)] == [False] * 5 + [True]
-
-
-@run
-async def test_who_left_without_a_word_keeps_nobody_out() -> None:
-    async with serving(sessions=2, resume_s=20.0) as (app, host):
-        async with client(host) as speaker:
-            told = await configure(speaker)
-            await speak(speaker, TURN)
-            await until(speaker, "response.done")
-        async with client(host) as silent:
-            await take(silent)
-        async with client(host) as third:
-            await configure(third)
-            assert told["id"] in app._seats, "what was said is kept"
-            assert len(app._seats) == 2
-
-
-@run
-async def test_who_vanishes_mid_reply_leaves_nothing_behind() -> None:
-    slow = fake(lambda: session(Long(), pace=one_each))
-    async with serving(slow, resume_s=0.0) as (app, host):
-        for _ in range(5):
-            async with client(host) as socket:
-                await configure(socket)
-                await speak(socket, TURN)
-                await until(socket, "response.output_text.delta")
-                socket.transport.abort()
-            await eventually(lambda: not app._seats)
-        await eventually(lambda: not app._worker._sessions)
-
-
-class Long(Echo):
-    """An answer that goes on and on."""
-
-    def token(self) -> str | None:
-        return "and "
-
-
-@run
-async def test_who_vanishes_with_much_unheard_leaves_nothing_behind() -> None:
-    async with serving(resume_s=0.0, backlog_s=0.01) as (app, host):
-        async with client(host) as socket:
-            await configure(socket)
-            await socket.send(
-                json.dumps(
-                    {
-                        "type": "input_audio_buffer.append",
-                        "audio": base64.b64encode(bytes(2**22)).decode(),
-                    }
-                )
-            )
-            await eventually(lambda: any(s.given for s in app._seats.values()))
-            socket.transport.abort()
-        await eventually(lambda: not app._seats)
-
-
-@run
-async def test_tokens_that_are_no_ascii_are_wrong_tokens() -> None:
-    async with serving(token="secret") as (_, host):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port(host))
-        head = b"GET /v1/realtime HTTP/1.1\r\nHost: localhost\r\n"
-        writer.write(
-            head
-            + b"Authorization: Bearer \xc3\xa9\xff\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-            b"Sec-WebSocket-Version: 13\r\n\r\n"
-        )
-        assert b" 401 " in await reader.readline()
-        writer.transport.abort()
-
-
-@run
-async def test_numbers_with_thousands_of_digits_cannot_be_resumed() -> None:
-    async with serving() as (_, host), client(host) as socket:
-        told = await configure(socket)
-        query = f"?session_id={told['id']}&after={'9' * 5000}"
-        async with client(host, query) as odd:
-            assert await closed_with(odd) == 1011
-        assert await turn_of(socket) == REPLY
