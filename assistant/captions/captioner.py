@@ -36,7 +36,6 @@ class Captioner:
         self._features = 0
         self._settled: tuple[int, ...] = ()
         self._last: tuple[int, ...] = ()
-        self._guess: tuple[int, ...] = ()  # tokens of the last reading
         self._before = ""  # what was read of earlier parts
         self._text = ""
         self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
@@ -48,7 +47,7 @@ class Captioner:
             if self._features + len(window.speech) > self._decoder.positions - AHEAD:
                 self._before += self._decoder.text(self._read([]))
                 self._slots, self._features, self._reading = None, 0, None
-                self._settled = self._last = self._guess = ()
+                self._settled = self._last = ()
             self._put(self._now(), window, self._features)
             self._features += len(window.speech)
 
@@ -85,10 +84,10 @@ class Captioner:
                 self._put(slots, window, heard)
                 heard += len(window.speech)
         settled = len(self._settled)
-        guess = self._guess[settled:] if self._guess[:settled] == self._settled else ()
+        known = () if self._reading is None else self._reading[1]
+        guess = known[settled:] if known[:settled] == self._settled else ()
         seconds = heard * FEATURE_SAMPLES / SAMPLE_RATE
         found = self._decoder.read(slots, seconds, self._settled, guess)
-        self._guess = found.tokens
         tokens = unlooped(found.tokens) if self._settled or believable(found) else ()
         if len(tokens) < len(self._settled):
             tokens = self._settled

@@ -5,6 +5,7 @@ A step's digest stands for its settings and for the digests of the steps it need
 recipes have in common is made once.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ CARD = "made.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Step:
+class Step(ABC):
     """Something that is made once."""
 
     name: str
@@ -35,9 +36,9 @@ class Step:
     """What has to be there before it."""
 
     @property
+    @abstractmethod
     def folder(self) -> str:
         """Of its kind, under the folder of everything."""
-        raise NotImplementedError
 
     @cached_property
     def place(self) -> Path:

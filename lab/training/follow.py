@@ -1,13 +1,13 @@
 """A tagger for features that have changed, taught by the tagger of those before.
 
-    python -m lab.training.follow [--data ../shared/data] [--before 0] [--most 1500] [--to FILE]
+    python -m lab.training.follow OLD [--data ../shared/data] [--most 1500] [--to FILE]
 
-When what stands before a stream changes (`encoding.silence_blocks`), so do the features of all
-that is heard, and the tagger of `small` would have to be trained anew from all its corpora. Here
-the old tagger says what it hears in the old features of a recording, and the new one learns by
-ridge regression to say the same of the new features: no excerpts are made, and a label counts only
-where it is stronger than what the old one heard. Recordings that report take no part; those that
-choose show what came of it.
+When what an encoder sees beside a block changes (`encoding.silence_blocks`, `look_ahead_windows`),
+so do the features of all that is heard, and the tagger of `small` would have to be trained anew
+from all its corpora. Here the old tagger says what it hears in the features that are seen without
+either, and the new one learns by ridge regression to say the same of the preset's features: no
+excerpts are made, and a label counts only where it is stronger than what the old one heard.
+Recordings that report take no part; those that choose show what came of it.
 """
 
 import argparse
@@ -22,9 +22,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from assistant.config import ModelConfig
 from assistant.ear.ear import Ear
 from assistant.ear.tagger import BEGINS, UNKNOWN_SOUND, WindowTagger, load_tagger, save_tagger
+from assistant.errors import ConfigError
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_ear
 from assistant.rates import SAMPLE_RATE
@@ -186,44 +186,44 @@ def shares(tagger: WindowTagger, pairs: list[Pair]) -> str:
 
 
 @cache
-def _ears(before: int) -> tuple[Ear, Ear, WindowTagger]:
+def _ears(old: Path) -> tuple[Ear, Ear, WindowTagger]:
     """The ear before, the ear now and the tagger of the ear before: one of each in a process."""
     torch.set_num_threads(1)
     _, config = load_preset(shipped_config(), "small")
-    return build_ear(_with_silence(config, before)), build_ear(config), _old(config)
+    encoding = config.encoding.model_copy(update={"silence_blocks": 0, "look_ahead_windows": 0})
+    before = config.model_copy(update={"encoding": encoding})
+    return build_ear(before), build_ear(config), _tagger(old)
 
 
-def _with_silence(config: ModelConfig, blocks: int) -> ModelConfig:
-    encoding = config.encoding.model_copy(update={"silence_blocks": blocks})
-    return config.model_copy(update={"encoding": encoding})
+def _tagger(path: Path) -> WindowTagger:
+    """Of a file, if it judges windows.
 
-
-def _old(config: ModelConfig) -> WindowTagger:
-    assert config.sound_tagger is not None
-    name = str(config.sound_tagger.weights[0]).removeprefix("shipped:")
-    tagger = load_tagger(Path("assistant/weights") / name)
-    assert isinstance(tagger, WindowTagger)
+    Raises:
+        ConfigError: it does not.
+    """
+    tagger = load_tagger(path)
+    if not isinstance(tagger, WindowTagger):
+        raise ConfigError(f"{path}: a tagger of whole blocks; only one of windows can be followed")
     return tagger
 
 
-def _hear(job: Job, before: int) -> Pair:
-    return pair(job, *_ears(before))
+def _hear(job: Job, old: Path) -> Pair:
+    return pair(job, *_ears(old))
 
 
 def main() -> None:
     """Teach and write."""
     arguments = argparse.ArgumentParser(description="Teach the tagger of `small` new features.")
+    arguments.add_argument("old", type=Path, help="the tagger that knows the features before")
     arguments.add_argument("--data", type=Path, default=Path("../shared/data"))
-    arguments.add_argument("--before", type=int, default=0, help="silence_blocks of the old one")
     arguments.add_argument("--most", type=int, default=1500, help="recordings of sounds")
     arguments.add_argument("--to", type=Path, default=Path("runs/small-tagger.safetensors"))
     options = arguments.parse_args()
     wanted = list(jobs(options.data, options.most))
     with ProcessPoolExecutor(2) as pool:
-        heard = pool.map(_hear, wanted, [options.before] * len(wanted), chunksize=8)
+        heard = pool.map(_hear, wanted, [options.old] * len(wanted), chunksize=8)
         pairs = list(track(heard, "hearing", len(wanted)))
-    tagger = _old(load_preset(shipped_config(), "small")[1])
-    tagger.requires_grad_(False)
+    tagger = _tagger(options.old)
     follow(tagger, [p for p in pairs if p.job.use != "choose"])
     print(shares(tagger, pairs))
     save_tagger(tagger, options.to)
