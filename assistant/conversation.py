@@ -15,7 +15,7 @@ from assistant.config import GenerationConfig
 from assistant.history import Key
 from assistant.listening import Listening
 from assistant.model import Salmonn
-from assistant.open_turn import OpenTurn
+from assistant.open_turn import DRAFT_WINDOWS, OpenTurn
 from assistant.prompt.items import Called, Put, Returned, Role, Spoken, System, Written
 from assistant.reading import Reading
 from assistant.reply import Reply, drawn
@@ -257,10 +257,8 @@ class Conversation:
             turn.system = None if tools is None else System(self._instruction, tools)
 
     def prefill(self) -> int:
-        """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
-
-        An LLM that reads words is given the transcript as it is so far. It may change, but seldom
-        where it begins: little is left to read when the turn is over.
+        """Put the waiting windows into the KV cache, or what was read last; while paused, the
+        provisional windows after them, or all of the prompt for an LLM that reads words.
 
         Returns:
             Windows of this turn in it now.
@@ -270,11 +268,21 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
-        if self._words and turn.ahead is None:
-            turn.note([], self._hearing.heard, self._hearing.noticed, read=True)
-        whole = turn.whole
-        self._reading.show_heard(turn, whole)
-        return len(whole.windows)
+        if self._words and turn.ahead is not None:
+            self._reading.show_asked(turn)  # one pass costs less than two
+        else:
+            self._reading.show_heard(turn, turn.whole)
+        return len(turn.whole.windows)
+
+    @property
+    def draft_samples(self) -> int:
+        """Samples of speech from one `draft` to the next; 0: the LLM reads none."""
+        return DRAFT_WINDOWS * self._model.ear.spans.window if self._words else 0
+
+    def draft(self) -> None:
+        """Read what was said so far, which `prefill` then gives to the LLM. It may change, but
+        seldom where it begins: little is left to do when the turn is over."""
+        self._open_turn().note(self._hearing, read=True)
 
     def _settle(self, turn: OpenTurn) -> None:
         """Apart from what is provisional: the keys are the same whether there is any or not."""
@@ -287,10 +295,7 @@ class Conversation:
         What is heard next is not in it."""
         turn = self._open_turn()
         assert turn.ahead is None, "pause() twice without resume()"
-        ahead = self._hearing.peek()
-        read = self._listening.reads
-        turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=read)
-        return len(ahead)
+        return turn.pause(self._hearing, read=self._listening.reads)
 
     def ask(self) -> int:
         """Prefill what is missing and the prompt's end: the next thing is the first token.

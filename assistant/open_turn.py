@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
-from assistant.ear.hearing import Sound, Window
+from assistant.ear.hearing import Hearing, Window
 from assistant.prompt.items import Spoken, System
 from assistant.reply import Reply
 from assistant.tools.tool import Tool, ToolChoice
+
+DRAFT_WINDOWS = 2
+"""Windows from one reading of what is being said to the next: 0.64 s are a word or two."""
 
 
 @dataclass(slots=True)
@@ -96,25 +99,25 @@ class OpenTurn:
         """Those of the utterance, not of what was heard before it."""
         return [window for window in windows if window.at >= self.spoken_from]
 
-    def pause(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
-        """It may be over.
+    def pause(self, hearing: Hearing, *, read: bool) -> int:
+        """It may be over; the windows of the block that is open, which are provisional.
 
         Args:
-            ahead: provisional windows of the block that is open.
-            heard: samples of the stream so far.
-            sounds: that were heard so far.
+            hearing: what was heard so far.
             read: whether the LLM is given what was said as text.
         """
-        self.note(ahead, heard, sounds, read=read)
+        ahead = self.note(hearing, read=read)
         self.ahead = tuple(ahead)
+        return len(ahead)
 
-    def note(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
+    def note(self, hearing: Hearing, *, read: bool) -> list[Window]:
         """Say in words what was heard so far; see `pause`."""
-        transcript = ""
+        ahead, transcript = hearing.peek(), ""
         if self.captioner is not None and read:
             transcript = self.captioner.peek(self.spoken(ahead))
-        named = tuple(sound for sound in sounds if sound.end > self.item.since)
-        self.item = replace(self.item, until=heard, transcript=transcript, sounds=named)
+        named = tuple(sound for sound in hearing.peeked if sound.end > self.item.since)
+        self.item = replace(self.item, until=hearing.heard, transcript=transcript, sounds=named)
+        return ahead
 
     def resume(self) -> None:
         """It was not over."""

@@ -138,7 +138,7 @@ class Renderer:
         """What stands before a turn, and its audio."""
         before, _ = self._around(self.instruction(item))
         yield before
-        yield from (Piece(tokens=window.tokens) for window in item.windows)
+        yield from (Piece(tokens=window.tokens) for window in item.windows if len(window.tokens))
 
     def instruction(self, item: Spoken) -> str:
         """What stands in the template around a turn: what is asked about it in place of what is

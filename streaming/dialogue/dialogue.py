@@ -32,6 +32,7 @@ from streaming.dialogue.turn import (
     Ending,
     FrameByHand,
     IdleTimeout,
+    Listening,
     NobodyEndsIt,
     RecordingOver,
     Replying,
@@ -77,12 +78,15 @@ class Dialogue:
         self.floor = self.actions.floor
         # First sample of the recording that is being given, and what it is known by.
         self._recording: tuple[int, str | None] | None = None
+        self._read = 0  # samples heard when what is being said was last read
 
     # --- what comes in
 
     def look(self, frame: Frame) -> list[Event]:
         """Hear a frame."""
-        return self._look(frame) + self.end_if_played()
+        events = self._look(frame) + self.end_if_played()
+        self._draft()
+        return events
 
     def end_if_played(self) -> list[Event]:
         """The reply is over where all of it was given out, and played if it is spoken."""
@@ -106,6 +110,21 @@ class Dialogue:
         for change in self.actions.endpointer.push(frame):
             events += self.actions.change(change)
         return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
+
+    def _draft(self) -> None:
+        """Read what is being said ahead of its end, every so often. Not in a silence: the pause
+        that may follow reads it, and must not wait."""
+        floor, endpointer = self.floor, self.actions.endpointer
+        if not isinstance(floor.state, Listening):
+            self._read = floor.heard
+            return
+        begun = floor.state.about.spoken_from
+        if begun is None or not self._listener.draft_samples:
+            return
+        due = max(self._read, begun) + self._listener.draft_samples
+        if floor.heard >= due and (endpointer is None or endpointer.speech_end == floor.heard):
+            self._read = floor.heard
+            floor.draft()
 
     def follow(self, control: Control) -> list[Event]:
         """Carry out a client's control."""

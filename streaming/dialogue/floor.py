@@ -152,6 +152,11 @@ class Floor:
         """Windows wait to be put into the KV cache."""
         self.jobs.append((Work.PREFILL, self._prefill))
 
+    def draft(self) -> None:
+        """What was said so far is read, in two short steps."""
+        for step in (self.listener.draft, self.listener.prefill):
+            self.jobs.append((Work.DRAFT, partial(_silently, step)))
+
     def instruct(self, instruction: str | None) -> None:
         """Answer the open turn in other words, or within another limit (None).
 
@@ -205,7 +210,11 @@ class Floor:
         """The utterance may be over: compute all but the prompt's end while that is unsure."""
         assert isinstance(self.state, Listening)
         self.state = Guessed(self.state.about, self.heard)
-        self.jobs += [(Work.ENCODE, self._pause), (Work.PREFILL, self._prefill_ahead)]
+        for work, step in (
+            (Work.ENCODE, self.listener.pause),
+            (Work.PREFILL, self.listener.prefill),
+        ):
+            self.jobs.append((work, partial(_silently, step)))
         if self.turns.speculate and self.turns.auto_reply:
             self.jobs.append((Work.ASK, self._ask))
 
@@ -244,7 +253,7 @@ class Floor:
         """What is known of a turn that is over; the block that is open is encoded."""
         match self.state:
             case Listening(about):
-                self.jobs.append((Work.ENCODE, self._pause))
+                self.jobs.append((Work.ENCODE, partial(_silently, self.listener.pause)))
                 return about, self.heard, None, False
             case Guessed(about, paused_at, draft):
                 return about, paused_at, draft, False
@@ -267,14 +276,6 @@ class Floor:
         if self.turns.captions and not isinstance(self.state, Ending):
             self.jobs.append((Work.CAPTION, self._caption))
         return [done]
-
-    def _prefill_ahead(self) -> list[Event]:
-        self.listener.prefill()
-        return []
-
-    def _pause(self) -> list[Event]:
-        self.listener.pause()
-        return []
 
     def _ask(self) -> list[Event]:
         assert isinstance(self.state, Guessed | Held | Ending)
@@ -394,3 +395,9 @@ class Floor:
 
 def _refused(why: str, ref: str | None) -> list[Event]:
     return [Refused(why, ref, "context_full")]
+
+
+def _silently(step: Callable[[], int | None]) -> list[Event]:
+    """Do what clients are not told of."""
+    step()
+    return []

@@ -87,6 +87,13 @@ class Listener(Protocol):
         """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
         the turn in it."""
 
+    @property
+    def draft_samples(self) -> int:
+        """Samples of speech from one `draft` to the next; 0: there are none."""
+
+    def draft(self) -> None:
+        """Read what was said so far; `prefill` puts it into the KV cache, for now."""
+
     def pause(self) -> int:
         """The turn may be over: encode the block that is open, for now; its windows."""
 

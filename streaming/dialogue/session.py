@@ -133,9 +133,8 @@ class Session:
             if isinstance(state, Ending) or (isinstance(state, Replying) and not state.said):
                 return Urgency.FIRST
             # A caption is no hurry, but what comes after it is: in one session all goes in order.
-            behind = len(jobs) > 1 or self._inbox
-            alone = jobs[0][0] is Work.CAPTION and not behind
-            return Urgency.AHEAD if alone else Urgency.LISTEN
+            behind = any(work not in (Work.CAPTION, Work.DRAFT) for work, _ in jobs) or self._inbox
+            return Urgency.LISTEN if behind else Urgency.AHEAD
         if self._may_speak():
             return self._how_soon()
         if self._dialogue.is_due:

@@ -29,6 +29,9 @@ class Work(Enum):
     PREFILL = "prefill"
     """Prefill of windows that became final."""
 
+    DRAFT = "draft"
+    """While someone speaks: what was said so far is read, or prefilled."""
+
     ASK = "ask"
     """The windows of the open block and the prompt's end."""
 
@@ -57,4 +60,5 @@ class Urgency(IntEnum):
     """More of a reply that is being given out."""
 
     AHEAD = 4
-    """Speculative tokens, captions that delay no audio, and work that a closed turn left."""
+    """Speculative tokens, captions and drafts that delay no audio, and work that a closed turn
+    left."""
