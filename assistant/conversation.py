@@ -55,16 +55,16 @@ class Conversation:
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
         self._instruction, self._turns_kept = instruction, turns_kept
-        self._words = model.config.reads == "words"
-        self._calling = Calling(model)
+        self._words, self._calling = model.config.reads == "words", Calling(model)
         self._listening = Listening(model, captions, ring_s, silence_db, sound_events)
         self._hearing = self._listening.hearing
         self._reading = Reading(model, instruction, turns_kept)
         self._history = self._reading.history
         self._answered = 0  # turns
         self._turn: OpenTurn | None = None
-        # A transcript has no more tokens than windows, about.
-        self._per_window = model.ear.aligner.per_window or 1
+        self._per_window = model.ear.aligner.per_window or 1  # of a transcript, about
+        self.draft_samples = DRAFT_WINDOWS * model.ear.spans.window if self._words else 0
+        """Samples of speech from one `draft` to the next; 0: the LLM reads none."""
 
     @property
     def turn(self) -> int:
@@ -268,20 +268,15 @@ class Conversation:
         """
         turn = self._open_turn()
         self._settle(turn)
+        whole = turn.whole
         if self._words and turn.ahead is not None:
             self._reading.show_asked(turn)  # one pass costs less than two
         else:
-            self._reading.show_heard(turn, turn.whole)
-        return len(turn.whole.windows)
-
-    @property
-    def draft_samples(self) -> int:
-        """Samples of speech from one `draft` to the next; 0: the LLM reads none."""
-        return DRAFT_WINDOWS * self._model.ear.spans.window if self._words else 0
+            self._reading.show_heard(turn, whole)
+        return len(whole.windows)
 
     def draft(self) -> None:
-        """Read what was said so far, which `prefill` then gives to the LLM. It may change, but
-        seldom where it begins: little is left to do when the turn is over."""
+        """Read what was said so far, which `prefill` then gives to the LLM."""
         self._open_turn().note(self._hearing, read=True)
 
     def _settle(self, turn: OpenTurn) -> None:
@@ -294,7 +289,7 @@ class Conversation:
         """The turn may be over: encode the open block as it is; its windows, which are provisional.
         What is heard next is not in it."""
         turn = self._open_turn()
-        assert turn.ahead is None, "pause() twice without resume()"
+        assert turn.ahead is None, "pause() twice"
         return turn.pause(self._hearing, read=self._listening.reads)
 
     def ask(self) -> int:

@@ -25,7 +25,7 @@ from streaming.dialogue.turn import (
     Speaking,
     State,
 )
-from streaming.dialogue.work import Work
+from streaming.dialogue.work import Job, Work, silently
 from streaming.events import (
     AudioPrefilled,
     Caption,
@@ -37,8 +37,6 @@ from streaming.events import (
     ReplyStarted,
     ToolCalled,
 )
-
-Job = tuple[Work, Callable[[], list[Event]]]
 
 
 class Floor:
@@ -154,8 +152,8 @@ class Floor:
 
     def draft(self) -> None:
         """What was said so far is read, in two short steps."""
-        for step in (self.listener.draft, self.listener.prefill):
-            self.jobs.append((Work.DRAFT, partial(_silently, step)))
+        self._add_silent(Work.DRAFT, self.listener.draft)
+        self._add_silent(Work.DRAFT, self.listener.prefill)
 
     def instruct(self, instruction: str | None) -> None:
         """Answer the open turn in other words, or within another limit (None).
@@ -210,11 +208,8 @@ class Floor:
         """The utterance may be over: compute all but the prompt's end while that is unsure."""
         assert isinstance(self.state, Listening)
         self.state = Guessed(self.state.about, self.heard)
-        for work, step in (
-            (Work.ENCODE, self.listener.pause),
-            (Work.PREFILL, self.listener.prefill),
-        ):
-            self.jobs.append((work, partial(_silently, step)))
+        self._add_silent(Work.ENCODE, self.listener.pause)
+        self._add_silent(Work.PREFILL, self.listener.prefill)
         if self.turns.speculate and self.turns.auto_reply:
             self.jobs.append((Work.ASK, self._ask))
 
@@ -253,7 +248,7 @@ class Floor:
         """What is known of a turn that is over; the block that is open is encoded."""
         match self.state:
             case Listening(about):
-                self.jobs.append((Work.ENCODE, partial(_silently, self.listener.pause)))
+                self._add_silent(Work.ENCODE, self.listener.pause)
                 return about, self.heard, None, False
             case Guessed(about, paused_at, draft):
                 return about, paused_at, draft, False
@@ -263,6 +258,10 @@ class Floor:
                 raise AssertionError(f"no turn is being heard: {self.state}")
 
     # --- steps
+
+    def _add_silent(self, work: Work, step: Callable[[], int | None]) -> None:
+        """A step that clients are not told of comes next but for those that wait."""
+        self.jobs.append((work, partial(silently, step)))
 
     def _now_about(self, prefilled: tuple[AudioPrefilled, ...]) -> None:
         assert not isinstance(self.state, Quiet)
@@ -395,9 +394,3 @@ class Floor:
 
 def _refused(why: str, ref: str | None) -> list[Event]:
     return [Refused(why, ref, "context_full")]
-
-
-def _silently(step: Callable[[], int | None]) -> list[Event]:
-    """Do what clients are not told of."""
-    step()
-    return []

@@ -1,7 +1,10 @@
 """Kinds of a session's steps, and how urgent they are."""
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
 from typing import Final
+
+from streaming.events import Event
 
 
 class NeedData(Enum):
@@ -62,3 +65,13 @@ class Urgency(IntEnum):
     AHEAD = 4
     """Speculative tokens, captions and drafts that delay no audio, and work that a closed turn
     left."""
+
+
+Job = tuple[Work, Callable[[], list[Event]]]
+"""A step that is to be done: its kind, and what does it and gives what clients are told."""
+
+
+def silently(step: Callable[[], int | None]) -> list[Event]:
+    """Do a step that clients are told nothing of."""
+    step()
+    return []
