@@ -271,7 +271,7 @@ class Conversation:
         turn = self._open_turn()
         self._settle(turn)
         if self._words and turn.ahead is None:
-            turn.note([], self._hearing.heard, self._hearing.noticed, read=True)
+            turn.note([], self._hearing.heard, self._hearing.likely, read=True)
         whole = turn.whole
         self._reading.show_heard(turn, whole)
         return len(whole.windows)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
-from assistant.ear.hearing import Sound, Window
+from assistant.ear.hearing import Window
+from assistant.ear.noticing import Sound
 from assistant.prompt.items import Spoken, System
 from assistant.reply import Reply
 from assistant.tools.tool import Tool, ToolChoice

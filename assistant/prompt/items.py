@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.ear.hearing import Sound, Window
+from assistant.ear.hearing import Window
+from assistant.ear.noticing import Sound
 from assistant.tools.tool import Tool, ToolCall
 
 Role = Literal["user", "system", "assistant"]

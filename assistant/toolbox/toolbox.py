@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.errors import AssistantError
 from assistant.toolbox.arithmetic import CALCULATE
 from assistant.toolbox.clock import Clock

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import seconds, spoken
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
