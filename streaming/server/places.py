@@ -36,6 +36,10 @@ class Places:
         """Ask this, too, where all places are taken."""
         self._spares.append(spare)
 
+    def look_again(self) -> None:
+        """There may be a place now for those who wait: a session has become spare."""
+        self._freed.set()
+
     def has_room(self, *, free: bool) -> bool:
         """Whether there is a place, or can be one. With `free`, a place is made: a session ends
         that nobody needs."""
@@ -67,7 +71,7 @@ class Places:
         """Forget a session, and call `then` on the model's thread when it is gone."""
         if self._taken.pop(name, None) is not None:
             self._worker.remove(name, then)
-            self._freed.set()
+            self.look_again()
 
     def stop(self) -> None:
         """End the model's thread."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from streaming.server.places import Places
 from streaming.wyoming.messages import Ids
 from streaming.wyoming.place import Place
 
@@ -35,9 +36,15 @@ class _Kept:
 class Heard:
     """Sessions whose text may be asked about."""
 
-    def __init__(self, later: Callable[[float, Callable[[], None]], object]) -> None:
-        """`later`: calls something in so many seconds."""
-        self._later = later
+    def __init__(
+        self, places: Places, later: Callable[[float, Callable[[], None]], object]
+    ) -> None:
+        """Args:
+        places: which the sessions have; whoever needs one may take the oldest's.
+        later: calls something in so many seconds.
+        """
+        self._places, self._later = places, later
+        places.lend(self._spare)
         self._kept: list[_Kept] = []  # the oldest first
 
     def __len__(self) -> int:
@@ -54,6 +61,7 @@ class Heard:
         kept = _Kept(place, _plain(text), ids)
         self._kept.append(kept)
         self._later(HEARD_S, partial(self._expire, kept))
+        self._places.look_again()
 
     def claim(self, text: str, ids: Ids) -> Place | None:
         """The session that has read a text, which is kept no longer; None: there is none.
@@ -76,7 +84,7 @@ class Heard:
             self._kept.remove(kept)
             kept.place.leave()
 
-    def spare(self, free: bool) -> bool:
+    def _spare(self, free: bool) -> bool:
         """Whether a session is kept; with `free`, the oldest one is given up."""
         if not self._kept:
             return False

@@ -29,20 +29,20 @@ class Service:
         places: for sessions, which it shares with whatever else is served.
         lines: the log.
         """
-        heard = Heard(asyncio.get_running_loop().call_later)
-        places.lend(heard.spare)
+        heard = Heard(places, asyncio.get_running_loop().call_later)
         self._shared = Shared(offer, places, heard, Talks(), config.backlog_s)
         self._lines = lines
         self._comers = Comers(config.connects_per_s)
         self._strangers = Strangers(STRANGERS, lambda why: lines.line("wyoming.cut", why=why))
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, from its first message to its last."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def enter(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection is there: serve it, from its first message to its last."""
+        task = asyncio.create_task(self._converse(reader, writer))
+        self._tasks.add(task)  # the loop alone would not keep it
         task.add_done_callback(self._tasks.discard)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self._shared, self._strangers, reader, writer)
         self._strangers.enter(connection, writer.transport)
         try:
@@ -91,7 +91,7 @@ async def running(service: Service, listening: Listening) -> AsyncIterator[int]:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(listening)
         for sock in listening.sockets:
-            server = await asyncio.start_server(service.converse, sock=sock, limit=HEADER_BYTES)
+            server = await asyncio.start_server(service.enter, sock=sock, limit=HEADER_BYTES)
             stack.callback(server.close)
         stack.push_async_callback(service.stop)
         yield listening.sockets[0].getsockname()[1]
