@@ -2,7 +2,8 @@
 
     python -m bench.wyoming_fuzz [--port 10800] [--frames 100000] [--seed 0]
 
-Needs `salmonn-live wyoming`, or `serve --wyoming`, on loopback. Each connection sends one frame of
+Needs `salmonn-live wyoming`, or `serve --wyoming`, on loopback, with `server.connects_per_s: 10000`
+in its configuration. Each connection sends one frame of
 each kind, spoiled in its own way, and reads until the service closes it. Now and then `describe` is
 sent beside them: how long its answer takes is the figure. Ends with an error if the service does.
 """
@@ -13,6 +14,7 @@ import contextlib
 import json
 import random
 import time
+from typing import Any
 
 SEEDS: dict[str, bytes] = {}
 """A frame of each kind."""
@@ -28,7 +30,7 @@ def _seed(kind: str, payload: bytes = b"", **data: object) -> None:
     SEEDS[kind] = json.dumps({**head, **lengths}).encode() + b"\n" + told + payload
 
 
-_FORMAT = {"rate": 16_000, "width": 2, "channels": 1}
+_FORMAT: dict[str, Any] = {"rate": 16_000, "width": 2, "channels": 1}
 _seed("describe")
 _seed("ping", text="there?")
 _seed("transcribe", language="en")

@@ -1,15 +1,23 @@
 """Puts the service together."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from assistant.model import Salmonn
 from assistant.voice.choose import load_voice
 from streaming.build import make_session, session_spec
-from streaming.config import Config
+from streaming.config import Config, ServerConfig
 from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
 from streaming.server.build import has_decoder
+from streaming.server.listen import Listening
+from streaming.server.log import Log
+from streaming.server.places import Places
 from streaming.spec import SessionSpec
+from streaming.wyoming.announce import addresses, announced
 from streaming.wyoming.connection import Offer
 from streaming.wyoming.info import info
+from streaming.wyoming.service import Service, running
 
 FRAMES_PER_S = 50
 
@@ -57,3 +65,28 @@ def _reading(spec: SessionSpec, silence_s: float) -> SessionSpec:
         update={"min_silence_frames": silent, "detector": detector}
     )
     return spec.model_copy(update={"turns": turns, "endpointing": endpointing})
+
+
+@asynccontextmanager
+async def serving(
+    offer: Offer, config: ServerConfig, places: Places, listening: Listening, *, announce: bool
+) -> AsyncIterator[tuple[int, str | None]]:
+    """A running service, announced in the network where others reach it.
+
+    Args:
+        offer: what it can do.
+        config: the limits of what clients may use.
+        places: for its sessions.
+        listening: its sockets.
+        announce: whether it is announced.
+
+    Yields:
+        Its port, and its name in the network; None: it is not announced.
+    """
+    at = addresses(listening.sockets) if announce else []
+    async with running(Service(offer, config, places, Log()), listening) as port:
+        if not at:
+            yield port, None
+            return
+        async with announced(port, at) as name:
+            yield port, name
