@@ -80,8 +80,6 @@ class Shared:
     places: Places
     heard: Heard
     talks: Talks
-    backlog_s: float
-    """Seconds of unprocessed audio from which on nothing more is read from a client."""
 
 
 class Connection:
@@ -209,8 +207,7 @@ class Connection:
         self._left -= len(message.payload)
         if self._left < 0:
             raise WyomingError("audio", f"a stream may last {LONGEST_S:.0f} s")
-        stream.hear(message.payload)
-        await stream.place.caught_up(self._shared.backlog_s)
+        await stream.hear(message.payload)
         if stream.over:
             await self._end_stream()
 

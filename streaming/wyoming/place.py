@@ -91,5 +91,5 @@ class Place:
         else:
             self.heard, self._taken = what.heard, what.taken
             self._events += what.events
+        self._news.set()  # first those who listen, then those who have more to give
         self._moved.set()
-        self._news.set()

@@ -30,7 +30,7 @@ class Service:
         lines: the log.
         """
         heard = Heard(places, asyncio.get_running_loop().call_later)
-        self._shared = Shared(offer, places, heard, Talks(), config.backlog_s)
+        self._shared = Shared(offer, places, heard, Talks())
         self._lines = lines
         self._comers = Comers(config.connects_per_s)
         self._strangers = Strangers(STRANGERS, lambda why: lines.line("wyoming.cut", why=why))

@@ -15,6 +15,13 @@ from streaming.wyoming.place import Place
 NOBODY_S = 15.0
 """Seconds without speech after which a stream that we end has said nothing."""
 
+AHEAD_S = 0.1
+"""Seconds of a stream that its session is given ahead: little is heard after the end that it finds.
+"""
+
+PIECE_BYTES = 3_200
+"""Bytes of a stream that are taken at once: a tenth of a second at 16 kHz."""
+
 Send = Callable[[Eventable], Awaitable[None]]
 
 
@@ -52,12 +59,19 @@ class Transcription:
         """Whether the whole text was told."""
         return self._task.done()
 
-    def hear(self, audio: bytes) -> None:
-        """Take bytes of the stream; what comes after its end is not listened to."""
-        if not self._is_ours:
-            return
-        if frames := self._decoder.push(audio):
-            self.place.give(*frames)
+    async def hear(self, audio: bytes) -> None:
+        """Take bytes of the stream, at the pace of the session; what comes after its end is not
+        listened to."""
+        for at in range(0, len(audio), PIECE_BYTES):
+            if not self._is_ours:
+                return
+            if frames := self._decoder.push(audio[at : at + PIECE_BYTES]):
+                self.place.give(*frames)
+            await self.place.caught_up(AHEAD_S)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End a stream in which nobody speaks."""
         if self._ends and not self._spoken and self.place.heard > NOBODY_S * SAMPLE_RATE:
             self._end()
 

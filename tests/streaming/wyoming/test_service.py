@@ -169,6 +169,17 @@ async def test_a_question_is_answered_from_what_was_heard_with_it() -> None:
 
 
 @run
+async def test_what_comes_after_the_end_of_a_stream_is_not_heard() -> None:
+    """However fast it comes, and in however long a piece."""
+    async with serving() as (_, port):
+        found = []
+        for more in ("", "." * 20 + "S" * 400):
+            heard = await hear(port, [pcm(ENDED + more)])
+            found.append((heard.text, (await ask(port, heard.text)).text))
+        assert found[0] == found[1]
+
+
+@run
 async def test_another_text_is_a_question_of_its_own() -> None:
     async with serving() as (_, port):
         heard = await hear(port, pieces(QUESTION))
