@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-from typing import cast
 
 import pytest
-from zeroconf import NonUniqueNameException, Zeroconf
+from zeroconf import NonUniqueNameException
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from streaming.wyoming import announce
@@ -29,7 +28,7 @@ async def test_it_is_found_under_the_name_that_home_assistant_looks_for() -> Non
         async with AsyncZeroconf(interfaces=["127.0.0.1"]) as network:
             found = AsyncServiceInfo(KIND, name)
             for _ in range(20):
-                if await found.async_request(cast(Zeroconf, network.zeroconf), 500):
+                if await found.async_request(network.zeroconf, 500):
                     break
         assert found.port == 10_800
         assert found.parsed_addresses() == ["192.0.2.7"]
