@@ -11,6 +11,7 @@ from wyoming.info import Info
 from wyoming.ping import Pong
 from wyoming.tts import SynthesizeStopped
 
+from streaming.audio.wire_audio import InputFormat
 from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
 from streaming.server.connection import Strangers
@@ -104,6 +105,8 @@ class Connection:
         self._writing = asyncio.Lock()
         self._wish = Transcribe()
         self._stream: Transcription | None = None
+        self._format = InputFormat()  # of the stream
+        self._left = 0.0  # bytes that it may still have
         self._speech: Speech | None = None
 
     @property
