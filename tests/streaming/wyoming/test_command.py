@@ -18,16 +18,19 @@ from cli.wyoming import PORT
 from cli.wyoming import _run as run_alone
 from streaming.config import ServerConfig
 from streaming.server.listen import listen
-from tests.cli.call import Call
+from tests.cli.call import run
 from tests.streaming.server.test_app import fake
 from tests.streaming.wyoming.home_assistant import ask, describe
 from tests.streaming.wyoming.services import scripted
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
-def test_others_are_let_in_only_if_that_is_said(call: Call) -> None:
-    code, _, told = call("wyoming", "--host", "0.0.0.0", "--preset", "tiny")
+def test_others_are_let_in_only_if_that_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "wyoming", "--host", "0.0.0.0", "--preset", "tiny"
+    code, _, told = run(capsys, monkeypatch, *words)
     assert code
     assert "server.host" in told
     assert "--open" in told
