@@ -27,6 +27,7 @@ from cli.serve import serve_commands
 from cli.talk import talk_commands
 from cli.tape import TAPE, replay_tape, tape_commands
 from cli.training import ConfigOption, training_commands
+from cli.wyoming import wyoming_commands
 
 app = typer.Typer(
     help="An assistant that hears: speech, sounds and music, answered while you listen.",
@@ -70,6 +71,7 @@ QuestionOption = Annotated[
 training_commands(app)
 tape_commands(app)
 serve_commands(app)
+wyoming_commands(app)
 talk_commands(app)
 
 

@@ -1,7 +1,11 @@
 """Kinds of a session's steps, and how urgent they are."""
 
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, Literal, Protocol
+
+from streaming.audio.frames import Frame
+from streaming.controls import Control
+from streaming.events import Event
 
 
 class NeedData(Enum):
@@ -58,3 +62,30 @@ class Urgency(IntEnum):
 
     AHEAD = 4
     """Speculative tokens, captions that delay no audio, and work that a closed turn left."""
+
+
+class Stepped(Protocol):
+    """What the model's thread works on in steps: a `Session`, or a `Narrator`."""
+
+    work: Work
+    """The kind of work of the last step."""
+
+    taken: int
+    """Number of pieces of input processed: frames and controls."""
+
+    @property
+    def heard(self) -> int:
+        """Number of samples processed."""
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """How urgent the next step is; None: there is nothing to do."""
+
+    def hear(self, frames: list[Frame]) -> None:
+        """Take audio."""
+
+    def control(self, control: Control) -> None:
+        """Take a control, in its place between the audio."""
+
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
+        """Do one bounded piece of work."""

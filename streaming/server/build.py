@@ -36,7 +36,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         AssistantError: the voice cannot be used here.
     """
     settings = Settings(config.turns, config.endpointing)
-    transcribes, named = _has_decoder(model), model.tagger is not None
+    transcribes, named = has_decoder(model), model.tagger is not None
     if config.turns.captions and not transcribes:
         raise ConfigError("turns.captions: the preset's Whisper has no decoder to read with")
     if config.turns.sound_events and not named:
@@ -87,7 +87,8 @@ def _tool_check(model: Salmonn) -> Check | None:
     return check
 
 
-def _has_decoder(model: Salmonn) -> bool:
+def has_decoder(model: Salmonn) -> bool:
+    """Whether a model can write down what is said."""
     try:
         return model.captions is not None
     except ComponentError:
