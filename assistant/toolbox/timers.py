@@ -38,9 +38,9 @@ class Timer:
 class Timers:
     """The timers and alarms of a session; as sound comes, `due` tells those that ring."""
 
-    def __init__(self, started: datetime) -> None:
-        """`started`: local time at the stream's first sample."""
-        self._started = started.replace(tzinfo=None)
+    def __init__(self, started: datetime | None) -> None:
+        """`started`: local time at the stream's first sample; None: not known yet."""
+        self.started = started
         self.running: list[Timer] = []
         """In the order in which they are due."""
 
@@ -115,7 +115,7 @@ class Timers:
         return _shown("timer", arguments.get("name", ""), rings_in=told)
 
     def _set_alarm(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        asked, now = arguments["time"], local(self._started, moment.at)
+        asked, now = arguments["time"], local(self.started, moment.at)
         time = when(asked, now)
         if time is None:
             raise RefusedError(f"{asked!r:.60} is not a time to come that I understand.")
@@ -124,7 +124,8 @@ class Timers:
         told = said(time)
         if time.date() != now.date():
             told += f" on {said_day(time.date())}"
-        due = (time - self._started) // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000
+        assert self.started is not None, "`local` asks for it"
+        due = (time - self.started) // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000
         self._add(due, arguments, "alarm", told)
         left = spoken(int((time - now).total_seconds()))
         return _shown("alarm", arguments.get("name", ""), time=told, rings_in=left)

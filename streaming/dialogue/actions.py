@@ -37,6 +37,7 @@ from streaming.events import (
     Event,
     FellSilent,
     HeldByHand,
+    Notified,
     Refused,
     SpeechEnded,
     SpeechStarted,
@@ -64,6 +65,9 @@ class Actions:
         self.messages = Messages()
         self.questions: deque[Ask] = deque()
         """Typed questions that wait for quiet."""
+
+        self.notices: deque[Notified] = deque()
+        """What has to be told, and waits for quiet."""
 
         self.unanswered: list[tuple[int, int, bool]] = []
         """What was said under a reply: samples it is about and is spoken from, and whether it is
@@ -334,6 +338,8 @@ class Actions:
 
     def _take_up(self, _: Happening) -> list[Event]:
         if not any(answer for *_, answer in self.unanswered):
+            if self.notices:
+                return self._announce(self.notices.popleft())
             question = self.questions.popleft()
             words = question.text is not None or question.alone or not question.kept
             if words or self._listener.is_asked:
@@ -343,8 +349,19 @@ class Actions:
         self._answer_at_once()
         return []
 
+    def _announce(self, notice: Notified) -> list[Event]:
+        """Tell it; a turn that waits to be asked for waits on."""
+        if isinstance(self.floor.state, Held):
+            about = self.floor.state.about
+            begun = about.since if about.spoken_from is None else about.spoken_from
+            self.unanswered.insert(0, (about.since, begun, False))
+        self._drop()
+        self.floor.announce(notice.text, notice.ref)
+        return []
+
     def _give_out(self, prepared: Prepared) -> list[Event]:
-        self.messages.answered()
+        if not (isinstance(self.floor.state, Ending) and self.floor.state.is_notice):
+            self.messages.answered()
         return self.floor.give_out(prepared.cached)
 
     def _refuse_turn(self, full: NoRoom) -> list[Event]:

@@ -13,11 +13,13 @@ from streaming.controls import (
     Called,
     Cancel,
     Clear,
+    Clock,
     Commit,
     Configure,
     Control,
     Forget,
     Hold,
+    Outcome,
     Played,
     Recording,
     Returned,
@@ -43,6 +45,7 @@ from streaming.events import (
     Cleared,
     Configured,
     Event,
+    Notified,
     Recorded,
     Refused,
     SoundStarted,
@@ -75,6 +78,7 @@ class Dialogue:
         """What is done with the open turn, and its state."""
 
         self.floor = self.actions.floor
+        self._noticed = 0  # notices
         # First sample of the recording that is being given, and what it is known by.
         self._recording: tuple[int, str | None] | None = None
 
@@ -96,6 +100,7 @@ class Dialogue:
         if self._listener.hear(frame.samples()):
             floor.hear_more()
         events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
+        events += self._notice()
         if self._recording is not None:
             return events
         self.actions.messages.given(frame.at)
@@ -106,6 +111,16 @@ class Dialogue:
         for change in self.actions.endpointer.push(frame):
             events += self.actions.change(change)
         return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
+
+    def _notice(self) -> list[Event]:
+        """What has to be told from now on; it waits for quiet."""
+        noticed: list[Event] = []
+        for kind, name, text in self._listener.notices():
+            ref, self._noticed = f"notice_{self._noticed}", self._noticed + 1
+            notice = Notified(self.floor.heard, kind, name, text, ref)
+            self.actions.notices.append(notice)
+            noticed.append(notice)
+        return noticed
 
     def follow(self, control: Control) -> list[Event]:
         """Carry out a client's control."""
@@ -136,6 +151,11 @@ class Dialogue:
                 return self._configure(control)
             case Forget():
                 return self._forget_parts(control)
+            case Outcome(call, output, say):
+                return self.floor.returned(call, output, say)
+            case Clock(local):
+                self._listener.tell_time(local)
+                return self._notice()
             case Played(turn, samples):
                 state = self.floor.state
                 if isinstance(state, Replying) and state.turn == turn:
@@ -148,7 +168,8 @@ class Dialogue:
     @property
     def is_due(self) -> bool:
         """Whether something waits for quiet, and it is quiet now."""
-        due = bool(self.actions.questions) or any(answer for *_, answer in self.actions.unanswered)
+        waiting = self.actions.questions or self.actions.notices
+        due = bool(waiting) or any(answer for *_, answer in self.actions.unanswered)
         return due and not self._is_busy()
 
     def _is_busy(self) -> bool:

@@ -1,7 +1,7 @@
 """The open turn, and the model's work on it: opened, guessed at, held, answered, closed."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,6 +22,7 @@ from streaming.dialogue.turn import (
     Listening,
     Quiet,
     Replying,
+    Run,
     Speaking,
     State,
 )
@@ -36,6 +37,7 @@ from streaming.events import (
     ReplyEnded,
     ReplyStarted,
     ToolCalled,
+    ToolReturned,
 )
 
 Job = tuple[Work, Callable[[], list[Event]]]
@@ -308,9 +310,10 @@ class Floor:
     def can_speak(self) -> bool:
         """Whether a token can be made, or given out, or a clause be spoken."""
         match self.state:
-            case Replying():  # held back while someone speaks, who may be interrupting
+            case Replying() as state:  # held back while someone speaks, who may be interrupting
                 held = self.speaker is not None and self.turns.barge_in_frames is not None
-                return not held and (not self.aloud.is_written or self.clause_is_due)
+                more = not (self.aloud.is_written or state.waits)
+                return not held and (more or self.clause_is_due)
             case Guessed(draft=Draft() as draft) | Held(draft=Draft() as draft):
                 return not draft.finished
             case _:
@@ -344,11 +347,69 @@ class Floor:
         assert isinstance(self.state, Replying)
         self.state = replace(self.state, said=self.state.said + 1)
         if isinstance(text, ToolCall):
-            return [ToolCalled(text.id, text.name, text.arguments)]
+            return self._called(text)
         self.aloud.take(text)
         if text:
             self._caption_soon()
         return [ReplyDelta(text)] if text else []
+
+    def _called(self, call: ToolCall) -> list[Event]:
+        """A function is called; what the session runs is done now."""
+        assert isinstance(self.state, Replying)
+        by = self.listener.whose(call.name)
+        told = ToolCalled(call.id, call.name, call.arguments, by)
+        if by == "client":
+            return [told]
+        self.state = replace(self.state, runs=(*self.state.runs, Run(call.id)))
+        return [
+            told,
+            *(self.returned(call.id, *self.listener.run(call)) if by == "session" else ()),
+        ]
+
+    def returned(self, call: str, output: str, say: str | None) -> list[Event]:
+        """A function that was called gave something; ignored if its reply is over.
+
+        Args:
+            call: its id.
+            output: what it gave.
+            say: what is said of it; None: the LLM says it.
+        """
+        if not (isinstance(self.state, Replying) and Run(call) in self.state.runs):
+            return []
+        runs = [Run(call, output, say) if run == Run(call) else run for run in self.state.runs]
+        self.state = replace(self.state, runs=tuple(runs))
+        if self.state.waits:
+            self.end_text()
+        return [ToolReturned(call, output)]
+
+    def end_text(self) -> None:
+        """The reply's text has come to its end; it goes on if it called functions, when what they
+        give is there."""
+        assert isinstance(self.state, Replying)
+        runs = self.state.runs
+        if not runs:
+            self.aloud.finish()
+        elif any(run.output is None for run in runs):
+            self.state = replace(self.state, waits=True)
+        else:
+            self.state = replace(self.state, runs=(), made=(), waits=True)
+            self.jobs.append((Work.ASK, partial(self._go_on, runs)))
+
+    def _go_on(self, runs: Sequence[Run]) -> list[Event]:
+        assert isinstance(self.state, Replying)
+        said = [run.say for run in runs if run.say is not None]
+        results = [(run.call, run.output or "") for run in runs]
+        self.listener.go_on(results, " ".join(said) if len(said) == len(runs) else None)
+        self.state = replace(self.state, waits=False)
+        return []
+
+    def announce(self, text: str, ref: str) -> None:
+        """Tell something that nobody asked for; `ref`: of the reply."""
+        self.listener.announce(text)
+        about = About(self.heard)
+        self.last, self.untidy = None, False
+        self.state = Ending(about, self.answered, Draft(0), True, ref, is_notice=True)
+        self.jobs.append((Work.DECODE, partial(self._prepared, 0)))
 
     def speak_clause(self) -> list[Event]:
         """Speak the clause that waits."""

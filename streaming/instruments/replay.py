@@ -105,6 +105,9 @@ def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Ev
     if tape.ended:
         session.receive_eof()
         yield from _steps(session)
+        for _, control in tape.late:
+            session.control(control)
+            yield from _steps(session)
 
 
 def _steps(session: Session) -> Iterator[Event]:
