@@ -14,6 +14,7 @@ from typing import Literal
 
 from assistant.calling import Calling
 from assistant.config import GenerationConfig
+from assistant.errors import ContextFullError
 from assistant.listening import Listening
 from assistant.model import Salmonn
 from assistant.noted import Noted
@@ -140,7 +141,7 @@ class Conversation(Noted):
         typed: bool = False,
         alone: bool = False,
     ) -> int:
-        """Begin a turn about what was heard from stream sample `since` on.
+        """Begin a turn about what was heard from stream sample `since` on; windows that wait.
 
         Args:
             since: windows that end after it belong to the turn.
@@ -148,9 +149,6 @@ class Conversation(Noted):
             spoken_from: first sample of the utterance; captions begin there.
             typed: what was written and not answered is asked about it, too.
             alone: as if nothing had been said before.
-
-        Returns:
-            Windows that wait to be prefilled.
 
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
@@ -224,13 +222,11 @@ class Conversation(Noted):
             turn.system = None if tools is None else System(self._instruction, tools)
 
     def prefill(self) -> int:
-        """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
+        """Put the waiting windows into the KV cache; while paused, the provisional ones after them;
+        windows of this turn in it now.
 
         An LLM that reads words is given the transcript as it is so far. It may change, but seldom
         where it begins: little is left to read when the turn is over.
-
-        Returns:
-            Windows of this turn in it now.
 
         Raises:
             ContextFullError: the LLM's context is full.
@@ -260,10 +256,8 @@ class Conversation(Noted):
         return len(ahead)
 
     def ask(self) -> int:
-        """Prefill what is missing and the prompt's end: the next thing is the first token.
-
-        Returns:
-            Windows of this turn.
+        """Prefill what is missing and the prompt's end: the next thing is the first token; windows
+        of this turn.
 
         Raises:
             ContextFullError: the LLM's context is full.
@@ -302,12 +296,8 @@ class Conversation(Noted):
         return len(turn.waiting)
 
     def token(self) -> str | ToolCall | None:
-        """The next token of the reply.
-
-        Returns:
-            Its text, empty while a character or a call is incomplete; the call that it completes;
-            None when there are no more.
-        """
+        """The text of the reply's next token, empty while a character or a call is incomplete; the
+        call that it completes; None when there are no more."""
         return self._reply().token(self._answered)
 
     def cut_short(self) -> bool:
@@ -345,8 +335,7 @@ class Conversation(Noted):
         return "shell" if own.is_shells(name) else "session"
 
     def run(self, call: ToolCall) -> tuple[str, str | None]:
-        """Do what a call of a function of ours asks; what came of it as JSON, and what is said; see
-        `Outcome`."""
+        """Do what a call of ours asks; see `Outcome`."""
         assert self._own is not None, "none is offered"
         came = self._own.run(call, self.heard)
         return came.output, came.say
@@ -366,12 +355,15 @@ class Conversation(Noted):
         if say is not None:
             turn.reply = Recited(self._llm, say)
             return
-        self._reading.show_asked(turn)
-        turn.reply = self._begun(turn, self._calling.telling())
+        try:
+            self._reading.show_asked(turn)
+        except ContextFullError as full:
+            turn.reply = Recited(self._llm, f"{full}.")
+        else:
+            turn.reply = self._begun(turn, self._calling.telling())
 
     def notices(self) -> list[tuple[str, str, str]]:
-        """What has to be told from now on without being asked for: kind, name and text of each;
-        see `Notice`."""
+        """What has to be told from now on: kind, name and text of each; see `Notice`."""
         found = [] if self._own is None else self._own.notices(self.heard)
         return [(notice.kind, notice.name, notice.text) for notice in found]
 
@@ -392,11 +384,8 @@ class Conversation(Noted):
 
     def tidy(self) -> bool:
         """Go on filling the cache with what was said, after another instruction was given or the
-        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done.
-
-        Returns:
-            Whether there is more to do. `open` does what is left.
-        """
+        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done; whether
+        there is more to do. `open` does what is left."""
         self._history.instruct(self._system)
         return self._reading.refill()
 

@@ -75,8 +75,8 @@ class PackedLlm:
         for piece in embeds.split(at_once):
             last = self.engine.append(state, piece)
         with contextlib.suppress(OSError):  # a cache that cannot be written is made each time
-            kept = sorted(self._folder.glob(f"{BEGUN}*"), key=lambda file: file.stat().st_mtime)
-            for old in kept[: len(kept) - KEPT + 1]:
+            files = sorted(self._folder.glob(f"{BEGUN}*"), key=lambda file: file.stat().st_mtime)
+            for old in files[: len(files) - KEPT + 1]:
                 old.unlink(missing_ok=True)
             fresh = path.with_suffix(f".{os.getpid()}")
             safetensors.torch.save_file(self.engine.dumped(state) | {"last": last}, fresh)

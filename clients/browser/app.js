@@ -20,7 +20,7 @@ const SESSION = {
       turn_detection: DETECTION,
     },
   },
-  salmonn: { sound_events: true, latency: true, prefill: true, binary_audio: true },
+  salmonn: { sound_events: true, latency: true, prefill: true, notices: true, binary_audio: true },
 };
 
 let server, microphone;

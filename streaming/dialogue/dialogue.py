@@ -118,7 +118,7 @@ class Dialogue:
         for kind, name, text in self._listener.notices():
             ref, self._noticed = f"notice_{self._noticed}", self._noticed + 1
             notice = Notified(self.floor.heard, kind, name, text, ref)
-            self.actions.notices.append(notice)
+            self.actions.waiting.notices.append(notice)
             noticed.append(notice)
         return noticed
 
@@ -168,9 +168,7 @@ class Dialogue:
     @property
     def is_due(self) -> bool:
         """Whether something waits for quiet, and it is quiet now."""
-        waiting = self.actions.questions or self.actions.notices
-        due = bool(waiting) or any(answer for *_, answer in self.actions.unanswered)
-        return due and not self._is_busy()
+        return self.actions.waiting.is_due and not self._is_busy()
 
     def _is_busy(self) -> bool:
         """Someone speaks, a recording is being given, or a reply is on its way or being given."""
@@ -197,7 +195,7 @@ class Dialogue:
 
     def _question(self, question: Ask) -> list[Event]:
         accepted = self._accepted(question.ref)
-        if self._is_busy() or self.actions.questions:
+        if self._is_busy() or self.actions.waiting.questions:
             return accepted + self.actions.wait(question)
         return accepted + self.actions.tell(question)
 
@@ -205,10 +203,10 @@ class Dialogue:
         return [] if ref is None else [Accepted(ref)]
 
     def _take_back_question(self, cancel: Cancel) -> list[Event]:
-        for question in self.actions.questions:
+        for question in self.actions.waiting.questions:
             if cancel.asked is not None and question.ref == cancel.asked:
-                self.actions.questions.remove(question)
-                if all(other.alone for other in self.actions.questions):
+                self.actions.waiting.questions.remove(question)
+                if all(other.alone for other in self.actions.waiting.questions):
                     self.floor.claim(waits=False)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
         return []
