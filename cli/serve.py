@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,7 @@ def serve(
         words = choose(instruction, task, None, settings.model.prompt.default_task)
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
+        settings = replace(settings, server=server)
         assistant = build_assistant(load_model(settings), settings, words)
         _serve(assistant, server, listening, console)
 
