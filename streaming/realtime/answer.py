@@ -101,11 +101,11 @@ class Answer:
         error = given.get("error") if isinstance(given, dict) else None
         told = None if error is None else str(error)
         place = {"item_id": item_id, "output_index": self._places[item_id]}
-        how = "completed" if told is None else "failed"
-        return [
-            self._shapes.event(f"response.mcp_call.{how}", **place),
-            *self._done(run(item_id, event.name, event.arguments, output, told)),
-        ]
+        if told is None:
+            over = self._shapes.event("response.mcp_call.completed", **place)
+        else:
+            over = self._shapes.event("response.mcp_call.failed", **place)
+        return [over, *self._done(run(item_id, event.name, event.arguments, output, told))]
 
     def _due_calls(self) -> list[Json]:
         """The calls that wait, once all of the message was spoken."""

@@ -304,7 +304,7 @@ class Translation:
         self._notices[event.ref] = event
         if not self._config.salmonn.notices:
             return []
-        about = {"kind": event.kind, "name": event.name, "text": event.text}
+        about = {"notice": event.kind, "name": event.name, "text": event.text}
         return [self._shapes.extension("notice", audio_ms=milliseconds(event.at), **about)]
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
