@@ -58,6 +58,7 @@ EXAMPLES: list[Shown] = [
      ("add_to_list", {"list": "notes", "items": ["my locker has the number nineteen"]})),
     ("Text Anna that dinner is ready.", "I can't send messages."),
     ("Are there alarms for tomorrow?", ("check_timers", {})),
+    ("Let me know when the phone rings.", ("watch", {"sound": "phone ringing"})),
     ("What does gratitude mean?", "It means being thankful."),
     ("Is it four already?", ("get_time", {})),
     ("What did you hear?", ("sounds_heard", {})),

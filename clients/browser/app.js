@@ -275,6 +275,9 @@ function take(event) {
       strip.sound(event.audio_start_ms, event.audio_end_ms, event.name);
       conversation.sound(event.name);
       break;
+    case "salmonn.notice":
+      conversation.sound(`${event.notice} ${event.name}`.trim());
+      break;
     case "salmonn.latency":
       conversation.ledger(event);
       break;
