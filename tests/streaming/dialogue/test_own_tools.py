@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from assistant.tools.tool import ToolCall
 from streaming.controls import Ask, Cancel, Clock, Commit, Outcome
 from streaming.dialogue.session import Session
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import (
     Event,
     Notified,
@@ -18,6 +19,9 @@ from streaming.events import (
     ToolCalled,
     ToolReturned,
 )
+from streaming.instruments.replay import play
+from streaming.tape.event_json import to_json
+from streaming.tape.tape import Recorder, read_tape
 from tests.laws import cuts
 from tests.streaming.dialogue.test_laws import scripts
 from tests.streaming.fakes import (
@@ -237,3 +241,43 @@ def test_whenever_they_ring_any_cutting_gives_the_same_and_each_is_told(
     assert converse(talk(), chunks) == whole
     told = {event.ref for event in whole if isinstance(event, ReplyStarted) and event.ref}
     assert told == {event.ref for event in whole if isinstance(event, Notified)}
+
+
+# --- tapes
+
+
+@pytest.mark.parametrize("by", ["session", "shell"])
+def test_a_tape_repeats_calls_and_notices(by: Runner) -> None:
+    """Also what the shell gave after the end."""
+
+    def talk() -> Caller:
+        listener = Caller(by)
+        listener.coming = [(10 * 320, "pasta")]  # amid the utterance
+        return listener
+
+    lines: list[str] = []
+    recorder = Recorder(session(talk(), pace=None), {}, lines.append, lambda: 0.0)
+    recorder.control(Clock("2026-11-29T07:00:00"))
+    recorder.receive(pcm(TURN))
+    events = _steps(recorder)
+    recorder.receive(pcm("." * 30))
+    recorder.receive_eof()
+    events += _steps(recorder)
+    if by == "shell":
+        recorder.control(Outcome(CALL.id, "{}", "Done."))
+        events += _steps(recorder)
+    recorder.close()
+    assert len(of(events, ReplyEnded)) == 2
+    tape = read_tape(lines)
+    assert bool(tape.late) == (by == "shell")
+    for again in (tape, tape.recut(1)):
+        played = play(again, session(talk(), pace=tape.pace))
+        assert [to_json(event) for event in played] == tape.events
+
+
+def _steps(recorder: Recorder) -> list[Event]:
+    events: list[Event] = []
+    while (new := recorder.step()) is not NEED_DATA:
+        assert isinstance(new, list)
+        events += new
+    return events
