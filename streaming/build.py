@@ -111,6 +111,7 @@ def offered(model: Salmonn, config: Config, functions: Sequence[Tool] = ()) -> T
     spec = ToolsSpec(own=own, functions=tuple(functions))
     if not (own or functions):
         return None
+    _ = model.vocabulary  # takes a second or two, for which no reply should wait
     try:
         _own_tools(model, spec)
     except ToolError as error:

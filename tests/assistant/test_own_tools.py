@@ -124,7 +124,9 @@ def called(talk: Conversation) -> ToolCall:
     talk.pause()
     talk.require(tool_choice=ToolChoice("required"))
     talk.ask()
-    reply = [piece for piece in iter(talk.token, None) if piece]
+    reply: list[str | ToolCall] = []
+    while (piece := talk.token()) is not None:
+        reply.append(piece)
     return calls(reply)[0]
 
 
