@@ -179,6 +179,9 @@ class Actions:
         return [end]
 
     def _interrupt(self, _: Happening) -> list[Event]:
+        state, speaker = self.floor.state, self.floor.speaker
+        if isinstance(state, Replying) and speaker is not None:
+            self.waiting.again(state.ref, state.about.since, speaker.since)
         return self._stop("interrupted")
 
     def _finish(self, _: Happening) -> list[Event]:
@@ -345,11 +348,11 @@ class Actions:
 
     def _announce(self, notice: Notified) -> list[Event]:
         """Tell it; a turn that waits to be asked for waits on."""
-        if isinstance(self.floor.state, Held):
-            about = self.floor.state.about
-            begun = about.since if about.spoken_from is None else about.spoken_from
-            self.waiting.unanswered.insert(0, (about.since, begun, False))
+        if isinstance(state := self.floor.state, Held):
+            since, begun = state.about.since, state.about.spoken_from
+            self.waiting.unanswered.insert(0, (since, since if begun is None else begun, False))
         self.floor.drop()
+        self.waiting.told = notice
         self.floor.announce(notice.text, notice.ref)
         return []
 

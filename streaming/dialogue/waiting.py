@@ -3,8 +3,12 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from assistant.rates import SAMPLE_RATE
 from streaming.controls import Ask
 from streaming.events import Notified
+
+UNHEARD = SAMPLE_RATE
+"""Samples: who speaks sooner after something was begun to be told has not understood it."""
 
 
 @dataclass(slots=True)
@@ -20,6 +24,20 @@ class Waiting:
 
     questions: deque[Ask] = field(default_factory=deque)
     """Typed questions."""
+
+    told: Notified | None = None
+    """The notice that is told, or was last."""
+
+    def again(self, ref: str | None, since: int, spoken: int) -> None:
+        """A reply was interrupted; a notice that someone spoke over at once is told again.
+
+        Args:
+            ref: of the reply.
+            since: sample at which it began.
+            spoken: sample at which the speech began.
+        """
+        if self.told is not None and self.told.ref == ref and spoken - since < UNHEARD:
+            self.notices.appendleft(self.told)
 
     @property
     def is_answered(self) -> bool:

@@ -42,6 +42,9 @@ from streaming.realtime.speech import Spoken
 from streaming.realtime.transcripts import Transcripts
 from streaming.realtime.wire import SessionConfig, WireError
 
+REMEMBERED = 100
+"""Notices that wait to be told, or are told again, at most."""
+
 
 class Translation:
     """Server events for the events of a session."""
@@ -263,7 +266,7 @@ class Translation:
     def _reply_started(self, event: ReplyStarted) -> list[Json]:
         events = []
         response = None if event.ref is None else self._pending.responses.pop(event.ref, None)
-        notice = None if event.ref is None else self._notices.pop(event.ref, None)
+        notice = None if event.ref is None else self._notices.get(event.ref)
         if response is None:  # an endpoint asked for it, or nobody did
             new, limit = self._shapes.new_id, self._config.max_output_tokens
             about = None if notice is None else {"salmonn": notice.kind, "name": notice.name[:512]}
@@ -302,6 +305,8 @@ class Translation:
 
     def _notified(self, event: Notified) -> list[Json]:
         self._notices[event.ref] = event
+        for told in [*self._notices][:-REMEMBERED]:
+            del self._notices[told]
         if not self._config.salmonn.notices:
             return []
         about = {"notice": event.kind, "name": event.name, "text": event.text}

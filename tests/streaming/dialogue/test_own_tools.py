@@ -213,6 +213,18 @@ def test_what_waits_for_a_commit_still_waits_for_it(by_hand: bool) -> None:
     assert asked.windows >= 3, "what was said is in it"
 
 
+@pytest.mark.parametrize(("wait", "times"), [(10, 2), (60, 1)])
+def test_who_speaks_over_it_at_once_is_told_again(wait: int, times: int) -> None:
+    """Later, it was heard, and is what they speak about."""
+    listener = Echo()
+    listener.coming = [(WINDOW, "t" * 300)]  # three seconds
+    script = "." * (4 + wait) + "S" * 20 + "." * 500
+    events = converse(session(listener, voice=Speaker()), [pcm(script)])
+    rung = [e for e in of(events, ReplyStarted) if isinstance(e, ReplyStarted) and e.ref]
+    assert len(rung) == times
+    assert len(of(events, Notified)) == 1
+
+
 def test_a_typed_question_comes_after_it() -> None:
     script: Script = [pcm("." * 5 + "S" * 12 + "." * 14), Ask("And?"), pcm("." * 60)]
     said = replies(converse(session(Ringing(24 * 320)), script))
