@@ -80,6 +80,17 @@ class Salmonn:
             return None
         return words, self.llm.begun(ids, TIDY_POSITIONS)
 
+    @cached_property
+    def _begun(self) -> dict[tuple[int, ...], LlmCache]:
+        return {}
+
+    def begun(self, ids: tuple[int, ...]) -> LlmCache:
+        """A KV cache that holds a beginning of the prompt, which sessions share; to be copied. It
+        is made when it is first asked for, which takes a while."""
+        if ids not in self._begun:
+            self._begun[ids] = self.llm.begun([*ids], TIDY_POSITIONS)
+        return self._begun[ids]
+
     @torch.inference_mode()
     def ask(
         self, samples: Samples, instruction: str, generation: GenerationConfig | None = None

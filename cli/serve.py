@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,7 @@ def serve(
         words = choose(instruction, task, None, settings.model.prompt.default_task)
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
+        settings = replace(settings, server=server)
         model = load_model(settings)
         assistant = build_assistant(model, settings, words)
         home = None

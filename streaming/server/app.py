@@ -44,6 +44,7 @@ from streaming.server.rate import Comers
 from streaming.server.seat import Seat
 from streaming.server.traffic import FAREWELL_S, Traffic, send_away
 from streaming.server.worker import Done
+from streaming.shell import Calls
 
 PATIENCE_S = 0.3
 """Seconds without a reply after which the server, when it shuts down, no longer expects one."""
@@ -70,6 +71,9 @@ class Assistant:
     new_protocol: Callable[[str, Callable[[str], str], int], Realtime]
     """Makes the protocol of a session from its id, a maker of ids, and the session's end in seconds
     since 1970."""
+
+    new_calls: Callable[[], Calls | None] = lambda: None
+    """Makes what runs the functions of a session; None: it has none that run here."""
 
 
 class App:
@@ -246,7 +250,7 @@ class App:
 
         lasts = 60 * self._config.session_minutes
         protocol = self._assistant.new_protocol(name, new_id, int(time.time() + lasts))
-        seat = Seat(name, protocol, self._worker)
+        seat = Seat(name, protocol, self._worker, self._assistant.new_calls())
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
         self.places.take(name, self._assistant.new_session, partial(self._deliver, seat))
@@ -255,7 +259,7 @@ class App:
             self._loop.call_later(lasts - warning, seat.warn, warning),
             self._loop.call_later(lasts, seat.expire, GOING_AWAY),
         ]
-        seat.put(protocol.begin())
+        seat.begin()
         self.lines.line("session.begins", session=name[:10])
         return seat
 
