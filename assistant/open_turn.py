@@ -1,11 +1,12 @@
 """The turn that a conversation hears or answers now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Hearing, Window
-from assistant.prompt.items import Spoken, System
-from assistant.reply import Reply
+from assistant.prompt.items import Item, Returned, Spoken, System
+from assistant.reply import Recited, Reply
 from assistant.tools.tool import Tool, ToolChoice
 
 DRAFT_WINDOWS = 2
@@ -35,8 +36,18 @@ class OpenTurn:
     spoken_from: int = 0
     """Windows before this sample are not read."""
 
-    reply: Reply | None = None
+    reply: Reply | Recited | None = None
     """Once it was asked for."""
+
+    done: tuple[Item, ...] = ()
+    """What stands before the reply in its answer: calls of our own functions, and what came of
+    them."""
+
+    steps: int = 0
+    """Tokens and calls that were given out before the reply."""
+
+    is_notice: bool = False
+    """Nobody asked for it: it is about nothing, and answers nothing."""
 
     uttered: bool = False
     """Somebody spoke in it."""
@@ -68,6 +79,18 @@ class OpenTurn:
     def whole(self) -> Spoken:
         """With the windows that are provisional."""
         return replace(self.item, windows=(*self.item.windows, *(self.ahead or ())))
+
+    def answer(self, said: int | None) -> list[Item]:
+        """What stays of its answer; `said`: tokens and calls that were given out; None: all."""
+        assert self.reply is not None, "ask() comes first"
+        given = None if said is None else max(0, said - self.steps)
+        return [*self.done, *self.reply.items(self.item.turn, given)]
+
+    def go_on(self, results: Sequence[Returned]) -> None:
+        """Its reply called functions, and will go on with what came of them."""
+        assert self.reply is not None, "ask() comes first"
+        self.done = (*self.answer(None), *results)
+        self.steps += self.reply.steps
 
     def hear(self, windows: list[Window]) -> int:
         """Windows became final; how many wait to go into the context."""

@@ -19,7 +19,8 @@ import torch
 from rich.progress import track
 
 from assistant.ear.ear import Ear
-from assistant.ear.hearing import Hearing, Sound
+from assistant.ear.hearing import Hearing
+from assistant.ear.noticing import Sound
 from assistant.ear.tagger import UNKNOWN_SOUND, Tagger
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_ear, build_tagger

@@ -13,11 +13,13 @@ from streaming.controls import (
     Called,
     Cancel,
     Clear,
+    Clock,
     Commit,
     Configure,
     Control,
     Forget,
     Hold,
+    Outcome,
     Played,
     Recording,
     Returned,
@@ -44,6 +46,7 @@ from streaming.events import (
     Cleared,
     Configured,
     Event,
+    Notified,
     Recorded,
     Refused,
     SoundStarted,
@@ -76,6 +79,7 @@ class Dialogue:
         """What is done with the open turn, and its state."""
 
         self.floor = self.actions.floor
+        self._noticed = 0  # notices
         # First sample of the recording that is being given, and what it is known by.
         self._recording: tuple[int, str | None] | None = None
         self._read = 0  # samples heard when what is being said was last read
@@ -100,6 +104,7 @@ class Dialogue:
         if self._listener.hear(frame.samples()):
             floor.hear_more()
         events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
+        events += self._notice()
         if self._recording is not None:
             return events
         self.actions.messages.given(frame.at)
@@ -125,6 +130,16 @@ class Dialogue:
         if floor.heard >= due and (endpointer is None or endpointer.speech_end == floor.heard):
             self._read = floor.heard
             floor.draft()
+
+    def _notice(self) -> list[Event]:
+        """What has to be told from now on; it waits for quiet."""
+        noticed: list[Event] = []
+        for kind, name, text in self._listener.notices():
+            ref, self._noticed = f"notice_{self._noticed}", self._noticed + 1
+            notice = Notified(self.floor.heard, kind, name, text, ref)
+            self.actions.waiting.notices.append(notice)
+            noticed.append(notice)
+        return noticed
 
     def follow(self, control: Control) -> list[Event]:
         """Carry out a client's control."""
@@ -155,6 +170,11 @@ class Dialogue:
                 return self._configure(control)
             case Forget():
                 return self._forget_parts(control)
+            case Outcome(call, output, say):
+                return self.floor.returned(call, output, say)
+            case Clock(local):
+                self._listener.tell_time(local)
+                return self._notice()
             case Played(turn, samples):
                 state = self.floor.state
                 if isinstance(state, Replying) and state.turn == turn:
@@ -167,8 +187,7 @@ class Dialogue:
     @property
     def is_due(self) -> bool:
         """Whether something waits for quiet, and it is quiet now."""
-        due = bool(self.actions.questions) or any(answer for *_, answer in self.actions.unanswered)
-        return due and not self._is_busy()
+        return self.actions.waiting.is_due and not self._is_busy()
 
     def _is_busy(self) -> bool:
         """Someone speaks, a recording is being given, or a reply is on its way or being given."""
@@ -195,7 +214,7 @@ class Dialogue:
 
     def _question(self, question: Ask) -> list[Event]:
         accepted = self._accepted(question.ref)
-        if self._is_busy() or self.actions.questions:
+        if self._is_busy() or self.actions.waiting.questions:
             return accepted + self.actions.wait(question)
         return accepted + self.actions.tell(question)
 
@@ -203,10 +222,10 @@ class Dialogue:
         return [] if ref is None else [Accepted(ref)]
 
     def _take_back_question(self, cancel: Cancel) -> list[Event]:
-        for question in self.actions.questions:
+        for question in self.actions.waiting.questions:
             if cancel.asked is not None and question.ref == cancel.asked:
-                self.actions.questions.remove(question)
-                if all(other.alone for other in self.actions.questions):
+                self.actions.waiting.questions.remove(question)
+                if all(other.alone for other in self.actions.waiting.questions):
                     self.floor.claim(waits=False)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
         return []

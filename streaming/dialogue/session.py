@@ -17,7 +17,7 @@ from assistant.errors import ContextFullError
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.stage import Stage
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Control
+from streaming.controls import Control, Outcome
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.dialogue import Dialogue
 from streaming.dialogue.listener import Listener, SpeechFinder
@@ -113,9 +113,9 @@ class Session:
         """Take a client's wish, in its place between the audio before it and after it.
 
         Raises:
-            EOFError: the input was ended before.
+            EOFError: the input was ended before, and it is no `Outcome`.
         """
-        if self._eof:
+        if self._eof and not isinstance(control, Outcome):
             raise EOFError("control() after receive_eof()")
         self._inbox.append(control)
 
@@ -233,5 +233,5 @@ class Session:
         text = self._floor.next_token()
         if text is not None:
             return self._floor.say(text)
-        self._floor.aloud.finish()
+        self._floor.end_text()
         return self._dialogue.end_if_played()

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, Literal, Protocol
 
+from streaming.audio.frames import Frame
+from streaming.controls import Control
 from streaming.events import Event
 
 
@@ -75,3 +77,30 @@ def silently(step: Callable[[], int | None]) -> list[Event]:
     """Do a step that clients are told nothing of."""
     step()
     return []
+
+
+class Stepped(Protocol):
+    """What the model's thread works on in steps: a `Session`, or a `Narrator`."""
+
+    work: Work
+    """The kind of work of the last step."""
+
+    taken: int
+    """Number of pieces of input processed: frames and controls."""
+
+    @property
+    def heard(self) -> int:
+        """Number of samples processed."""
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """How urgent the next step is; None: there is nothing to do."""
+
+    def hear(self, frames: list[Frame]) -> None:
+        """Take audio."""
+
+    def control(self, control: Control) -> None:
+        """Take a control, in its place between the audio."""
+
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
+        """Do one bounded piece of work."""

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.errors import ConfigError, ContextFullError
 from assistant.files.presets import load_preset, shipped_config, validate
 from assistant.model import Salmonn, load
