@@ -33,6 +33,7 @@ from streaming.dialogue.turn import (
     BargedIn,
     Ending,
     FrameByHand,
+    Guessed,
     IdleTimeout,
     Listening,
     NobodyEndsIt,
@@ -120,8 +121,9 @@ class Dialogue:
         """Read what is being said ahead of its end, every so often. Not in a silence: the pause
         that may follow reads it, and must not wait."""
         floor, endpointer = self.floor, self.actions.endpointer
+        if isinstance(floor.state, Guessed):
+            self._read = floor.heard  # by the pause
         if not isinstance(floor.state, Listening):
-            self._read = floor.heard
             return
         begun = floor.state.about.spoken_from
         if begun is None or not self._listener.draft_samples:
