@@ -209,9 +209,14 @@ class Session:
                 isinstance(state, Replying) and bool(state.made) and not self._floor.clause_is_due
             )
             return there and self._floor.can_speak
-        # Ahead one is enough: it is given out no faster, and more would keep frames waiting.
+        # Ahead one is enough: it is given out no faster, and more would keep frames waiting. None
+        # where the turn is over already: it would take the place of one that is given out.
         ahead = isinstance(state, Guessed | Held) and state.draft is not None and state.draft.tokens
-        return (replying or not ahead) and self._allowance > 0 and self._floor.can_speak
+        return (
+            (replying or not (ahead or self._dialogue.is_due))
+            and self._allowance > 0
+            and self._floor.can_speak
+        )
 
     @property
     def _plays_on(self) -> bool:
