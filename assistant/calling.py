@@ -6,6 +6,8 @@ A client's functions stand alone: a session offers our own until its client decl
 from functools import lru_cache
 
 from assistant.errors import ToolError
+from assistant.llm.llm import LlmCache
+from assistant.llm.router import Router
 from assistant.model import Salmonn
 from assistant.open_turn import OpenTurn
 from assistant.own_tools import OwnTools
@@ -41,6 +43,29 @@ class Calling:
         """How they are shown, where they are our own."""
         return None if self._declared or self._own is None else self._own.offer
 
+    @property
+    def router(self) -> Router | None:
+        """Tells when our own are needed; None: the LLM reads in every turn of what it may call."""
+        own = None if self._declared else self._own
+        return None if own is None or not own.is_routed else self._model.router
+
+    @property
+    def shown(self) -> tuple[tuple[Tool, ...], Offer | None]:
+        """What the LLM reads of in every turn: functions, and how they are shown."""
+        return (self.tools, self.offer) if self.router is None else ((), None)
+
+    def needed(self, turn: OpenTurn, read: LlmCache) -> bool:
+        """Whether the LLM has to read of our own functions before it replies.
+
+        Args:
+            turn: that is asked about.
+            read: what it has read, up to where the reply would begin.
+        """
+        router, choice = self.router, turn.choice or self._choice
+        if router is None or turn.tools is not None or choice.mode == "none":
+            return False
+        return choice.mode != "auto" or router.calls(read.last)
+
     def runs(self, turn: OpenTurn, name: str) -> OwnTools | None:
         """Who runs a function that a turn's reply calls; None: whoever declared it."""
         ours = self.offer is not None and turn.tools is None
@@ -66,8 +91,19 @@ class Calling:
         grammar = self._grammar(*self._instead(turn.tools, turn.choice))
         return None if grammar is None else grammar.start()
 
+    def begins(self, turn: OpenTurn, read: LlmCache) -> bool:
+        """Whether the reply to a turn would begin with a call; `read`: see `needed`."""
+        writing = self.writing(turn)
+        if writing is None:
+            return False
+        mask, logits = writing.mask(), read.logits()
+        if mask is not None:
+            logits = logits.masked_fill(~mask.to(logits.device), float("-inf"))
+        writing.push([int(logits.argmax())])
+        return writing.inside
+
     def telling(self) -> Writing | None:
-        """The same in a reply that tells what came of a call: it makes no other one."""
+        """The same in a reply that makes no call."""
         grammar = self._grammar(self.tools, ToolChoice("none"))
         return None if grammar is None else grammar.start()
 

@@ -341,6 +341,10 @@ class ModelConfig(Section):
     sound_tagger: PartConfig | None = None
     """Names sounds as they begin, for sound events and `reads: words`; null: none."""
 
+    tool_router: PartConfig | None = None
+    """Tells for what tools of our own are needed; the LLM reads of them only then. It is for the
+    LLM that it was trained for; null, or another LLM: it always reads of them."""
+
     checkpoint: str | None
     """Weights of aligner and LoRA: `shipped:NAME`, a folder in our format, a published `.pth`, or
     null for random ones."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from assistant.answering import Answering
 from assistant.calling import Calling
 from assistant.config import GenerationConfig
 from assistant.errors import ContextFullError
@@ -23,7 +24,6 @@ from assistant.own_tools import OwnTools
 from assistant.prompt.items import Returned, Spoken, System
 from assistant.reply import Recited, Reply, drawn
 from assistant.sound.recording import Samples
-from assistant.tools.grammar import Writing
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
 
 
@@ -65,6 +65,7 @@ class Conversation(Noted):
         self._listening = Listening(model, captions, ring_s, silence_db, sound_events)
         self._hearing = self._listening.hearing
         super().__init__(model, self._system, turns_kept, self._generation.max_new_tokens)
+        self._answering = Answering(model, self._calling, self._reading)
         self.draft_samples = DRAFT_WINDOWS * model.ear.spans.window if self._words else 0
         """Samples of speech from one `draft` to the next; 0: the LLM reads none."""
 
@@ -265,15 +266,8 @@ class Conversation(Noted):
         turn = self._open_turn()
         self._settle(turn)
         self._reading.show_asked(turn)
-        turn.reply = self._begun(turn, self._calling.writing(turn))
+        turn.reply = self._answering.begin(turn, self._generation, self._instruction)
         return len(turn.whole.windows)
-
-    def _begun(self, turn: OpenTurn, writing: Writing | None) -> Reply:
-        """A reply to what the LLM has read."""
-        # What ends a reply has to fit where it is kept.
-        end = len(self._reading.render.end) if self._turns_kept else 0
-        cache = self._reading.context.cache
-        return Reply(self._llm, cache, self._generation, turn.most, end, writing)
 
     def callable(self) -> tuple[str, ...]:
         """Names of the functions that the open turn's reply may call."""
@@ -360,7 +354,7 @@ class Conversation(Noted):
         except ContextFullError as full:
             turn.reply = Recited(self._llm, f"{full}.")
         else:
-            turn.reply = self._begun(turn, self._calling.telling())
+            turn.reply = self._answering.tell(turn, self._generation)
 
     def notices(self) -> list[tuple[str, str, str]]:
         """What has to be told from now on: kind, name and text of each; see `Notice`."""
@@ -391,7 +385,7 @@ class Conversation(Noted):
 
     @property
     def _system(self) -> System:
-        return System(self._instruction, self._calling.tools, self._calling.offer)
+        return System(self._instruction, *self._calling.shown)
 
     def _reply(self) -> Reply | Recited:
         reply = self._open_turn().reply

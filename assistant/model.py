@@ -17,8 +17,16 @@ from assistant.ear.tagger import Tagger
 from assistant.llm.adapters import merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
 from assistant.llm.loading import choose_engine, loads_quantised
+from assistant.llm.router import Router
 from assistant.numerics.half import fast_half, halve_linears
-from assistant.parts.build import build_captions, build_ear, build_llm, build_tagger, device_of
+from assistant.parts.build import (
+    build_captions,
+    build_ear,
+    build_llm,
+    build_router,
+    build_tagger,
+    device_of,
+)
 from assistant.parts.checkpoint import checkpoint_path, read_trained
 from assistant.prompt.prompt import Prompt, instruction
 from assistant.prompt.words import heard
@@ -46,6 +54,9 @@ class Salmonn:
 
     tagger: Tagger | None = None
     """The preset's sound tagger, if it has one."""
+
+    router: Router | None = None
+    """Tells for what tools of our own are needed; None: the LLM reads of them in every turn."""
 
     @cached_property
     def captions(self) -> CaptionDecoder:
@@ -196,7 +207,8 @@ def load(config: ModelConfig) -> Salmonn:
         halve_linears(ear)
     tagger = build_tagger(config, ear)
     words = config.reads == "words"
-    model = Salmonn(config, ear.eval(), llm, Prompt(config.prompt, words), leftover, tagger)
+    prompt, router = Prompt(config.prompt, words), build_router(config, llm)
+    model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, router)
     if words:
         _ = model.standing  # so that no session waits for it
     return model

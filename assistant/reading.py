@@ -7,7 +7,7 @@ from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
 from assistant.model import TIDY_POSITIONS, Salmonn
 from assistant.open_turn import OpenTurn
-from assistant.prompt.items import Item, Put, Said, Spoken, System, Written
+from assistant.prompt.items import Item, Put, Said, Spoken, System, Written, is_asked, is_reply
 from assistant.prompt.render import Renderer
 
 
@@ -21,19 +21,20 @@ class Reading:
         system: stands before all turns.
         turns_kept: past turns that stay at most.
         """
-        self._llm = model.llm
+        self._model, self._llm = model, model.llm
         self.render = Renderer(model.llm, model.prompt)
         self.history = History(self.render, system, turns_kept)
-        self.context = Context(model.llm, self._ready(model, system))
+        self.context = Context(model.llm, self.ready(system))
         self._turns_kept = turns_kept
         self._later: list[Put] = []  # what was written while a reply was made
         self._claimed: list[Written] = []  # by a question that waits
         self._unwanted: set[Key] = set()  # of the open turn
         self.keep()
 
-    def _ready(self, model: Salmonn, system: System) -> tuple[Piece, LlmCache] | None:
+    def ready(self, system: System) -> tuple[Piece, LlmCache] | None:
         """What stands before all turns under the preset's own instruction, or shows our own
-        functions, in a cache."""
+        functions, in a cache that all conversations share; None: there is none."""
+        model = self._model
         if system.offer is not None:
             offered = self.render.render([system])[0]
             return offered, model.begun(offered.ids)
@@ -42,6 +43,11 @@ class Reading:
         instruction, cache = model.standing
         (piece,) = self.render.render([System(instruction)])
         return piece, cache
+
+    @property
+    def closing(self) -> int:
+        """Positions of what ends a reply, where replies stay."""
+        return len(self.render.end) if self._turns_kept else 0
 
     def keep(self) -> None:
         """Nothing but the history, as far as it is there."""
@@ -71,6 +77,22 @@ class Reading:
         """
         items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *turn.done]
         self.context.show(self.render.render(items, answered=True))
+
+    def apart(self, turn: OpenTurn, system: System) -> LlmCache:
+        """The same in a cache of its own, under another system message, after no more than the last
+        turn that was answered.
+
+        Raises:
+            ContextFullError: it is more than the LLM's context holds.
+        """
+        _, *items = self.history.items
+        replies = [place for place, item in enumerate(items) if is_reply(item)]
+        asked = [place for place in range(replies[-1]) if is_asked(items[place])] if replies else []
+        before = [] if turn.alone else items[asked[-1] :] if asked else items
+        own = [*([] if turn.silent else [turn.whole]), *turn.done]
+        context = Context(self._llm, self.ready(system))
+        context.show(self.render.render([system, *before, *own], answered=True))
+        return context.cache
 
     def _before(self, turn: OpenTurn) -> Sequence[Item]:
         system, *items = self.history.items

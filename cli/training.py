@@ -82,7 +82,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="offline, streamed, Whisper, cascade, bare cascade, text oracle; of everyday: "
-            "live, cascade, text oracle, bare LLM.",
+            "live, live with tools, cascade, text oracle, bare LLM.",
             show_default="all",
         ),
     ] = None,
@@ -129,7 +129,10 @@ def evaluate(
     known = {s.name: s for s in found} | ({SET: None} if manifest is None else {})
     found = [one for one in _chosen(known, names, "--sets").values() if one is not None]
     model = load(wanted.model)
-    makers, talkers = system_makers(model), talk_makers(model, lambda: Live(model, wanted))
+    makers, talkers = (
+        system_makers(model),
+        talk_makers(model, lambda tools: Live(model, wanted, tools=tools)),
+    )
     asked = _chosen(makers | talkers, _split(systems), "--systems")
     built = {name: makers[name]() for name in asked if name in makers and found}
     results = []

@@ -210,6 +210,13 @@ class LlmCache:
                 self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
                 self._logits = None
 
+    @property
+    def last(self) -> Tensor:
+        """What the last layer holds of the last position, (LLM width,), where the engine tells it
+        (`Engine.tells_last`); `extend` has to come first."""
+        assert self._last is not None, "last needs extend() first"
+        return self._last
+
     @torch.inference_mode()
     def logits(self) -> Tensor:
         """Logits after the last position, (vocabulary,), fp32.

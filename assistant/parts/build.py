@@ -1,5 +1,7 @@
 """From a preset to modules: finds components, makes the aligner, and loads the LLM."""
 
+import logging
+
 import torch
 
 from assistant.captions.decoder import CaptionDecoder
@@ -12,10 +14,21 @@ from assistant.llm.adapters import add_lora
 from assistant.llm.llm import Llm
 from assistant.llm.loading import load_base
 from assistant.llm.packed_llm import load_packed
+from assistant.llm.router import Router, load_router
 from assistant.numerics.half import fast_half
 from assistant.parts import components
 from assistant.parts.pack import as_folder, packed_folder
-from assistant.parts.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_tagger, toy_whisper
+from assistant.parts.tiny import (
+    toy_beats,
+    toy_decoder,
+    toy_llm,
+    toy_router,
+    toy_seed,
+    toy_tagger,
+    toy_whisper,
+)
+
+LOG = logging.getLogger("salmonn_live.parts")
 
 
 def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
@@ -84,6 +97,24 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
     if tagger.reach != ear.feature_width:
         raise ComponentError(f"sound_tagger: {sources[0]} was made for other encoders")
     return tagger.to(device_of(config))
+
+
+def build_router(config: ModelConfig, llm: Llm) -> Router | None:
+    """What tells whether tools of our own are needed; None: none was trained for this LLM.
+
+    Raises:
+        ComponentError: it is not available, or its file holds something else.
+    """
+    if config.tool_router is None:
+        return None
+    sources = config.tool_router.weights
+    seed = toy_seed(sources)
+    if seed is not None:
+        return toy_router(seed, llm.width)
+    router = load_router(components.find_file("tool router", sources), llm)
+    if router is None:
+        LOG.warning("tool_router: trained for another LLM, which reads of tools in every turn now")
+    return router
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:

@@ -10,6 +10,7 @@ import importlib.util
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -207,12 +208,25 @@ def find_whisper(sources: list[str]) -> WhisperWeights:
 
 def find_beats(sources: list[str]) -> Beats:
     """BEATs from the first source that is present; errors as in `find_whisper`."""
-    return _first("audio encoder", sources, _beats_from)
+    return load_beats(find_file("audio encoder", sources))
 
 
 def find_tagger(sources: list[str]) -> Tagger:
     """A sound tagger from the first source that is present; errors as in `find_whisper`."""
-    return _first("sound tagger", sources, _tagger_from)
+    return load_tagger(find_file("sound tagger", sources))
+
+
+def find_file(name: str, sources: list[str]) -> Path:
+    """A file of weights from the first source that is present, `shipped:` or `path:`.
+
+    Args:
+        name: of the part, for errors.
+        sources: where it may be.
+
+    Raises:
+        ComponentError: no source is present, or one is of another kind.
+    """
+    return _first(name, sources, partial(_file_from, name))
 
 
 def find_llm(sources: list[str]) -> Path | GgufParts:
@@ -260,28 +274,18 @@ def _whisper_from(source: str) -> WhisperWeights:
     raise ComponentError(f"speech encoder: unknown source {source!r}")
 
 
-def _beats_from(source: str) -> Beats:
-    kind, name = _split(source)
-    match kind:
-        case "shipped":
-            return load_beats(_shipped(name))
-        case "path":
-            return load_beats(_existing(name))
-    raise ComponentError(f"audio encoder: unknown source {source!r}; give a path")
-
-
-def _tagger_from(source: str) -> Tagger:
-    kind, name = _split(source)
-    match kind:
-        case "shipped":
-            return load_tagger(_shipped(name))
-        case "path":
-            return load_tagger(_existing(name))
-    raise ComponentError(f"sound tagger: unknown source {source!r}; give a path")
-
-
 def _shipped(name: str) -> Path:
     return _existing(str(SHIPPED / name))
+
+
+def _file_from(part: str, source: str) -> Path:
+    kind, name = _split(source)
+    match kind:
+        case "shipped":
+            return _shipped(name)
+        case "path":
+            return _existing(name)
+    raise ComponentError(f"{part}: unknown source {source!r}; give a path")
 
 
 def _llm_from(source: str) -> Path | GgufParts:

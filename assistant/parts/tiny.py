@@ -15,6 +15,7 @@ from assistant.ear.tagger import SoundTagger
 from assistant.encoders.beats import Beats, BeatsConfig
 from assistant.encoders.whisper import SpeechEncoder, WhisperWeights
 from assistant.errors import ConfigError
+from assistant.llm.router import Router
 
 SEED_DIGITS = 9
 TOY_WIDTH = 32
@@ -65,6 +66,12 @@ def toy_beats(seed: int) -> Beats:
         deep_norm=True,
     )
     return Beats(config).eval().requires_grad_(False)
+
+
+def toy_router(seed: int, width: int) -> Router:
+    """A router that calls for tools in about every second turn."""
+    torch.manual_seed(seed)
+    return Router(torch.randn(width), 0.0)
 
 
 def toy_tagger(seed: int, width: int) -> SoundTagger:

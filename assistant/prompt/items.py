@@ -127,6 +127,11 @@ def is_reply(item: Item) -> bool:
     return isinstance(item, Said | Called) or written
 
 
+def is_asked(item: Item) -> bool:
+    """Whether what is read of it ends with the beginning of a reply, where one follows."""
+    return isinstance(item, Spoken) or (isinstance(item, Written) and item.role == "user")
+
+
 def joined(texts: Sequence[str]) -> str:
     """Texts that are asked together."""
     return "\n".join(text for text in texts if text)

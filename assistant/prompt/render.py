@@ -14,6 +14,7 @@ from assistant.prompt.items import (
     Spoken,
     System,
     Written,
+    is_asked,
     is_reply,
 )
 from assistant.prompt.prompt import Prompt
@@ -67,13 +68,13 @@ class Renderer:
         around = zip([None, *items], items, [*items[1:], None], strict=False)
         for n, (before, item, after) in enumerate(around):
             goes_on = isinstance(item, Called) and n and replies[n - 1]
-            if replies[n] and self.words and n and not (goes_on or _is_asked(items[n - 1])):
+            if replies[n] and self.words and n and not (goes_on or is_asked(items[n - 1])):
                 pieces.append(self._roles(instruction).begun)
             if not isinstance(item, Called | Returned):
                 pieces += self._of(item, after, instruction, replies[n + 1])
             elif self.words:
                 pieces += self._of_call(before, item, after, instruction)
-        if answered and self.words and items and not _is_asked(items[-1]):
+        if answered and self.words and items and not is_asked(items[-1]):
             pieces.append(self._roles(instruction).begun)
         return pieces
 
@@ -179,11 +180,6 @@ class Renderer:
         form = self._prompt.calls(self._llm) or HERMES
         closed_piece, begun = self._piece(chat.closed), self._piece(chat.begun)
         return _Roles(closed_piece, begun, around, form, chat.returned)
-
-
-def _is_asked(item: Item) -> bool:
-    """Whether what is read of it ends with the beginning of a reply, where one follows."""
-    return isinstance(item, Spoken) or (isinstance(item, Written) and item.role == "user")
 
 
 def _pair(around: tuple[list[int], list[int]]) -> tuple[Piece, Piece]:

@@ -64,13 +64,13 @@ def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
 
 
 def talk_makers(
-    model: Salmonn, live: Callable[[], TalkSystem]
+    model: Salmonn, live: Callable[[bool], TalkSystem]
 ) -> dict[str, Callable[[], TalkSystem]]:
     """What makes those that everyday talks are had with, by their names.
 
     Args:
         model: the preset's.
-        live: makes the whole of it, streamed.
+        live: makes the whole of it, streamed; given whether its own tools are offered.
     """
     config = model.config
     words = config.reads == "words"
@@ -85,10 +85,12 @@ def talk_makers(
         return Reader("bare LLM", llm, Prompt(BARE), "", greedy, true_words(words=False))
 
     makers: dict[str, Callable[[], TalkSystem]] = {
-        "live": live,
+        "live": partial(live, False),
         "text oracle": lambda: reader("text oracle", generation=greedy, reads=true_words(words)),
         "bare LLM": bare,
     }
+    if config.prompt.toolbox and model.calls is not None:
+        makers["live with tools"] = partial(live, True)
     weights = find_whisper(config.speech_encoder.weights)
     if any(key.startswith("decoder.") for key in weights.state):
         makers["cascade"] = lambda: reader(

@@ -22,7 +22,10 @@ from assistant.reply import Reply
 from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.tools.tool import Tool, ToolCall
 from lab.evaluation.commands import NONE, Call, commands
-from lab.evaluation.tools import AT_ONCE, offered
+from lab.evaluation.tools import offered
+
+AT_ONCE = 64
+"""Tokens of the prompt that are put in together."""
 
 MOST_TOKENS = 60
 """Tokens of a reply."""

@@ -5,22 +5,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from assistant.errors import ConfigError
 from assistant.model import Salmonn
 from assistant.prompt.prompt import instruction
 from assistant.sound.recording import to_pcm16
 from lab.evaluation.recorded import Recorded, room
-from streaming.build import build_session
+from streaming.build import build_session, offered
 from streaming.config import Config
+from streaming.controls import Clock
 from streaming.dialogue.session import one_each
 from streaming.events import ReplyDelta, ReplyEnded
 from streaming.instruments.ledger import Latency
 from streaming.instruments.replay import Step, replay
+from streaming.shell import Shell
 
 BEFORE_S = 1.5
 """A quiet room before the first turn."""
 
 AFTER_S = 5.0
 """And after each, in which the reply is given."""
+
+
+CLOCK = Clock("2026-03-14T15:09:00")
+"""When every talk begins, by the local time: tools tell the same time in every run."""
 
 
 @dataclass(slots=True)
@@ -37,11 +44,20 @@ class Heard:
 class Live:
     """The preset, with its endpointing, hearing one frame at a time."""
 
-    name = "live"
+    def __init__(self, model: Salmonn, config: Config, *, tools: bool = False) -> None:
+        """Args:
+        model: shared weights.
+        config: of the same preset.
+        tools: the preset's own are offered, as `serve` offers them; lists begin empty.
 
-    def __init__(self, model: Salmonn, config: Config) -> None:
-        """`config` of the same preset as `model`."""
+        Raises:
+            ConfigError: tools are wanted, and the configuration offers none.
+        """
+        self.name = "live with tools" if tools else "live"
         self._model, self._config = model, config
+        self._tools = offered(model, config) if tools else None
+        if tools and self._tools is None:
+            raise ConfigError("live with tools: this preset is offered no tools")
 
     def replies(self, recorded: Recorded) -> list[str]:
         """The reply of each turn."""
@@ -55,12 +71,19 @@ class Live:
             ends.append(sum(map(len, parts)))
         task = self._config.model.prompt.default_task
         session = build_session(
-            self._model, self._config, instruction(None, None, None, task), pace=one_each
+            self._model,
+            self._config,
+            instruction(None, None, None, task),
+            tools=self._tools,
+            pace=one_each,
         )
+        if self._tools is not None:
+            session.control(CLOCK)
+        calls = Shell().calls().run
         steps: list[Step] = []
         times = [
             done.endpoint_wait_ms + done.compute_ms
-            for done in replay(session, to_pcm16(np.concatenate(parts)), trace=steps)
+            for done in replay(session, to_pcm16(np.concatenate(parts)), trace=steps, calls=calls)
             if isinstance(done, Latency)
         ]
         waits = iter(times)

@@ -1,41 +1,34 @@
-"""Whether an LLM calls the right tool with the right arguments, given what is said as text.
+"""Whether a preset calls the right tool with the right arguments, given what is said as text.
 
-    python -m lab.evaluation.tools [--preset small] [--half chosen|reported] [--json FILE]
+    python -m lab.evaluation.tools [--preset small] [--half chosen|reported] [--without-router]
 
-Its own chat template tells it of our tools, masks keep its calls to their schemas, decoding is
-greedy.
+A session that is offered our tools, as `serve` offers them.
 """
 
 import argparse
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import torch
 
+from assistant.conversation import Conversation
 from assistant.files.presets import load_preset, shipped_config
-from assistant.llm.llm import Llm
-from assistant.parts.build import build_llm
-from assistant.prompt.chat import chat
-from assistant.prompt.words import in_words
+from assistant.model import Salmonn, load
+from assistant.own_tools import OwnTools, names
+from assistant.prompt.prompt import instruction
 from assistant.toolbox.lists import Memory
-from assistant.toolbox.prompt import SYSTEM, shown
 from assistant.toolbox.toolbox import Toolbox
-from assistant.tools.form import BARE
-from assistant.tools.grammar import Grammar, Vocabulary
-from assistant.tools.tool import Tool
+from assistant.tools.tool import Tool, ToolCall
 from lab.classes import sound_classes
 from lab.evaluation.commands import NONE, NOW, Call, Command, commands
 
-MOST_TEXT, MOST_TOKENS = 8, 160
-"""Tokens of an answer that calls nothing, which is not judged, and of one that does."""
-
-AT_ONCE = 64
-"""Tokens of the prompt that are put in together."""
+MOST_TEXT, MOST_TOKENS = 40, 160
+"""Letters of an answer that calls nothing, which is not judged, and tokens of one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,49 +45,30 @@ class Answered:
 
 
 class Caller:
-    """An LLM that was told of tools."""
+    """A preset that is offered our tools, in a session of its own for each command."""
 
-    def __init__(self, llm: Llm, tools: Sequence[Tool]) -> None:
-        """Args:
-        llm: with a chat template.
-        tools: that it is told of, and may call.
-        """
-        self._llm, self._chat = llm, chat(llm.tokenizer, SYSTEM, shown(BARE), tools)
-        size = int(llm.model.config.vocab_size)
-        vocabulary = Vocabulary(llm.tokenizer, size, llm.stop_ids, BARE)
-        self._grammar = Grammar(vocabulary, tools, most=1)
-        self._cache = llm.cache()
-        for piece in llm.embed(llm.ids(self._chat.system)).split(AT_ONCE):
-            self._cache.extend(piece)
-        self.prefix = self._cache.length
-        """Tokens that stand before all turns."""
+    def __init__(self, model: Salmonn) -> None:
+        """`model`: of a preset whose LLM reads words and has a template for calls."""
+        self._model = model
+        self._words = instruction(None, None, None, model.config.prompt.default_task)
 
     def answer(self, command: Command) -> Answered:
-        """What is called for a command that is said as the first thing of a talk."""
-        self._cache.truncate(self.prefix)
-        turn = self._chat.opening + in_words(NONE, command.say) + self._chat.asked
-        self._put(self._llm.ids(turn))
-        writing, said = self._grammar.start(), list[int]()
-        for _ in range(MOST_TOKENS):
-            token = self._next(writing.mask())
-            said += writing.push([token])
-            forced = writing.forced()
-            said += writing.push(forced)
-            if token in self._llm.stop_ids or len(said) >= MOST_TEXT or writing.calls:
-                break
-            self._put([token, *forced])
-        calls = tuple((name, json.loads(arguments)) for name, arguments in writing.calls)
-        text = self._llm.tokenizer.decode([*said, *writing.flush()])
-        return Answered(command, calls, text, writing.complete)
-
-    def _put(self, ids: list[int]) -> None:
-        self._cache.extend(self._llm.embed(ids))
-
-    def _next(self, mask: torch.Tensor | None) -> int:
-        logits = self._cache.logits()
-        if mask is not None:
-            logits = logits.masked_fill(~mask, -torch.inf)
-        return int(logits.argmax())
+        """What is called for a command that is the first thing of a talk."""
+        own = OwnTools(names(), (), [*sound_classes().classes], self._model.calls)
+        talk = Conversation(self._model, self._words, own=own)
+        talk.configure(max_new_tokens=MOST_TOKENS)
+        talk.write("said", "user", command.say)
+        talk.open(talk.heard, typed=True)
+        talk.pause()
+        talk.ask()
+        calls: list[Call] = []
+        said = ""
+        while len(said) < MOST_TEXT and (piece := talk.token()) is not None:
+            if isinstance(piece, ToolCall):
+                calls.append((piece.name, json.loads(piece.arguments)))
+            else:
+                said += piece
+        return Answered(command, tuple(calls), said, not talk.cut_short())
 
 
 @dataclass(slots=True)
@@ -158,15 +132,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--preset", default="small", help="whose LLM: small or mini")
     options.add_argument("--half", default="reported", choices=["chosen", "reported"])
+    options.add_argument("--without-router", action="store_true", help="tools in every turn")
     options.add_argument("--threads", type=int, default=2, help="CPU threads")
     options.add_argument("--json", type=Path, help="write all answers to this file")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    llm = build_llm(load_preset(shipped_config(), chosen.preset)[1])
-    tools = ours()
-    caller = Caller(llm, tools)
-    print(f"{caller.prefix} tokens before all turns")
-    answers = []
+    model = load(load_preset(shipped_config(), chosen.preset)[1])
+    caller = Caller(replace(model, router=None) if chosen.without_router else model)
+    tools, answers = ours(), []
     for command in commands()[chosen.half == "reported"]:
         answered = caller.answer(command)
         answers.append(answered)

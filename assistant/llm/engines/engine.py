@@ -33,6 +33,9 @@ GROWTH = 256
 class Engine(ABC):
     """Runs an LLM's layers: shared weights, which extend the state (KV cache) of a conversation."""
 
+    tells_last = True
+    """`append` returns what the last layer holds, (width,)."""
+
     @abstractmethod
     def start(self) -> Any:
         """An empty state."""
@@ -67,6 +70,9 @@ class Engine(ABC):
 
 class TransformersEngine(Engine):
     """Runs any causal LM with transformers."""
+
+    tells_last = False
+    """`append` returns logits."""
 
     def __init__(self, model: "PreTrainedModel") -> None:
         self._model = model

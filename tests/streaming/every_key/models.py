@@ -52,6 +52,12 @@ def tooled(config: Config) -> object:
     return build.offered(load(config.model), config, shell_of(config).tools)
 
 
+def routed(config: Config) -> object:
+    """What tells that a tool is needed."""
+    router = load(config.model).router
+    return None if router is None else router.weight.tolist()
+
+
 def too_long(config: Config) -> object:
     """What is said of a function that takes a moment."""
 

@@ -1,0 +1,136 @@
+"""When the LLM reads of functions of our own: only where a router calls for them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from assistant import own_tools
+from assistant.conversation import Conversation
+from assistant.history import positions
+from assistant.llm.llm import LlmCache
+from assistant.llm.router import Router
+from assistant.model import Salmonn
+from assistant.open_turn import OpenTurn
+from assistant.own_tools import OwnTools
+from assistant.prompt.items import System
+from assistant.reading import Reading
+from assistant.reply import Reply
+from assistant.tools.tool import Tool, ToolChoice
+from tests.assistant.test_calls import LIGHT, REQUIRED, asked, calls, model
+from tests.assistant.test_conversation import check_cache
+from tests.assistant.test_written import shown
+
+__all__ = ["model"]  # a fixture
+
+YES, NO = 1.0, -1.0
+"""Log odds of a router for whatever is said."""
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy's context has no room for examples."""
+    monkeypatch.setattr(own_tools, "shown", lambda *_: [])
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[tuple[System, LlmCache]]:
+    """What is read apart."""
+    found: list[tuple[System, LlmCache]] = []
+    read = Reading.apart
+
+    def noted(reading: Reading, turn: OpenTurn, system: System) -> LlmCache:
+        found.append((system, read(reading, turn, system)))
+        return found[-1][1]
+
+    monkeypatch.setattr(Reading, "apart", noted)
+    return found
+
+
+def conversation(model: Salmonn, odds: float, *more: Tool) -> Conversation:
+    routed = replace(model, router=Router(torch.zeros(model.llm.width), odds))
+    tools = OwnTools(["get_time"], more, [], model.calls)
+    tools.start("2026-11-29T07:00:00", 0)
+    talk = Conversation(routed, "Hi.", turns_kept=4, own=tools)
+    talk.configure(max_new_tokens=120)
+    return talk
+
+
+def without(model: Salmonn) -> Conversation:
+    """The same without functions."""
+    talk = Conversation(model, "Hi.", turns_kept=4)
+    talk.configure(max_new_tokens=120)
+    return talk
+
+
+Read = list[tuple[System, LlmCache]]
+
+
+def test_where_none_is_called_for_it_is_as_if_there_were_none(model: Salmonn, apart: Read) -> None:
+    talk, plain = conversation(model, NO), without(model)
+    assert asked(talk, "Now?", None) == asked(plain, "Now?", None)
+    assert talk.callable() == ("get_time",), "clients are told what could be"
+    assert shown(talk) == shown(plain)
+    talk.close()
+    check_cache(talk, model)
+    assert not apart
+
+
+def test_where_the_llm_calls_none_either_its_other_reply_counts(
+    model: Salmonn, apart: Read
+) -> None:
+    talk = conversation(model, YES)
+    assert asked(talk, "Now?", None) == asked(without(model), "Now?", None)
+    ((system, _),) = apart
+    assert [tool.name for tool in system.tools] == ["get_time"]
+
+
+@pytest.mark.parametrize("odds", [YES, NO])
+def test_a_call_that_has_to_be_made_is_made(model: Salmonn, apart: Read, odds: float) -> None:
+    talk = conversation(model, odds)
+    (call, *_) = calls(asked(talk, "Now?", REQUIRED))
+    assert call.name == "get_time"
+    assert len(apart) == 1
+    output, say = talk.run(call)
+    talk.go_on([(call.id, output)], say)
+    assert "".join(str(piece) for piece in iter(talk.token, None)) == "It is 7:00 am."
+    talk.close()
+    assert "<call>" in shown(talk)
+    check_cache(talk, model)
+
+
+def test_no_more_than_the_last_turn_is_read_apart(model: Salmonn, apart: Read) -> None:
+    talk = conversation(model, NO)
+    for text in ("A?", "B?"):
+        asked(talk, text, ToolChoice("none"))
+        talk.close()
+    asked(talk, "C?", REQUIRED)
+    ((system, _),) = apart
+    _, *items = talk._history.items
+    pieces = talk._reading.render.render(
+        [system, *items[2:], talk._open_turn().whole], answered=True
+    )
+    reply = talk._open_turn().reply
+    assert isinstance(reply, Reply)
+    assert len(items) == 4, "two turns"
+    assert reply._start == positions(pieces)
+
+
+def test_it_is_not_asked_about_a_users_functions(model: Salmonn, apart: Read) -> None:
+    talk = conversation(model, NO, LIGHT)
+    asked(talk, "Now?", None)
+    assert shown(talk).startswith("<s>tools:get_time light </s>")
+    assert not apart
+
+
+def test_it_is_not_asked_about_a_clients_functions(model: Salmonn, apart: Read) -> None:
+    talk = conversation(model, YES)
+    talk.configure(tools=(LIGHT,))
+    asked(talk, "Now?", None)
+    assert shown(talk).startswith("<s>tools:light </s>")
+    assert not apart
+
+
+def test_none_is_called_where_the_choice_is_none(model: Salmonn, apart: Read) -> None:
+    assert not calls(asked(conversation(model, YES), "Now?", ToolChoice("none")))
+    assert not apart
