@@ -339,7 +339,8 @@ class Conversation(Noted):
 
         Args:
             results: by the ids of the calls, for the LLM to read.
-            say: what is said; None: the LLM says it.
+            say: what is said; None: the LLM says it; where a router calls for tools, as if there
+                had been no call.
 
         Raises:
             ContextFullError: the LLM's context is full.
@@ -349,8 +350,10 @@ class Conversation(Noted):
         if say is not None:
             turn.reply = Recited(self._llm, say)
             return
+        # A tool of ours says itself what came of a call, unless it could make nothing of it.
+        routed = self._calling.router is not None
         try:
-            self._reading.show_asked(turn)
+            self._reading.show_asked(turn, called=not routed)
         except ContextFullError as full:
             turn.reply = Recited(self._llm, f"{full}.")
         else:

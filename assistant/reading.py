@@ -69,13 +69,18 @@ class Reading:
                 pass
         self.context.show([*before, *([] if turn.silent else self.render.opening(item))])
 
-    def show_asked(self, turn: OpenTurn) -> None:
+    def show_asked(self, turn: OpenTurn, *, called: bool = True) -> None:
         """A turn that is over: its reply comes next.
+
+        Args:
+            turn: it.
+            called: after what was called in it, and what came of that.
 
         Raises:
             ContextFullError: it is more than the LLM's context holds.
         """
-        items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *turn.done]
+        done = turn.done if called else ()
+        items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *done]
         self.context.show(self.render.render(items, answered=True))
 
     def apart(self, turn: OpenTurn, system: System) -> LlmCache:

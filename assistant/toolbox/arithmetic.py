@@ -14,7 +14,7 @@ from math import isqrt
 from typing import Any
 
 from assistant.toolbox.numbers import WORDS, number, plain
-from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
+from assistant.toolbox.own import Moment, OwnTool, RefusedError, UnclearError, parameters, text
 from assistant.tools.tool import Tool
 
 LONGEST = 200
@@ -36,9 +36,11 @@ _PHRASES = [
     (r"([a-z0-9]+) dollars ([a-z0-9]+)$", r"(\1 + \2 / 100)"), (r"\bdollars?\b|\$", " "),
     (r"\bto the power of\b|\*\*", " ^ "), (r"\bsquared\b", " ^ 2 "), (r"\bcubed\b", " ^ 3 "),
     (r"\b(?:the )?square root(?: of)?\b|√", " sqrt "), (r"\bper ?cent\b", " % "),
-    (r"\bdivided by\b|\bover\b|÷", " / "), (r"\bmultiplied by\b|\btimes\b|×|\bx\b", " * "),
+    (r"\bdivided by\b|\bover\b|÷", " / "), (r"(?<=\d)x(?=\d)", " * "),
+    (r"\bmultiplied by\b|\btimes\b|×|\bx\b", " * "),
     (r"\bplus\b", " + "), (r"\bminus\b|−|–", " - "),
     (r"\b(half|quarter|third)(s?) of\b", r" \1\2 * "),
+    (r"\b(?:double|twice)(?: of)?\b", " 2 * "), (r"\btriple(?: of)?\b", " 3 * "),
     (r"\bof\b", " of "), (r"[=?]", " "),
 ]  # fmt: skip
 
@@ -175,10 +177,11 @@ def solved(asked: str) -> tuple[str, bool]:
     """The result of a sum in digits, and whether it is exact.
 
     Raises:
-        RefusedError: it is not a sum, or has no result.
+        RefusedError: it has no result.
+        UnclearError: it is not a sum.
     """
     if len(asked) > LONGEST:
-        raise RefusedError(f"A sum has {LONGEST} characters at most.")
+        raise UnclearError(f"A sum has {LONGEST} characters at most.")
     rewritten = asked.strip().lower()
     if re.search(r", +[a-z0-9]", rewritten):  # twelve, thirty and fifty eight
         rewritten = re.sub(r",? +and +|, +", " + ", rewritten)
@@ -188,7 +191,7 @@ def solved(asked: str) -> tuple[str, bool]:
     try:
         value = reader.whole()
     except _Wrong as error:
-        raise RefusedError(f"{asked!r:.60} is not a sum I understand.") from error
+        raise UnclearError(f"{asked!r:.60} is not a sum I understand.") from error
     shown, exact = plain(value)
     return shown, exact and reader.exact
 

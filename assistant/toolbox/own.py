@@ -23,6 +23,10 @@ class RefusedError(Exception):
     """What was asked cannot be done; the message is a sentence that says so."""
 
 
+class UnclearError(RefusedError):
+    """The arguments mean nothing to the tool; what the user wanted may be answered without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnTool:
     """A tool that is run here."""

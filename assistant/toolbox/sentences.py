@@ -19,11 +19,11 @@ def sentence(name: str, output: str) -> str | None:
         output: what it gave, JSON text.
 
     Returns:
-        None where nothing fits: the LLM says it.
+        None where nothing fits, or the tool could not make sense of the call: the LLM says it.
     """
     given = json.loads(output)
     if isinstance(given, dict) and isinstance(given.get("error"), str):
-        return str(given["error"])
+        return None if given.get("unclear") else str(given["error"])
     told = _SENTENCES.get(name)
     return None if told is None else told(given)
 

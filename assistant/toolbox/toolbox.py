@@ -9,7 +9,7 @@ from assistant.errors import AssistantError
 from assistant.toolbox.arithmetic import CALCULATE
 from assistant.toolbox.clock import Clock
 from assistant.toolbox.lists import Lists, Store
-from assistant.toolbox.own import Moment, OwnTool, RefusedError
+from assistant.toolbox.own import Moment, OwnTool, RefusedError, UnclearError
 from assistant.toolbox.sounds import Sounds
 from assistant.toolbox.timers import Timer, Timers
 from assistant.toolbox.units import CONVERT
@@ -59,12 +59,14 @@ class Toolbox:
 
         Returns:
             JSON text for the LLM to read. Where it cannot be done, `error` in it is a sentence that
-            says so.
+            says so, and `unclear` is there where the arguments mean nothing to the tool.
         """
         try:
             if call.name not in self._own:
                 raise RefusedError(f"There is no tool called {call.name}.")
             given = self._own[call.name].run(call.values(), moment)
+        except UnclearError as error:
+            given = {"error": str(error), "unclear": True}
         except (RefusedError, AssistantError) as error:
             given = {"error": str(error)}
         return json.dumps(given, ensure_ascii=False)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from assistant.toolbox.numbers import number, plain
-from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
+from assistant.toolbox.own import Moment, OwnTool, RefusedError, UnclearError, parameters, text
 from assistant.tools.tool import Tool
 
 TABLE: dict[str, dict[str, str]] = {
@@ -88,7 +88,7 @@ def unit(name: str) -> Unit:
     """The unit that is called so.
 
     Raises:
-        RefusedError: there is none.
+        UnclearError: there is none.
     """
     plain_name = name.strip().lower().removeprefix("degrees ").removeprefix("degree ")
     plain_name = plain_name.replace("²", "2").replace("³", "3").replace("meter", "metre")
@@ -97,7 +97,7 @@ def unit(name: str) -> Unit:
     for joined in ("_".join(words), "_".join(map(_singular, words))):
         if joined in UNITS:
             return UNITS[joined]
-    raise RefusedError(f"I know no unit called {name!r:.40}.")
+    raise UnclearError(f"I know no unit called {name!r:.40}.")
 
 
 def _is_unit(word: str) -> bool:
@@ -116,7 +116,7 @@ def converted(amount: Fraction, of: str, to: str) -> tuple[str, bool]:
     """An amount in another unit, in digits, and whether it is exact.
 
     Raises:
-        RefusedError: a unit is unknown, or they measure different things.
+        RefusedError: they measure different things, or a unit is unknown.
     """
     kind, factor, offset = unit(of)
     other_kind, other_factor, other_offset = unit(to)
@@ -129,7 +129,7 @@ def amount_of(text: str) -> Fraction:
     """The number that a text says, such as `minus forty`; a unit may stand after it.
 
     Raises:
-        RefusedError: it says none, or one that is too large.
+        RefusedError: it says one that is too large, or none.
     """
     words = text.lower().replace("minus ", "-").replace("- ", "-").split()
     sign = -1 if words and words[0].startswith("-") else 1
@@ -138,7 +138,7 @@ def amount_of(text: str) -> Fraction:
         words.pop()
     found = number(words)
     if found is None or found < 0:
-        raise RefusedError(f"{text!r:.40} is not a number I understand.")
+        raise UnclearError(f"{text!r:.40} is not a number I understand.")
     if found > LARGEST:
         raise RefusedError("That is more than I can convert.")
     return sign * found

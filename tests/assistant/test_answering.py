@@ -99,6 +99,17 @@ def test_a_call_that_has_to_be_made_is_made(model: Salmonn, apart: Read, odds: f
     check_cache(talk, model)
 
 
+def test_what_a_tool_can_make_nothing_of_is_answered_without_it(model: Salmonn) -> None:
+    talk, plain = conversation(model, YES), without(model)
+    (call, *_) = calls(asked(talk, "Now?", REQUIRED))
+    talk.go_on([(call.id, '{"error": "?", "unclear": true}')], None)
+    reply = [piece for piece in iter(talk.token, None) if piece]
+    assert reply == asked(plain, "Now?", None)
+    talk.close()
+    assert "<call>" in shown(talk)
+    check_cache(talk, model)
+
+
 def test_no_more_than_the_last_turn_is_read_apart(model: Salmonn, apart: Read) -> None:
     talk = conversation(model, NO)
     for text in ("A?", "B?"):

@@ -48,6 +48,7 @@ def test_whatever_is_said_is_solved_or_refused(text: str) -> None:
         ("square root of 144", "12"), ("-3^2", "-9"), ("2 - -3", "5"), ("0.1+0.2", "0.3"),
         ("one hundred and forty four divided by twelve", "12"), ("1,500 * 2", "3000"),
         ("17 x 23 =", "391"), ("2^-2", "0.25"), ("2 + 3 * 4", "14"), ("10 / 4 / 5", "0.5"),
+        ("9x6", "54"), ("3 x 4", "12"), ("double of 45", "90"), ("twice eight plus 1", "17"),
         ("add up twelve, thirty and fifty eight", "100"), ("What's 3 plus 4?", "7"),
         ("divide a thousand by eight", "125"), ("subtract five from 20", "15"),
         ("multiply twenty five by four", "100"), ("three times nineteen dollars fifty", "58.5"),

@@ -59,6 +59,14 @@ def test_a_call_that_fails_says_so_in_a_sentence() -> None:
     assert answer(box, "convert_units", amount="1", from_unit="mile", to_unit="kg") == {
         "error": "mile measures length and kg measures mass."
     }
+    assert answer(box, "convert_units", amount="1", from_unit="mile", to_unit="stain") == {
+        "error": "I know no unit called 'stain'.",
+        "unclear": True,
+    }
+    assert answer(box, "calculate", expression="apples") == {
+        "error": "'apples' is not a sum I understand.",
+        "unclear": True,
+    }
     assert answer(box, "fly") == {"error": "There is no tool called fly."}
 
 
