@@ -44,14 +44,27 @@ class Answering:
         calling, cache = self._calling, self._reading.context.cache
         if calling.router is None or turn.tools is not None:
             return self._reply(turn, generation, cache, calling.writing(turn))
-        apart = self._apart(turn, instruction) if calling.needed(turn, cache) else None
-        if apart is not None and calling.begins(turn, apart):
-            return self._reply(turn, generation, apart, calling.writing(turn))
+        needed = calling.needed(turn, cache)
+        apart = self._apart(turn, instruction) if needed else None
+        if apart is not None and (writing := calling.begins(turn, needed, apart)) is not None:
+            return self._reply(turn, generation, apart, writing)
         return self._reply(turn, generation, cache, calling.telling())
 
-    def tell(self, turn: OpenTurn, generation: GenerationConfig) -> Reply:
-        """A reply that tells what came of calls, which was read; see `begin`."""
-        return self._reply(turn, generation, self._reading.context.cache, self._calling.telling())
+    def tell(self, turn: OpenTurn, generation: GenerationConfig, instruction: str) -> Reply:
+        """A reply that goes on after calls; see `begin`. A tool of ours says itself what came of a
+        call, unless it could make nothing of it: then the turn is answered without the call.
+
+        Raises:
+            ContextFullError: what came of them has no room.
+        """
+        calling, reading = self._calling, self._reading
+        routed = calling.router is not None and turn.tools is None
+        if routed and calling.of_user(turn):
+            cache = reading.apart(turn, self._system(instruction))
+        else:
+            reading.show_asked(turn, called=not routed)
+            cache = reading.context.cache
+        return self._reply(turn, generation, cache, calling.telling())
 
     def _apart(self, turn: OpenTurn, instruction: str) -> LlmCache | None:
         """A cache in which the LLM reads of our own functions; None: it has no room."""

@@ -11,7 +11,7 @@ from assistant.llm.router import Router
 from assistant.model import Salmonn
 from assistant.open_turn import OpenTurn
 from assistant.own_tools import OwnTools
-from assistant.prompt.items import Offer
+from assistant.prompt.items import Called, Offer
 from assistant.tools.grammar import Grammar, Writing
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
@@ -46,25 +46,32 @@ class Calling:
     @property
     def router(self) -> Router | None:
         """Tells when our own are needed; None: the LLM reads in every turn of what it may call."""
-        own = None if self._declared else self._own
-        return None if own is None or not own.is_routed else self._model.router
+        return None if self._declared or self._own is None else self._model.router
 
     @property
     def shown(self) -> tuple[tuple[Tool, ...], Offer | None]:
         """What the LLM reads of in every turn: functions, and how they are shown."""
         return (self.tools, self.offer) if self.router is None else ((), None)
 
-    def needed(self, turn: OpenTurn, read: LlmCache) -> bool:
-        """Whether the LLM has to read of our own functions before it replies.
+    def needed(self, turn: OpenTurn, read: LlmCache) -> tuple[Tool, ...]:
+        """What the LLM has to read of before it replies: our own functions, where a router calls
+        for them, and always a user's, which no router knows.
 
         Args:
             turn: that is asked about.
-            read: what it has read, up to where the reply would begin.
+            read: what the LLM has read, up to where the reply would begin.
         """
         router, choice = self.router, turn.choice or self._choice
-        if router is None or turn.tools is not None or choice.mode == "none":
-            return False
-        return choice.mode != "auto" or router.calls(read.last)
+        if router is None or self._own is None or choice.mode == "none":
+            return ()
+        if choice.mode != "auto" or router.calls(read.last):
+            return self.tools
+        return tuple(tool for tool in self.tools if tool.name in self._own.users)
+
+    def of_user(self, turn: OpenTurn) -> bool:
+        """Whether the reply to a turn called a user's function."""
+        users = frozenset[str]() if self._own is None else self._own.users
+        return any(item.call.name in users for item in turn.done if isinstance(item, Called))
 
     def runs(self, turn: OpenTurn, name: str) -> OwnTools | None:
         """Who runs a function that a turn's reply calls; None: whoever declared it."""
@@ -91,16 +98,23 @@ class Calling:
         grammar = self._grammar(*self._instead(turn.tools, turn.choice))
         return None if grammar is None else grammar.start()
 
-    def begins(self, turn: OpenTurn, read: LlmCache) -> bool:
-        """Whether the reply to a turn would begin with a call; `read`: see `needed`."""
-        writing = self.writing(turn)
-        if writing is None:
-            return False
+    def begins(self, turn: OpenTurn, tools: tuple[Tool, ...], read: LlmCache) -> Writing | None:
+        """What tells text from calls in a reply that begins with a call; None: it begins with text.
+
+        Args:
+            turn: that is asked about.
+            tools: that may be called.
+            read: what the LLM has read, up to where the reply begins.
+        """
+        grammar = self._grammar(tools, turn.choice or self._choice)
+        if grammar is None:
+            return None
+        writing = grammar.start()
         mask, logits = writing.mask(), read.logits()
         if mask is not None:
             logits = logits.masked_fill(~mask.to(logits.device), float("-inf"))
         writing.push([int(logits.argmax())])
-        return writing.inside
+        return grammar.start() if writing.inside else None
 
     def telling(self) -> Writing | None:
         """The same in a reply that makes no call."""

@@ -339,8 +339,7 @@ class Conversation(Noted):
 
         Args:
             results: by the ids of the calls, for the LLM to read.
-            say: what is said; None: the LLM says it; where a router calls for tools, as if there
-                had been no call.
+            say: what is said; None: the LLM says it.
 
         Raises:
             ContextFullError: the LLM's context is full.
@@ -350,14 +349,10 @@ class Conversation(Noted):
         if say is not None:
             turn.reply = Recited(self._llm, say)
             return
-        # A tool of ours says itself what came of a call, unless it could make nothing of it.
-        routed = self._calling.router is not None
         try:
-            self._reading.show_asked(turn, called=not routed)
+            turn.reply = self._answering.tell(turn, self._generation, self._instruction)
         except ContextFullError as full:
             turn.reply = Recited(self._llm, f"{full}.")
-        else:
-            turn.reply = self._answering.tell(turn, self._generation)
 
     def notices(self) -> list[tuple[str, str, str]]:
         """What has to be told from now on: kind, name and text of each; see `Notice`."""

@@ -94,8 +94,8 @@ class OwnTools:
         self.tools: tuple[Tool, ...] = (*wanted, *(more if form else ()))
         """Those that may be called."""
 
-        self.is_routed = not more
-        """Whether a router can tell what they are needed for: it does not know a user's."""
+        self.users = frozenset(tool.name for tool in more)
+        """Names of those of them that are the user's."""
 
         self.offer: Offer | None = None
         """How they are shown; None: there are none."""

@@ -127,11 +127,35 @@ def test_no_more_than_the_last_turn_is_read_apart(model: Salmonn, apart: Read) -
     assert reply._start == positions(pieces)
 
 
-def test_it_is_not_asked_about_a_users_functions(model: Salmonn, apart: Read) -> None:
-    talk = conversation(model, NO, LIGHT)
-    asked(talk, "Now?", None)
-    assert shown(talk).startswith("<s>tools:get_time light </s>")
-    assert not apart
+def test_a_users_functions_are_always_read_of_and_ours_cannot_be_called_beside_them(
+    model: Salmonn, apart: Read
+) -> None:
+    talk, plain = conversation(model, NO, LIGHT), without(model)
+    assert asked(talk, "Now?", None) == asked(plain, "Now?", None)
+    ((system, _),) = apart
+    assert [tool.name for tool in system.tools] == ["get_time", "light"]
+    turn = talk._open_turn()
+    assert talk._calling.needed(turn, talk._reading.context.cache) == (LIGHT,)
+    assert len(talk._calling.tools) == 2
+
+
+def test_what_a_users_function_gave_is_read_beside_the_functions(
+    model: Salmonn, apart: Read
+) -> None:
+    talk = conversation(model, YES, LIGHT)
+    (call, *_) = calls(asked(talk, "Light!", ToolChoice("named", "light")))
+    talk.go_on([(call.id, "42")], None)
+    assert len(apart) == 2
+    pieces = talk._reading.render.render(
+        [apart[1][0], talk._open_turn().whole, *talk._open_turn().done], answered=True
+    )
+    reply = talk._open_turn().reply
+    assert isinstance(reply, Reply)
+    assert reply._start == positions(pieces)
+    while talk.token() is not None:
+        pass
+    talk.close()
+    check_cache(talk, model)
 
 
 def test_it_is_not_asked_about_a_clients_functions(model: Salmonn, apart: Read) -> None:
