@@ -88,7 +88,7 @@ class OwnTools:
                 raise ToolError(f"own[{place}]", f"{name!r:.60}: there are {', '.join(ours)}")
         for tool in more:
             if tool.name in offered:
-                raise ToolError("module", f"{tool.name}: a tool of our own has that name")
+                raise ToolError("functions", f"{tool.name}: a tool of our own has that name")
         wanted = [tool for name, tool in ours.items() if name in offered] if form else []
         self._shell = {*SHELL, *(tool.name for tool in more)}
         self.tools: tuple[Tool, ...] = (*wanted, *(more if form else ()))

@@ -96,7 +96,7 @@ def test_only_what_is_wanted_is_offered_and_shown() -> None:
 def test_what_cannot_be_offered_is_named() -> None:
     with pytest.raises(ToolError, match=r"^own\[1\]: 'get_tyme': there are set_timer, "):
         own("get_time", "get_tyme")
-    with pytest.raises(ToolError, match=r"^module: get_time: "):
+    with pytest.raises(ToolError, match=r"^functions: get_time: "):
         OwnTools(["get_time"], [Tool("get_time", "", LIGHT.parameters)], [], HERMES)
 
 

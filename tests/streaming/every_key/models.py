@@ -1,6 +1,7 @@
 """What models do."""
 
 import time
+from contextlib import closing
 from unittest.mock import patch
 
 import torch
@@ -49,7 +50,8 @@ def offered(config: Config) -> object:
 
 def tooled(config: Config) -> object:
     """The functions of our own that sessions offer."""
-    return build.offered(load(config.model), config, shell_of(config).tools)
+    with closing(shell_of(config)) as shell:
+        return build.offered(load(config.model), config, shell.functions.values())
 
 
 def too_long(config: Config) -> object:
