@@ -98,7 +98,8 @@ class OwnTools:
         """How they are shown; None: there are none."""
 
         if form is not None and self.tools:
-            self.offer = Offer(SYSTEM, tuple(shown(form, [tool.name for tool in wanted])))
+            examples = shown(form, [tool.name for tool in wanted], more)
+            self.offer = Offer(SYSTEM, tuple(examples))
         self._started: datetime | None = None
         self._skipped = 0  # samples
         self._log: dict[tuple[str, int], Sound] = {}

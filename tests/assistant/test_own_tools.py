@@ -93,6 +93,17 @@ def test_only_what_is_wanted_is_offered_and_shown() -> None:
     assert OwnTools(names(), (), [], None).tools == ()
 
 
+def test_nothing_is_refused_that_a_users_tool_may_be_for() -> None:
+    """A tool for the weather was not called, since an example said that nobody knows it."""
+    weather = Tool("get_weather", "", LIGHT.parameters)
+    heating = Tool("set_warmth", "Set the heating of a room.", LIGHT.parameters)
+    told = [text for _, text in shown_of(HERMES, ["get_time"], [weather, heating])]
+    assert "I can't know the weather." not in told
+    assert "I can't reach the heating." not in told
+    assert "I can't play music." in told
+    assert len(shown_of(HERMES)) - len(shown_of(HERMES, None, [weather, heating])) == 4
+
+
 def test_what_cannot_be_offered_is_named() -> None:
     with pytest.raises(ToolError, match=r"^own\[1\]: 'get_tyme': there are set_timer, "):
         own("get_time", "get_tyme")
