@@ -15,6 +15,7 @@ from rich.table import Table
 from assistant.errors import AssistantError, ConfigError
 from assistant.rates import SAMPLE_RATE
 from assistant.voice.voice import NONE
+from cli.lists import lists_commands
 from cli.options import (
     InstructionOption,
     LoraScaleOption,
@@ -74,6 +75,7 @@ tape_commands(app)
 serve_commands(app)
 wyoming_commands(app)
 talk_commands(app)
+lists_commands(app)
 
 
 @app.command()

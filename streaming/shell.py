@@ -158,7 +158,7 @@ def shell_of(config: Config) -> Shell:
     """
     wanted = config.tools
     functions = [] if wanted.module is None else load_functions(Path(wanted.module))
-    lists = None if config.server.open else cache_folder() / LISTS
+    lists = None if config.server.open else _lists_file()
     if not (wanted.mcp and config.model.prompt.toolbox):
         return Shell(_apart(config, functions), lists, wanted.wait_s)
     servers = McpServers(wanted.mcp, wanted.wait_s)
@@ -168,6 +168,19 @@ def shell_of(config: Config) -> Shell:
     except BaseException:
         servers.close()
         raise
+
+
+def _lists_file() -> Path:
+    return cache_folder() / LISTS
+
+
+def kept_lists() -> Store:
+    """The lists and notes that outlast sessions.
+
+    Raises:
+        ComponentError: they cannot be read.
+    """
+    return SqliteStore(_lists_file())
 
 
 def _apart(config: Config, functions: list[Function]) -> list[Function]:

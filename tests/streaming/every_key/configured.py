@@ -30,7 +30,8 @@ def keys_of(schema: type[Section], path: str) -> Iterator[str]:
         kinds = [info.annotation, *get_args(info.annotation)]
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, Section)]
         if inner:
-            first = {list: ".0", dict: ".NAME"}.get(get_origin(info.annotation), "")
+            many = get_origin(info.annotation)
+            first = ".0" if many is list else ".NAME" if many is dict else ""
             yield from keys_of(inner[0], f"{path}.{name}{first}")
         else:
             yield f"{path}.{name}"
