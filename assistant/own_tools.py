@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from assistant.ear.noticing import Sound
 from assistant.errors import ToolError
-from assistant.prompt.items import Offer
+from assistant.prompt.items import Offer, Returned
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.lists import Memory
 from assistant.toolbox.own import Moment
-from assistant.toolbox.prompt import SYSTEM, shown
+from assistant.toolbox.prompt import SYSTEM, TELL, shown
 from assistant.toolbox.sentences import noticed, rung, sentence
 from assistant.toolbox.toolbox import Toolbox
 from assistant.tools.form import Form
@@ -60,6 +60,18 @@ def names() -> tuple[str, ...]:
 def failed(why: str = FAILED) -> Outcome:
     """What came of a call that failed; `why`: a sentence."""
     return Outcome(json.dumps({"error": why}, ensure_ascii=False), why)
+
+
+def as_read(results: Sequence[tuple[str, str]], say: str | None) -> list[Returned]:
+    """What came of calls, as the LLM reads it.
+
+    Args:
+        results: outputs by the ids of the calls, one at least.
+        say: what is said of them; None: the LLM is asked to say it.
+    """
+    *others, (call, output) = results
+    asked = output if say is not None else output + TELL
+    return [Returned(one, one, given) for one, given in [*others, (call, asked)]]
 
 
 class OwnTools:

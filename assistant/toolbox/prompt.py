@@ -15,6 +15,10 @@ SYSTEM = (
 )
 """The system message; the chat template adds the tools."""
 
+TELL = "\nTell me that in one short sentence."
+"""Behind what came of a call that the LLM puts into words; without it, it may deny what was done,
+or write JSON, since no example shows what follows a call."""
+
 REFUSES = "I can't "
 """How answers begin that say what there is no tool for."""
 

@@ -11,6 +11,7 @@ from assistant.errors import ToolError
 from assistant.model import Salmonn
 from assistant.own_tools import FAILED, Notice, OwnTools, names
 from assistant.rates import SAMPLE_RATE
+from assistant.toolbox.prompt import TELL
 from assistant.toolbox.prompt import shown as shown_of
 from assistant.tools.form import HERMES
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
@@ -171,7 +172,9 @@ def test_where_nothing_is_to_be_said_the_llm_reads_it(model: Salmonn) -> None:
     assert talk._reading.context.cache.length
     rest(talk)
     talk.close(said=1)
-    assert "<s>tool:42</s>" in shown(talk), "it was called, though nothing of the rest was heard"
+    assert f"<s>tool:42{TELL}</s>" in shown(talk), (
+        "it was called, though nothing of the rest was heard"
+    )
     check_cache(talk, model)
 
 
