@@ -20,8 +20,8 @@ from assistant.listening import Listening
 from assistant.model import Salmonn
 from assistant.noted import Noted
 from assistant.open_turn import DRAFT_WINDOWS, OpenTurn
-from assistant.own_tools import OwnTools
-from assistant.prompt.items import Returned, Spoken, System
+from assistant.own_tools import OwnTools, as_read
+from assistant.prompt.items import Spoken, System
 from assistant.reply import Recited, Reply, drawn
 from assistant.sound.recording import Samples
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
@@ -345,7 +345,7 @@ class Conversation(Noted):
             ContextFullError: the LLM's context is full.
         """
         turn = self._open_turn()
-        turn.go_on([Returned(call, call, output) for call, output in results])
+        turn.go_on(as_read(results, say))
         if say is not None:
             turn.reply = Recited(self._llm, say)
             return

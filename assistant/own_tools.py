@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from assistant.ear.noticing import Sound
 from assistant.errors import ToolError
-from assistant.prompt.items import Offer
+from assistant.prompt.items import Offer, Returned
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.lists import Memory
 from assistant.toolbox.own import Moment
-from assistant.toolbox.prompt import SYSTEM, shown
+from assistant.toolbox.prompt import SYSTEM, TELL, shown
 from assistant.toolbox.sentences import noticed, rung, sentence
 from assistant.toolbox.toolbox import Toolbox
 from assistant.tools.form import Form
@@ -62,6 +62,18 @@ def failed(why: str = FAILED) -> Outcome:
     return Outcome(json.dumps({"error": why}, ensure_ascii=False), why)
 
 
+def as_read(results: Sequence[tuple[str, str]], say: str | None) -> list[Returned]:
+    """What came of calls, as the LLM reads it.
+
+    Args:
+        results: outputs by the ids of the calls, one at least.
+        say: what is said of them; None: the LLM is asked to say it.
+    """
+    *others, (call, output) = results
+    asked = output if say is not None else output + TELL
+    return [Returned(one, one, given) for one, given in [*others, (call, asked)]]
+
+
 class OwnTools:
     """Those of one session, on its audio clock.
 
@@ -88,7 +100,7 @@ class OwnTools:
                 raise ToolError(f"own[{place}]", f"{name!r:.60}: there are {', '.join(ours)}")
         for tool in more:
             if tool.name in offered:
-                raise ToolError("module", f"{tool.name}: a tool of our own has that name")
+                raise ToolError("functions", f"{tool.name}: a tool of our own has that name")
         wanted = [tool for name, tool in ours.items() if name in offered] if form else []
         self._shell = {*SHELL, *(tool.name for tool in more)}
         self.tools: tuple[Tool, ...] = (*wanted, *(more if form else ()))
@@ -101,7 +113,8 @@ class OwnTools:
         """How they are shown; None: there are none."""
 
         if form is not None and self.tools:
-            self.offer = Offer(SYSTEM, tuple(shown(form, [tool.name for tool in wanted])))
+            examples = shown(form, [tool.name for tool in wanted], more)
+            self.offer = Offer(SYSTEM, tuple(examples))
         self._started: datetime | None = None
         self._skipped = 0  # samples
         self._log: dict[tuple[str, int], Sound] = {}

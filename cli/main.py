@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from rich.table import Table
 from assistant.errors import AssistantError, ConfigError
 from assistant.rates import SAMPLE_RATE
 from assistant.voice.voice import NONE
+from cli.lists import lists_commands
 from cli.options import (
     InstructionOption,
     LoraScaleOption,
@@ -73,6 +75,7 @@ tape_commands(app)
 serve_commands(app)
 wyoming_commands(app)
 talk_commands(app)
+lists_commands(app)
 
 
 @app.command()
@@ -172,28 +175,29 @@ def replay(
 
     pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
-    model = load_model(settings)
     sides = None if speak is None else BothSides()
-    shell = shell_of(settings)
-    tools = offered(model, settings, shell.tools)
-    spoken = speak is not None
-    session = build_session(model, settings, words, aloud=spoken, tools=tools, pace=one_each)
-    if tools is not None:
-        session.control(now())
     console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []
     drawn = 0  # steps that were
-    calls = shell.calls().run
-    for event in run(session, pcm, realtime=realtime, trace=trace, sides=sides, calls=calls):
-        if as_json:
-            typer.echo(line(event))
-            sys.stdout.flush()
-        else:
-            screen.show(event)
-        if explain and isinstance(event, Latency):
-            console.print(Padding(chart(trace[drawn:], console.width - INDENT), (0, 0, 0, INDENT)))
-            drawn = len(trace)
+    with closing(shell_of(settings)) as shell:
+        model = load_model(settings)
+        tools = offered(model, settings, shell.functions.values())
+        aloud = speak is not None
+        session = build_session(model, settings, words, aloud=aloud, tools=tools, pace=one_each)
+        if tools is not None:
+            session.control(now())
+        calls = shell.calls().run
+        for event in run(session, pcm, realtime=realtime, trace=trace, sides=sides, calls=calls):
+            if as_json:
+                typer.echo(line(event))
+                sys.stdout.flush()
+            else:
+                screen.show(event)
+            if explain and isinstance(event, Latency):
+                drawing = chart(trace[drawn:], console.width - INDENT)
+                console.print(Padding(drawing, (0, 0, 0, INDENT)))
+                drawn = len(trace)
     if not as_json:
         screen.close()
     if speak is not None and sides is not None:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
@@ -71,13 +71,15 @@ def serve(
         other = None if beside is None else stack.enter_context(listen(beside))
         from assistant.prompt.prompt import instruction as choose
         from streaming.server.build import build_assistant
+        from streaming.shell import shell_of
 
         words = choose(instruction, task, None, settings.model.prompt.default_task)
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         settings = replace(settings, server=server)
+        shell = stack.enter_context(closing(shell_of(settings)))
         model = load_model(settings)
-        assistant = build_assistant(model, settings, words)
+        assistant = build_assistant(model, settings, words, shell)
         home = None
         if other is not None:
             from streaming.wyoming.build import build_offer

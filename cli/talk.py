@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -208,6 +208,7 @@ async def _some_server(url: str | None, own: Config | None, console: Console) ->
     from assistant.prompt.prompt import instruction
     from streaming.server.app import running
     from streaming.server.build import build_assistant
+    from streaming.shell import shell_of
 
     # On loopback, for the client in this process.
     alone = {"host": "127.0.0.1", "port": 0, "certificate": None, "key": None}
@@ -215,7 +216,8 @@ async def _some_server(url: str | None, own: Config | None, console: Console) ->
     served = validate(ServerConfig, wanted, "server")
     words = instruction(None, None, None, own.model.prompt.default_task)
     console.print(f"Loading {own.preset} ...", style="dim")
-    assistant = build_assistant(load_model(own), own, words)
-    async with running(assistant, served) as (_, listening):
-        port = next(iter(listening.sockets)).getsockname()[1]
-        yield f"ws://127.0.0.1:{port}/v1/realtime"
+    with closing(shell_of(own)) as shell:
+        assistant = build_assistant(load_model(own), own, words, shell)
+        async with running(assistant, served) as (_, listening):
+            port = next(iter(listening.sockets)).getsockname()[1]
+            yield f"ws://127.0.0.1:{port}/v1/realtime"

@@ -3,6 +3,7 @@
 import difflib
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -52,39 +53,39 @@ def record(
 
     pcm = load_pcm16(file)
     words = choose(instruction, task, None, settings.model.prompt.default_task)
-    model = load_model(settings)
-    shell = shell_of(settings)
-    tools = offered(model, settings, shell.tools)
-    spec = session_spec(model, settings, words, tools=tools)
-    calls = shell.calls().run
-    with _opened(tape) as stream:
-        begin = time.perf_counter()
-        recorder = Recorder(
-            make_session(model, spec),
-            spec.head(),
-            stream.write,
-            lambda: 1000 * (time.perf_counter() - begin),
-        )
-        if tools is not None:
-            recorder.control(now())
+    with closing(shell_of(settings)) as shell:
+        model = load_model(settings)
+        tools = offered(model, settings, shell.functions.values())
+        spec = session_spec(model, settings, words, tools=tools)
+        calls = shell.calls().run
+        with _opened(tape) as stream:
+            begin = time.perf_counter()
+            recorder = Recorder(
+                make_session(model, spec),
+                spec.head(),
+                stream.write,
+                lambda: 1000 * (time.perf_counter() - begin),
+            )
+            if tools is not None:
+                recorder.control(now())
 
-        def step() -> bool:
-            """Whether there was something to do."""
-            events = recorder.step()
-            if events is not NEED_DATA:
-                run_calls(recorder, calls, events)
-            return events is not NEED_DATA
+            def step() -> bool:
+                """Whether there was something to do."""
+                events = recorder.step()
+                if events is not NEED_DATA:
+                    run_calls(recorder, calls, events)
+                return events is not NEED_DATA
 
-        for at in track(range(0, len(pcm), FRAME_BYTES), "hearing"):
-            due = begin + (at + FRAME_BYTES) / (2 * SAMPLE_RATE)
-            while (early := due - time.perf_counter()) > 0:
-                if not step():
-                    time.sleep(early)
-            recorder.receive(pcm[at : at + FRAME_BYTES])
-        recorder.receive_eof()
-        while step():
-            pass
-        recorder.close()
+            for at in track(range(0, len(pcm), FRAME_BYTES), "hearing"):
+                due = begin + (at + FRAME_BYTES) / (2 * SAMPLE_RATE)
+                while (early := due - time.perf_counter()) > 0:
+                    if not step():
+                        time.sleep(early)
+                recorder.receive(pcm[at : at + FRAME_BYTES])
+            recorder.receive_eof()
+            while step():
+                pass
+            recorder.close()
 
 
 def _opened(tape: Path) -> TextIO:

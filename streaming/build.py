@@ -1,6 +1,6 @@
 """Puts a session together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from assistant.config import ModelConfig
@@ -10,7 +10,8 @@ from assistant.files.presets import validate
 from assistant.model import Salmonn
 from assistant.own_tools import OwnTools, names
 from assistant.parts.fingerprint import PARTS, fingerprints
-from assistant.tools.tool import Tool
+from assistant.toolbox.functions import Function
+from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.voice.choose import load_voice
 from assistant.voice.voice import NONE
 from streaming.audio.wire_audio import InputDecoder, InputFormat
@@ -93,7 +94,9 @@ def build_session(
     return make_session(model, spec, pace=pace)
 
 
-def offered(model: Salmonn, config: Config, functions: Sequence[Tool] = ()) -> ToolsSpec | None:
+def offered(
+    model: Salmonn, config: Config, functions: Collection[Function] = ()
+) -> ToolsSpec | None:
     """The functions of our own that sessions offer; None: none, since the preset's LLM is not
     offered any, or the configuration wants none.
 
@@ -103,20 +106,32 @@ def offered(model: Salmonn, config: Config, functions: Sequence[Tool] = ()) -> T
         functions: of the user.
 
     Raises:
-        ConfigError: there is no such function, or two have one name.
+        ConfigError: there is no such function, two have one name, or calls of one cannot be held to
+            its schema.
     """
     if not config.model.prompt.toolbox or model.calls is None:
         return None
     own = names() if config.tools.own is None else tuple(config.tools.own)
-    spec = ToolsSpec(own=own, functions=tuple(functions))
+    spec = ToolsSpec(own=own, functions=tuple(function.tool for function in functions))
     if not (own or functions):
         return None
-    _ = model.vocabulary  # takes a second or two, for which no reply should wait
+    vocabulary = model.vocabulary  # takes a second or two, for which no reply should wait
+    assert vocabulary is not None, "the LLM calls functions"
+    for function in functions:
+        _check(vocabulary, function)
     try:
-        _own_tools(model, spec)
+        Grammar(vocabulary, _own_tools(model, spec).tools)
     except ToolError as error:
         raise ConfigError(f"tools.{error}") from error
     return spec
+
+
+def _check(vocabulary: Vocabulary, function: Function) -> None:
+    try:
+        Grammar(vocabulary, [function.tool])
+    except ToolError as error:
+        why = str(error).removeprefix(f"{error.field}: ")
+        raise ConfigError(f"{function.source}: {why}") from error
 
 
 def _own_tools(model: Salmonn, spec: ToolsSpec) -> OwnTools:

@@ -91,6 +91,40 @@ class EndpointingConfig(Section):
         return self
 
 
+class McpServerConfig(Section):
+    """A server of the Model Context Protocol whose tools are offered: either a program that is
+    started, or an address."""
+
+    command: list[str] | None = Field(default=None, min_length=1)
+    """The program and its arguments; it is started with the assistant, and spoken to over its
+    standard input and output. null: there is a `url`."""
+
+    env: dict[str, SecretStr] = Field(default={})
+    """Environment variables of the program. Of the assistant's own it has PATH, HOME and a few
+    others."""
+
+    url: str | None = None
+    """Address of a server that speaks streamable HTTP. null: there is a `command`."""
+
+    token: SecretStr | None = None
+    """Bearer token that is sent to `url`."""
+
+    only: list[str] | None = Field(default=None, min_length=1)
+    """Names of the tools that are offered; null: all that the server has."""
+
+    @model_validator(mode="after")
+    def _one_way_to_it(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("needs a command or a url, and not both")
+        if self.env and self.command is None:
+            raise ValueError("env belongs to a command")
+        if self.token is not None and self.url is None:
+            raise ValueError("token belongs to a url")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url begins with http:// or https://")
+        return self
+
+
 class ToolsConfig(Section):
     """Functions that the assistant itself runs, for presets with `prompt.toolbox`."""
 
@@ -102,8 +136,13 @@ class ToolsConfig(Section):
     """A Python file with functions of your own in a list `TOOLS`, which may be called, too. It is
     run. null: none."""
 
+    mcp: dict[str, McpServerConfig] = Field(default={})
+    """Servers of the Model Context Protocol, each under a name that you give it, whose tools may be
+    called, too."""
+
     wait_s: float = Field(default=10.0, gt=0, le=600)
-    """Seconds that a function of your own may take; then the answer says that it took too long."""
+    """Seconds that a function of your own, or a server's tool, may take; then the answer says that
+    it took too long."""
 
 
 class ServerConfig(Section):

@@ -76,11 +76,15 @@ def validate(schema: type[Model], values: object, where: str) -> Model:
 
 
 def _secrets(schema: type[BaseModel]) -> set[str]:
-    """Keys whose values must not be shown."""
-    fields = schema.model_fields.items()
-    return {
-        key for key, field in fields if SecretStr in (field.annotation, *get_args(field.annotation))
-    }
+    """Keys whose values must not be shown, those in sections of it included."""
+    found = set()
+    for key, field in schema.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if kind is SecretStr:
+                found.add(key)
+            elif isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= _secrets(kind)
+    return found
 
 
 def _problems(error: ValidationError, where: str, secrets: set[str]) -> list[str]:
@@ -93,7 +97,7 @@ def _problems(error: ValidationError, where: str, secrets: set[str]) -> list[str
             continue
         message = problem["msg"].removeprefix("Value error, ")
         # a section is not shown: there may be a secret in it
-        secret = isinstance(value, dict) or bool(secrets.intersection(path[:1]))
+        secret = isinstance(value, dict) or not secrets.isdisjoint(path)
         hidden = secret or problem["type"] == "missing"
         lines.append(f"{key}: {message}" + ("" if hidden else f" (got {_short.repr(value)})"))
     return lines

@@ -18,14 +18,25 @@ KINDS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "
 LIST = "TOOLS"
 """Name in the module: a list of its functions that may be called."""
 
+MODULE = "tools.module"
+"""Key of the configuration that names the module."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that the LLM may call."""
+    """A function of a user's that the LLM may call."""
 
     tool: Tool
     run: Callable[..., Any]
-    """Takes the arguments by name; what it gives can be written as JSON."""
+    """Takes the arguments by name; what it gives can be written as JSON.
+
+    Raises:
+        TimeoutError: it took too long.
+        ConnectionError: what runs it cannot be reached.
+    """
+
+    source: str = MODULE
+    """Key of the configuration that it is there for."""
 
 
 def load_functions(path: Path) -> list[Function]:
@@ -34,22 +45,21 @@ def load_functions(path: Path) -> list[Function]:
     Raises:
         ConfigError: there is no such file, it fails, or a function cannot be described.
     """
-    where = "tools.module"
     spec = importlib.util.spec_from_file_location("salmonn_live_tools", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"{where}: {path} is no Python file")
+        raise ConfigError(f"{MODULE}: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ConfigError(f"{where}: {path}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{MODULE}: {path}: {type(error).__name__}: {error}") from error
     listed = getattr(module, LIST, None)
     if not isinstance(listed, list | tuple) or not all(map(callable, listed)):
-        raise ConfigError(f"{where}: {path}: there is no list {LIST} of functions")
+        raise ConfigError(f"{MODULE}: {path}: there is no list {LIST} of functions")
     try:
         return [Function(described(function), function) for function in listed]
     except ToolError as error:
-        raise ConfigError(f"{where}: {path}: {error}") from error
+        raise ConfigError(f"{MODULE}: {path}: {error}") from error
 
 
 def described(function: Callable[..., Any]) -> Tool:

@@ -7,12 +7,20 @@ from typing import Any
 from assistant.prompt.chat import Message
 from assistant.prompt.words import in_words
 from assistant.tools.form import Form
+from assistant.tools.tool import Tool
 
 SYSTEM = (
     "You are a voice assistant that talks and listens. Where a tool does what the user says, call "
     "it. Otherwise answer in one or two short spoken sentences."
 )
 """The system message; the chat template adds the tools."""
+
+TELL = "\nTell me that in one short sentence."
+"""Behind what came of a call that the LLM puts into words; without it, it may deny what was done,
+or write JSON, since no example shows what follows a call."""
+
+REFUSES = "I can't "
+"""How answers begin that say what there is no tool for."""
 
 Shown = tuple[str, str | tuple[str, dict[str, Any]]]
 """What a user says, and what is answered or called."""
@@ -67,20 +75,32 @@ EXAMPLES: list[Shown] = [
 """Turns that show it, before all others: every tool, and what none is for."""
 
 
-def shown(form: Form, offered: Collection[str] | None = None) -> list[Message]:
+def shown(
+    form: Form, offered: Collection[str] | None = None, more: Collection[Tool] = ()
+) -> list[Message]:
     """The examples as messages, for an LLM that reads words.
 
     Args:
         form: in which its template writes calls.
         offered: names of the tools that may be called: no other is in an example; None: all.
+        more: a user's own tools: nothing is refused that one of them may be for.
     """
     found: list[Message] = []
     for said, answer in EXAMPLES:
-        if not isinstance(answer, str) and offered is not None and answer[0] not in offered:
-            continue
-        told = answer if isinstance(answer, str) else written(form, *answer)
-        found += [("user", in_words("none", said)), ("assistant", told)]
+        if isinstance(answer, str):
+            if not _is_for(answer, more):
+                found += [("user", in_words("none", said)), ("assistant", answer)]
+        elif offered is None or answer[0] in offered:
+            found += [("user", in_words("none", said)), ("assistant", written(form, *answer))]
     return found
+
+
+def _is_for(answer: str, tools: Collection[Tool]) -> bool:
+    """Whether a tool speaks of what is refused: the last word of "I can't reach the heating."."""
+    if not answer.startswith(REFUSES):
+        return False
+    thing = answer.rstrip(".").split()[-1].removesuffix("s")
+    return any(thing in f"{tool.name} {tool.description}".lower() for tool in tools)
 
 
 def written(form: Form, name: str, arguments: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
 from streaming.server.app import Assistant
-from streaming.shell import Calls, shell_of
+from streaming.shell import Calls, Shell
 
 CHARACTERS = 8
 """Characters of a text per position of the LLM's context; more cannot fit in any language."""
@@ -24,13 +24,17 @@ UNLIMITED = 8192
 """Assumed positions of an LLM whose configuration states no limit."""
 
 
-def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assistant:
+def build_assistant(
+    model: Salmonn, config: Config, instruction: str, shell: Shell | None = None
+) -> Assistant:
     """Make `model` ready to be served.
 
     Args:
         model: shared weights.
         config: settings of endpointing, turns and voice that every session begins with.
         instruction: the instruction for every turn, until a client sets another one.
+        shell: runs functions of ours and of the user; None: lists are gone with their session, and
+            the user has no functions.
 
     Raises:
         ConfigError: `config` asks for something that the preset cannot do.
@@ -43,8 +47,8 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     if config.turns.sound_events and not named:
         raise ConfigError("turns.sound_events: the preset has no sound_tagger")
 
-    shell = shell_of(config)
-    tools = offered(model, config, shell.tools)
+    runs = shell or Shell()
+    tools = offered(model, config, runs.functions.values())
     spec = session_spec(model, config, instruction, aloud=True, tools=tools)
     make_session(model, spec)  # so that no session waits for what stands before all turns
     load_voice(config.voice.name)  # so that no session waits for it
@@ -76,7 +80,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     check_tools = _tool_check(model)
 
     def new_calls() -> Calls | None:
-        return None if tools is None else shell.calls()
+        return None if tools is None else runs.calls()
 
     return Assistant(config.preset, new_session, new_protocol, new_calls)
 

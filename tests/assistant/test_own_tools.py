@@ -11,6 +11,7 @@ from assistant.errors import ToolError
 from assistant.model import Salmonn
 from assistant.own_tools import FAILED, Notice, OwnTools, names
 from assistant.rates import SAMPLE_RATE
+from assistant.toolbox.prompt import TELL
 from assistant.toolbox.prompt import shown as shown_of
 from assistant.tools.form import HERMES
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
@@ -93,10 +94,21 @@ def test_only_what_is_wanted_is_offered_and_shown() -> None:
     assert OwnTools(names(), (), [], None).tools == ()
 
 
+def test_nothing_is_refused_that_a_users_tool_may_be_for() -> None:
+    """A tool for the weather was not called, since an example said that nobody knows it."""
+    weather = Tool("get_weather", "", LIGHT.parameters)
+    heating = Tool("set_warmth", "Set the heating of a room.", LIGHT.parameters)
+    told = [text for _, text in shown_of(HERMES, ["get_time"], [weather, heating])]
+    assert "I can't know the weather." not in told
+    assert "I can't reach the heating." not in told
+    assert "I can't play music." in told
+    assert len(shown_of(HERMES)) - len(shown_of(HERMES, None, [weather, heating])) == 4
+
+
 def test_what_cannot_be_offered_is_named() -> None:
     with pytest.raises(ToolError, match=r"^own\[1\]: 'get_tyme': there are set_timer, "):
         own("get_time", "get_tyme")
-    with pytest.raises(ToolError, match=r"^module: get_time: "):
+    with pytest.raises(ToolError, match=r"^functions: get_time: "):
         OwnTools(["get_time"], [Tool("get_time", "", LIGHT.parameters)], [], HERMES)
 
 
@@ -160,7 +172,9 @@ def test_where_nothing_is_to_be_said_the_llm_reads_it(model: Salmonn) -> None:
     assert talk._reading.context.cache.length
     rest(talk)
     talk.close(said=1)
-    assert "<s>tool:42</s>" in shown(talk), "it was called, though nothing of the rest was heard"
+    assert f"<s>tool:42{TELL}</s>" in shown(talk), (
+        "it was called, though nothing of the rest was heard"
+    )
     check_cache(talk, model)
 
 

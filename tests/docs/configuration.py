@@ -18,7 +18,13 @@ from pydantic.fields import FieldInfo
 
 from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.files.presets import load_preset, read_yaml, shipped_config
-from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config import (
+    EndpointingConfig,
+    McpServerConfig,
+    ServerConfig,
+    ToolsConfig,
+    TurnsConfig,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 SHOWN_PRESETS = ("small", "nano")
@@ -65,6 +71,10 @@ PRESETS = """\
 ## Presets
 
 A preset is a model: encoders, language model, prompt, and how answers are chosen.
+"""
+
+SERVERS = """\
+Each server under `tools.mcp` has a name that you choose ([an example](tools.md#your-own-tools)):
 """
 
 OWN_PRESETS = """\
@@ -165,6 +175,9 @@ def kind(annotation: Any) -> str:
     if get_origin(annotation) is list:
         (part,) = get_args(annotation)
         return f"list of {kind(part)}s"
+    if get_origin(annotation) is dict:
+        _, part = get_args(annotation)
+        return f"{kind(part)}s by name"
     if parts := get_args(annotation):
         return " or ".join(kind(part) for part in parts)
     names = {str: "text", SecretStr: "text", int: "integer", float: "number", bool: "true or false"}
@@ -198,6 +211,8 @@ def number(bound: Any) -> str:
 
 def value(given: Any) -> str:
     """A value as config.yaml writes it."""
+    if given == {}:
+        return "`{}`"
     if given is None or isinstance(given, bool):
         return f"`{str(given).lower().replace('none', 'null')}`"
     if isinstance(given, list):
@@ -226,7 +241,7 @@ def leaves(
     said = docstrings(model)
     for name, field in model.model_fields.items():
         section = inner(field.annotation)
-        if section is None or get_origin(field.annotation) is list:
+        if section is None or get_origin(field.annotation) in (list, dict):
             yield (*path, name), field, said.get(name, "")
         else:
             yield from leaves(section, (*path, name))
@@ -245,9 +260,14 @@ def kind_and_range(field: FieldInfo) -> str:
 
 
 def section(name: str, model: type[BaseModel], said: Comments) -> Iterator[str]:
-    """A section of its own: endpointing, turns or server."""
+    """A section of its own, such as endpointing."""
     yield f"\n## {name}\n"
     yield f"{said[name,]}\n"
+    yield from table(name, model, said)
+
+
+def table(name: str, model: type[BaseModel], said: Comments) -> Iterator[str]:
+    """The keys of a section."""
     yield "| key | kind | default | meaning |"
     yield "|---|---|---|---|"
     for path, field, below in leaves(model):
@@ -284,6 +304,9 @@ def page() -> str:
         *section("endpointing", EndpointingConfig, said),
         *section("turns", TurnsConfig, said),
         *section("voice", VoiceConfig, said),
+        *section("tools", ToolsConfig, said),
+        f"\n{SERVERS}",
+        *table("tools.mcp.NAME", McpServerConfig, said),
         *section("server", ServerConfig, said),
         *presets(read_yaml(file)["presets"], said),
     ]

@@ -5,6 +5,7 @@ a server, a session or a model does. A key without a row fails, so a new one mus
 """
 
 import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -41,8 +42,6 @@ from tests.streaming.every_key.models import (
     routed,
     spread,
     tagged,
-    too_long,
-    tooled,
 )
 from tests.streaming.every_key.servers import (
     a_comeback,
@@ -67,6 +66,7 @@ from tests.streaming.every_key.sessions import (
     typed,
     utterance,
 )
+from tests.streaming.every_key.tools import PROGRAM, asked_for, listed, too_long, tooled
 
 RECOMPUTE = {
     f"{PRESET}.encoding.mode": "recompute",
@@ -84,6 +84,8 @@ TOLD = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "assis
 CALLING = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "call": CALL}]}
 TOOLED = {**WORDS, **CHAT, f"{PRESET}.prompt.toolbox": True}
 SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
+COMMAND = {"tools.mcp.NAME.command": [sys.executable, "FILES/server.py", "two"]}
+URL = {"tools.mcp.NAME.url": "http://127.0.0.1/mcp"}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
 
@@ -122,6 +124,11 @@ ROWS: dict[str, Row] = {
     # tools
     "tools.own": Row(["get_time"], tooled, TOOLED),
     "tools.module": Row("FILES/mine.py", tooled, TOOLED),
+    "tools.mcp.NAME.command": Row([sys.executable, "FILES/server.py", "three"], listed, COMMAND),
+    "tools.mcp.NAME.env": Row({"TOOL": "another"}, listed, COMMAND),
+    "tools.mcp.NAME.url": Row("http://127.0.0.1/other", asked_for, URL),
+    "tools.mcp.NAME.token": Row("s3cr3t", asked_for, URL),
+    "tools.mcp.NAME.only": Row(["two"], listed, COMMAND),
     "tools.wait_s": Row(0.01, too_long),
     # server
     "server.host": Row("127.0.0.2", host_of, OPEN_PORT),
@@ -237,6 +244,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
     llm.save_pretrained(folder / "chat")
     tokenizer.save_pretrained(folder / "chat")
     (folder / "mine.py").write_text("def f(a: str) -> str:\n    return a\nTOOLS = [f]\n")
+    (folder / "server.py").write_text(PROGRAM)
     for command in (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=a -out chain.pem -keyout key.pem",
         "req -x509 -key key.pem -days 2 -subj /CN=b -out renewed.pem",

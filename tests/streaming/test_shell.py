@@ -4,18 +4,22 @@ import json
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assistant.errors import ConfigError
+from assistant.files.presets import shipped_config
 from assistant.toolbox.functions import Function, described, load_functions
 from assistant.tools.tool import Tool
 from streaming import shell as shells
+from streaming.config import ToolsConfig
+from streaming.config_file import load_config
 from streaming.controls import Outcome
 from streaming.events import ToolCalled
-from streaming.shell import Shell
+from streaming.shell import LONGEST, Shell, shell_of
 
 MODULE = '''
 from typing import Literal
@@ -52,8 +56,7 @@ def test_a_users_functions_are_described_by_what_they_are(tmp_path: Path) -> Non
     file = tmp_path / "mine.py"
     file.write_text(MODULE)
     shell = Shell(load_functions(file))
-    (tool,) = shell.tools
-    assert tool == Tool(
+    assert shell.functions["open_door"].tool == Tool(
         "open_door",
         "Open a door of the house.",
         {
@@ -111,6 +114,57 @@ def test_what_throws_is_told_and_only_its_kind_is_logged(caplog: pytest.LogCaptu
 
 def test_what_cannot_be_written_down_failed() -> None:
     assert "error" in json.loads(call(Shell([function(object)]), "f").output)
+
+
+def test_what_came_late_is_no_longer_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shells, "MOST_HUNG", 1)
+    free = threading.Event()
+    shell = Shell([function(free.wait)], wait_s=0.02)
+    assert call(shell, "f").say == "That took too long."
+    (late,) = shell._late
+    free.set()
+    late.join()
+    assert json.loads(call(shell, "f").output) == {"result": True}
+
+
+def test_what_gave_up_or_lost_its_way_says_so() -> None:
+    def gives_up() -> None:
+        raise TimeoutError
+
+    def is_lost() -> None:
+        raise ConnectionResetError
+
+    assert call(Shell([function(gives_up)]), "f").say == "That took too long."
+    lost = call(Shell([function(is_lost)]), "f")
+    assert lost.say == "I cannot reach that tool at the moment."
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("x" * LONGEST, {"result": f"{'x' * LONGEST} ..."}),
+        ({"error": "x" * LONGEST}, {"error": f"{'x' * LONGEST} ..."}),
+        ([0] * LONGEST, {"result": f"{[0] * LONGEST!s:.{LONGEST}} ..."}),
+        ({"a": "x" * LONGEST}, {"result": '{"a": "' + "x" * (LONGEST - 7) + " ..."}),
+        ("short", {"result": "short"}),
+    ],
+)
+def test_what_is_too_long_for_the_llm_is_cut(given: Any, told: dict[str, str]) -> None:
+    assert json.loads(call(Shell([function(lambda: given)]), "f").output) == told
+
+
+def test_two_functions_of_one_name_are_told_apart_from_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def get_time() -> str: ...\nTOOLS = [get_time, get_time]")
+    config = load_config(shipped_config(), "tiny")
+
+    def refused(**tools: Any) -> str:
+        with pytest.raises(ConfigError) as caught:
+            shell_of(replace(config, tools=ToolsConfig(module=str(file), **tools)))
+        return str(caught.value)
+
+    assert refused() == "tools.module: get_time: tools.own has one of that name"
+    assert refused(own=[]) == "tools.module: get_time: tools.module has one of that name"
 
 
 def test_what_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

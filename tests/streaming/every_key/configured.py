@@ -25,12 +25,13 @@ SCHEMAS: dict[str, type[Section]] = {
 
 def keys_of(schema: type[Section], path: str) -> Iterator[str]:
     """Every key of a section, those of the sections inside it with dots between; 0 is the first of
-    a list of them."""
+    a list of them, and `NAME` one that has a name."""
     for name, info in schema.model_fields.items():
         kinds = [info.annotation, *get_args(info.annotation)]
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, Section)]
         if inner:
-            first = ".0" if get_origin(info.annotation) is list else ""
+            many = get_origin(info.annotation)
+            first = ".0" if many is list else ".NAME" if many is dict else ""
             yield from keys_of(inner[0], f"{path}.{name}{first}")
         else:
             yield f"{path}.{name}"
@@ -85,6 +86,8 @@ def _named(value: Any) -> Any:
     """A value of a row, with the folder of files in its place."""
     if isinstance(value, list):
         return [_named(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _named(part) for key, part in value.items()}
     return value.replace("FILES", str(FILES[0])) if isinstance(value, str) else value
 
 
