@@ -72,6 +72,14 @@ class Admission:
             why = "This web origin may not connect; see server.origins."
             raise RefusedError(HTTPStatus.FORBIDDEN, "origin", why)
 
+    def shared(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """Headers that let a page of another origin read the answer, if it is one of
+        `server.origins`."""
+        origin = request.one("origin")
+        if origin is None or origin not in self._config.origins:
+            return ()
+        return ("Access-Control-Allow-Origin", origin), ("Vary", "Origin")
+
     def check_token(self, request: Request) -> None:
         """Check the token of a request, if the server has a token.
 

@@ -6,7 +6,7 @@ import itertools
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,13 +33,14 @@ from streaming.server.connection import (
     Strangers,
     connections_of,
 )
+from streaming.server.exchange import Exchanges, Work
 from streaming.server.http import READ, RefusedError, Reply, Request, refusal
 from streaming.server.large import give_back
 from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
-from streaming.server.places import Places
+from streaming.server.places import BESIDE, Places
 from streaming.server.rate import Comers
 from streaming.server.seat import Seat
 from streaming.server.traffic import FAREWELL_S, Traffic, send_away
@@ -75,6 +76,9 @@ class Assistant:
     new_calls: Callable[[], Calls | None] = lambda: None
     """Makes what runs the functions of a session; None: it has none that run here."""
 
+    works: Callable[[Places], Mapping[str, Work]] = lambda _: {}
+    """What is done with requests that have a body, by the path of the address."""
+
 
 class App:
     """The application: its sessions, who may have one, and logs and metrics about them."""
@@ -84,7 +88,7 @@ class App:
     ) -> None:
         self._assistant, self._config = assistant, config
         self._loop = asyncio.get_running_loop()
-        self.places = Places(config.sessions)
+        self.places = Places(config.sessions, BESIDE)
         self.places.lend(self._spare)
         self._worker = self.places.worker
         self._seats: dict[str, Seat] = {}
@@ -98,6 +102,8 @@ class App:
         self._admission = Admission(config)
         self._traffic = Traffic(config, self._background, self.cut)
         self._pages = Pages(assistant.name, self.metrics.text)
+        works, whose = assistant.works(self.places), (self._admission, self._comers, self.lines)
+        self.exchanges = Exchanges(works, *whose, self.refused, self.cut)
 
     # --- HTTP
 
@@ -114,7 +120,9 @@ class App:
                 self._check_place(free=False)
             why = f"{SOCKET} is a websocket."
             raise RefusedError(HTTPStatus.UPGRADE_REQUIRED, "upgrade", why)
-        if request.path in KEYED:
+        if (told := self.exchanges.preflight(request)) is not None:
+            return told
+        if request.path.startswith(KEYED):
             self._admission.check_token(request)
         return self._pages.answer(request, ready=not self._draining)
 
@@ -304,10 +312,11 @@ class App:
     async def drain(self, seconds: float) -> None:
         """Shut down: take no new sessions, wait `seconds` at most for replies to end, end all
         sessions."""
-        self._draining = True
+        self._draining = self.exchanges.draining = True
         log.info("server.drains sessions=%d", len(self._seats))
-        now = time.monotonic()
-        await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), now + seconds)
+        until = time.monotonic() + seconds
+        await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), until)
+        await self.exchanges.drain(until)
         for seat in self._seats.values():
             seat.end(GOING_AWAY, "the server is going away")
         farewell = time.monotonic() + 2 * FAREWELL_S
@@ -382,6 +391,7 @@ async def running(
                 for sock in listening.sockets
             ]
             servers.callback(app.strangers.dismiss)  # the library waits for those it knows of
+            servers.push_async_callback(app.exchanges.dismiss)
             yield app, begun[0]
     finally:
         app.stop()

@@ -2,18 +2,21 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import make_session, offered, session_spec
+from streaming.build import make_reader, make_session, offered, session_spec
 from streaming.config import Config
+from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
+from streaming.server.api.build import Makers, works
 from streaming.server.app import Assistant
 from streaming.shell import Calls, shell_of
 
@@ -47,7 +50,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     tools = offered(model, config, shell.tools)
     spec = session_spec(model, config, instruction, aloud=True, tools=tools)
     make_session(model, spec)  # so that no session waits for what stands before all turns
-    load_voice(config.voice.name)  # so that no session waits for it
+    voice = load_voice(config.voice.name)  # so that no session waits for it
 
     def new_session() -> Session:
         return make_session(model, spec)
@@ -78,7 +81,16 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
     def new_calls() -> Calls | None:
         return None if tools is None else shell.calls()
 
-    return Assistant(config.preset, new_session, new_protocol, new_calls)
+    def new_narrator(speed: float) -> Narrator:
+        assert voice is not None, "no voice is offered"
+        return Narrator(voice, speed * config.voice.speed)
+
+    makers = Makers(
+        (lambda: make_reader(model, spec)) if transcribes else None,
+        None if voice is None else new_narrator,
+        config.voice.name,
+    )
+    return Assistant(config.preset, new_session, new_protocol, new_calls, partial(works, makers))
 
 
 def _tool_check(model: Salmonn) -> Check | None:
