@@ -17,7 +17,8 @@ from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
 from streaming.server.api.build import Makers, works
-from streaming.server.app import Assistant
+from streaming.server.api.chat import Answerer
+from streaming.server.assistant import Assistant
 from streaming.shell import Calls, shell_of
 
 CHARACTERS = 8
@@ -85,12 +86,24 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         assert voice is not None, "no voice is offered"
         return Narrator(voice, speed * config.voice.speed)
 
-    makers = Makers(
+    alone = spec.model_copy(update={"tools": None})  # what a timer tells comes after an answer
+    answerer = Answerer(
+        config.preset,
+        lambda: make_session(model, alone),
+        new_protocol,
         (lambda: make_reader(model, spec)) if transcribes else None,
-        None if voice is None else new_narrator,
         config.voice.name,
+        reads_words=config.model.reads == "words",
     )
-    return Assistant(config.preset, new_session, new_protocol, new_calls, partial(works, makers))
+    makers = Makers(None if voice is None else new_narrator, answerer)
+    return Assistant(
+        config.preset,
+        new_session,
+        new_protocol,
+        new_calls,
+        answerer.new_reader,
+        partial(works, makers),
+    )
 
 
 def _tool_check(model: Salmonn) -> Check | None:

@@ -231,8 +231,8 @@ class Exchanges:
             await self._refuse(RefusedError(status, "failed", "An error of the server."), answer)
         finally:
             seconds = round(time.monotonic() - begun, 3)
-            told = {"status": answer.status, "seconds": seconds}
-            self._lines.line(f"request.ends path={request.path}", **told)
+            kind = f"request.ends path={request.path}"
+            self._lines.line(kind, status=answer.status, seconds=seconds)
             await _close(reader, writer)
 
     async def _refuse(self, error: RefusedError, answer: Answer) -> None:

@@ -27,7 +27,8 @@ from bench.spoiled import MARKER
 from bench.target import self_signed
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
-from streaming.server.app import Assistant, running
+from streaming.server.app import running
+from streaming.server.assistant import Assistant
 from streaming.server.build import build_assistant
 from streaming.server.listen import listen
 from tests.streaming.server.test_app import fake, run

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streaming.dialogue.narrator import Narrator
-from streaming.dialogue.session import Session
+from streaming.server.api.chat import Answerer, Chats
 from streaming.server.api.line import Line
 from streaming.server.api.sound import Decoding
 from streaming.server.api.speech import Speaking
@@ -15,6 +15,9 @@ from streaming.server.places import Places
 RECORDING_BYTES = 25 * 2**20
 """Longest form with a recording."""
 
+CHAT_BYTES = 21 * 2**20
+"""Longest chat: 15 MiB of recordings in base64, and what is written."""
+
 TEXT_BYTES = 256 * 2**10
 """Longest request for speech."""
 
@@ -23,14 +26,11 @@ TEXT_BYTES = 256 * 2**10
 class Makers:
     """What requests need of the model."""
 
-    new_reader: Callable[[], Session] | None
-    """Makes a session that writes down what is said; None: there is nothing to read with."""
-
     new_narrator: Callable[[float], Narrator] | None
     """Makes somebody who speaks, so many times as fast as usual; None: there is no voice."""
 
-    voice: str
-    """Whose voice that is."""
+    answerer: Answerer
+    """Answers chats; its voice is the narrator's."""
 
 
 def works(makers: Makers, places: Places) -> Mapping[str, Work]:
@@ -41,9 +41,11 @@ def works(makers: Makers, places: Places) -> Mapping[str, Work]:
         places: of the server.
     """
     line, decoding = Line(places), Decoding()
-    reads = Transcriptions(line, decoding, makers.new_reader)
-    speaks = Speaking(line, makers.new_narrator, makers.voice)
+    reads = Transcriptions(line, decoding, makers.answerer.new_reader)
+    speaks = Speaking(line, makers.new_narrator, makers.answerer.voice)
+    chats = Chats(line, decoding, makers.answerer)
     return {
         "/v1/audio/transcriptions": Work(RECORDING_BYTES, reads.do),
         "/v1/audio/speech": Work(TEXT_BYTES, speaks.do),
+        "/v1/chat/completions": Work(CHAT_BYTES, chats.do),
     }

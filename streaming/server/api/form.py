@@ -1,5 +1,6 @@
 """What a request brings: JSON, or the parts of a form."""
 
+import re
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.message import Message
@@ -96,10 +97,15 @@ def json_fields(kind: type[Wanted], request: Request, body: bytes) -> Wanted:
 
 def _mistake(error: ValidationError) -> RefusedError:
     found = mistake(error)
-    where = "" if found.param is None else f"{found.param}: "
+    param = found.param and _ALTERNATIVE.sub("", found.param)
+    where = "" if param is None else f"{param}: "
     told = found.message if found.code == "unknown_parameter" else f"{where}{found.message}"
-    code = "invalid_json" if found.param is None else found.code
-    return wrong(told, found.param, code)
+    code = "invalid_json" if param is None else found.code
+    return wrong(told, param, code)
+
+
+_ALTERNATIVE = re.compile(r"\.(str|list\[.*\]|constrained-\w+)(?=\.|$)")
+"""Names in the paths of fields that are alternatives of a type."""
 
 
 def form(request: Request, body: bytes) -> Form:

@@ -10,7 +10,8 @@ from openai import AsyncOpenAI
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
 from streaming.config_file import load_config
-from streaming.server.app import App, Assistant
+from streaming.server.app import App
+from streaming.server.assistant import Assistant
 from streaming.server.build import build_assistant
 from tests.docs.test_embedding import ROOT
 from tests.streaming.server.test_app import serving

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from openai import APIStatusError
 
+from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
 from assistant.sound.recording import load_pcm16
 from streaming.build import make_reader, session_spec
@@ -19,9 +20,9 @@ from streaming.controls import Hold
 from streaming.events import Caption
 from streaming.server.api import sound
 from streaming.server.api.subtitles import srt, vtt
-from streaming.server.app import Assistant
+from streaming.server.assistant import Assistant
 from tests.streaming.fakes import drain
-from tests.streaming.server.api.asked import KITCHEN, asking, shipped_config, tiny_assistant
+from tests.streaming.server.api.asked import KITCHEN, asking, tiny_assistant
 from tests.streaming.server.test_app import run
 
 SECONDS = 12.42
