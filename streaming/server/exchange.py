@@ -70,11 +70,14 @@ class Answer:
         await self._write(self._head.answer(whole))
 
     async def begin(self, kind: str) -> None:
-        """Begin one whose length is not known; `kind`: the `Content-Type` of its body.
+        """Begin one whose length is not known, unless it was begun; `kind`: the `Content-Type` of
+        its body.
 
         Raises:
             GoneError: the client does not read.
         """
+        if self.status is not None:
+            return
         self.status, self.kind = 200, kind
         await self._write(self._head.begin(kind, self.headers))
 

@@ -317,11 +317,10 @@ async def _stream(
         if (delta := given.take(event)) is None:
             continue
         if answer.status is None:
-            await answer.begin(EVENTS)
             delta = {"role": "assistant", **delta}
-        await answer.write(server_sent(given.chunk(delta)))
-    if answer.status is None:  # it is empty
         await answer.begin(EVENTS)
+        await answer.write(server_sent(given.chunk(delta)))
+    await answer.begin(EVENTS)  # if it is empty
     await answer.write(server_sent(given.chunk({}, last=True)))
     if usage:
         await answer.write(server_sent(given.usage()))

@@ -138,7 +138,11 @@ class _Coded(Encoder):
         streamed: it can be told before it is complete.
         """
         self._tail, self._streamed, self._is_mp3 = _Tail(), streamed, format_ == "MP3"
-        self._file = soundfile.SoundFile(self._tail, "w", VOICE_RATE, 1, subtype, format=format_)
+        # At a constant rate the length of a file is known by its size, without what was left out.
+        rate = {"bitrate_mode": "CONSTANT", "compression_level": 0.5} if self._is_mp3 else {}
+        self._file = soundfile.SoundFile(
+            self._tail, "w", VOICE_RATE, 1, subtype, format=format_, **rate
+        )
 
     def push(self, pcm: bytes) -> bytes:
         self._file.write(np.frombuffer(pcm, "<i2").astype(np.int16))

@@ -71,10 +71,12 @@ class Speaking:
         if not wanted.input.strip():
             raise wrong("input: there is nothing to say", "input")
         is_events = wanted.stream_format == "sse"
+        kind = EVENTS if is_events else format_.kind
         async with self._line.place(lambda: new_narrator(wanted.speed)) as place:
-            await answer.begin(EVENTS if is_events else format_.kind)
             async for piece in encoded(_spoken(place, wanted.input), format_.encoder()):
+                await answer.begin(kind)
                 await answer.write(_event(piece) if is_events else piece)
+        await answer.begin(kind)  # if nothing of it was sayable
         if is_events:
             await answer.write(server_sent({"type": "speech.audio.done"}))
         await answer.end()

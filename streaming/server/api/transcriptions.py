@@ -127,9 +127,10 @@ def _reply(text: str, kind: str) -> Reply:
 
 async def _stream(reading: Reading, answer: Answer) -> None:
     """Server-sent events: the text as it is read, and then the whole."""
-    await answer.begin(EVENTS)
     async for piece in reading.pieces():
+        await answer.begin(EVENTS)
         await answer.write(server_sent({"type": "transcript.text.delta", "delta": piece}))
     done = {"type": "transcript.text.done", "text": reading.text, "usage": _usage(reading)}
+    await answer.begin(EVENTS)  # if nothing was said
     await answer.write(server_sent(done))
     await answer.end()
