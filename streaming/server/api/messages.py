@@ -116,6 +116,10 @@ class Chat:
         """
         if not self._spoken or self._spoken[-1][1].role in ("assistant", "system", "developer"):
             raise wrong("messages: the last one has to be a user's, or a tool's", "messages")
+        n, last = self._spoken[-1]
+        if last.role == "user" and not any(map(_says_something, _parts(last))):
+            where = f"messages[{n}].content"
+            raise wrong(f"{where}: it is empty", where)
         others = [n for n, message in self._spoken if message.role != "user"]
         if others and not reads_words:
             where = f"messages[{others[0]}]"
@@ -168,6 +172,10 @@ def _parts(message: Message) -> list[Part]:
     if isinstance(message.content, list):
         return message.content
     return [] if message.content is None else [Part(type="text", text=message.content)]
+
+
+def _says_something(part: Part) -> bool:
+    return part.type != "text" or part.text is None or bool(part.text.strip())
 
 
 def _text(message: Message, n: int) -> str:
