@@ -24,7 +24,7 @@ def texts(client: Client) -> list[str]:
     return [e["transcript"] for e in client.sent if e["type"] == f"{KIND}.completed"]
 
 
-def test_what_faceclaw_and_others_send_makes_a_session_that_only_transcribes() -> None:
+def test_an_update_makes_a_session_that_only_transcribes() -> None:
     client = Client()
     wanted = {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
     (updated,) = client.send("session.update", session={"type": "transcription", **wanted})
