@@ -25,7 +25,11 @@ SLOWEST = 8 * 2**10
 """Bytes of a body per second in the long run, at least."""
 
 READ_BYTES = 64 * 2**10
-"""Bytes of a body that are taken at once."""
+"""Bytes that are read at once."""
+
+TAKEN_BYTES = 4 * 2**10
+"""Bytes of a body that are looked at at once: in the smallest pieces they are some milliseconds of
+work."""
 
 PIECES, PIECE_BYTES = 1_000, 64
 """A body may come in so many small pieces; if there are more, so long has one to be on average."""
@@ -272,23 +276,25 @@ async def _body(
     """
     begun = time.monotonic()
     allowance = Allowance(begun)
-    held, count, came, data = bytearray(), 0, 0, b""
+    held, count, came, data, work = bytearray(), 0, 0, b"", 0.0
     writer.write(head.go_on())
     while True:
-        at = time.monotonic()
-        pieces, complete = head.body(data)
-        count += len(pieces)
-        held += b"".join(pieces)
-        if len(held) > most or came > 2 * most + READ_BYTES:
-            raise _too_long(most)
-        if count > PIECES and len(held) < PIECE_BYTES * count:
-            why = "The body comes in pieces that are too small."
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "body", why)
-        if complete:
-            return bytes(held)
-        now = time.monotonic()
-        await asyncio.sleep(allowance.spend(len(data), now, now - at))  # and others first
-        data = await _more(reader, begun + STALL_S + came / SLOWEST)
+        for at in range(0, max(1, len(data)), TAKEN_BYTES):
+            now = time.monotonic()
+            pieces, complete = head.body(data[at : at + TAKEN_BYTES])
+            count += len(pieces)
+            held += b"".join(pieces)
+            if len(held) > most or came > 2 * most + READ_BYTES:
+                raise _too_long(most)
+            if count > PIECES and len(held) < PIECE_BYTES * count:
+                why = "The body comes in pieces that are too small."
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "body", why)
+            if complete:
+                return bytes(held)
+            work += time.monotonic() - now
+            await asyncio.sleep(0)  # others first
+        await asyncio.sleep(allowance.spend(len(data), time.monotonic(), work))
+        data, work = await _more(reader, begun + STALL_S + came / SLOWEST), 0.0
         came += len(data)
 
 

@@ -36,7 +36,7 @@ async def echo(_: Request, body: bytes, answer: Answer) -> None:
             raise ValueError("SECRET WORDS")
         case b"~":
             await answer.begin("text/plain")
-            for _ in range(64):
+            for _n in range(64):
                 await answer.write(b"x" * 2**16)
             await answer.end()
         case b"w":

@@ -35,6 +35,7 @@ async def written_down(openai: AsyncOpenAI, query: dict[str, Any]) -> tuple[list
             piece = base64.b64encode(audio[at : at + 48_000]).decode()
             await connection.input_audio_buffer.append(audio=piece)
         await connection.input_audio_buffer.commit()
+        event: Any
         async for event in connection:
             kinds.append(event.type)
             if event.type == f"{KIND}.delta":

@@ -135,7 +135,7 @@ def test_earlier_turns_and_instructions_are_read_where_words_are(words: Salmonn)
     @run
     async def test() -> None:
         async with asking(build_assistant(words, config, "Hi.")) as (_, _, client):
-            messages = [
+            messages: list[Json] = [
                 {"role": "system", "content": "Be kind."},
                 {"role": "developer", "content": [{"type": "text", "text": "Be short."}]},
                 *({"role": role, "content": said} for _, role, said in turns),
