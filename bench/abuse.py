@@ -33,6 +33,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from bench.abuses import ABUSES, Limits
+from bench.bodies import BODIES
 from bench.common import keep, parser, show, without
 from bench.handshakes import BEFORE
 from bench.server_log import pieces_of, summary
@@ -42,7 +43,7 @@ from bench.target import ROOT, Target, self_signed, server
 from bench.wires import FRAME, client, speech
 
 Json = dict[str, Any]
-ALL = ABUSES | WITHIN | BEFORE
+ALL = ABUSES | WITHIN | BEFORE | BODIES
 RESUME_S = 1.0
 """Who is gone is forgotten soon, so that it can be seen."""
 

@@ -17,7 +17,7 @@ from bench.common import show
 
 OURS = re.compile(
     r"(?P<minute>\d{4}-\d\d-\d\d \d\d:\d\d):\d\d,\d{3} (INFO|WARNING|ERROR|CRITICAL) "
-    r"(?P<kind>(connection|session|server)\.[a-z_]+)(?P<fields>( [a-z_]+=[!-~]*)*) ?",
+    r"(?P<kind>(connection|request|session|server)\.[a-z_]+)(?P<fields>( [a-z_]+=[!-~]*)*) ?",
     re.ASCII,
 )
 """One line for an event: when, how grave, its kind, and fields of visible ASCII."""

@@ -30,7 +30,7 @@ from cli.training import ConfigOption
 from streaming.config import Config, ServerConfig, usable_token
 
 if TYPE_CHECKING:  # importing it takes a while
-    from streaming.server.app import Assistant
+    from streaming.server.assistant import Assistant
     from streaming.server.listen import Listening
     from streaming.server.places import Places
     from streaming.wyoming.connection import Offer

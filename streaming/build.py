@@ -12,6 +12,7 @@ from assistant.own_tools import OwnTools, names
 from assistant.parts.fingerprint import PARTS, fingerprints
 from assistant.toolbox.functions import Function
 from assistant.tools.grammar import Grammar, Vocabulary
+from assistant.transcribing import Transcribing
 from assistant.voice.choose import load_voice
 from assistant.voice.voice import NONE
 from streaming.audio.wire_audio import InputDecoder, InputFormat
@@ -169,6 +170,26 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         make_endpointer=choose_endpointer,
         aloud=None if voice is None else Aloud(load_voice(voice.name), voice.speed),
         pace=pace,
+    )
+
+
+def make_reader(model: Salmonn, spec: SessionSpec) -> Session:
+    """Make a session that writes down what is said, and answers nothing.
+
+    Args:
+        model: shared weights.
+        spec: how a session is made that answers.
+
+    Raises:
+        ComponentError: the preset's Whisper has no decoder.
+    """
+    turns = spec.turns.model_copy(update={"captions": True, "auto_reply": False})
+    return Session(
+        InputDecoder(spec.format),
+        choose_endpointer(spec.endpointing),
+        Transcribing(model, ring_s=turns.ring_s, silence_db=turns.silence_db),
+        turns,
+        make_endpointer=choose_endpointer,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.errors import AudioError
+from assistant.sound.held import Held
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -36,7 +37,7 @@ class Decoder:
     """The whole file's sound, in order."""
 
 
-def kind(path: Path) -> str | None:
+def kind(path: Path | Held) -> str | None:
     """The format of a file, by its first bytes, if PyAV is needed for it; else None.
 
     Returns:
@@ -59,7 +60,7 @@ def readable(formats: str) -> str:
 
 
 @contextmanager
-def decoding(path: Path, format_: str, others: str) -> Iterator[Decoder]:
+def decoding(path: Path | Held, format_: str, others: str) -> Iterator[Decoder]:
     """Decode a file of a format that `kind` returned.
 
     Args:
@@ -88,7 +89,7 @@ def decoding(path: Path, format_: str, others: str) -> Iterator[Decoder]:
         raise AudioError(f"{path}: not readable as audio ({error.strerror})") from error
 
 
-def _frames(container: "InputContainer", path: Path) -> "Iterator[AudioFrame]":
+def _frames(container: "InputContainer", path: Path | Held) -> "Iterator[AudioFrame]":
     from av import InvalidDataError
 
     if not container.streams.audio:

@@ -6,6 +6,7 @@ A file is decoded in blocks, so that a long one with many channels is never in m
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from stat import S_ISREG
 
@@ -17,10 +18,14 @@ from numpy.typing import NDArray
 from assistant.errors import AudioError
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import media
+from assistant.sound.held import Held
 from assistant.sound.media import Block, Decoder
 
 LONGEST_S = 12 * 3600
 """Longest recording that is read, in seconds; a small file of silence can claim to last weeks."""
+
+MOST_VALUES = 2**34
+"""Most values that are decoded, over all channels: 12 hours of two channels at 192 kHz."""
 
 SLOWEST, FASTEST = 1_000, 768_000
 """Lowest and highest sample rates that are read, Hz."""
@@ -62,13 +67,21 @@ def load(path: Path) -> Samples:
     return np.frombuffer(held, np.float32)
 
 
-def load_pcm16(path: Path) -> bytes:
+def load_pcm16(
+    path: Path | Held, longest_s: float | None = None, most_values: int = MOST_VALUES
+) -> bytes:
     """The same as `to_pcm16(load(path))`, with a third of the memory.
 
+    Args:
+        path: of the file, or its bytes.
+        longest_s: seconds that are read at most; None: `LONGEST_S`.
+        most_values: values that are decoded at most, over all channels, however short they are: a
+            small file can hold many.
+
     Raises:
-        AudioError: as for `load`.
+        AudioError: as for `load`, or there is more.
     """
-    return b"".join(to_pcm16(block) for block in _mono(path))
+    return b"".join(to_pcm16(block) for block in _mono(path, longest_s, most_values))
 
 
 def resample(samples: Samples, rate: int) -> Samples:
@@ -102,18 +115,19 @@ def to_pcm16(samples: Samples) -> bytes:
     return np.clip(scaled, -32768, 32767).astype("<i2").tobytes()
 
 
-def _mono(path: Path) -> Iterator[Samples]:
+def _mono(
+    path: Path | Held, longest_s: float | None = None, most_values: int = MOST_VALUES
+) -> Iterator[Samples]:
     """The sound of a file, block by block, mono at 16 kHz."""
     try:
         _check_regular(path)
-        mix = _how_to_mix(path)
+        limits = longest_s or LONGEST_S, most_values
+        mix = _how_to_mix(path, *limits)
         length = 0
-        with _decoding(path) as decoder:
+        with _decoding(path, *limits) as decoder:
             for block in _at_16_khz(map(mix, _finite(decoder.blocks, path)), decoder.rate):
                 _check_finite(block[:, None], length, str(path))
                 length += len(block)
-                if length > LONGEST_S * SAMPLE_RATE:
-                    raise AudioError(f"{path}: longer than {LONGEST_S // 3600} hours")
                 yield block
     except FileNotFoundError as error:
         raise AudioError(f"{path}: no such file") from error
@@ -125,9 +139,9 @@ def _mono(path: Path) -> Iterator[Samples]:
         raise AudioError(f"{path}: the file holds no audio")
 
 
-def _how_to_mix(path: Path) -> Mix:
+def _how_to_mix(path: Path | Held, longest_s: float, most_values: int) -> Mix:
     """Read a whole file, and decide how to mix its channels."""
-    with _decoding(path) as decoder:
+    with _decoding(path, longest_s, most_values) as decoder:
         if decoder.channels == 1:
             return lambda block: block[:, 0]
         count, together = 0, 0.0
@@ -171,24 +185,45 @@ def _at_16_khz(blocks: Iterator[Samples], rate: int) -> Iterator[Samples]:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[Decoder]:
-    """A decoder at the beginning of a file."""
+def _decoding(path: Path | Held, longest_s: float, most_values: int) -> Iterator[Decoder]:
+    """A decoder at the beginning of a file; its blocks end with an error where there are more than
+    may be read."""
+    with _decoder(path) as found:
+        _check_rate(found.rate, path)
+        most = min(round(longest_s * found.rate), most_values // found.channels)
+        yield Decoder(found.rate, found.channels, _at_most(most, found, path))
+
+
+def _at_most(most: int, found: Decoder, path: Path | Held) -> Iterator[Block]:
+    """The blocks of a file, as long as they have no more than so many samples together."""
+    left = most
+    for block in found.blocks:
+        left -= len(block)
+        if left < 0:
+            raise AudioError(f"{path}: longer than {_as_time(most / found.rate)}")
+        yield block
+
+
+def _as_time(seconds: float) -> str:
+    return f"{seconds / 3600:g} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
+
+
+@contextmanager
+def _decoder(path: Path | Held) -> Iterator[Decoder]:
     kind = media.kind(path)
     if kind is not None:
         with media.decoding(path, kind, FORMATS) as decoder:
-            _check_rate(decoder.rate, path)
             yield decoder
         return
     with _sound_file(path) as file:
-        _check_rate(file.samplerate, path)
         yield Decoder(file.samplerate, file.channels, _blocks(file))
 
 
 @contextmanager
-def _sound_file(path: Path) -> Iterator[soundfile.SoundFile]:
+def _sound_file(path: Path | Held) -> Iterator[soundfile.SoundFile]:
     """A file that libsndfile reads."""
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path.open() if isinstance(path, Held) else path)
     except soundfile.SoundFileError as error:
         why = "it has no WAV header: raw samples?" if _lacks_header(path) else _reason(error)
         told = f"{path}: not readable as audio ({why}); {media.readable(FORMATS)}"
@@ -199,15 +234,26 @@ def _sound_file(path: Path) -> Iterator[soundfile.SoundFile]:
         if file.frames or file.format not in ("WAV", "WAVEX"):
             yield file
             return
-        with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY) as held:
+        with _copied(path) as held:
             if not _finish(held):
                 yield file
                 return
-            with soundfile.SoundFile(held) as finished:
+            whole = BytesIO(held) if isinstance(held, bytearray) else held
+            with soundfile.SoundFile(whole) as finished:
                 yield finished
 
 
-def _finish(held: mmap.mmap) -> bool:
+@contextmanager
+def _copied(path: Path | Held) -> Iterator[mmap.mmap | bytearray]:
+    """The bytes of a file, to be changed without changing it."""
+    if isinstance(path, Held):
+        yield bytearray(path.data)
+        return
+    with path.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY) as held:
+        yield held
+
+
+def _finish(held: mmap.mmap | bytearray) -> bool:
     """Repair the header of a WAV file whose writer never filled in the length of the sound.
 
     Returns:
@@ -230,7 +276,7 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[Block]:
         yield block
 
 
-def _lacks_header(path: Path) -> bool:
+def _lacks_header(path: Path | Held) -> bool:
     with path.open("rb") as file:
         return path.suffix.lower() == ".wav" and not file.read(4).startswith((b"RIF", b"RF64"))
 
@@ -243,19 +289,21 @@ def _reason(error: soundfile.SoundFileError) -> str:
 # --- checks
 
 
-def _check_regular(path: Path) -> None:
+def _check_regular(path: Path | Held) -> None:
+    if isinstance(path, Held):
+        return
     is_input = str(path) == "-"  # what other programs take for standard input
     if is_input or not S_ISREG(path.stat().st_mode):
         raise AudioError(f"{path}: not a regular file")
 
 
-def _check_rate(rate: int, path: Path | None = None) -> None:
+def _check_rate(rate: int, path: Path | Held | None = None) -> None:
     if not SLOWEST <= rate <= FASTEST:
         told = f"sample rate {rate} Hz is outside {SLOWEST:,} to {FASTEST:,} Hz"
         raise AudioError(told if path is None else f"{path}: {told}")
 
 
-def _finite(blocks: Iterator[Block], path: Path) -> Iterator[Block]:
+def _finite(blocks: Iterator[Block], path: Path | Held) -> Iterator[Block]:
     """Pass blocks on, and raise AudioError for a sample that is not finite."""
     begin = 0
     for block in blocks:

@@ -10,7 +10,9 @@ from streaming.dialogue.work import Stepped, Urgency
 Name = TypeVar("Name", bound=Hashable)
 
 
-PATIENCE = {Urgency.FIRST: 16, Urgency.VOICE: 16, Urgency.SPEAK: 16, Urgency.AHEAD: 128}
+PATIENCE = {
+    Urgency.FIRST: 16, Urgency.VOICE: 16, Urgency.SPEAK: 16, Urgency.AHEAD: 128, Urgency.LATER: 128,
+}  # fmt: skip
 """Steps after which work of an urgency, passed over so often in a row, goes first. A frame takes a
 millisecond, so a client that sends faster than it speaks leaves others a few dozen tokens a second.
 """

@@ -68,6 +68,9 @@ class Urgency(IntEnum):
     """Speculative tokens, captions and drafts that delay no audio, and work that a closed turn
     left."""
 
+    LATER = 5
+    """Work of `Unhurried`: whatever somebody who talks or listens waits for comes before it."""
+
 
 Job = tuple[Work, Callable[[], list[Event]]]
 """A step that is to be done: its kind, and what does it and gives what clients are told."""
@@ -82,11 +85,13 @@ def silently(step: Callable[[], int | None]) -> list[Event]:
 class Stepped(Protocol):
     """What the model's thread works on in steps: a `Session`, or a `Narrator`."""
 
-    work: Work
-    """The kind of work of the last step."""
+    @property
+    def work(self) -> Work:
+        """The kind of work of the last step."""
 
-    taken: int
-    """Number of pieces of input processed: frames and controls."""
+    @property
+    def taken(self) -> int:
+        """Number of pieces of input processed: frames and controls."""
 
     @property
     def heard(self) -> int:
@@ -104,3 +109,43 @@ class Stepped(Protocol):
 
     def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
         """Do one bounded piece of work."""
+
+
+class Unhurried:
+    """A session that is in no hurry: all of its steps are less urgent than those of others."""
+
+    def __init__(self, session: Stepped) -> None:
+        """`session`: what is stepped."""
+        self._session = session
+
+    @property
+    def work(self) -> Work:
+        """The kind of work of the last step."""
+        return self._session.work
+
+    @property
+    def taken(self) -> int:
+        """Number of pieces of input processed: frames and controls."""
+        return self._session.taken
+
+    @property
+    def heard(self) -> int:
+        """Number of samples processed."""
+        return self._session.heard
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """LATER; None: there is nothing to do."""
+        return None if self._session.urgency is None else Urgency.LATER
+
+    def hear(self, frames: list[Frame]) -> None:
+        """Take audio."""
+        self._session.hear(frames)
+
+    def control(self, control: Control) -> None:
+        """Take a control, in its place between the audio."""
+        self._session.control(control)
+
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
+        """Do one bounded piece of work."""
+        return self._session.step()

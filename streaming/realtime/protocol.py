@@ -38,6 +38,8 @@ from streaming.realtime.session_config import (
     Settings,
     input_format,
     settings_for,
+    shown,
+    transcribing,
     update,
     voice_settings,
 )
@@ -117,6 +119,20 @@ class Realtime:
         self.bytes_heard = 0
         """Of audio, as it came in."""
 
+    def transcribe(self) -> None:
+        """Make this a transcription session, before it begins; it stays one.
+
+        Raises:
+            WireError: there is no decoder.
+        """
+        self.config = self._transcribing()
+
+    def _transcribing(self) -> SessionConfig:
+        if not self._can_transcribe:
+            why = "this preset has nothing to read speech with"
+            raise WireError("invalid_session_type", why, "session.type")
+        return transcribing(self.config)
+
     def begin(self) -> Output:
         """What is sent first."""
         return Output(
@@ -147,6 +163,7 @@ class Realtime:
         return Output([self._shapes.error(error.code, str(error), error.param, event_id)])
 
     def _follow(self, event: ClientEvent) -> Output:
+        self._check_kind(event)
         match event:
             case wire.SessionUpdate():
                 return self._update(event.session)
@@ -172,8 +189,18 @@ class Realtime:
             case wire.CancelResponse():
                 return self._cancel(event)
 
+    def _check_kind(self, event: ClientEvent) -> None:
+        """Raises WireError where a session that only transcribes cannot follow."""
+        of_answers = wire.CreateItem | wire.TruncateItem | wire.CreateResponse | wire.CancelResponse
+        if self.config.type == "transcription" and isinstance(event, of_answers):
+            why = f"{event.type}: a transcription session answers nothing"
+            raise WireError("invalid_event_for_session_type", why)
+
     def _update(self, changes: Json) -> Output:
-        config = self._possible(update(self.config, changes, self._defaults))
+        current = self.config
+        if changes.get("type") == "transcription" != current.type:
+            current = self._transcribing()
+        config = self._possible(update(current, changes, self._defaults))
         config = self._declared.declare(config)
         self._pending.check_text(config.instructions, "session.instructions")
         pending: list[Frame | Control] = []
@@ -225,13 +252,19 @@ class Realtime:
 
     def _clear(self) -> Output:
         self._decoder.drop()
+        self._told.expect_clear(told=True)
         return Output(inputs=[Clear()])
 
     def _commit(self, event_id: str | None) -> Output:
         # Under an endpointer the rest of a frame belongs to what comes next.
         by_hand = self.config.audio.input.turn_detection is None
-        rest = self._flush() if by_hand else []
-        return Output(inputs=[*rest, Hold(event_id)])
+        if not by_hand:
+            return Output(inputs=[Hold(event_id)])
+        inputs: list[Frame | Control] = [*self._flush(), Hold(event_id)]
+        if self.config.type == "transcription":  # the next message is about nothing before it
+            self._told.expect_clear(told=False)
+            inputs.append(Clear())
+        return Output(inputs=inputs)
 
     def _create_item(self, event: wire.CreateItem) -> Output:
         """A message: text, or a recording, which is heard as it would be if it came live."""
@@ -253,6 +286,7 @@ class Realtime:
         Raises:
             WireError: the item cannot be put into the conversation; nothing was changed.
         """
+        self._check_kind(event)
         self._pending.check_item(event)
         self._pending.check_recording(self._seconds(size))
         self._recording = InputDecoder(input_format(self.config))
@@ -339,7 +373,7 @@ class Realtime:
         return self._shapes.extension(kind, **fields)
 
     def _shown(self) -> Json:
-        return self.config.model_dump()
+        return shown(self.config)
 
     # --- what the core tells
 

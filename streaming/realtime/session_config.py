@@ -85,11 +85,7 @@ def update(current: SessionConfig, changes: dict[str, Any], configured: Settings
     Raises:
         WireError: a field is unknown, a value is wrong or cannot be followed; `param` names it.
     """
-    if changes.get("type", "realtime") != "realtime":
-        kind = changes["type"]
-        raise WireError(
-            "invalid_session_type", f"session type {kind!r:.60}: only realtime", "session.type"
-        )
+    _check_type(current, changes)
     fixed = {name: getattr(current, name) for name in ("id", "object", "model", "expires_at")}
     changes = beta.session(changes)
     wanted = merge(_before(current, changes, configured), changes) | fixed
@@ -102,6 +98,52 @@ def update(current: SessionConfig, changes: dict[str, Any], configured: Settings
         why = f"all settings together are more than {SETTINGS_BYTES} bytes of JSON"
         raise WireError("settings_too_large", why, "session")
     return config
+
+
+def _check_type(current: SessionConfig, changes: dict[str, Any]) -> None:
+    """Raises WireError where a session cannot be of the type that is wished, or have a field."""
+    if changes.get("type", current.type) != current.type:
+        why = f"session type {changes['type']!r:.60}: this is a session of type {current.type}"
+        raise WireError("invalid_session_type", why, "session.type")
+    if current.type == "transcription":
+        given = beta.session(changes)
+        audio = given.get("audio")
+        names = [name for name in given if name not in OF_TRANSCRIPTION]
+        if isinstance(audio, dict):
+            names += [f"audio.{name}" for name in audio if name != "input"]
+        for name in names:
+            where = f"session.{name:.60}"
+            why = f"unknown parameter of a transcription session: {where}"
+            raise WireError("unknown_parameter", why, where)
+
+
+OF_ANSWERS = {"create_response", "interrupt_response", "idle_timeout_ms"}
+"""Fields of turn detection that a transcription session does not have."""
+
+OF_TRANSCRIPTION = ("type", "object", "id", "expires_at", "audio", "include")
+"""Fields of a transcription session; of `audio` it has `input`."""
+
+
+def transcribing(config: SessionConfig) -> SessionConfig:
+    """The settings of a transcription session that begins, or that a session becomes."""
+    heard = config.audio.input
+    if heard.transcription is None:
+        heard = heard.model_copy(update={"transcription": Transcription(model="whisper-1")})
+    audio = config.audio.model_copy(update={"input": heard})
+    kind = {"type": "transcription", "object": "realtime.transcription_session"}
+    return config.model_copy(update={**kind, "audio": audio, "salmonn": Extensions(), "tools": []})
+
+
+def shown(config: SessionConfig) -> dict[str, Any]:
+    """Settings as clients are told of them."""
+    told = config.model_dump()
+    if config.type == "realtime":
+        return told
+    heard = told["audio"]["input"]
+    for name in OF_ANSWERS & (heard["turn_detection"] or {}).keys():
+        del heard["turn_detection"][name]
+    told["audio"] = {"input": heard}
+    return {name: told[name] for name in OF_TRANSCRIPTION}
 
 
 def _before(
@@ -200,17 +242,18 @@ def _threshold(endpointing: EndpointingConfig) -> float:
 
 def settings_for(config: SessionConfig, defaults: Settings) -> Settings:
     """The core's settings for a client's; `defaults` where the wire has no word for one."""
-    detection = config.audio.input.turn_detection
+    detection, answers = config.audio.input.turn_detection, config.type == "realtime"
     turns: dict[str, Any] = {
         "captions": config.audio.input.transcription is not None,
         "sound_events": config.salmonn.sound_events,
-        "auto_reply": detection is not None and detection.create_response,
+        "auto_reply": answers and detection is not None and detection.create_response,
     }
     if detection is None:
         manual = defaults.endpointing.model_copy(update={"detector": "manual"})
         return Settings(defaults.turns.model_copy(update=turns), manual)
     turns["barge_in_frames"] = _barge_in(detection.interrupt_response, defaults.turns)
-    idle_ms = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
+    asked = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
+    idle_ms = asked if answers else None
     turns["idle_timeout_s"] = None if idle_ms is None else idle_ms / 1000
     return Settings(
         defaults.turns.model_copy(update=turns),

@@ -69,6 +69,7 @@ class Translation:
         self._per_window = audio_tokens_per_window
         self._conversation = shapes.new_id("conv")
         self._coming: deque[SessionConfig] = deque()  # settings that the session will follow
+        self._clears: deque[bool] = deque()  # which of them clients are told
         self._utterance: str | None = None  # item of what is being said
         self._begun_at = 0  # its first sample
         self._spoken: set[str] = set()  # items of what was said and not answered yet
@@ -87,6 +88,10 @@ class Translation:
     def expect(self, config: SessionConfig) -> None:
         """Expect a `Configured` for these settings, after those for earlier ones."""
         self._coming.append(config)
+
+    def expect_clear(self, *, told: bool) -> None:
+        """Expect a `Cleared`; `told`: the client asked for it, and is told."""
+        self._clears.append(told)
 
     def tell(self, event: Event) -> list[Json]:
         """Server events for an event of the session."""
@@ -178,7 +183,8 @@ class Translation:
             self._transcripts.drop(self._utterance)
             self._utterance = None
         self._transcripts.begin_anew()
-        return [self._shapes.event("input_audio_buffer.cleared")]
+        told = self._clears.popleft()
+        return [self._shapes.event("input_audio_buffer.cleared")] if told else []
 
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._shapes.new_id("item"), at

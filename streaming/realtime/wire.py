@@ -154,8 +154,10 @@ class Tool(BaseModel):
 class SessionConfig(Wire):
     """A session's settings."""
 
-    type: Literal["realtime"] = "realtime"
-    object: Literal["realtime.session"] = "realtime.session"
+    type: Literal["realtime", "transcription"] = "realtime"
+    """transcription: what is said is written down, and nothing is answered."""
+
+    object: Literal["realtime.session", "realtime.transcription_session"] = "realtime.session"
     id: str
     model: str
     expires_at: int | None = None

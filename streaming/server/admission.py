@@ -18,8 +18,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class Admission:
     """The rules of one server for who may connect."""
 
-    def __init__(self, config: ServerConfig) -> None:
-        self._config = config
+    def __init__(self, config: ServerConfig, *, transcribes: bool = False) -> None:
+        """Args:
+        config: who may connect.
+        transcribes: there are sessions for transcription alone.
+        """
+        self._config, self._transcribes = config, transcribes
         self._scheme = "http" if config.certificate is None else "https"
         machine = socket.gethostname().lower()
         names = {"localhost", config.host, machine, f"{machine}.local", *config.hosts}
@@ -53,10 +57,17 @@ class Admission:
         """
         self.check_origin(request)
         self.check_token(request)
-        if request.query.get("intent", "conversation") != "conversation":
-            why = "Not offered here: sessions for transcription alone. Leave `intent` out, and set "
-            why += "turn_detection.create_response to false."
-            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
+        match request.query.get("intent", "conversation"):
+            case "conversation":
+                pass
+            case "transcription" if self._transcribes:
+                pass
+            case "transcription":
+                why = "This preset has nothing to read speech with."
+                raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
+            case _:
+                why = "Not offered here: `intent` may be conversation or transcription."
+                raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
 
     def check_origin(self, request: Request) -> None:
         """Check the origin of a request for a session.
@@ -71,6 +82,14 @@ class Admission:
         if came is None or ours is None or _place(came) != _place(ours):
             why = "This web origin may not connect; see server.origins."
             raise RefusedError(HTTPStatus.FORBIDDEN, "origin", why)
+
+    def shared(self, request: Request) -> tuple[tuple[str, str], ...]:
+        """Headers that let a page of another origin read the answer, if it is one of
+        `server.origins`."""
+        origin = request.one("origin")
+        if origin is None or origin not in self._config.origins:
+            return ()
+        return ("Access-Control-Allow-Origin", origin), ("Vary", "Origin")
 
     def check_token(self, request: Request) -> None:
         """Check the token of a request, if the server has a token.

@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -22,9 +21,8 @@ from websockets.typing import Subprotocol
 
 from assistant.rates import SAMPLE_RATE
 from streaming.config import ServerConfig
-from streaming.dialogue.session import Session
-from streaming.realtime.protocol import Realtime
 from streaming.server.admission import Admission
+from streaming.server.assistant import Assistant
 from streaming.server.connection import (
     HANDSHAKE_S,
     STRANGERS,
@@ -33,18 +31,18 @@ from streaming.server.connection import (
     Strangers,
     connections_of,
 )
+from streaming.server.exchange import Exchanges
 from streaming.server.http import READ, RefusedError, Reply, Request, refusal
 from streaming.server.large import give_back
 from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
-from streaming.server.places import Places
+from streaming.server.places import BESIDE, Places
 from streaming.server.rate import Comers
 from streaming.server.seat import Seat
 from streaming.server.traffic import FAREWELL_S, Traffic, send_away
 from streaming.server.worker import Done
-from streaming.shell import Calls
 
 PATIENCE_S = 0.3
 """Seconds without a reply after which the server, when it shuts down, no longer expects one."""
@@ -60,22 +58,6 @@ TRY_LATER, GOING_AWAY, BROKEN = 1013, 1001, 1011
 """Close codes (RFC 6455, section 7.4; 1013 is from IANA's registry)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Assistant:
-    """The model as the server sees it."""
-
-    name: str
-    new_session: Callable[[], Session]
-    """Makes a session; called on the worker's thread."""
-
-    new_protocol: Callable[[str, Callable[[str], str], int], Realtime]
-    """Makes the protocol of a session from its id, a maker of ids, and the session's end in seconds
-    since 1970."""
-
-    new_calls: Callable[[], Calls | None] = lambda: None
-    """Makes what runs the functions of a session; None: it has none that run here."""
-
-
 class App:
     """The application: its sessions, who may have one, and logs and metrics about them."""
 
@@ -84,7 +66,7 @@ class App:
     ) -> None:
         self._assistant, self._config = assistant, config
         self._loop = asyncio.get_running_loop()
-        self.places = Places(config.sessions)
+        self.places = Places(config.sessions, BESIDE)
         self.places.lend(self._spare)
         self._worker = self.places.worker
         self._seats: dict[str, Seat] = {}
@@ -95,9 +77,11 @@ class App:
         self.lines = Log()
         self.tls = tls
         self.strangers = Strangers(STRANGERS, self.cut)
-        self._admission = Admission(config)
+        self._admission = Admission(config, transcribes=assistant.new_reader is not None)
         self._traffic = Traffic(config, self._background, self.cut)
         self._pages = Pages(assistant.name, self.metrics.text)
+        works, whose = assistant.works(self.places), (self._admission, self._comers, self.lines)
+        self.exchanges = Exchanges(works, *whose, self.refused, self.cut)
 
     # --- HTTP
 
@@ -114,7 +98,9 @@ class App:
                 self._check_place(free=False)
             why = f"{SOCKET} is a websocket."
             raise RefusedError(HTTPStatus.UPGRADE_REQUIRED, "upgrade", why)
-        if request.path in KEYED:
+        if (told := self.exchanges.preflight(request)) is not None:
+            return told
+        if request.path.startswith(KEYED):
             self._admission.check_token(request)
         return self._pages.answer(request, ready=not self._draining)
 
@@ -239,9 +225,10 @@ class App:
             return seat
         if not self.places.has_room(free=True):  # others came while this one shook hands
             return BUSY
-        return self._new_seat(f"sess_{secrets.token_urlsafe(16)}")
+        transcribes = request.query.get("intent") == "transcription"
+        return self._new_seat(f"sess_{secrets.token_urlsafe(16)}", transcribes)
 
-    def _new_seat(self, name: str) -> Seat:
+    def _new_seat(self, name: str, transcribes: bool) -> Seat:
         counts = itertools.count(1)
 
         def new_id(kind: str) -> str:
@@ -250,10 +237,14 @@ class App:
 
         lasts = 60 * self._config.session_minutes
         protocol = self._assistant.new_protocol(name, new_id, int(time.time() + lasts))
-        seat = Seat(name, protocol, self._worker, self._assistant.new_calls())
+        make, calls = self._assistant.new_session, self._assistant.new_calls
+        if transcribes and self._assistant.new_reader is not None:
+            protocol.transcribe()
+            make, calls = self._assistant.new_reader, lambda: None
+        seat = Seat(name, protocol, self._worker, calls())
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
-        self.places.take(name, self._assistant.new_session, partial(self._deliver, seat))
+        self.places.take(name, make, partial(self._deliver, seat))
         warning = min(WARNING_S, lasts / 10)
         seat.timers = [
             self._loop.call_later(lasts - warning, seat.warn, warning),
@@ -304,10 +295,11 @@ class App:
     async def drain(self, seconds: float) -> None:
         """Shut down: take no new sessions, wait `seconds` at most for replies to end, end all
         sessions."""
-        self._draining = True
+        self._draining = self.exchanges.draining = True
         log.info("server.drains sessions=%d", len(self._seats))
-        now = time.monotonic()
-        await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), now + seconds)
+        until = time.monotonic() + seconds
+        await self._nobody(lambda seat: seat.busy(time.monotonic() - PATIENCE_S), until)
+        await self.exchanges.drain(until)
         for seat in self._seats.values():
             seat.end(GOING_AWAY, "the server is going away")
         farewell = time.monotonic() + 2 * FAREWELL_S
@@ -382,6 +374,7 @@ async def running(
                 for sock in listening.sockets
             ]
             servers.callback(app.strangers.dismiss)  # the library waits for those it knows of
+            servers.push_async_callback(app.exchanges.dismiss)
             yield app, begun[0]
     finally:
         app.stop()

@@ -2,19 +2,23 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import make_session, offered, session_spec
+from streaming.build import make_reader, make_session, offered, session_spec
 from streaming.config import Config
+from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
-from streaming.server.app import Assistant
+from streaming.server.api.build import Makers, works
+from streaming.server.api.chat import Answerer
+from streaming.server.assistant import Assistant
 from streaming.shell import Calls, Shell
 
 CHARACTERS = 8
@@ -51,7 +55,7 @@ def build_assistant(
     tools = offered(model, config, runs.functions.values())
     spec = session_spec(model, config, instruction, aloud=True, tools=tools)
     make_session(model, spec)  # so that no session waits for what stands before all turns
-    load_voice(config.voice.name)  # so that no session waits for it
+    voice = load_voice(config.voice.name)  # so that no session waits for it
 
     def new_session() -> Session:
         return make_session(model, spec)
@@ -82,7 +86,28 @@ def build_assistant(
     def new_calls() -> Calls | None:
         return None if tools is None else runs.calls()
 
-    return Assistant(config.preset, new_session, new_protocol, new_calls)
+    def new_narrator(speed: float) -> Narrator:
+        assert voice is not None, "no voice is offered"
+        return Narrator(voice, speed * config.voice.speed)
+
+    alone = spec.model_copy(update={"tools": None})  # what a timer tells comes after an answer
+    answerer = Answerer(
+        config.preset,
+        lambda: make_session(model, alone),
+        new_protocol,
+        (lambda: make_reader(model, spec)) if transcribes else None,
+        config.voice.name,
+        reads_words=config.model.reads == "words",
+    )
+    makers = Makers(None if voice is None else new_narrator, answerer)
+    return Assistant(
+        config.preset,
+        new_session,
+        new_protocol,
+        new_calls,
+        answerer.new_reader,
+        partial(works, makers),
+    )
 
 
 def _tool_check(model: Salmonn) -> Check | None:

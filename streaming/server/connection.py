@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from streaming.server.exchange import Exchanges, Work
 from streaming.server.http import Head, RefusedError, Reply, Request, refusal
 from streaming.server.log import Log, where
 
@@ -70,6 +71,7 @@ class Door(Protocol):
 
     strangers: Strangers
     lines: Log
+    exchanges: Exchanges
     tls: ssl.SSLContext | None
     """TLS settings; None: connections are not encrypted."""
 
@@ -160,7 +162,7 @@ class Connection(ServerConnection):
             super().data_received(data)
         else:
             self._read_head(self._reader, data)
-        if self.transport.get_write_buffer_size() > UNSENT_BYTES:
+        if not self._answered and self.transport.get_write_buffer_size() > UNSENT_BYTES:
             self.door.cut("unread")
             self.transport.abort()
 
@@ -174,6 +176,9 @@ class Connection(ServerConnection):
                 self.head, self._reader = request, None
                 super().data_received(request.serialised() + rest)
                 return
+            if (work := self.door.exchanges.find(request)) is not None:
+                self._hand_over(reader, request, work)
+                return
             reply = self.door.respond(request)
         except RefusedError as error:
             self.door.refused(error)
@@ -186,6 +191,15 @@ class Connection(ServerConnection):
         self._answered = True
         wait = WRONG_TOKEN_S if reply.status == 401 else 0.0
         self.loop.call_later(wait, self._send_answer, reader.answer(reply))
+
+    def _hand_over(self, reader: Head, request: Request, work: Work) -> None:
+        """The request has a body: what comes from here on is not for the websocket library, which
+        is told that the connection is gone."""
+        transport, self.transport = self.transport, _Gone()
+        self._answered = True
+        self.door.strangers.leave(self)
+        super().connection_lost(None)
+        self.door.exchanges.begin(transport, reader, request, work)
 
     def _send_answer(self, answer: bytes) -> None:
         if self.transport.is_closing():
@@ -221,6 +235,17 @@ class Connection(ServerConnection):
 def connections_of(door: Door) -> type[Connection]:
     """The class of one server's connections."""
     return type("Connection", (Connection,), {"door": door})
+
+
+class _Gone(asyncio.Transport):
+    """The transport of a connection that was handed over."""
+
+    def is_closing(self) -> bool:
+        """It is closed."""
+        return True
+
+    def abort(self) -> None:
+        """It was closed before."""
 
 
 def _abort(transport: asyncio.BaseTransport) -> None:

@@ -1,8 +1,8 @@
-"""HTTP at the server's port: the head of every request, and answers to those that open no socket.
+"""HTTP at the server's port: the head of every request, bodies, and answers.
 
-h11 reads the head, so everything that HTTP/1 allows is understood: any method, HTTP/1.0, folded
-lines. The head of a websocket handshake is then passed on to `websockets` in one plain form, since
-that reads only GET and HTTP/1.1.
+h11 reads them, so everything that HTTP/1 allows is understood: any method, HTTP/1.0, folded lines,
+bodies in chunks. The head of a websocket handshake is then passed on to `websockets` in one plain
+form, since that reads only GET and HTTP/1.1.
 """
 
 import json
@@ -95,14 +95,27 @@ class Request:
 class RefusedError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, status: HTTPStatus, why: str, message: str) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        why: str,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         """Args:
         status: of the answer.
         why: one word for logs and metrics.
         message: for the client.
+        code: for the client, in place of `why`.
+        param: the field that is wrong.
+        headers: that say how to ask properly, in place of the usual one.
         """
         super().__init__(message)
         self.status, self.why, self.message = status, why, message
+        self.code, self.param, self.headers = code or why, param, headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +132,39 @@ class Reply:
 
     def all_headers(self) -> list[tuple[str, str]]:
         """Every header of the answer."""
-        return [
-            ("Content-Type", self.kind),
-            ("Content-Length", str(len(self.body))),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Connection", "close"),
-            ("Server", "salmonn-live"),
-            *self.headers,
-        ]
+        return [*common(self.kind), ("Content-Length", str(len(self.body))), *self.headers]
+
+
+def common(kind: str) -> list[tuple[str, str]]:
+    """The headers that every answer has; `kind`: its `Content-Type`."""
+    return [
+        ("Content-Type", kind),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Connection", "close"),
+        ("Server", "salmonn-live"),
+    ]
 
 
 def refusal(error: RefusedError) -> Reply:
     """The answer to a refused request: OpenAI's error object as JSON."""
-    told = {"type": "invalid_request_error", "code": error.why, "message": error.message}
-    body = json.dumps({"error": told}).encode() + b"\n"
-    meant = (_MEANT[error.status],) if error.status in _MEANT else ()
+    body = json.dumps({"error": told(error)}).encode() + b"\n"
+    meant = error.headers or ((_MEANT[error.status],) if error.status in _MEANT else ())
     return Reply(error.status, body, "application/json", meant)
 
 
+def told(error: RefusedError) -> dict[str, str | None]:
+    """OpenAI's error object."""
+    is_ours = error.status is HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "server_error" if is_ours else "invalid_request_error"
+    return {
+        "type": kind, "code": error.code, "message": error.message, "param": error.param
+    }  # fmt: skip
+
+
 class Head:
-    """Collects the bytes of a connection until the head of its request is complete."""
+    """Collects the bytes of a connection: the head of its request, and the body if that is wanted;
+    and makes the bytes of the answer."""
 
     def __init__(self) -> None:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
@@ -156,12 +181,7 @@ class Head:
             RefusedError: it is no HTTP request, or its head is longer than `HEAD_BYTES`.
         """
         self._taken += len(data)
-        try:
-            self._parser.receive_data(data)
-            event = self._parser.next_event()
-        except h11.RemoteProtocolError as error:
-            status = HTTPStatus(error.error_status_hint)
-            raise RefusedError(status, "request", f"This is no HTTP request: {error}.") from error
+        event = self._next(data)
         if not isinstance(event, h11.Request):
             return None
         rest = self._parser.trailing_data[0]
@@ -176,6 +196,52 @@ class Head:
             why = "The address cannot be understood."
             raise RefusedError(HTTPStatus.BAD_REQUEST, "address", why) from error
         return request, rest
+
+    def _next(self, data: bytes = b"") -> object:
+        try:
+            if data:
+                self._parser.receive_data(data)
+            return self._parser.next_event()
+        except h11.RemoteProtocolError as error:
+            status = HTTPStatus(error.error_status_hint)
+            raise RefusedError(status, "request", f"This is no HTTP request: {error}.") from error
+
+    def body(self, data: bytes) -> tuple[list[bytes], bool]:
+        """Take the next bytes of a body, none at first: some may have come with the head.
+
+        Returns:
+            The pieces of it that are there, and whether it is complete.
+
+        Raises:
+            RefusedError: its chunks are wrong.
+        """
+        pieces = []
+        event = self._next(data)
+        while isinstance(event, h11.Data):
+            pieces.append(bytes(event.data))
+            event = self._next()
+        return pieces, isinstance(event, h11.EndOfMessage)
+
+    def go_on(self) -> bytes:
+        """What a client has to be told that waits before it sends a body; maybe nothing."""
+        if not self._parser.they_are_waiting_for_100_continue:
+            return b""
+        return self._parser.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
+
+    def begin(self, kind: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+        """The bytes of the head of an answer whose body follows by `piece`.
+
+        Args:
+            kind: the `Content-Type` of the body.
+            headers: besides those that every answer has.
+        """
+        head = h11.Response(status_code=200, headers=[*common(kind), *headers], reason="OK")
+        return self._parser.send(head) or b""
+
+    def piece(self, data: bytes) -> bytes:
+        """The bytes of a piece of the answer's body; of an empty one: of its end."""
+        part = h11.Data(data=data) if data else h11.EndOfMessage()
+        return self._parser.send(part) or b""
 
     def answer(self, reply: Reply) -> bytes:
         """The bytes of a reply, without its body if the request was HEAD.

@@ -51,12 +51,12 @@ def long_audio(message: str | bytes) -> bytes | LongItem | None:
         except ValidationError:
             continue
         if isinstance(event, Append):
-            return _decoded(event.audio, "audio")
+            return decoded(event.audio, "audio")
         parts = event.item.content
         rest = len(message) - sum(len(part.audio or "") for part in parts)
         if rest <= LONGEST and event.item.role == "user" and any(part.audio for part in parts):
             audio = [
-                _decoded(part.audio, f"item.content[{n}].audio")
+                decoded(part.audio, f"item.content[{n}].audio")
                 for n, part in enumerate(parts)
                 if part.audio
             ]
@@ -66,7 +66,12 @@ def long_audio(message: str | bytes) -> bytes | LongItem | None:
     raise WireError("invalid_value", f"only audio may be longer than {LONGEST} characters")
 
 
-def _decoded(text: str, where: str) -> bytes:
+def decoded(text: str, where: str) -> bytes:
+    """Decode audio from base64; may be called on any thread.
+
+    Raises:
+        WireError: it is not base64, or too long; the error names the field `where`.
+    """
     try:
         audio = b"".join(_pieces(text))
     except (binascii.Error, ValueError) as error:

@@ -3,10 +3,12 @@ offer."""
 
 import json
 import mimetypes
+import time
 from collections.abc import Callable
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from streaming.server.http import ALLOW, READ, RefusedError, Reply, Request
 
@@ -17,13 +19,18 @@ NOT_OFFERED = {
     f"{SOCKET}/calls": "WebRTC",
     f"{SOCKET}/client_secrets": "ephemeral keys",
     f"{SOCKET}/sessions": "ephemeral keys",
-    f"{SOCKET}/transcription_sessions": "transcription sessions",
+    f"{SOCKET}/transcription_sessions": "ephemeral keys",
     f"{SOCKET}/translations": "translation sessions",
+    "/v1/audio/translations": "translations",
+    "/v1/responses": "the Responses API",
+    "/v1/completions": "completions without a chat",
+    "/v1/embeddings": "embeddings",
 }
 """Addresses of OpenAI's API that are not offered here, and what they are for."""
 
 KEYED = ("/metrics", "/v1/models")
-"""Addresses that need the token, if there is one. The page and the server's health need none."""
+"""Addresses that need the token, if there is one, as what is below them does. The page and the
+server's health need none."""
 
 
 class Pages:
@@ -35,6 +42,7 @@ class Pages:
         metrics: returns the metrics in Prometheus' text format.
         """
         self._model, self._metrics = model, metrics
+        self._begun = int(time.time())
 
     def answer(self, request: Request, ready: bool) -> Reply:
         """The answer to a request for anything but a session.
@@ -49,7 +57,7 @@ class Pages:
         if request.method == "OPTIONS":
             return Reply(HTTPStatus.NO_CONTENT, b"", "text/plain", (ALLOW,))
         if (what := NOT_OFFERED.get(request.path)) is not None:
-            why = f"Not offered here: {what}. Open a websocket at {SOCKET}."
+            why = f"Not offered here: {what}. See the protocol's page for what is."
             raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
         if request.method not in READ:
             why = f"{request.path} takes {ALLOW[1]} only."
@@ -64,10 +72,18 @@ class Pages:
             case "/metrics":
                 return Reply(HTTPStatus.OK, self._metrics(), "text/plain; version=0.0.4")
             case "/v1/models":
-                model = {"id": self._model, "object": "model", "owned_by": "salmonn-live"}
-                listed = json.dumps({"object": "list", "data": [model]}).encode()
-                return Reply(HTTPStatus.OK, listed, "application/json")
+                return _json({"object": "list", "data": [self._about_model()]})
+            case path if path == f"/v1/models/{self._model}":
+                return _json(self._about_model())
         return _file(request.path)
+
+    def _about_model(self) -> dict[str, Any]:
+        about = {"object": "model", "owned_by": "salmonn-live"}
+        return {"id": self._model, "created": self._begun, **about}
+
+
+def _json(told: dict[str, Any]) -> Reply:
+    return Reply(HTTPStatus.OK, json.dumps(told).encode(), "application/json")
 
 
 def _file(path: str) -> Reply:

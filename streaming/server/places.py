@@ -7,6 +7,9 @@ from collections.abc import Callable, Hashable
 from streaming.dialogue.work import Stepped
 from streaming.server.worker import Done, Worker
 
+BESIDE = 2
+"""Requests over HTTP that are worked on at a time. They take no session's place."""
+
 Deliver = Callable[[Done | Exception], None]
 """Called on the event loop with the result of each step of a session, or with the error in it,
 after which the session does nothing more."""
@@ -18,12 +21,16 @@ Spare = Callable[[bool], bool]
 class Places:
     """Who has a place on the model's thread; used on the event loop alone."""
 
-    def __init__(self, most: int) -> None:
-        """`most`: sessions at once, of all kinds together."""
+    def __init__(self, most: int, beside: int = 0) -> None:
+        """Args:
+        most: sessions at once, of all kinds together.
+        beside: how many more there may be that take no place; see `take`.
+        """
         self._loop = asyncio.get_running_loop()
         self._most = most
-        self._worker = Worker(most, self._from_worker)
+        self._worker = Worker(most + beside, self._from_worker)
         self._taken: dict[str, Deliver] = {}
+        self._beside: set[str] = set()
         self._spares: list[Spare] = []
         self._freed = asyncio.Event()
 
@@ -43,7 +50,8 @@ class Places:
     def has_room(self, *, free: bool) -> bool:
         """Whether there is a place, or can be one. With `free`, a place is made: a session ends
         that nobody needs."""
-        return len(self._taken) < self._most or any(spare(free) for spare in self._spares)
+        taken = len(self._taken) - len(self._beside)
+        return taken < self._most or any(spare(free) for spare in self._spares)
 
     async def room(self, seconds: float) -> bool:
         """Wait for a place, `seconds` at most, and make one if possible; whether there is one
@@ -56,20 +64,32 @@ class Places:
                 return True
         return False
 
-    def take(self, name: str, make: Callable[[], Stepped], deliver: Deliver) -> None:
+    def take(
+        self,
+        name: str,
+        make: Callable[[], Stepped],
+        deliver: Deliver,
+        *,
+        beside: bool = False,
+    ) -> None:
         """Take a place.
 
         Args:
             name: what the session is known by.
             make: makes the session, on the model's thread.
             deliver: gets what comes of it.
+            beside: it is one of those that take no place from the others; whoever takes it makes
+                sure that they are not too many.
         """
         self._taken[name] = deliver
+        if beside:
+            self._beside.add(name)
         self._worker.add(name, make)
 
     def free(self, name: str, then: Callable[[], None] | None = None) -> None:
         """Forget a session, and call `then` on the model's thread when it is gone."""
         if self._taken.pop(name, None) is not None:
+            self._beside.discard(name)
             self._worker.remove(name, then)
             self.look_again()
 

@@ -13,6 +13,7 @@ from assistant.files.presets import shipped_config
 from assistant.model import load
 from bench.abuse import ALL, listed, markdown, serving, settings, tell
 from bench.abuses import Limits
+from bench.bodies import BODIES, asked, broken
 from bench.handshakes import (
     exchange,
     foreign_requests,
@@ -27,7 +28,8 @@ from bench.spoiled import MARKER
 from bench.target import self_signed
 from streaming.config import ServerConfig
 from streaming.config_file import load_config
-from streaming.server.app import Assistant, running
+from streaming.server.app import running
+from streaming.server.assistant import Assistant
 from streaming.server.build import build_assistant
 from streaming.server.listen import listen
 from tests.streaming.server.test_app import fake, run
@@ -133,6 +135,23 @@ def test_every_request_is_answered(name: str) -> None:
         assert count["sent"] > 0
         assert not {what for what in NEVER if count[what]}
         assert count["let in"] == count["websockets"] == count["came back"]  # none of the others
+
+    test()
+
+
+def test_what_is_right_over_http_is_answered_and_nothing_else(tiny: Assistant) -> None:
+    @run
+    async def test() -> None:
+        async with server(tiny) as (_, host):
+            port = port_of(host)
+            for sent in broken():
+                assert status(await exchange(port, sent)) >= 400
+            for sent in asked():
+                assert status(await exchange(port, sent, 20.0)) == 200
+            for name in BODIES:
+                count = await abused(name, port)
+                assert count["sent"] > 0
+                assert count["taken for right"] == 0
 
     test()
 

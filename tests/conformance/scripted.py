@@ -23,7 +23,8 @@ from streaming.dialogue.session import one_each
 from streaming.realtime.protocol import Output, Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.wire import CLIENT_EVENT, SessionConfig
-from streaming.server.app import App, Assistant, running
+from streaming.server.app import App, running
+from streaming.server.assistant import Assistant
 from streaming.server.build import build_assistant
 from tests.streaming.fakes import CONFIG, TURNS, Echo, Speaker, session
 

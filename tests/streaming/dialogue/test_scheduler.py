@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming.controls import Hold
 from streaming.dialogue.scheduler import PATIENCE, BusyError, Name, Scheduler
 from streaming.dialogue.session import Pace, Session, one_each
-from streaming.dialogue.work import NEED_DATA, Urgency
+from streaming.dialogue.work import NEED_DATA, Unhurried, Urgency
 from streaming.events import Event, ReplyDelta, SpeechEnded
 from tests.laws import cuts
 from tests.streaming.dialogue.test_laws import scripts
-from tests.streaming.fakes import TURNS, converse, pcm, session
+from tests.streaming.fakes import TURNS, converse, framed, pcm, session
 
 CAPTIONED = TURNS.model_copy(update={"captions": True})
 
@@ -167,3 +168,32 @@ def test_there_is_a_limit_and_it_says_so() -> None:
         scheduler.add(2, session())
     scheduler.remove(1)
     scheduler.add(2, session())
+
+
+def test_who_is_in_no_hurry_waits_for_all_others_and_gives_the_same() -> None:
+    scheduler: Scheduler[str] = Scheduler(most=2)
+    inner, live = session(turns=CAPTIONED), session(turns=CAPTIONED)
+    unhurried = Unhurried(inner)
+    scheduler.add("unhurried", unhurried)
+    scheduler.add("live", live)
+    audio = pcm("...SSSS" + "." * 30)
+    unhurried.hear(framed(audio))
+    unhurried.control(Hold())
+    live.receive(audio)
+    assert unhurried.urgency is Urgency.LATER
+    order, events = [], []
+    for name, new in steps(scheduler):
+        order.append(name)
+        events += new if name == "unhurried" else []
+    assert order.index("unhurried") == order.count("live")
+    assert (unhurried.heard, unhurried.taken, unhurried.work) == (inner.heard, 38, inner.work)
+    alone = session(turns=CAPTIONED)
+    alone.receive(audio)
+    alone.control(Hold())
+    assert events == [event for _, new in _alone(alone) for event in new]
+
+
+def _alone(talk: Session) -> Iterator[tuple[str, list[Event]]]:
+    scheduler: Scheduler[str] = Scheduler(most=1)
+    scheduler.add("alone", talk)
+    yield from steps(scheduler)

@@ -184,7 +184,7 @@ def test_sounds_and_prefill_are_told_whoever_asks(wished: bool) -> None:
          "item_not_found", "item_id"),
         ('{"type": "output_audio_buffer.clear", "event_id": "e"}', "invalid_event_for_transport",
          None),
-        ('{"type": "session.update", "event_id": "e", "session": {"type": "transcription"}}',
+        ('{"type": "session.update", "event_id": "e", "session": {"type": "translation"}}',
          "invalid_session_type", "session.type"),
         ('{"type": "session.update", "event_id": "e", "session": {"audio": {"input": '
          '{"turn_detection": {"type": "server_vad", "threshold": 2}}}}}', "invalid_value",

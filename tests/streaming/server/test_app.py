@@ -22,7 +22,8 @@ from streaming.dialogue.session import Session, one_each
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings
 from streaming.realtime.wire import SessionConfig
-from streaming.server.app import App, Assistant, running
+from streaming.server.app import App, running
+from streaming.server.assistant import Assistant
 from tests.streaming.fakes import CONFIG, TURNS, Echo, pcm, session
 
 Json = dict[str, Any]

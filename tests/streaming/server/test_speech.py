@@ -8,7 +8,7 @@ from assistant.config import VoiceConfig
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
-from streaming.server.app import Assistant
+from streaming.server.assistant import Assistant
 from tests.streaming.fakes import CHARACTER, CONFIG, TURNS, Echo, Speaker, session
 from tests.streaming.server.test_app import (
     TURN,
