@@ -62,7 +62,7 @@ def main() -> None:
             for turn in range(chosen.runs + 1):
                 words = timed(partial(transcribe, whisper, samples))
                 instructed, prompt = prompts(model, words.value.strip())
-                llm.complete(instructed, 1)
+                llm.complete(instructed, 1, reuse=True)
                 first = timed(partial(llm.complete, prompt, 1, reuse=True))
                 cold = timed(partial(llm.complete, prompt, 1))
                 ours = committed(model, samples)
