@@ -1,6 +1,6 @@
 """From the end of speech to the first token: streamed against encode-at-the-end, same weights.
 
-    python -m bench.latency [--runs 20] [--json FILE]
+    python -m bench.latency [--preset nano] [--runs 20] [--json FILE]
 
 Streamed, everything up to the last block is encoded and in the KV cache when speech is over. The
 open block is encoded ("encode") and prefilled at the soft endpoint, while it is waited for the
@@ -27,16 +27,21 @@ from assistant.sound.recording import Samples
 from bench.common import keep, lengthened, parser, read_clips, show
 
 INSTRUCTION = "Transcribe the speech."
+"""Of an LLM that hears audio tokens."""
 SECONDS = (2.0, 5.0, 10.0, 20.0)
 FRAME = 320
 
 
 def listening(model: Salmonn, samples: Samples) -> Conversation:
-    """A turn of which everything was heard, frame by frame."""
-    talk = Conversation(model, INSTRUCTION)
-    talk.open(since=0)
+    """A turn of which everything was heard, frame by frame; what is said is read as a session reads
+    it."""
+    talk = Conversation(model, model.prompt.usual if model.reads_words else INSTRUCTION)
+    talk.open(since=0, spoken_from=0 if model.reads_words else None)
     for at in range(0, len(samples), FRAME):
         if talk.hear(samples[at : at + FRAME]):
+            talk.prefill()
+        if talk.draft_samples and at and at % talk.draft_samples == 0:
+            talk.draft()
             talk.prefill()
     return talk
 
@@ -65,16 +70,17 @@ def committed(model: Salmonn, samples: Samples) -> float:
 def at_the_end(model: Salmonn, samples: Samples) -> float:
     """Seconds from the endpoint to the first token when work starts there."""
     begin = time.perf_counter()
-    next(iter(model.ask(samples, INSTRUCTION)))
+    next(iter(model.ask(samples, model.prompt.usual if model.reads_words else INSTRUCTION)))
     return time.perf_counter() - begin
 
 
 def main() -> None:
     options = parser(__doc__, clips=12)
     options.add_argument("--runs", type=int, default=20, help="runs per figure")
+    options.add_argument("--preset", default="nano", help="nano or small")
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
-    model = load(load_preset(shipped_config(), "nano")[1])
+    model = load(load_preset(shipped_config(), chosen.preset)[1])
     clips = read_clips(chosen)
     block_s = model.ear.spans.block / SAMPLE_RATE
     rows = []

@@ -81,8 +81,8 @@ def evaluate(
     systems: Annotated[
         str | None,
         typer.Option(
-            help="offline, streamed, Whisper, cascade, bare cascade, text oracle; of everyday: "
-            "live, live with tools, cascade, text oracle, bare LLM.",
+            help="offline, streamed, captions, Whisper, cascade, bare cascade, text oracle; of "
+            "everyday: live, live with tools, cascade, text oracle, bare LLM.",
             show_default="all",
         ),
     ] = None,
@@ -125,7 +125,8 @@ def evaluate(
     if manifest is not None:
         found = [own_set(manifest, clips)]
     else:
-        found = [] if names == [SET] else made_sets(source, made, clips, which)
+        heard = None if names is None else [name for name in names if name != SET]
+        found = [] if heard == [] else made_sets(source, made, clips, which, heard)
     known = {s.name: s for s in found} | ({SET: None} if manifest is None else {})
     found = [one for one in _chosen(known, names, "--sets").values() if one is not None]
     model = load(wanted.model)

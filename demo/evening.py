@@ -9,6 +9,7 @@ import hibari
 import numpy as np
 import soundfile
 import soxr
+from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 RATE = 16_000
@@ -19,22 +20,35 @@ ROOM = 4e-4
 BEFORE_S, SOUND_S, AFTER_S = 1.0, 1.5, 2.5
 """Seconds of the room at the start, after a sound, and after a question."""
 
+Samples = NDArray[np.float64]
+
+_voice = hibari.Hibari()
+
+
+def heard(line: str) -> Samples:
+    """A sentence that is read aloud, or the sound of a file whose name stands in brackets."""
+    if line.startswith("("):
+        sound, rate = soundfile.read(HERE / f"{line.strip('()')}.flac")
+        assert rate == RATE
+        return 0.4 * sound / np.abs(sound).max()
+    said = soxr.resample(np.asarray(_voice(line, seed=1), np.float64), VOICE_RATE, RATE)
+    return 0.5 * said / np.abs(said).max()
+
+
+def played(lines: list[str]) -> Samples:
+    """Sentences and sounds one after another, with the room between them and around everything."""
+    parts = [np.zeros(round(BEFORE_S * RATE))]
+    for line in lines:
+        after_s = SOUND_S if line.startswith("(") else AFTER_S
+        parts += [heard(line), np.zeros(round(after_s * RATE))]
+    whole = np.concatenate(parts)
+    return whole + ROOM * np.random.default_rng(0).standard_normal(len(whole))
+
 
 def main() -> None:
     """Write the recording."""
-    voice = hibari.Hibari()
-    parts = [np.zeros(round(BEFORE_S * RATE))]
-    for line in (HERE / "evening.txt").read_text().splitlines():
-        if line == "(dog)":
-            bark, rate = soundfile.read(HERE / "dog.flac")
-            assert rate == RATE
-            parts += [0.4 * bark / np.abs(bark).max(), np.zeros(round(SOUND_S * RATE))]
-        else:
-            said = soxr.resample(np.asarray(voice(line, seed=1), np.float64), VOICE_RATE, RATE)
-            parts += [0.5 * said / np.abs(said).max(), np.zeros(round(AFTER_S * RATE))]
-    whole = np.concatenate(parts)
-    whole += ROOM * np.random.default_rng(0).standard_normal(len(whole))
-    soundfile.write(HERE / "evening.flac", whole, RATE, subtype="PCM_16")
+    lines = (HERE / "evening.txt").read_text().splitlines()
+    soundfile.write(HERE / "evening.flac", played(lines), RATE, subtype="PCM_16")
 
 
 if __name__ == "__main__":

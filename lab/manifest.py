@@ -101,7 +101,7 @@ def from_speechocean(folder: Path, split: str) -> list[Row]:
     """
     licence = "speechocean762: free for commercial and non-commercial use"
     return [
-        _row(folder, entry, licence, split, entry["text"].lower())
+        spoken_row(folder, entry, licence, split, entry["text"].lower())
         for entry in entries(folder)
         if split in (entry["split"], half(entry["speaker"]) if entry["split"] == "dev" else "")
     ]
@@ -109,7 +109,7 @@ def from_speechocean(folder: Path, split: str) -> list[Row]:
 
 def from_folder(folder: Path, licence: str) -> list[Row]:
     """Rows of a folder of `data/speech` with its manifest, audio paths absolute."""
-    return [_row(folder, e, licence, "train", e.get("text", "")) for e in entries(folder)]
+    return [spoken_row(folder, e, licence, "train", e.get("text", "")) for e in entries(folder)]
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
@@ -137,6 +137,7 @@ def _lines(path: Path) -> list[str]:
         raise ConfigError(f"{path}: not UTF-8 text") from error
 
 
-def _row(folder: Path, entry: dict[str, Any], licence: str, split: str, text: str) -> Row:
+def spoken_row(folder: Path, entry: dict[str, Any], licence: str, split: str, text: str) -> Row:
+    """A row of a recording that `entries` found, judged by all words; its path is absolute."""
     audio, speaker = str((folder / entry["file"]).resolve()), entry.get("speaker", "")
     return Row(audio, text, text=text, speaker=speaker, licence=licence, split=split)

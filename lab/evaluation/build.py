@@ -1,6 +1,6 @@
 """Putting together what `salmonn-live eval` compares, and making the recordings it needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from assistant.prompt.prompt import Prompt, instruction
 from lab.corpora.corpus import CorpusConfig
 from lab.corpora.prepare import Order, make
 from lab.evaluation.kept import kept_sets
+from lab.evaluation.reading import read_sets
 from lab.evaluation.sets import EvalSet, Half, named_sets
 from lab.evaluation.systems import (
+    Captioned,
     Cascade,
     Offline,
     Streamed,
@@ -56,6 +58,7 @@ def system_makers(model: Salmonn) -> dict[str, Callable[[], System]]:
             return Cascade("bare cascade", transcriber(), published)
 
         makers |= {
+            "captions": lambda: Captioned(model),
             "Whisper": transcriber,
             "cascade": lambda: Cascade("cascade", transcriber(), oracle),
             "bare cascade": bare,
@@ -104,18 +107,25 @@ def made_corpora() -> MadeCorpora:
     return validate(MadeCorpora, read_yaml(CORPORA), CORPORA.name)
 
 
-def made_sets(data: Path, made: Path, clips: int, half: Half) -> list[EvalSet]:
-    """The named sets; recordings that are not there yet are made.
+def made_sets(
+    data: Path, made: Path, clips: int, half: Half, names: Sequence[str] | None = None
+) -> list[EvalSet]:
+    """The named sets; recordings that are not there yet are made, if any set that is wanted needs
+    them.
 
     Args:
         data: the folder `data` of recordings.
         made: receives the made ones, in folders named by what they are made of.
         clips: rows of a set at most.
         half: the sets that choose, or those that report.
+        names: sets that are wanted; None: all.
 
     Raises:
         ConfigError: there is no `data`, or something is missing in it.
     """
+    ready = [*read_sets(data, clips, half), *kept_sets(data, clips, half)]
+    if names is not None and {*names} <= {one.name for one in ready}:
+        return ready
     every = made_corpora()
     folders: dict[str, Path] = {}
     for name, corpus in (every.choose if half == "choose" else every.report).items():
@@ -126,4 +136,4 @@ def made_sets(data: Path, made: Path, clips: int, half: Half) -> list[EvalSet]:
                 make(Order(name, corpus, (), data, source, WORKERS))
         except FileNotFoundError as error:
             raise ConfigError(f"making {name}: {error}") from error
-    return [*named_sets(data, folders, clips, half), *kept_sets(data, clips, half)]
+    return [*named_sets(data, folders, clips, half), *ready]

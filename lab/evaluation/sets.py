@@ -39,6 +39,7 @@ class EvalSet:
 
 
 HEARS = ("offline", "streamed")
+WRITES = (*HEARS, "captions", "Whisper")
 READS = (*HEARS, "cascade", "bare cascade", "text oracle")
 
 Half = Literal["choose", "report"]
@@ -83,10 +84,9 @@ def named_sets(data: Path, made: Mapping[str, Path], clips: int, which: Half) ->
 
     return [
         EvalSet("speech", "real accented speech, unseen speakers: WER", "wer", every(speech),
-                Path(), (*HEARS, "Whisper")),
+                Path(), WRITES),
         EvalSet("voices", "unseen synthetic voices: WER", "wer",
-                every(_read(made["voices"])), made["voices"],
-                (*HEARS, "Whisper")),
+                every(_read(made["voices"])), made["voices"], WRITES),
         EvalSet("questions", "spoken questions and commands: right", "right",
                 every(_read(made["questions"])), made["questions"], READS),
         EvalSet("orders", "real coffee orders: slots right", "parts",
@@ -143,7 +143,7 @@ def own_set(path: Path, clips: int) -> EvalSet:
     keyed = bool(rows[0].key)
     for number, row in enumerate(rows, 1):
         _check(row, f"{path}:{number}", path.parent / row.audio, keyed)
-    systems = (*READS, "Whisper") if all(row.text for row in rows) else HEARS
+    systems = (*READS, "captions", "Whisper") if all(row.text for row in rows) else HEARS
     return EvalSet(
         path.stem, f"{path.name}: {'right' if keyed else 'WER'}", "right" if keyed else "wer",
         rows[:: _step(rows, clips)], path.parent, systems,

@@ -1,4 +1,4 @@
-"""What is compared: nano offline and streamed, and baselines made of the same parts."""
+"""What is compared: the model offline and streamed, what it reads, and baselines of its parts."""
 
 from typing import Protocol
 
@@ -61,6 +61,29 @@ class Streamed:
         talk.pause()
         talk.ask()
         return "".join(text for text in iter(talk.token, None) if isinstance(text, str))
+
+
+class Captioned:
+    """What the model reads of what is said, without its LLM: Whisper's decoder on encodings of
+    blocks."""
+
+    name = "captions"
+
+    def __init__(self, model: Salmonn) -> None:
+        """`model`: of a preset whose Whisper has its decoder."""
+        self._model = model
+
+    def answer(self, row: Row, samples: Samples, instruction: str) -> str:
+        """The transcript at the end of a recording that was heard 20 ms at a time, as an LLM that
+        reads words is given it at a pause."""
+        talk = Conversation(self._model, instruction, captions=True)
+        talk.open(since=0, spoken_from=0)
+        for start in range(0, len(samples), CHUNK):
+            talk.hear(samples[start : start + CHUNK])
+        talk.pause()
+        read = talk.caption(last=True)
+        assert read is not None, "captions were asked for"
+        return "".join(read).strip()
 
 
 class Transcriber:
