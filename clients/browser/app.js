@@ -276,7 +276,8 @@ function take(event) {
       conversation.sound(event.name);
       break;
     case "salmonn.notice":
-      conversation.sound(`${event.notice} ${event.name}`.trim());
+      conversation.notice(event.notice, event.name);
+      if (event.notice !== "watch") voice.speaker.ring();
       break;
     case "salmonn.latency":
       conversation.ledger(event);

@@ -161,6 +161,14 @@ export class Conversation {
     this.#put(line);
   }
 
+  /** A timer or an alarm rings, or a sound came that was waited for (`watch`). */
+  notice(kind, name) {
+    const what = { timer: "Timer", alarm: "Alarm", watch: "Heard" }[kind] ?? kind;
+    const text = name ? `${what}: ${name}` : what;
+    this.say(text);
+    this.#put(element("p", "heard notice", text));
+  }
+
   /** The session is over: what was going on will not go on. */
   over() {
     for (const note of this.#view.querySelectorAll(".waits")) note.remove();

@@ -1,4 +1,4 @@
-// Plays answers: 24 kHz PCM16, in the order in which it comes.
+// Plays answers: 24 kHz PCM16, in the order in which it comes. And rings.
 //
 // It sounds from an element of the page, not from Web Audio itself: echo cancellers take out of the
 // microphone what elements play.
@@ -6,6 +6,9 @@
 const RATE = 24000;
 const BEFORE_S = 0.06; // what comes late by less leaves no gap
 const DUCKED = 0.35; // how loud it is while somebody may be interrupting
+const RING = [880, 660, 880, 660]; // Hz, one tone after another
+const TONE_S = 0.3;
+const RING_LEVEL = 0.4, FADED = 0.001; // at the beginning and the end of a tone
 
 export class Speaker {
   #context; #element; #out;
@@ -39,6 +42,24 @@ export class Speaker {
     if (this.#pieces.at(-1)?.item !== item) this.#pieces = [];
     this.#pieces.push({ item, begin, length: buffer.duration, source });
     this.#at = begin + buffer.duration;
+  }
+
+  /** Ring, at once; what is played next comes after it. */
+  ring() {
+    this.open();
+    if (this.#element.paused) this.#element.play().catch(() => {});
+    let begin = this.#context.currentTime + BEFORE_S;
+    for (const hertz of RING) {
+      const tone = this.#context.createOscillator(), level = this.#context.createGain();
+      tone.frequency.value = hertz;
+      level.gain.setValueAtTime(RING_LEVEL, begin);
+      level.gain.exponentialRampToValueAtTime(FADED, begin + TONE_S);
+      tone.connect(level).connect(this.#out);
+      tone.start(begin);
+      begin += TONE_S;
+      tone.stop(begin);
+    }
+    this.#at = Math.max(this.#at, begin);
   }
 
   /** Somebody speaks, who may be interrupting: be quieter for as long. */
