@@ -3,14 +3,17 @@
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.target import any_certificate, self_signed
 from streaming.server import exchange
 from streaming.server.app import App
 from streaming.server.exchange import EVENTS, Answer, Work, server_sent
@@ -296,3 +299,29 @@ async def test_a_request_takes_no_strangers_place() -> None:
         await eventually(lambda: bool(app.exchanges._tasks))
         assert not app.strangers._here
         writer.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
+def test_bodies_and_answers_are_the_same_under_tls(tmp_path: Path) -> None:
+    self_signed(tmp_path)
+    files = {"certificate": str(tmp_path / "certificate.pem"), "key": str(tmp_path / "key.pem")}
+
+    @run
+    async def test() -> None:
+        async with echoing(**files) as (app, host):
+            for body, expected in ((b"hello", b"5 hello"), (b"~", b"x" * 2**16)):
+                reader, writer = await asyncio.open_connection(
+                    *host.split(":"), ssl=any_certificate()
+                )
+                raw = posting(body)
+                writer.write(raw[:40])
+                await asyncio.sleep(0.01)
+                writer.write(raw[40:])
+                answer = await reader.read()
+                assert b" 200 " in answer[:20]
+                assert expected in answer
+                assert len(answer) > 2**22 or body == b"hello"
+                writer.close()
+                await eventually(lambda: not app.exchanges._tasks)
+
+    test()

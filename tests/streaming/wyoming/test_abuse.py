@@ -293,5 +293,5 @@ def test_nothing_that_was_said_is_logged(caplog: pytest.LogCaptureFixture) -> No
 
     caplog.set_level(logging.DEBUG)
     test()
-    assert "wyoming.fails" in caplog.text
+    assert "session.fails session=wyoming_" in caplog.text
     assert "SECRET" not in caplog.text

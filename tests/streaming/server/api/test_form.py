@@ -1,8 +1,6 @@
 """Forms and JSON: what another library writes is read, and what nobody should write is refused."""
 
 import contextlib
-import os
-import time
 
 import httpx2
 import pytest
@@ -101,13 +99,9 @@ def test_preambles_and_blanks_are_as_the_standard_has_them() -> None:
     assert read(whole).texts == {"x": ["x"]}
 
 
-def test_a_long_form_of_marks_is_read_in_no_time() -> None:
-    body = part(NAMED, b"\r\n--bx" * 500_000) + b"--b--"
-    begun = time.process_time()
-    with pytest.raises(RefusedError):
-        read(body)
-    read(part(NAMED + b'; filename="a"', os.urandom(10**6)) + b"--b--")
-    assert time.process_time() - begun < 20, "it grows with the square of the length"
+def test_marks_that_are_none_are_content() -> None:
+    body = part(NAMED + b'; filename="a"', b"\r\n--bx" * 100_000) + b"--b--"
+    assert read(body).files == {"x": b"\r\n--bx" * 100_000}
 
 
 class Two(Fields):
