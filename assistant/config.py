@@ -339,6 +339,10 @@ class ModelConfig(Section):
     sound_tagger: PartConfig | None = None
     """Names sounds as they begin, for sound events and `reads: words`; null: none."""
 
+    end_of_turn: PartConfig | None = None
+    """Judges at each pause whether the speaker has finished (`endpointing.eagerness`); null:
+    silence alone tells."""
+
     checkpoint: str | None
     """Weights of aligner and LoRA: `shipped:NAME`, a folder in our format, a published `.pth`, or
     null for random ones."""

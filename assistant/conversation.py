@@ -266,7 +266,7 @@ class Conversation:
             Windows of this turn in it now.
 
         Raises:
-            ContextFullError: the LLM's context is full.
+            ContextFullError: as for `ask`.
         """
         turn = self._open_turn()
         self._settle(turn)
@@ -292,11 +292,21 @@ class Conversation:
         turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=read)
         return len(ahead)
 
-    def ask(self) -> int:
-        """Prefill what is missing and the prompt's end: the next thing is the first token.
+    def finished(self) -> float | None:
+        """The probability that the speaker has finished, at a pause that was prefilled; None:
+        nothing here can tell."""
+        turn, judge = self._open_turn(), self._model.end_of_turn
+        if judge is None:
+            return None
+        features = self._listening.latest(turn.ahead or ())
+        expected = self._reading.expected(turn) if judge.reads_words else None
+        if not len(features) or (judge.reads_words and expected is None):
+            return None
+        return judge.probability(features, expected)
 
-        Returns:
-            Windows of this turn.
+    def ask(self) -> int:
+        """Prefill what is missing and the prompt's end: the next thing is the first token; windows
+        of this turn.
 
         Raises:
             ContextFullError: the LLM's context is full.
@@ -329,12 +339,8 @@ class Conversation:
         return len(turn.waiting)
 
     def token(self) -> str | ToolCall | None:
-        """The next token of the reply.
-
-        Returns:
-            Its text, empty while a character or a call is incomplete; the call that it completes;
-            None when there are no more.
-        """
+        """The next token of the reply: its text, empty while a character or a call is incomplete,
+        or the call that it completes; None when there are no more."""
         return self._reply().token(self._answered)
 
     def cut_short(self) -> bool:
@@ -377,11 +383,8 @@ class Conversation:
 
     def tidy(self) -> bool:
         """Go on filling the cache with what was said, after another instruction was given or the
-        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done.
-
-        Returns:
-            Whether there is more to do. `open` does what is left.
-        """
+        oldest turns were dropped: a bounded piece of it, the same ones whenever it is done; whether
+        there is more, which `open` would do."""
         self._history.instruct(self._system)
         return self._reading.refill()
 

@@ -1,6 +1,9 @@
 """What a conversation hears: the stream, the sounds named in it, and who reads what is said."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Hearing, Window
@@ -8,6 +11,7 @@ from assistant.ear.tagger import Tagger
 from assistant.errors import ConfigError
 from assistant.model import Salmonn
 from assistant.open_turn import FirstUtterance
+from assistant.rates import FEATURE_SAMPLES
 from assistant.sound.recording import Samples
 
 
@@ -80,6 +84,18 @@ class Listening:
         """The windows that end after a sample of the stream, as far as they are kept."""
         length = self._model.ear.spans.window
         return [window for window in self.hearing.windows if window.at + length > sample]
+
+    def latest(self, ahead: Sequence[Window]) -> Tensor:
+        """Whisper's features of what was heard last, up to now: (n, width), n over 16 unless there
+        was silence before.
+
+        Args:
+            ahead: provisional windows of the block that is open.
+        """
+        heard = self.hearing.heard
+        windows = [*[*self.hearing.windows][-1:], *ahead][-2:]
+        features = [w.speech[: (heard - w.at) // FEATURE_SAMPLES] for w in windows]
+        return torch.cat(features) if features else torch.zeros(0, 0)
 
     def reader(self, since: int, spoken_from: int | None) -> tuple[Captioner | None, int]:
         """Who reads what is said in a turn, and the first sample whose window is read.

@@ -14,6 +14,7 @@ from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import Tagger
+from assistant.end_of_turn import EndOfTurn, marks
 from assistant.llm.adapters import merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
 from assistant.llm.loading import choose_engine, loads_quantised
@@ -46,6 +47,15 @@ class Salmonn:
 
     tagger: Tagger | None = None
     """The preset's sound tagger, if it has one."""
+
+    end_of_turn: EndOfTurn | None = None
+    """Judges ends of turns, if the preset has something that does."""
+
+    @cached_property
+    def marks(self) -> tuple[Tensor, Tensor]:
+        """The LLM's tokens that end a sentence, and those after which it goes on; see
+        `end_of_turn.marks`."""
+        return marks(self.llm)
 
     @cached_property
     def captions(self) -> CaptionDecoder:
@@ -178,9 +188,12 @@ def load(config: ModelConfig) -> Salmonn:
     ear.requires_grad_(False).to(device_of(config))
     if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
         halve_linears(ear)
-    tagger = build_tagger(config, ear)
+    tagger, judge = build_tagger(config, ear), build_end_of_turn(config, ear)
     words = config.reads == "words"
-    model = Salmonn(config, ear.eval(), llm, Prompt(config.prompt, words), leftover, tagger)
+    prompt = Prompt(config.prompt, words)
+    model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, judge)
     if words:
         _ = model.standing  # so that no session waits for it
+    if judge is not None and judge.reads_words:
+        _ = model.marks
     return model

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from assistant.end_of_turn import Expected
 from assistant.history import History, Key, keys, positions
 from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
@@ -21,7 +22,7 @@ class Reading:
         instruction: stands before all turns.
         turns_kept: past turns that stay at most.
         """
-        self._llm = model.llm
+        self._model, self._llm = model, model.llm
         self.render = Renderer(model.llm, model.prompt)
         self.history = History(self.render, instruction, turns_kept)
         self.context = Context(model.llm, self._ready(model))
@@ -67,6 +68,15 @@ class Reading:
         """
         items = [*self._before(turn), *([] if turn.silent else [turn.whole])]
         self.context.show(self.render.render(items, answered=True))
+
+    def expected(self, turn: OpenTurn) -> Expected | None:
+        """What Whisper's decoder and the LLM expect after the last word of a turn whose transcript
+        was shown (`show_heard`); None: no words were read, or they are read with a question.
+        """
+        if turn.captioner is None or turn.item.asked or not turn.item.transcript.strip():
+            return None
+        closed, going_on = map(self.context.share, self._model.marks)
+        return Expected(turn.captioner.ending, closed, going_on)
 
     def _before(self, turn: OpenTurn) -> Sequence[Item]:
         system, *items = self.history.items

@@ -37,7 +37,7 @@ is dropped."""
 CLOSING = (".", "?", "!")
 """Marks that end a sentence."""
 
-GOING_ON = (",", "...", "-", " ...", "…")
+GOING_ON = (",", "...", "-", " ...")
 """Marks after which a sentence goes on."""
 
 

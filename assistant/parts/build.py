@@ -7,6 +7,7 @@ from assistant.config import ModelConfig
 from assistant.ear.aligner import Aligner, NoAligner
 from assistant.ear.ear import Ear
 from assistant.ear.tagger import Tagger
+from assistant.end_of_turn import EndOfTurn
 from assistant.errors import ComponentError, ConfigError
 from assistant.llm.adapters import add_lora
 from assistant.llm.llm import Llm
@@ -15,7 +16,15 @@ from assistant.llm.packed_llm import load_packed
 from assistant.numerics.half import fast_half
 from assistant.parts import components
 from assistant.parts.pack import as_folder, packed_folder
-from assistant.parts.tiny import toy_beats, toy_decoder, toy_llm, toy_seed, toy_tagger, toy_whisper
+from assistant.parts.tiny import (
+    toy_beats,
+    toy_decoder,
+    toy_end_of_turn,
+    toy_llm,
+    toy_seed,
+    toy_tagger,
+    toy_whisper,
+)
 
 
 def build_ear(config: ModelConfig, llm_width: int = 1) -> Ear:
@@ -84,6 +93,28 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
     if tagger.reach != ear.feature_width:
         raise ComponentError(f"sound_tagger: {sources[0]} was made for other encoders")
     return tagger.to(device_of(config))
+
+
+def build_end_of_turn(config: ModelConfig, ear: Ear) -> EndOfTurn | None:
+    """What judges ends of turns in this preset, if anything does.
+
+    Raises:
+        ComponentError: it is not available, or was made for another encoder, or for words in a
+            preset that reads none.
+    """
+    if config.end_of_turn is None:
+        return None
+    sources, width = config.end_of_turn.weights, ear.speech_encoder.width
+    seed = toy_seed(sources)
+    words = config.reads == "words"
+    if seed is not None:
+        return toy_end_of_turn(seed, width, words=words)
+    judge = components.find_end_of_turn(sources)
+    if judge.width != width:
+        raise ComponentError(f"end_of_turn: {sources[0]} was made for another encoder")
+    if judge.reads_words and not words:
+        raise ComponentError(f"end_of_turn: {sources[0]} was made for presets that read words")
+    return judge
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:

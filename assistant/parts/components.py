@@ -20,6 +20,7 @@ from assistant.config import ModelConfig, PartConfig
 from assistant.ear.tagger import Tagger, load_tagger
 from assistant.encoders.beats import Beats, load_beats
 from assistant.encoders.whisper import WhisperWeights, from_ctranslate2, load_whisper
+from assistant.end_of_turn import EndOfTurn, load_end_of_turn
 from assistant.errors import ComponentError
 from assistant.files.weights import SHIPPED
 from assistant.parts.converted import dequantised, verified
@@ -215,6 +216,12 @@ def find_tagger(sources: list[str]) -> Tagger:
     return _first("sound tagger", sources, _tagger_from)
 
 
+def find_end_of_turn(sources: list[str]) -> EndOfTurn:
+    """The judgement of ends of turns from the first source that is present; errors as in
+    `find_whisper`."""
+    return _first("end of turn", sources, _end_of_turn_from)
+
+
 def find_llm(sources: list[str]) -> Path | GgufParts:
     """A folder that transformers can load, or a GGUF file, from the first source that is present;
     errors as in `find_whisper`."""
@@ -278,6 +285,16 @@ def _tagger_from(source: str) -> Tagger:
         case "path":
             return load_tagger(_existing(name))
     raise ComponentError(f"sound tagger: unknown source {source!r}; give a path")
+
+
+def _end_of_turn_from(source: str) -> EndOfTurn:
+    kind, name = _split(source)
+    match kind:
+        case "shipped":
+            return load_end_of_turn(_shipped(name))
+        case "path":
+            return load_end_of_turn(_existing(name))
+    raise ComponentError(f"end of turn: unknown source {source!r}; give a path")
 
 
 def _shipped(name: str) -> Path:

@@ -42,12 +42,12 @@ KEPT = 64
 """Features that are kept before the end of speech, 1.28 s."""
 
 CORPORA = {
-    "minds14": 300,
-    "coffee-orders": 90,
-    "commonvoice_recent": 110,
-    "commonvoice_v1": 50,
-    "speechocean762": 100,
-    "librispeech": 50,
+    "minds14": 788,
+    "coffee-orders": 200,
+    "commonvoice_recent": 200,
+    "commonvoice_v1": 100,
+    "speechocean762": 300,
+    "librispeech": 60,
 }
 """Recordings taken of each."""
 
