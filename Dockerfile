@@ -19,10 +19,10 @@ COPY assistant assistant
 COPY streaming streaming
 COPY clients clients
 COPY cli cli
-RUN pip install --no-cache-dir -c requirements/constraints.txt .
+RUN pip install --no-cache-dir -c requirements/constraints.txt ".[homeassistant]"
 USER 1000
 ENV SALMONN_LIVE_CACHE=/home/salmonn/cache
-EXPOSE 8765
+EXPOSE 8765 10800
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8765/readyz', timeout=2)"]
 # 0.0.0.0 needs SALMONN_LIVE_TOKEN, or --open where nobody else reaches the port

@@ -1,10 +1,15 @@
-"""Functions that replies may call: those that a session declares, and those of one turn."""
+"""Functions that replies may call: our own, those that a session declares, and those of one turn.
+
+A client's functions stand alone: a session offers our own until its client declares some.
+"""
 
 from functools import lru_cache
 
 from assistant.errors import ToolError
 from assistant.model import Salmonn
 from assistant.open_turn import OpenTurn
+from assistant.own_tools import OwnTools
+from assistant.prompt.items import Offer
 from assistant.tools.grammar import Grammar, Writing
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
@@ -15,14 +20,31 @@ REMEMBERED = 4
 class Calling:
     """What a session's replies may call."""
 
-    def __init__(self, model: Salmonn) -> None:
-        """`model`: shared weights."""
-        self._model = model
-        self.tools: tuple[Tool, ...] = ()
-        """Of the session."""
-
+    def __init__(self, model: Salmonn, own: OwnTools | None = None) -> None:
+        """Args:
+        model: shared weights.
+        own: our own; None: none are offered.
+        """
+        self._model, self._own = model, own
+        self._declared: tuple[Tool, ...] = ()
         self._choice = AUTO
         self._grammar = lru_cache(REMEMBERED)(self._grammar_of)
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Of the session."""
+        own = () if self._own is None else self._own.tools
+        return self._declared or own
+
+    @property
+    def offer(self) -> Offer | None:
+        """How they are shown, where they are our own."""
+        return None if self._declared or self._own is None else self._own.offer
+
+    def runs(self, turn: OpenTurn, name: str) -> OwnTools | None:
+        """Who runs a function that a turn's reply calls; None: whoever declared it."""
+        ours = self.offer is not None and turn.tools is None
+        return self._own if ours and name in {tool.name for tool in self.tools} else None
 
     def declare(self, tools: tuple[Tool, ...] | None, choice: ToolChoice | None) -> None:
         """From here on these may be called; None: those that could be.
@@ -30,9 +52,10 @@ class Calling:
         Raises:
             ToolError: a tool has a schema that no call can be held to, or the LLM calls none.
         """
-        tools, choice = self._instead(tools, choice)
-        self._grammar(tools, choice)
-        self.tools, self._choice = tools, choice
+        declared = self._declared if tools is None else tools
+        choice = choice or self._choice
+        self._grammar(declared or self._instead(None, None)[0], choice)
+        self._declared, self._choice = declared, choice
 
     def check(self, tools: tuple[Tool, ...] | None, choice: ToolChoice | None) -> None:
         """Raises ToolError where these cannot be called."""
@@ -43,8 +66,15 @@ class Calling:
         grammar = self._grammar(*self._instead(turn.tools, turn.choice))
         return None if grammar is None else grammar.start()
 
+    def telling(self) -> Writing | None:
+        """The same in a reply that tells what came of a call: it makes no other one."""
+        grammar = self._grammar(self.tools, ToolChoice("none"))
+        return None if grammar is None else grammar.start()
+
     def names(self, turn: OpenTurn) -> tuple[str, ...]:
         """Of the functions that the reply to a turn may call."""
+        if turn.is_notice:
+            return ()
         tools, choice = self._instead(turn.tools, turn.choice)
         return tuple(tool.name for tool in choice.among(tools))
 

@@ -258,17 +258,20 @@ class PromptConfig(Section):
     """template auto: in place of `system` where a client declares functions."""
 
     examples_with_tools: list[ExampleConfig] = []
-    """template auto: in place of `examples` where a client declares functions."""
+    """template auto: the same of `examples`."""
 
     calls: Literal["template", "bare"] = "template"
-    """template auto: how calls of functions are written. template: as the chat template has them;
-    bare: as JSON alone, one in a reply, for LLMs that were never taught the template's mark."""
+    """template auto: how functions are called. template: as the chat template has it; bare: as JSON
+    alone, one in a reply, for LLMs that were never taught the template's mark."""
+
+    toolbox: bool = False
+    """template auto: offer functions of our own (`tools`), with a prompt of their own."""
 
     bos: bool = True
     """Start with the tokenizer's beginning-of-text token."""
 
     default_task: str = "asr"
-    """The task of `prompts.yaml` whose instruction is used when none is given."""
+    """The task of `prompts.yaml` where none is given."""
 
     stop: list[str] = ["</s>"]
     """Tokens that end an answer, besides the LLM's own end token."""
@@ -288,8 +291,7 @@ class GenerationConfig(Section):
     """Longest answer, in tokens."""
 
     beams: int = Field(default=4, ge=1, le=256)
-    """Beams of the offline path, each with a KV cache of its own. A streamed answer cannot take
-    back text and always uses 1."""
+    """Of the offline path, each with a KV cache; streamed answers take nothing back and use 1."""
 
     sample: bool = False
     """Draw tokens at random instead of taking the likeliest."""
@@ -322,7 +324,7 @@ class VoiceConfig(Section):
 
 
 class ModelConfig(Section):
-    """A preset: all parts and settings of a model."""
+    """A preset: all parts of a model."""
 
     speech_encoder: SpeechEncoderConfig
     audio_encoder: PartConfig | None
@@ -375,10 +377,8 @@ class ModelConfig(Section):
         # The left context may begin a patch earlier, on BEATs' grid.
         span_s = encoding.left_context_s + PATCH_S + block * FEATURE_S + encoding.look_ahead_s
         if encoding.mode == "recompute" and span_s > CLIP_S:
-            raise ValueError(
-                f"encoding.left_context_s: with block and look_ahead_s {span_s:.2f} s are encoded "
-                "at once; Whisper has positions for 30 s"
-            )
+            why = f"with block and look_ahead_s {span_s:.2f} s are encoded at once"
+            raise ValueError(f"encoding.left_context_s: {why}; Whisper has positions for 30 s")
         return self
 
     @model_validator(mode="after")

@@ -8,22 +8,26 @@ A conversation is a list of items (`History`). What the LLM reads is a function 
 (`Renderer`), and the cache follows it (`Reading`): nothing else knows what is in there.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from assistant.calling import Calling
 from assistant.config import GenerationConfig
-from assistant.history import Key
+from assistant.errors import ContextFullError
 from assistant.listening import Listening
 from assistant.model import Salmonn
-from assistant.open_turn import OpenTurn
-from assistant.prompt.items import Called, Put, Returned, Role, Spoken, System, Written
-from assistant.reading import Reading
-from assistant.reply import Reply, drawn
+from assistant.noted import Noted
+from assistant.open_turn import DRAFT_WINDOWS, OpenTurn
+from assistant.own_tools import OwnTools
+from assistant.prompt.items import Returned, Spoken, System
+from assistant.reply import Recited, Reply, drawn
 from assistant.sound.recording import Samples
+from assistant.tools.grammar import Writing
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
 
 
-class Conversation:
+class Conversation(Noted):
     """Hears a stream and answers turns about it; weights are the shared `Salmonn`'s."""
 
     def __init__(
@@ -37,6 +41,7 @@ class Conversation:
         ring_s: float = 30.0,
         silence_db: float = -65.0,
         sound_events: bool = False,
+        own: OwnTools | None = None,
     ) -> None:
         """Args:
         model: shared weights.
@@ -48,23 +53,20 @@ class Conversation:
         ring_s: seconds of what was heard that are kept.
         silence_db: see `Hearing`.
         sound_events: name sounds as they begin.
+        own: functions of our own; None: none are offered.
 
         Raises:
             ConfigError: the preset has no `sound_tagger` to name them with.
         """
         self._model, self._llm = model, model.llm
         self._generation = generation or model.config.generation
-        self._instruction, self._turns_kept = instruction, turns_kept
-        self._words = model.config.reads == "words"
-        self._calling = Calling(model)
+        self._instruction, self._turns_kept, self._answered = instruction, turns_kept, 0
+        self._words, self._own, self._calling = model.reads_words, own, Calling(model, own)
         self._listening = Listening(model, captions, ring_s, silence_db, sound_events)
         self._hearing = self._listening.hearing
-        self._reading = Reading(model, instruction, turns_kept)
-        self._history = self._reading.history
-        self._answered = 0  # turns
-        self._turn: OpenTurn | None = None
-        # A transcript has no more tokens than windows, about.
-        self._per_window = model.ear.aligner.per_window or 1
+        super().__init__(model, self._system, turns_kept, self._generation.max_new_tokens)
+        self.draft_samples = DRAFT_WINDOWS * model.ear.spans.window if self._words else 0
+        """Samples of speech from one `draft` to the next; 0: the LLM reads none."""
 
     @property
     def turn(self) -> int:
@@ -80,6 +82,8 @@ class Conversation:
         """Take samples of the stream and encode the blocks they complete; windows of the open turn
         that wait to be prefilled."""
         windows = self._listening.hear(samples)
+        if self._own is not None:
+            self._own.hear(self._hearing.noticed)
         return 0 if self._turn is None else self._turn.hear(windows)
 
     def sounds(self) -> list[tuple[int, int, str, float]]:
@@ -122,40 +126,9 @@ class Conversation:
         if instruction is not None:
             self._instruction = instruction
         self._generation = drawn(self._generation, max_new_tokens, temperature, top_p)
+        self._most = self._generation.max_new_tokens
         if captions is not None:
             self._listening.show_captions(captions)
-
-    # --- what is written
-
-    def write(self, ref: str, role: Role, text: str, after: Key | None = None) -> None:
-        """Put a client's text into the conversation, known by `ref`, `after` another item; while a
-        reply is made, or where there is no such item, behind all."""
-        self._put(Written(ref, role, text), after)
-
-    def note_call(self, ref: str, call: ToolCall, after: Key | None = None) -> None:
-        """The same with a call of a function."""
-        self._put(Called(ref, call), after)
-
-    def note_result(self, ref: str, call: str, output: str, after: Key | None = None) -> None:
-        """The same with what came of the call with an id."""
-        self._put(Returned(ref, call, output), after)
-
-    def _put(self, item: Put, after: Key | None) -> None:
-        needed = 0 if self._turn is None else self._needed(self._turn.item, self._turn.windows)
-        self._reading.write(item, after, self._turn, needed)
-
-    def claim(self, waits: bool) -> None:
-        """What was written and is not answered waits for a question about it, or no longer."""
-        self._reading.claim(waits, self._turn)
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether something was written that is not answered yet."""
-        return self._reading.is_asked
-
-    def answers(self) -> tuple[str, ...]:
-        """What was written and is answered by the open turn's reply, by its `ref`."""
-        return self._reading.answers(self._open_turn())
 
     # --- turns
 
@@ -168,7 +141,7 @@ class Conversation:
         typed: bool = False,
         alone: bool = False,
     ) -> int:
-        """Begin a turn about what was heard from stream sample `since` on.
+        """Begin a turn about what was heard from stream sample `since` on; windows that wait.
 
         Args:
             since: windows that end after it belong to the turn.
@@ -176,9 +149,6 @@ class Conversation:
             spoken_from: first sample of the utterance; captions begin there.
             typed: what was written and not answered is asked about it, too.
             alone: as if nothing had been said before.
-
-        Returns:
-            Windows that wait to be prefilled.
 
         Raises:
             ContextFullError: the prompt alone is more than the LLM's context holds.
@@ -202,11 +172,6 @@ class Conversation:
         self._reading.show_heard(turn, item)
         self._turn = turn
         return len(recent)
-
-    def _needed(self, item: Spoken, windows: int) -> int:
-        """Positions for a turn and its reply."""
-        own = self._reading.own(item) + windows * self._per_window
-        return own + self._generation.max_new_tokens
 
     def instruct(self, instruction: str | None) -> None:
         """Ask something else about the open turn: the same windows, in another prompt.
@@ -257,24 +222,25 @@ class Conversation:
             turn.system = None if tools is None else System(self._instruction, tools)
 
     def prefill(self) -> int:
-        """Put the waiting windows into the KV cache; while paused, the provisional ones after them.
-
-        An LLM that reads words is given the transcript as it is so far. It may change, but seldom
-        where it begins: little is left to read when the turn is over.
-
-        Returns:
-            Windows of this turn in it now.
+        """Put the waiting windows into the KV cache, or what was read last; while paused, the
+        provisional windows after them, or all of the prompt for an LLM that reads words; windows
+        of this turn in it now.
 
         Raises:
             ContextFullError: as for `ask`.
         """
         turn = self._open_turn()
         self._settle(turn)
-        if self._words and turn.ahead is None:
-            turn.note([], self._hearing.heard, self._hearing.noticed, read=True)
         whole = turn.whole
-        self._reading.show_heard(turn, whole)
+        if self._words and turn.ahead is not None:
+            self._reading.show_asked(turn)  # one pass costs less than two
+        else:
+            self._reading.show_heard(turn, whole)
         return len(whole.windows)
+
+    def draft(self) -> None:
+        """Read what was said so far, which `prefill` then gives to the LLM."""
+        self._open_turn().note(self._hearing, read=True)
 
     def _settle(self, turn: OpenTurn) -> None:
         """Apart from what is provisional: the keys are the same whether there is any or not."""
@@ -286,11 +252,8 @@ class Conversation:
         """The turn may be over: encode the open block as it is; its windows, which are provisional.
         What is heard next is not in it."""
         turn = self._open_turn()
-        assert turn.ahead is None, "pause() twice without resume()"
-        ahead = self._hearing.peek()
-        read = self._listening.reads
-        turn.pause(ahead, self._hearing.heard, self._hearing.peeked, read=read)
-        return len(ahead)
+        assert turn.ahead is None, "pause() twice"
+        return turn.pause(self._hearing, read=self._listening.reads)
 
     def finished(self) -> float | None:
         """The probability that the speaker has finished, at a pause that was prefilled; None:
@@ -314,12 +277,15 @@ class Conversation:
         turn = self._open_turn()
         self._settle(turn)
         self._reading.show_asked(turn)
+        turn.reply = self._begun(turn, self._calling.writing(turn))
+        return len(turn.whole.windows)
+
+    def _begun(self, turn: OpenTurn, writing: Writing | None) -> Reply:
+        """A reply to what the LLM has read."""
         # What ends a reply has to fit where it is kept.
         end = len(self._reading.render.end) if self._turns_kept else 0
         cache = self._reading.context.cache
-        writing = self._calling.writing(turn)
-        turn.reply = Reply(self._llm, cache, self._generation, turn.most, end, writing)
-        return len(turn.whole.windows)
+        return Reply(self._llm, cache, self._generation, turn.most, end, writing)
 
     def callable(self) -> tuple[str, ...]:
         """Names of the functions that the open turn's reply may call."""
@@ -327,7 +293,10 @@ class Conversation:
 
     def text_tokens(self) -> int:
         """Positions of the open turn that are not audio tokens; `ask` was called."""
-        pieces = self._reading.render.render([self._open_turn().whole], answered=True)
+        turn = self._open_turn()
+        if turn.is_notice:
+            return 0
+        pieces = self._reading.render.render([turn.whole], answered=True)
         return sum(len(piece) for piece in pieces if piece.tokens is None)
 
     def resume(self) -> int:
@@ -339,8 +308,8 @@ class Conversation:
         return len(turn.waiting)
 
     def token(self) -> str | ToolCall | None:
-        """The next token of the reply: its text, empty while a character or a call is incomplete,
-        or the call that it completes; None when there are no more."""
+        """The text of the reply's next token, empty while a character or a call is incomplete; the
+        call that it completes; None when there are no more."""
         return self._reply().token(self._answered)
 
     def cut_short(self) -> bool:
@@ -357,7 +326,7 @@ class Conversation:
         """The turn was answered; `said`: tokens of the reply that were given out, when it was
         interrupted: the others are forgotten."""
         turn = self._open_turn()
-        answer = self._reply().items(self._answered, said)
+        answer = turn.answer(said)
         self._turn, self._answered = None, self._answered + 1
         next_one = Spoken(self._answered, self._instruction, ())
         self._reading.close(turn, answer, self._needed(next_one, self._hearing.most_windows))
@@ -368,14 +337,58 @@ class Conversation:
         self._turn = None
         self._reading.drop()
 
-    def forget(self, key: Key) -> None:
-        """Take an item out of the LLM's context, and of the KV cache; while a reply is made, the
-        cache follows when that is over. The turn that is being answered counts."""
-        self._reading.forget(key, self._turn)
+    # --- functions of our own
 
-    def truncate(self, turn: int, characters: int) -> None:
-        """Take what is beyond so many characters of an answered turn's reply out of the context."""
-        self._reading.truncate(turn, characters, self._turn)
+    def whose(self, name: str) -> Literal["client", "session", "shell"]:
+        """Who runs a function that the open turn's reply calls."""
+        own = self._calling.runs(self._open_turn(), name)
+        if own is None:
+            return "client"
+        return "shell" if own.is_shells(name) else "session"
+
+    def run(self, call: ToolCall) -> tuple[str, str | None]:
+        """Do what a call of ours asks; see `Outcome`."""
+        assert self._own is not None, "none is offered"
+        came = self._own.run(call, self.heard)
+        return came.output, came.say
+
+    def go_on(self, results: Sequence[tuple[str, str]], say: str | None) -> None:
+        """The open turn's reply, which called functions of ours, goes on with what came of that.
+
+        Args:
+            results: by the ids of the calls, for the LLM to read.
+            say: what is said; None: the LLM says it.
+
+        Raises:
+            ContextFullError: the LLM's context is full.
+        """
+        turn = self._open_turn()
+        turn.go_on([Returned(call, call, output) for call, output in results])
+        if say is not None:
+            turn.reply = Recited(self._llm, say)
+            return
+        try:
+            self._reading.show_asked(turn)
+        except ContextFullError as full:
+            turn.reply = Recited(self._llm, f"{full}.")
+        else:
+            turn.reply = self._begun(turn, self._calling.telling())
+
+    def notices(self) -> list[tuple[str, str, str]]:
+        """What has to be told from now on: kind, name and text of each; see `Notice`."""
+        found = [] if self._own is None else self._own.notices(self.heard)
+        return [(notice.kind, notice.name, notice.text) for notice in found]
+
+    def announce(self, text: str) -> None:
+        """Begin a turn whose reply is `text`: it is about nothing, and answers nothing."""
+        item = Spoken(self._answered, self._instruction, (), self.heard)
+        self._turn = OpenTurn(item, 0, ahead=(), silent=True, is_notice=True)
+        self._turn.reply = Recited(self._llm, text)
+
+    def tell_time(self, local: str) -> None:
+        """It is this local time, in ISO 8601."""
+        if self._own is not None:
+            self._own.start(local, self.heard)
 
     def unhear(self, since: int, until: int) -> None:
         """Stream samples that no turn from now on is about."""
@@ -384,19 +397,15 @@ class Conversation:
     def tidy(self) -> bool:
         """Go on filling the cache with what was said, after another instruction was given or the
         oldest turns were dropped: a bounded piece of it, the same ones whenever it is done; whether
-        there is more, which `open` would do."""
+        there is more to do. `open` does what is left."""
         self._history.instruct(self._system)
         return self._reading.refill()
 
     @property
     def _system(self) -> System:
-        return System(self._instruction, self._calling.tools)
+        return System(self._instruction, self._calling.tools, self._calling.offer)
 
-    def _open_turn(self) -> OpenTurn:
-        assert self._turn is not None, "no turn is open"
-        return self._turn
-
-    def _reply(self) -> Reply:
+    def _reply(self) -> Reply | Recited:
         reply = self._open_turn().reply
         assert reply is not None, "ask() comes first"
         return reply

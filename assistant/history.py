@@ -33,14 +33,14 @@ ROOT = "root"
 class History:
     """An ordered list of items, the open turn's apart, and what is read of it."""
 
-    def __init__(self, render: Renderer, instruction: str, turns_kept: int) -> None:
+    def __init__(self, render: Renderer, system: System, turns_kept: int) -> None:
         """Args:
         render: says what is read of items.
-        instruction: stands before all turns.
+        system: stands before all turns.
         turns_kept: turns that stay at most; a client's texts up to the next reply are one, too.
         """
         self._render, self._most = render, turns_kept
-        self.items: list[Item] = [System(instruction)]
+        self.items: list[Item] = [system]
         """The instruction, then what was said and written, the oldest first."""
 
     def instruct(self, system: System) -> None:
@@ -65,6 +65,16 @@ class History:
         """They come after all others."""
         self.items += items
 
+    def add_aside(self, *items: Item) -> None:
+        """They come before what is not answered yet, which they do not answer."""
+        waiting = self._since_reply()
+        place = len(self.items) - len(waiting)
+        while any(isinstance(i, Returned) for i in waiting) and isinstance(
+            self.items[place - 1], Called
+        ):
+            place -= 1  # a call and what came of it stay together
+        self.items[place:place] = items
+
     def put(self, item: Item, after: Key | None) -> None:
         """It comes after another one, or after all where there is no such item."""
         place = next((n for n, other in enumerate(self.items) if after in keys(other)), None)
@@ -87,7 +97,7 @@ class History:
         return taken
 
     def _since_reply(self) -> list[Item]:
-        last = max((n for n, item in enumerate(self.items) if is_reply(item)), default=-1)
+        last = max((n for n, item in enumerate(self.items) if is_reply(item)), default=0)
         return self.items[last + 1 :]
 
     def forget(self, key: Key) -> bool:

@@ -37,7 +37,7 @@ class Listening:
             ConfigError: the preset has no `sound_tagger` to name them with.
         """
         self._model = model
-        self._words = model.config.reads == "words"
+        self._words = model.reads_words
         self._events, self.shown = sound_events, captions
         self.hearing = Hearing(model.ear, ring_s, silence_db, self._tagger(sound_events))
         self.reads = self._words or model.config.aligner.transcript

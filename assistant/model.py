@@ -74,11 +74,16 @@ class Salmonn:
             return None
         return Vocabulary(self.llm.tokenizer, self.llm.vocabulary, self.llm.stop_ids, self.calls)
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether the LLM is given what was heard in words, not as audio tokens."""
+        return self.config.reads == "words"
+
     @cached_property
     def calls(self) -> Form | None:
         """How the LLM writes calls of functions; None: it hears audio tokens, or its template knows
         no calls."""
-        return self.prompt.calls(self.llm) if self.config.reads == "words" else None
+        return self.prompt.calls(self.llm) if self.reads_words else None
 
     @cached_property
     def standing(self) -> tuple[str, LlmCache] | None:
@@ -89,6 +94,17 @@ class Salmonn:
         if not ids:
             return None
         return words, self.llm.begun(ids, TIDY_POSITIONS)
+
+    @cached_property
+    def _begun(self) -> dict[tuple[int, ...], LlmCache]:
+        return {}
+
+    def begun(self, ids: tuple[int, ...]) -> LlmCache:
+        """A KV cache that holds a beginning of the prompt, which sessions share; to be copied. It
+        is made when it is first asked for, which takes a while."""
+        if ids not in self._begun:
+            self._begun[ids] = self.llm.begun([*ids], TIDY_POSITIONS)
+        return self._begun[ids]
 
     @torch.inference_mode()
     def ask(
@@ -110,7 +126,7 @@ class Salmonn:
         """
         generation = generation or self.config.generation
         samples = check(samples)
-        if self.config.reads == "words":
+        if self.reads_words:
             given = [self._read(torch.from_numpy(samples), instruction)]
             instruction = ""
         else:

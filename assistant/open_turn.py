@@ -1,12 +1,16 @@
 """The turn that a conversation hears or answers now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
-from assistant.ear.hearing import Sound, Window
-from assistant.prompt.items import Spoken, System
-from assistant.reply import Reply
+from assistant.ear.hearing import Hearing, Window
+from assistant.prompt.items import Item, Returned, Spoken, System
+from assistant.reply import Recited, Reply
 from assistant.tools.tool import Tool, ToolChoice
+
+DRAFT_WINDOWS = 2
+"""Windows from one reading of what is being said to the next: 0.64 s are a word or two."""
 
 
 @dataclass(slots=True)
@@ -32,8 +36,18 @@ class OpenTurn:
     spoken_from: int = 0
     """Windows before this sample are not read."""
 
-    reply: Reply | None = None
+    reply: Reply | Recited | None = None
     """Once it was asked for."""
+
+    done: tuple[Item, ...] = ()
+    """What stands before the reply in its answer: calls of our own functions, and what came of
+    them."""
+
+    steps: int = 0
+    """Tokens and calls that were given out before the reply."""
+
+    is_notice: bool = False
+    """Nobody asked for it: it is about nothing, and answers nothing."""
 
     uttered: bool = False
     """Somebody spoke in it."""
@@ -66,6 +80,18 @@ class OpenTurn:
         """With the windows that are provisional."""
         return replace(self.item, windows=(*self.item.windows, *(self.ahead or ())))
 
+    def answer(self, said: int | None) -> list[Item]:
+        """What stays of its answer; `said`: tokens and calls that were given out; None: all."""
+        assert self.reply is not None, "ask() comes first"
+        given = None if said is None else max(0, said - self.steps)
+        return [*self.done, *self.reply.items(self.item.turn, given)]
+
+    def go_on(self, results: Sequence[Returned]) -> None:
+        """Its reply called functions, and will go on with what came of them."""
+        assert self.reply is not None, "ask() comes first"
+        self.done = (*self.answer(None), *results)
+        self.steps += self.reply.steps
+
     def hear(self, windows: list[Window]) -> int:
         """Windows became final; how many wait to go into the context."""
         if self.ahead is not None:
@@ -96,25 +122,25 @@ class OpenTurn:
         """Those of the utterance, not of what was heard before it."""
         return [window for window in windows if window.at >= self.spoken_from]
 
-    def pause(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
-        """It may be over.
+    def pause(self, hearing: Hearing, *, read: bool) -> int:
+        """It may be over; the windows of the block that is open, which are provisional.
 
         Args:
-            ahead: provisional windows of the block that is open.
-            heard: samples of the stream so far.
-            sounds: that were heard so far.
+            hearing: what was heard so far.
             read: whether the LLM is given what was said as text.
         """
-        self.note(ahead, heard, sounds, read=read)
+        ahead = self.note(hearing, read=read)
         self.ahead = tuple(ahead)
+        return len(ahead)
 
-    def note(self, ahead: list[Window], heard: int, sounds: list[Sound], *, read: bool) -> None:
+    def note(self, hearing: Hearing, *, read: bool) -> list[Window]:
         """Say in words what was heard so far; see `pause`."""
-        transcript = ""
+        ahead, transcript = hearing.peek(), ""
         if self.captioner is not None and read:
             transcript = self.captioner.peek(self.spoken(ahead))
-        named = tuple(sound for sound in sounds if sound.end > self.item.since)
-        self.item = replace(self.item, until=heard, transcript=transcript, sounds=named)
+        named = tuple(sound for sound in hearing.peeked if sound.end > self.item.since)
+        self.item = replace(self.item, until=hearing.heard, transcript=transcript, sounds=named)
+        return ahead
 
     def resume(self) -> None:
         """It was not over."""

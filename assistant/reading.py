@@ -16,24 +16,28 @@ class Reading:
     """A history and its context: after each change the cache holds the longest beginning of it
     that is still right."""
 
-    def __init__(self, model: Salmonn, instruction: str, turns_kept: int) -> None:
+    def __init__(self, model: Salmonn, system: System, turns_kept: int) -> None:
         """Args:
         model: shared weights.
-        instruction: stands before all turns.
+        system: stands before all turns.
         turns_kept: past turns that stay at most.
         """
         self._model, self._llm = model, model.llm
         self.render = Renderer(model.llm, model.prompt)
-        self.history = History(self.render, instruction, turns_kept)
-        self.context = Context(model.llm, self._ready(model))
+        self.history = History(self.render, system, turns_kept)
+        self.context = Context(model.llm, self._ready(model, system))
         self._turns_kept = turns_kept
         self._later: list[Put] = []  # what was written while a reply was made
         self._claimed: list[Written] = []  # by a question that waits
         self._unwanted: set[Key] = set()  # of the open turn
         self.keep()
 
-    def _ready(self, model: Salmonn) -> tuple[Piece, LlmCache] | None:
-        """What stands before all turns under the preset's own instruction, in a cache."""
+    def _ready(self, model: Salmonn, system: System) -> tuple[Piece, LlmCache] | None:
+        """What stands before all turns under the preset's own instruction, or shows our own
+        functions, in a cache."""
+        if system.offer is not None:
+            offered = self.render.render([system])[0]
+            return offered, model.begun(offered.ids)
         if model.standing is None:
             return None
         instruction, cache = model.standing
@@ -66,7 +70,7 @@ class Reading:
         Raises:
             ContextFullError: it is more than the LLM's context holds.
         """
-        items = [*self._before(turn), *([] if turn.silent else [turn.whole])]
+        items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *turn.done]
         self.context.show(self.render.render(items, answered=True))
 
     def expected(self, turn: OpenTurn) -> Expected | None:
@@ -111,6 +115,8 @@ class Reading:
 
     def answers(self, turn: OpenTurn) -> tuple[str, ...]:
         """Texts that are answered by a turn's reply, by their `ref`."""
+        if turn.is_notice:
+            return ()
         before = self.history.unanswered if self.render.words and not turn.alone else []
         return tuple(text.ref for text in (*before, *turn.item.texts))
 
@@ -191,13 +197,16 @@ class Reading:
         # Where texts are not read in their own place, only a typed question answers them.
         waiting = () if self.render.words else self.history.take_unanswered()
         closed = self._closed(turn, answer)
-        self.history.add(*closed)
+        if turn.is_notice:
+            self.history.add_aside(*closed)
+        else:
+            self.history.add(*closed)
         for key in self._unwanted:
             self.history.forget(key)
         self.history.add(*waiting, *self._later)
         dropped = self.make_room(needed)
         changed = turn.alone or turn.system or dropped or self._unwanted or self._later
-        follows = bool(answer) and answer[-1] in closed and not changed
+        follows = bool(answer) and answer[-1] in closed and not (changed or turn.is_notice)
         self._later, self._unwanted = [], set()
         if follows:
             self.show()
@@ -211,6 +220,8 @@ class Reading:
 
     def _closed(self, turn: OpenTurn, answer: Sequence[Item]) -> list[Item]:
         """What stays of a turn."""
+        if turn.is_notice:
+            return [*answer] if self._turns_kept else []
         whole = turn.whole
         if not turn.kept:
             heard = [whole] if turn.uttered and self._turns_kept else whole.texts
@@ -229,5 +240,4 @@ class Reading:
 
 
 def _answer(turn: OpenTurn) -> Sequence[Item]:
-    number = turn.item.turn
-    return [Said(number, ())] if turn.reply is None else turn.reply.items(number, None)
+    return [Said(turn.item.turn, ())] if turn.reply is None else turn.answer(None)

@@ -48,6 +48,11 @@ class Reply:
         """Whether it ended at the limit of tokens, or of the LLM's context."""
 
     @property
+    def steps(self) -> int:
+        """Tokens that it gave, and calls."""
+        return len(self._steps)
+
+    @property
     def said(self) -> list[int]:
         """The tokens of its text."""
         return [token for tokens, _ in self._steps for token in tokens]
@@ -133,6 +138,35 @@ class Reply:
         if held:
             self._steps.append((held, None))
         return ("".join(map(self._text.push, held)) + self._text.flush()) or None
+
+
+class Recited:
+    """A reply whose words are given: no LLM makes them, and none of it takes long."""
+
+    cut_short = False
+    """It has no limit."""
+
+    def __init__(self, llm: Llm, text: str) -> None:
+        """`text`: what is said."""
+        self._ids, self._text = llm.ids(text), llm.detokenizer()
+        self._made = 0
+
+    @property
+    def steps(self) -> int:
+        """Tokens that it gave, and calls."""
+        return self._made
+
+    def items(self, turn: int, given: int | None) -> list[Item]:
+        """See `Reply.items`."""
+        made = self._made if given is None else given
+        return [Said(turn, tuple(self._ids[:made]))]
+
+    def token(self, turn: int = 0) -> str | ToolCall | None:
+        """See `Reply.token`."""
+        if self._made >= len(self._ids):
+            return self._text.flush() or None
+        self._made += 1
+        return self._text.push(self._ids[self._made - 1])
 
 
 def drawn(

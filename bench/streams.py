@@ -102,8 +102,8 @@ def run(model: Salmonn, config: Config, clips: list[Clip], n: int, seconds: floa
         begin = time.perf_counter()
         chosen = scheduler.next()
         if chosen is not None:
-            name, session = chosen
-            events = session.step()
+            name, most_urgent = chosen
+            events = most_urgent.step()
             now += time.perf_counter() - begin
             assert isinstance(events, list)
             for event in events:

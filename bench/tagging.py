@@ -6,7 +6,8 @@ Each recording of the report sets (`lab.corpora.library`) is heard as a live str
 first ten seconds, and the names noticed are judged, without an LLM. right: the likeliest name is.
 also: another name is. family: the right family, or another class of it. nothing: no name, or
 "unknown sound". wrong: the rest. In percent of recordings, and right in percent of classes, each
-counted once.
+counted once. A guess ("perhaps a crow") is no name: guessed counts recordings whose class is
+guessed rightly where it is not named, misguessed those with no right name and a wrong guess.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +20,8 @@ import torch
 from rich.progress import track
 
 from assistant.ear.ear import Ear
-from assistant.ear.hearing import Hearing, Sound
+from assistant.ear.hearing import Hearing
+from assistant.ear.noticing import Sound
 from assistant.ear.tagger import UNKNOWN_SOUND, Tagger
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_ear, build_tagger
@@ -45,6 +47,7 @@ class Heard:
 
     name: str
     told: list[str]
+    guessed: list[str]
 
 
 def notice(ear: Ear, tagger: Tagger, samples: Samples) -> list[Sound]:
@@ -53,6 +56,14 @@ def notice(ear: Ear, tagger: Tagger, samples: Samples) -> list[Sound]:
     hearing.push(torch.from_numpy(samples[:LONGEST]))
     hearing.peek()
     return sorted(hearing.peeked, key=lambda sound: -sound.probability)
+
+
+def judge(ear: Ear, tagger: Tagger, name: str, samples: Samples) -> Heard:
+    """A recording's class, the names noticed, and the guesses."""
+    sounds = notice(ear, tagger, samples)
+    return Heard(
+        name, [s.name for s in sounds if s.is_sure], [s.name for s in sounds if not s.is_sure]
+    )
 
 
 def family(name: str) -> str:
@@ -77,6 +88,13 @@ def verdict(heard: Heard) -> str:
     return "wrong"
 
 
+def guess(heard: Heard) -> str:
+    """guessed, misguessed or nothing; see the module."""
+    if verdict(heard) in ("right", "also") or not heard.guessed:
+        return "nothing"
+    return "guessed" if any(right(name, heard.name) for name in heard.guessed) else "misguessed"
+
+
 def quiet(clips: list[Clip]) -> Iterator[tuple[str, Samples]]:
     """A hundred recordings of nothing: silence, hiss, hum, clicks, and of typing and breathing."""
     for index in range(HUMS):
@@ -96,6 +114,9 @@ def row(title: str, heard: list[Heard]) -> dict[str, object]:
     found: dict[str, object] = {"in %": title, "recordings": len(heard)}
     for what in ("right", "also", "family", "nothing", "wrong"):
         found[what] = 100 * verdicts[what] / max(1, len(heard))
+    guesses = Counter(map(guess, heard))
+    for what in ("guessed", "misguessed"):
+        found[what] = 100 * guesses[what] / max(1, len(heard))
     found["classes"] = len(of_class)
     found["right, by class"] = 100 * float(np.mean([np.mean(v) for v in of_class.values()]))
     return found
@@ -117,10 +138,7 @@ def main() -> None:
 
     def hear(label: str, chosen: list[Clip]) -> list[Heard]:
         step = max(1, -(-len(chosen) // options.clips))
-        return [
-            Heard(c.name, [s.name for s in notice(ear, tagger, load(c.path))])
-            for c in track(chosen[::step], label)
-        ]
+        return [judge(ear, tagger, c.name, load(c.path)) for c in track(chosen[::step], label)]
 
     known = [c for c in report if c.name != UNKNOWN]
     sources = hear("sources", [c for c in known if c.held_source])
@@ -139,7 +157,7 @@ def main() -> None:
     invented = []
     for name, samples in track(list(quiet(clips)), "nothing"):
         there = (name, family(name), UNKNOWN_SOUND)
-        told = [s.name for s in notice(ear, tagger, samples)]
+        told = [s.name for s in notice(ear, tagger, samples) if s.is_sure]
         invented.append([other for other in told if other not in there])
     wrong = [names for names in invented if names]
     print(f"silence, hum, typing, breath: invents in {len(wrong)} of {len(invented)}: {wrong}")

@@ -27,6 +27,7 @@ from cli.serve import serve_commands
 from cli.talk import talk_commands
 from cli.tape import TAPE, replay_tape, tape_commands
 from cli.training import ConfigOption, training_commands
+from cli.wyoming import wyoming_commands
 
 app = typer.Typer(
     help="An assistant that hears: speech, sounds and music, answered while you listen.",
@@ -70,6 +71,7 @@ QuestionOption = Annotated[
 training_commands(app)
 tape_commands(app)
 serve_commands(app)
+wyoming_commands(app)
 talk_commands(app)
 
 
@@ -157,7 +159,7 @@ def replay(
         raise ConfigError(f"--speak: there is no folder {speak.parent}")
     from assistant.prompt.prompt import instruction as choose
     from assistant.sound.recording import load_pcm16
-    from streaming.build import build_session
+    from streaming.build import build_session, offered
     from streaming.dialogue.session import one_each
     from streaming.instruments import timeline
     from streaming.instruments.both_sides import BothSides, write
@@ -166,17 +168,24 @@ def replay(
     from streaming.instruments.replay import Step
     from streaming.instruments.replay import replay as run
     from streaming.instruments.show import INDENT, Screen, line
+    from streaming.shell import now, shell_of
 
     pcm = load_pcm16(file)
     words = choose(instruction, task, question, settings.model.prompt.default_task)
     model = load_model(settings)
     sides = None if speak is None else BothSides()
-    session = build_session(model, settings, words, aloud=speak is not None, pace=one_each)
+    shell = shell_of(settings)
+    tools = offered(model, settings, shell.tools)
+    spoken = speak is not None
+    session = build_session(model, settings, words, aloud=spoken, tools=tools, pace=one_each)
+    if tools is not None:
+        session.control(now())
     console = Console(emoji=False)
     screen = Screen(console)
     trace: list[Step] = []
     drawn = 0  # steps that were
-    for event in run(session, pcm, realtime=realtime, trace=trace, sides=sides):
+    calls = shell.calls().run
+    for event in run(session, pcm, realtime=realtime, trace=trace, sides=sides, calls=calls):
         if as_json:
             typer.echo(line(event))
             sys.stdout.flush()

@@ -7,6 +7,10 @@ import ipaddress
 import logging
 import os
 import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +32,8 @@ from streaming.config import Config, ServerConfig, usable_token
 if TYPE_CHECKING:  # importing it takes a while
     from streaming.server.app import Assistant
     from streaming.server.listen import Listening
+    from streaming.server.places import Places
+    from streaming.wyoming.connection import Offer
 
 TOKEN = "SALMONN_LIVE_TOKEN"
 DRAIN_S = 10.0
@@ -50,33 +56,45 @@ def serve(
     config: ConfigOption = None,
     preset: PresetOption = None,
     lora_scale: LoraScaleOption = None,
+    wyoming: Annotated[
+        int | None, typer.Option(help="Serve Home Assistant, too, at this port (10800).")
+    ] = None,
 ) -> None:
     """Open a socket that any OpenAI Realtime client can talk to, and a page to talk on."""
     from streaming.server.listen import listen
 
     settings = configure(config, preset, lora_scale)
     server = server_config(settings, host, port, allow_public)
-    with listen(server) as listening:  # what is wrong is told before torch is there
+    beside = None if wyoming is None else home_assistant_config(server, wyoming)
+    with ExitStack() as stack:  # what is wrong is told before torch is there
+        listening = stack.enter_context(listen(server))
+        other = None if beside is None else stack.enter_context(listen(beside))
         from assistant.prompt.prompt import instruction as choose
         from streaming.server.build import build_assistant
 
         words = choose(instruction, task, None, settings.model.prompt.default_task)
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
-        assistant = build_assistant(load_model(settings), settings, words)
-        _serve(assistant, server, listening, console)
+        settings = replace(settings, server=server)
+        model = load_model(settings)
+        assistant = build_assistant(model, settings, words)
+        home = None
+        if other is not None:
+            from streaming.wyoming.build import build_offer
+
+            home = build_offer(model, settings, words), other
+        serve_until_told(_run(assistant, server, listening, console, home))
 
 
-def _serve(
-    assistant: "Assistant", server: ServerConfig, listening: "Listening", console: Console
-) -> None:
+def serve_until_told(running: Coroutine[None, None, None]) -> None:
+    """Run a server on an event loop, with a log, until it is told to end."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     from streaming.server.listen import more_descriptors
 
     more_descriptors()
     gc.freeze()  # what is there now stays: `large.give_back` need not look at it
     try:
-        asyncio.run(_run(assistant, server, listening, console))
+        asyncio.run(running)
     finally:
         gc.unfreeze()  # some libraries complain about what is not collected at the end
 
@@ -102,6 +120,25 @@ def server_config(
     return server
 
 
+def home_assistant_config(server: ServerConfig, port: int) -> ServerConfig:
+    """The settings of a service for Home Assistant at another port.
+
+    Raises:
+        ConfigError: a part of it is not installed, or others reach it and were not let in.
+    """
+    if missing := [name for name in ("wyoming", "zeroconf") if find_spec(name) is None]:
+        raise ConfigError(
+            f"{missing[0]}: not installed; `pip install 'salmonn-live[homeassistant]'` does that"
+        )
+    if not (server.open or is_loopback(server.host)):
+        raise ConfigError(
+            f"server.host: others can reach {server.host}, and the Wyoming protocol has no "
+            "tokens; say --open to let anyone in"
+        )
+    given = {**server.model_dump(), "port": port, "certificate": None, "key": None}
+    return validate(ServerConfig, given, "server")
+
+
 def environment_token() -> str | None:
     """The token in SALMONN_LIVE_TOKEN; None if it is not set.
 
@@ -125,15 +162,49 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def _run(
-    assistant: "Assistant", config: ServerConfig, listening: "Listening", console: Console
-) -> None:
-    from streaming.server.app import running
-
+def told_to_end() -> asyncio.Event:
+    """Set when the process is told to end."""
     over = asyncio.Event()
     for which in _endings():
         asyncio.get_running_loop().add_signal_handler(which, over.set)
-    async with running(assistant, config, listening) as (app, server):
+    return over
+
+
+async def serve_home_assistant(
+    offer: "Offer",
+    config: ServerConfig,
+    places: "Places",
+    listening: "Listening",
+    console: Console,
+    stack: AsyncExitStack,
+    *,
+    announce: bool = True,
+) -> None:
+    """Serve Home Assistant until `stack` is closed, and say where."""
+    from streaming.wyoming.build import serving
+
+    service = serving(offer, config, places, listening, announce=announce)
+    port, name = await stack.enter_async_context(service)
+    console.print(f"Home Assistant: Wyoming Protocol, port [bold]{port}[/].", highlight=False)
+    if name is not None:
+        console.print(f"It finds it by itself, as {name.partition('.')[0]}.", style="dim")
+
+
+async def _run(
+    assistant: "Assistant",
+    config: ServerConfig,
+    listening: "Listening",
+    console: Console,
+    home: "tuple[Offer, Listening] | None" = None,
+) -> None:
+    from streaming.server.app import running
+
+    over = told_to_end()
+    async with AsyncExitStack() as stack:
+        app, server = await stack.enter_async_context(running(assistant, config, listening))
+        if home is not None:
+            offer, beside = home
+            await serve_home_assistant(offer, config, app.places, beside, console, stack)
         port = next(iter(server.sockets)).getsockname()[1]
         scheme = "http" if config.certificate is None else "https"
         host = f"[{config.host}]" if ":" in config.host else config.host

@@ -44,14 +44,19 @@ def record(
     from assistant.rates import SAMPLE_RATE
     from assistant.sound.recording import load_pcm16
     from streaming.audio.frames import FRAME_BYTES
-    from streaming.build import make_session, session_spec
+    from streaming.build import make_session, offered, session_spec
     from streaming.dialogue.work import NEED_DATA
+    from streaming.instruments.replay import run_calls
+    from streaming.shell import now, shell_of
     from streaming.tape.tape import Recorder
 
     pcm = load_pcm16(file)
     words = choose(instruction, task, None, settings.model.prompt.default_task)
     model = load_model(settings)
-    spec = session_spec(model, settings, words)
+    shell = shell_of(settings)
+    tools = offered(model, settings, shell.tools)
+    spec = session_spec(model, settings, words, tools=tools)
+    calls = shell.calls().run
     with _opened(tape) as stream:
         begin = time.perf_counter()
         recorder = Recorder(
@@ -60,14 +65,24 @@ def record(
             stream.write,
             lambda: 1000 * (time.perf_counter() - begin),
         )
+        if tools is not None:
+            recorder.control(now())
+
+        def step() -> bool:
+            """Whether there was something to do."""
+            events = recorder.step()
+            if events is not NEED_DATA:
+                run_calls(recorder, calls, events)
+            return events is not NEED_DATA
+
         for at in track(range(0, len(pcm), FRAME_BYTES), "hearing"):
             due = begin + (at + FRAME_BYTES) / (2 * SAMPLE_RATE)
             while (early := due - time.perf_counter()) > 0:
-                if recorder.step() is NEED_DATA:
+                if not step():
                     time.sleep(early)
             recorder.receive(pcm[at : at + FRAME_BYTES])
         recorder.receive_eof()
-        while recorder.step() is not NEED_DATA:
+        while step():
             pass
         recorder.close()
 

@@ -68,7 +68,7 @@ SETTINGS: Json = {
             "turn_detection": {"type": "server_vad"},
         }
     },
-    "salmonn": {"binary_audio": True, "sound_events": True, "latency": True},
+    "salmonn": {"binary_audio": True, "sound_events": True, "latency": True, "notices": True},
 }
 """What a session asks for, unless told otherwise: everything there is."""
 

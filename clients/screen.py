@@ -22,6 +22,9 @@ CAPTION = "conversation.item.input_audio_transcription"
 WORDS = {"response.output_text.delta", "response.output_audio_transcript.delta"}
 """Events with words of an answer: those that are spoken come with their audio."""
 
+RING = "\a"
+"""Has a terminal make a sound."""
+
 UNIMPORTANT = {TOO_EARLY, "session_expired"}
 """Errors after which it goes on by itself: a question is asked again, another session is begun."""
 
@@ -106,6 +109,8 @@ class Screen:
                 self._out.print(told, style="dim", highlight=False)
             case {"type": "salmonn.sound", "name": str(name)}:
                 self._out.print(Text(f"♪ {name}", style="cyan"))
+            case {"type": "salmonn.notice", "notice": str(kind), "name": str(name)}:
+                self._out.print(Text(f"{RING}♪ {kind} {name}".rstrip(), style="cyan bold"))
             case {"type": "salmonn.resumed"}:
                 self.note("connected again")
             case {"type": "salmonn.session_expires", "seconds_left": int(seconds)}:

@@ -1,13 +1,16 @@
 """Puts a session together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
+from assistant.errors import ConfigError, ToolError
 from assistant.files.presets import validate
 from assistant.model import Salmonn
+from assistant.own_tools import OwnTools, names
 from assistant.parts.fingerprint import PARTS, fingerprints
+from assistant.tools.tool import Tool
 from assistant.voice.choose import load_voice
 from assistant.voice.voice import NONE
 from streaming.audio.wire_audio import InputDecoder, InputFormat
@@ -15,7 +18,7 @@ from streaming.config import Config
 from streaming.detectors.choose import choose_endpointer
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session
-from streaming.spec import SessionSpec
+from streaming.spec import SessionSpec, ToolsSpec
 from streaming.tape.tape import Tape
 
 TURNS_KEPT = {"words": 12, "audio": 0}
@@ -29,6 +32,7 @@ def session_spec(
     input_format: InputFormat | None = None,
     *,
     aloud: bool = False,
+    tools: ToolsSpec | None = None,
 ) -> SessionSpec:
     """The specification of sessions with a model.
 
@@ -38,6 +42,7 @@ def session_spec(
         instruction: the instruction for every turn.
         input_format: format of the input bytes; None: 16 kHz PCM16.
         aloud: replies are spoken, where the configuration has a voice.
+        tools: functions of our own, see `offered`; None: none.
 
     Raises:
         AssistantError: a part of the preset is not there, so its weights have no digest.
@@ -52,6 +57,7 @@ def session_spec(
         endpointing=config.endpointing,
         turns=turns,
         voice=config.voice if aloud and config.voice.name != NONE else None,
+        tools=tools,
         weights=fingerprints(config.model),
         model=_settings(config.model),
         engine=_engine(model),
@@ -65,6 +71,7 @@ def build_session(
     *,
     input_format: InputFormat | None = None,
     aloud: bool = False,
+    tools: ToolsSpec | None = None,
     pace: Pace | None = None,
 ) -> Session:
     """Make a session with `model`, which any number of sessions may share.
@@ -75,13 +82,46 @@ def build_session(
         instruction: the instruction for every turn.
         input_format: format of the input bytes; None: 16 kHz PCM16.
         aloud: replies are spoken, where the configuration has a voice.
+        tools: functions of our own, see `offered`: whoever steps the session runs those that are
+            the shell's, and tells the time; None: none.
         pace: see `Session`.
 
     Raises:
         AssistantError: the voice cannot be used here.
     """
-    spec = session_spec(model, config, instruction, input_format, aloud=aloud)
+    spec = session_spec(model, config, instruction, input_format, aloud=aloud, tools=tools)
     return make_session(model, spec, pace=pace)
+
+
+def offered(model: Salmonn, config: Config, functions: Sequence[Tool] = ()) -> ToolsSpec | None:
+    """The functions of our own that sessions offer; None: none, since the preset's LLM is not
+    offered any, or the configuration wants none.
+
+    Args:
+        model: shared weights.
+        config: its section `tools`.
+        functions: of the user.
+
+    Raises:
+        ConfigError: there is no such function, or two have one name.
+    """
+    if not config.model.prompt.toolbox or model.calls is None:
+        return None
+    own = names() if config.tools.own is None else tuple(config.tools.own)
+    spec = ToolsSpec(own=own, functions=tuple(functions))
+    if not (own or functions):
+        return None
+    _ = model.vocabulary  # takes a second or two, for which no reply should wait
+    try:
+        _own_tools(model, spec)
+    except ToolError as error:
+        raise ConfigError(f"tools.{error}") from error
+    return spec
+
+
+def _own_tools(model: Salmonn, spec: ToolsSpec) -> OwnTools:
+    sounds = () if model.tagger is None else model.tagger.names
+    return OwnTools(spec.own, spec.functions, sounds, model.calls)
 
 
 def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None) -> Session:
@@ -104,6 +144,7 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         ring_s=turns.ring_s,
         silence_db=turns.silence_db,
         sound_events=turns.sound_events,
+        own=None if spec.tools is None else _own_tools(model, spec.tools),
     )
     return Session(
         InputDecoder(spec.format),

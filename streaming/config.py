@@ -1,4 +1,4 @@
-"""The sections `endpointing`, `turns` and `server` of `config.yaml`; `config_file` reads them."""
+"""Sections of `config.yaml`: endpointing, turns, tools, server; `config_file` reads them."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
@@ -89,6 +89,21 @@ class EndpointingConfig(Section):
         if self.pause_frames > self.min_silence_frames:
             raise ValueError("pause_frames must not be more than min_silence_frames")
         return self
+
+
+class ToolsConfig(Section):
+    """Functions that the assistant itself runs, for presets with `prompt.toolbox`."""
+
+    own: list[str] | None = None
+    """Names of those that come with the program (docs/tools.md) and are offered; null: all; `[]`:
+    none."""
+
+    module: str | None = None
+    """A Python file with functions of your own in a list `TOOLS`, which may be called, too. It is
+    run. null: none."""
+
+    wait_s: float = Field(default=10.0, gt=0, le=600)
+    """Seconds that a function of your own may take; then the answer says that it took too long."""
 
 
 class ServerConfig(Section):
@@ -182,3 +197,4 @@ class Config:
     turns: TurnsConfig
     server: ServerConfig = field(default_factory=ServerConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
+    tools: ToolsConfig = field(default_factory=ToolsConfig)

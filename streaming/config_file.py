@@ -6,9 +6,9 @@ from assistant.config import VoiceConfig
 from assistant.errors import ConfigError
 from assistant.files.presets import load_preset, read_config, validate
 from assistant.voice.choose import check
-from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config import Config, EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
 
-SECTIONS = {"preset", "presets", "endpointing", "turns", "voice", "server"}
+SECTIONS = {"preset", "presets", "endpointing", "turns", "voice", "tools", "server"}
 
 
 def load_config(path: Path, preset: str | None = None) -> Config:
@@ -31,5 +31,6 @@ def load_config(path: Path, preset: str | None = None) -> Config:
     turns = validate(TurnsConfig, values.get("turns", {}), "turns")
     server = validate(ServerConfig, values.get("server", {}), "server")
     voice = validate(VoiceConfig, values.get("voice", {}), "voice")
+    tools = validate(ToolsConfig, values.get("tools", {}), "tools")
     check(voice.name)
-    return Config(name, model, endpointing, turns, server, voice)
+    return Config(name, model, endpointing, turns, server, voice, tools)

@@ -107,6 +107,30 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """The program around the session has run a function that a reply called, `ToolCalled.by` shell.
+    Ignored if that reply is over. It may come after the input's end."""
+
+    call: str
+    """The call's id."""
+
+    output: str
+    """What came of it: JSON, as text, for the LLM to read."""
+
+    say: str | None = None
+    """What is said of it; None: the LLM says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """It is this local time. The first one says when the session began; later ones tell of time in
+    which no audio came, for timers."""
+
+    local: str
+    """In ISO 8601, such as 2026-11-29T07:30:00."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop a reply; the text that was given out stays part of the conversation."""
 
@@ -265,6 +289,8 @@ Control = (
     | Write
     | Called
     | Returned
+    | Outcome
+    | Clock
     | Cancel
     | Commit
     | Hold

@@ -6,6 +6,9 @@ from typing import Literal
 
 from assistant.voice.voice import SpokenWord
 
+Runner = Literal["client", "session", "shell"]
+"""Who runs a function."""
+
 EndOfReply = Literal["complete", "limit", "interrupted", "cancelled"]
 
 
@@ -172,7 +175,7 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The reply calls a function, which whoever declared it is to run. Its text came before."""
+    """The reply calls a function. Its text came before."""
 
     id: str
     """By which its result is told apart from those of other calls."""
@@ -182,6 +185,42 @@ class ToolCalled:
 
     arguments: str
     """A JSON object that fits the function's schema, as text."""
+
+    by: Runner = "client"
+    """Who runs it. client: whoever declared it. session: the session, at once. shell: the program
+    around the session, which gives an `Outcome`; the reply waits for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """What came of a call that no client runs; the reply goes on with that."""
+
+    id: str
+    """Of the call."""
+
+    output: str
+    """JSON, as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """Something has to be told that nobody asked for just now: a timer rings, or a sound came that
+    was waited for. A reply says it when nobody speaks."""
+
+    at: int
+    """Samples of the session's input heard when it happened."""
+
+    kind: str
+    """`timer`, `alarm` or `watch`."""
+
+    name: str
+    """Of the timer, or of the sound; may be empty."""
+
+    text: str
+    """What will be said."""
+
+    ref: str
+    """The `ref` of the reply that says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +287,8 @@ Event = (
     | ReplyDelta
     | ReplyAudio
     | ToolCalled
+    | ToolReturned
+    | Notified
     | ReplyEnded
     | SoundStarted
     | Refused

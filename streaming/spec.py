@@ -5,8 +5,21 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from assistant.config import VoiceConfig
+from assistant.tools.tool import Tool
 from streaming.audio.wire_audio import InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
+
+
+class ToolsSpec(BaseModel):
+    """Functions of our own that a session offers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    own: tuple[str, ...] = ()
+    """Names of those that come with the program."""
+
+    functions: tuple[Tool, ...] = ()
+    """A user's."""
 
 
 class SessionSpec(BaseModel):
@@ -32,6 +45,9 @@ class SessionSpec(BaseModel):
     turns: TurnsConfig = Field(default_factory=TurnsConfig)
     voice: VoiceConfig | None = None
     """Who speaks the replies; None: nobody, they are text."""
+
+    tools: ToolsSpec | None = None
+    """Functions of our own; None: none are offered."""
 
     weights: dict[str, str | None] | None = None
     """A digest of each part of the model."""

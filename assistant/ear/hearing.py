@@ -5,14 +5,14 @@ silent block costs a few multiplications, and the encoders start anew after it.
 """
 
 from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from assistant.ear.ear import Ear, EarStream
-from assistant.ear.tagger import Onsets, Tagger
+from assistant.ear.noticing import Noticing, Sound
+from assistant.ear.tagger import Tagger
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
 
@@ -28,23 +28,6 @@ class Window:
 
     speech: Tensor
     """Features of Whisper's last layer, shape (window features, own width), for captions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """A sound that the tagger noticed."""
-
-    begin: int
-    """First sample of the block or window, as the tagger can tell, in which the sound began."""
-
-    end: int
-    """One past the last sample of the block or window in which it was heard last."""
-
-    name: str
-    """Class of the sound."""
-
-    probability: float
-    """Probability of the class when the sound began."""
 
 
 class Hearing:
@@ -66,9 +49,9 @@ class Hearing:
         silence_db: loudness in dBFS; a block is silent if each 20 ms of it are quieter.
         tagger: names the sounds in every block; shared weights.
         """
-        self._tagger, self._onsets = tagger, Onsets()
         self._ear = ear
-        self._before = self._nothing()
+        nothing = torch.zeros(0, ear.feature_width, device=ear.device)
+        self._noticing = Noticing(tagger, nothing)
         self._keep = round(keep_s * SAMPLE_RATE)
         self._silence = 10 ** (silence_db / 20)
         self._block = ear.spans.block
@@ -81,14 +64,23 @@ class Hearing:
         self.windows: deque[Window] = deque()
         """Windows of the last seconds, oldest first; silent blocks have none."""
 
-        self.sounds: list[Sound] = []
-        """Sounds that began in blocks that the last `push` completed."""
-
-        self.noticed: list[Sound] = []
-        """Sounds of the last seconds, in the order in which they began."""
-
         self.peeked: list[Sound] = []
-        """Sounds of the last seconds when `peek` was last called, with those of the open block."""
+        """`likely` when `peek` was last called, with the sounds of the open block."""
+
+    @property
+    def sounds(self) -> list[Sound]:
+        """Sounds that began in blocks that the last `push` completed."""
+        return self._noticing.began
+
+    @property
+    def noticed(self) -> list[Sound]:
+        """Sounds of the last seconds, in the order in which they began."""
+        return self._noticing.noticed
+
+    @property
+    def likely(self) -> list[Sound]:
+        """The same, and guesses where the tagger was not sure of any class."""
+        return self._noticing.likely
 
     @property
     def most_windows(self) -> int:
@@ -112,25 +104,26 @@ class Hearing:
         """
         self._parts.append(samples)
         self._held += len(samples)
-        self.sounds = []
+        self._noticing.clear()
         found: list[Window] = []
         while self._held >= self._block + self._ahead:
             held = self._samples()
             if self._is_silent(held[: self._block]):
-                self._run, self._before = None, self._nothing()
-                self._onsets.push({})
+                self._run = None
+                self._noticing.silence()
             else:
                 run, given = self._current()
                 ready = held[given - self._begun : self._block + self._ahead]
                 found += self._cut(run.push(ready), run.speech)
-                self._tell(run.blocks)
+                (features,) = run.blocks
+                self._noticing.push(features, self._begun, self._begun + self._block)
                 self._run, self._given = run, self._begun + self._block + self._ahead
             self._parts, self._held = [held[self._block :]], self._held - self._block
             self._begun += self._block
         self.windows.extend(found)
         while self.windows and self.windows[0].at < self.heard - self._keep:
             self.windows.popleft()
-        self.noticed = [sound for sound in self.noticed if sound.end > self.heard - self._keep]
+        self._noticing.drop(self.heard - self._keep)
         return found
 
     @torch.inference_mode()
@@ -141,7 +134,7 @@ class Hearing:
         They are provisional: when the block is complete, `push` returns final ones in their place.
         The sounds in them are in `peeked`.
         """
-        self.peeked = self.noticed
+        self.peeked = self.likely
         held = self._samples()
         if self._is_silent(held):
             return []
@@ -150,9 +143,8 @@ class Hearing:
         pushed = twin.push(held[given - self._begun :]), twin.speech
         blocks = twin.blocks
         rest = twin.flush(), twin.speech
-        if self._tagger is not None:
-            features = torch.cat(blocks + twin.blocks)
-            self.peeked = self._notice(self._onsets.fork(), features, self.heard)
+        features = torch.cat(blocks + twin.blocks)
+        self.peeked = self._noticing.peek(features, self._begun, self.heard)
         tokens, speech = (torch.cat(parts) for parts in zip(pushed, rest, strict=True))
         return self._cut(tokens, speech)
 
@@ -163,9 +155,7 @@ class Hearing:
 
     def name_sounds(self, tagger: Tagger | None) -> None:
         """Name the sounds in every block from here on. None: stop naming sounds."""
-        if tagger is not self._tagger:
-            self._tagger, self._onsets = tagger, Onsets()
-            self._before = self._nothing()
+        self._noticing.name_sounds(tagger)
 
     def forget(self, since: int, until: int) -> None:
         """Drop all windows and sounds that overlap samples [since, until), and replace these
@@ -182,45 +172,7 @@ class Hearing:
         self.windows = deque(
             w for w in self.windows if not (w.at < until and w.at + length > since)
         )
-        before = self._begun - len(self._before) * FEATURE_SAMPLES
-        if since < self._begun and until > before:
-            self._before = self._nothing()
-        latest = {sound.name: sound for sound in self.noticed}
-        going_on = [latest[name] for name in self._onsets.on if name in latest]
-        dropped = [s for s in self.noticed if s.begin < until and s.end > since]
-        self.noticed = [s for s in self.noticed if s not in dropped]
-        self._onsets.on -= {s.name for s in dropped if s in going_on}  # or begin anew
-
-    def _tell(self, blocks: list[Tensor]) -> None:
-        """Note the sounds of the block that has just been encoded."""
-        if self._tagger is None:
-            return
-        (features,) = blocks
-        count = len(self.noticed)
-        self.noticed = self._notice(self._onsets, features, self._begun + self._block)
-        self.sounds += self.noticed[count:]
-        self._before = features[len(features) - self._tagger.before :].clone()
-
-    def _notice(self, onsets: Onsets, features: Tensor, end: int) -> list[Sound]:
-        """All that was noticed up to `end`, where the open block's features end; those that begin
-        with it come last."""
-        assert self._tagger is not None
-        joined, before = torch.cat([self._before, features]), len(self._before)
-        noticed = self.noticed
-        for since, until in self._tagger.spans(before, len(features)):
-            span = joined[before + since : before + until]
-            told = onsets.push(self._tagger.probabilities(span))
-            first = self._begun + since * FEATURE_SAMPLES
-            extent = {
-                name: (first + begin * FEATURE_SAMPLES, min(end, first + stop * FEATURE_SAMPLES))
-                for name, (begin, stop) in self._tagger.extent(span).items()
-            }
-            noticed = follow(noticed, extent, dict(told), onsets.on)
-        return noticed
-
-    def _nothing(self) -> Tensor:
-        """No features."""
-        return torch.zeros(0, self._ear.feature_width, device=self._ear.device)
+        self._noticing.forget(since, until, self._begun)
 
     def _current(self) -> tuple[EarStream, int]:
         """The stream that encodes the open block, and the next sample that it needs."""
@@ -243,33 +195,3 @@ class Hearing:
             return True
         levels = frames.view(-1, FEATURE_SAMPLES).square().mean(1).sqrt()
         return bool(levels.max() < self._silence)
-
-
-def follow(
-    noticed: list[Sound],
-    extent: dict[str, tuple[int, int]],
-    told: dict[str, float],
-    on: Collection[str],
-) -> list[Sound]:
-    """Sounds noticed so far, those that go on with their new end, and those that begin after them.
-
-    Args:
-        noticed: so far.
-        extent: first sample and one past the last of each class in the span just judged.
-        told: classes that begin there, with their probability.
-        on: classes that are heard there.
-    """
-    latest = {sound.name: sound for sound in noticed}
-
-    def goes_on(sound: Sound) -> bool:
-        # Spans overlap: what begins before the last one of its kind has ended is the same sound.
-        anew = sound.name in told and extent[sound.name][0] >= sound.end
-        return sound.name in on and sound is latest[sound.name] and not anew
-
-    going_on = {sound.name for sound in noticed if goes_on(sound)}
-    follow = [
-        replace(sound, end=max(sound.end, extent[sound.name][1])) if goes_on(sound) else sound
-        for sound in noticed
-    ]
-    begun = [Sound(*extent[name], name, p) for name, p in told.items() if name not in going_on]
-    return follow + sorted(begun, key=lambda sound: sound.begin)  # if at once, likeliest first

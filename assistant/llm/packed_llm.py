@@ -20,6 +20,9 @@ from assistant.llm.weights.read import PlainConfig
 BEGUN = "begun-"
 """Prefix of the names of files with states."""
 
+KEPT = 2
+"""Such files that are kept: with functions of our own, and without."""
+
 
 class Rows:
     """A table of embeddings, of which only rows that were looked up are read into memory."""
@@ -56,7 +59,7 @@ class PackedLlm:
     def begun(self, ids: list[int], at_once: int) -> tuple[OnnxState, Tensor]:
         """A state that holds `ids`, and the result of `OnnxEngine.append` for the last of them.
 
-        It takes seconds to make, so the last one is kept beside the weights.
+        It takes seconds to make, so the last ones are kept beside the weights.
 
         Args:
             ids: token ids, one or more.
@@ -72,7 +75,8 @@ class PackedLlm:
         for piece in embeds.split(at_once):
             last = self.engine.append(state, piece)
         with contextlib.suppress(OSError):  # a cache that cannot be written is made each time
-            for old in self._folder.glob(f"{BEGUN}*"):
+            files = sorted(self._folder.glob(f"{BEGUN}*"), key=lambda file: file.stat().st_mtime)
+            for old in files[: len(files) - KEPT + 1]:
                 old.unlink(missing_ok=True)
             fresh = path.with_suffix(f".{os.getpid()}")
             safetensors.torch.save_file(self.engine.dumped(state) | {"last": last}, fresh)

@@ -4,11 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.ear.hearing import Sound, Window
+from assistant.ear.hearing import Window
+from assistant.ear.noticing import Sound
+from assistant.prompt.chat import Message
 from assistant.tools.tool import Tool, ToolCall
 
 Role = Literal["user", "system", "assistant"]
 """Whose text it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How functions of our own are shown, in place of the preset's prompt."""
+
+    system: str
+    """The system message."""
+
+    examples: tuple[Message, ...]
+    """Turns that stand before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +31,9 @@ class System:
     text: str
     tools: tuple[Tool, ...] = ()
     """Functions that may be called."""
+
+    offer: Offer | None = None
+    """How they are shown, where they are our own; None: as the preset shows a client's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from assistant.config import AUTO, ExampleConfig, PromptConfig
 from assistant.errors import ConfigError
 from assistant.llm.llm import Llm
 from assistant.prompt.chat import Chat, Message, chat
+from assistant.prompt.items import Offer
 from assistant.prompt.words import in_words
 from assistant.tools.form import BARE, HERMES, Form, form_of
 from assistant.tools.tool import Tool
@@ -39,6 +40,18 @@ class Prompt:
         if self.config.template != AUTO:
             return []
         return llm.ids(self._chat(llm, instruction, tools).system)
+
+    def offering(self, llm: Llm, offer: Offer, tools: tuple[Tool, ...]) -> list[int]:
+        """The same with functions of our own, and without what is asked about every turn: it is
+        long, and every session begins with it."""
+        if self.config.template != AUTO:
+            return []
+        return llm.ids(chat(llm.tokenizer, offer.system, offer.examples, tools).system)
+
+    @property
+    def usual(self) -> str:
+        """What is asked about every turn where nobody says anything else."""
+        return tasks().get(self.config.default_task, "")
 
     def turn(self, llm: Llm, instruction: str) -> tuple[list[int], list[int]]:
         """Token ids of a turn before and after what is heard, behind the `prefix`."""

@@ -47,9 +47,7 @@ class Renderer:
         self.words = prompt.words
         """Texts are read in their own place; otherwise only as what is asked about a turn."""
 
-        self._prefix = lru_cache(REMEMBERED)(
-            lambda system: Piece(tuple(prompt.prefix(llm, system.text, system.tools)))
-        )
+        self._prefix = lru_cache(REMEMBERED)(self._prefix_of)
         self._around = lru_cache(REMEMBERED)(lambda text: _pair(prompt.turn(llm, text)))
         self._roles = lru_cache(REMEMBERED)(self._roles_of)
         closing = [] if prompt.words else llm.ids("\n")
@@ -85,9 +83,7 @@ class Renderer:
         """What is read of an item; `after`: the next one; `answered`: a reply follows it."""
         match item:
             case System():
-                prefix = self._prefix(item)
-                if len(prefix):
-                    yield prefix
+                yield from self._prefix(item)
             case Spoken():
                 yield from self._heard(item)
                 yield self._piece(self._text(item))
@@ -140,7 +136,7 @@ class Renderer:
         """What stands before a turn, and its audio."""
         before, _ = self._around(self.instruction(item))
         yield before
-        yield from (Piece(tokens=window.tokens) for window in item.windows)
+        yield from (Piece(tokens=window.tokens) for window in item.windows if len(window.tokens))
 
     def instruction(self, item: Spoken) -> str:
         """What stands in the template around a turn: what is asked about it in place of what is
@@ -161,6 +157,19 @@ class Renderer:
 
     def _piece(self, text: str) -> Piece:
         return Piece(tuple(self._llm.ids(text)))
+
+    def _prefix_of(self, system: System) -> list[Piece]:
+        """What stands before all turns; where functions of our own are offered, what is asked about
+        every turn comes after them, so that what is long is the same in every session."""
+        prompt, llm, said = self._prompt, self._llm, system.text
+        if system.offer is None:
+            ids = prompt.prefix(llm, said, system.tools)
+            return [Piece(tuple(ids))] if ids else []
+        offered = Piece(tuple(prompt.offering(llm, system.offer, system.tools)))
+        if said in ("", prompt.usual):
+            return [offered]
+        begin, end = self._roles(said).note
+        return [offered, Piece((*begin, *llm.ids(said), *end))]
 
     def _roles_of(self, instruction: str) -> _Roles:
         chat = self._prompt.roles(self._llm, instruction)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.rates import SAMPLE_RATE
 
 NOW_S = 1.5
@@ -20,7 +20,8 @@ def in_words(sounds: str, said: str) -> str:
 
 
 def heard(sounds: Iterable[Sound], now: int, transcript: str, asked: str | None = None) -> str:
-    """The same from what was heard, each sound with how long ago it was, the earliest first.
+    """The same from what was heard, each sound with how long ago it was, the earliest first, and
+    guesses as such.
 
     Args:
         sounds: that belong to the turn.
@@ -28,12 +29,16 @@ def heard(sounds: Iterable[Sound], now: int, transcript: str, asked: str | None 
         transcript: of what was said.
         asked: a typed question about it, or how to answer this time; None: nothing.
     """
-    named = "; ".join(f"{sound.name}, {_ago(now - sound.end)}" for sound in sounds) or "none"
+    named = "; ".join(f"{_named(sound)}, {_ago(now - sound.end)}" for sound in sounds) or "none"
     said = transcript.strip()
     if asked is None:
         return in_words(named, said or "(Nothing was said.)")
     spoken = f'(Speech heard: "{said}")\n' if said else ""
     return in_words(named, spoken + asked)
+
+
+def _named(sound: Sound) -> str:
+    return sound.name if sound.is_sure else f"perhaps {sound.name}"
 
 
 def _ago(samples: int) -> str:

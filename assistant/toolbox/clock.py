@@ -11,9 +11,9 @@ from assistant.tools.tool import Tool
 class Clock:
     """What time it is, without looking at a clock."""
 
-    def __init__(self, started: datetime) -> None:
-        """`started`: local time at the stream's first sample."""
-        self._started = started.replace(tzinfo=None)
+    def __init__(self, started: datetime | None) -> None:
+        """`started`: local time at the stream's first sample; None: not known yet."""
+        self.started = started
 
     def tools(self) -> list[OwnTool]:
         """What an LLM may ask of it."""
@@ -33,10 +33,10 @@ class Clock:
         ]
 
     def _time(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        return {"time": said(local(self._started, moment.at))}
+        return {"time": said(local(self.started, moment.at))}
 
     def _date(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        today = local(self._started, moment.at).date()
+        today = local(self.started, moment.at).date()
         asked = arguments.get("day") or "today"
         found = day(asked, today)
         if found is None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.tools.tool import Tool
 
 

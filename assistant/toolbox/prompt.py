@@ -1,6 +1,7 @@
 """What an LLM is told besides the tools themselves: when to call them, and turns that show it."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from assistant.prompt.chat import Message
@@ -57,6 +58,7 @@ EXAMPLES: list[Shown] = [
      ("add_to_list", {"list": "notes", "items": ["my locker has the number nineteen"]})),
     ("Text Anna that dinner is ready.", "I can't send messages."),
     ("Are there alarms for tomorrow?", ("check_timers", {})),
+    ("Let me know when the phone rings.", ("watch", {"sound": "phone ringing"})),
     ("What does gratitude mean?", "It means being thankful."),
     ("Is it four already?", ("get_time", {})),
     ("What did you hear?", ("sounds_heard", {})),
@@ -65,14 +67,17 @@ EXAMPLES: list[Shown] = [
 """Turns that show it, before all others: every tool, and what none is for."""
 
 
-def shown(form: Form) -> list[Message]:
+def shown(form: Form, offered: Collection[str] | None = None) -> list[Message]:
     """The examples as messages, for an LLM that reads words.
 
     Args:
         form: in which its template writes calls.
+        offered: names of the tools that may be called: no other is in an example; None: all.
     """
     found: list[Message] = []
     for said, answer in EXAMPLES:
+        if not isinstance(answer, str) and offered is not None and answer[0] not in offered:
+            continue
         told = answer if isinstance(answer, str) else written(form, *answer)
         found += [("user", in_words("none", said)), ("assistant", told)]
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import spoken
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text

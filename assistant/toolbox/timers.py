@@ -14,6 +14,9 @@ from assistant.tools.tool import Tool
 MOST = 50
 """Timers and alarms at once."""
 
+UNNAMED = ("timer", "alarm", "the", "my", "a", "another", "new")
+"""Words that are no part of a timer's name."""
+
 LONGEST_S = 366 * 86_400
 """Seconds that one may run."""
 
@@ -38,9 +41,9 @@ class Timer:
 class Timers:
     """The timers and alarms of a session; as sound comes, `due` tells those that ring."""
 
-    def __init__(self, started: datetime) -> None:
-        """`started`: local time at the stream's first sample."""
-        self._started = started.replace(tzinfo=None)
+    def __init__(self, started: datetime | None) -> None:
+        """`started`: local time at the stream's first sample; None: not known yet."""
+        self.started = started
         self.running: list[Timer] = []
         """In the order in which they are due."""
 
@@ -112,10 +115,10 @@ class Timers:
             raise RefusedError("A timer runs for one second at least and a year at most.")
         told = spoken(length)
         self._add(moment.at + round(length * SAMPLE_RATE), arguments, "timer", told)
-        return _shown("timer", arguments.get("name", ""), rings_in=told)
+        return _shown("timer", _name(arguments), rings_in=told)
 
     def _set_alarm(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
-        asked, now = arguments["time"], local(self._started, moment.at)
+        asked, now = arguments["time"], local(self.started, moment.at)
         time = when(asked, now)
         if time is None:
             raise RefusedError(f"{asked!r:.60} is not a time to come that I understand.")
@@ -124,15 +127,16 @@ class Timers:
         told = said(time)
         if time.date() != now.date():
             told += f" on {said_day(time.date())}"
-        due = (time - self._started) // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000
+        assert self.started is not None, "`local` asks for it"
+        due = (time - self.started) // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000
         self._add(due, arguments, "alarm", told)
         left = spoken(int((time - now).total_seconds()))
-        return _shown("alarm", arguments.get("name", ""), time=told, rings_in=left)
+        return _shown("alarm", _name(arguments), time=told, rings_in=left)
 
     def _add(self, due: int, arguments: dict[str, Any], kind: str, told: str) -> None:
         if len(self.running) >= MOST:
             raise RefusedError(f"There are {MOST} timers already; stop one first.")
-        timer = Timer(due, arguments.get("name", "").strip(), kind, told)
+        timer = Timer(due, _name(arguments), kind, told)
         self.running = sorted([*self.running, timer], key=lambda timer: timer.due)
 
     def _left(self, arguments: dict[str, Any], moment: Moment) -> dict[str, Any]:
@@ -174,6 +178,12 @@ class Timers:
         if not found:
             raise RefusedError(f"No timer or alarm is called {arguments.get('name', '')!r:.60}.")
         return found
+
+
+def _name(arguments: dict[str, Any]) -> str:
+    """What a timer is called: `my pasta timer` and `pasta` are one."""
+    words = arguments.get("name", "").replace("_", " ").split()
+    return " ".join(word for word in words if word.lower() not in UNNAMED)
 
 
 def _is_meant(timer: Timer, named: set[str], length: Fraction | None) -> bool:

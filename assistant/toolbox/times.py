@@ -7,6 +7,7 @@ from fractions import Fraction
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import seconds
 from assistant.toolbox.numbers import number
+from assistant.toolbox.own import RefusedError
 
 DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
@@ -32,8 +33,14 @@ _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::\d{2})?")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[t ].*)?")
 
 
-def local(started: datetime, at: int) -> datetime:
-    """Local time at sample `at` of a stream whose first sample was heard at `started`."""
+def local(started: datetime | None, at: int) -> datetime:
+    """Local time at sample `at` of a stream whose first sample was heard at `started`.
+
+    Raises:
+        RefusedError: nobody has told when that was.
+    """
+    if started is None:
+        raise RefusedError("I have not been told what time it is.")
     return started + timedelta(microseconds=at * 1_000_000 // SAMPLE_RATE)
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.errors import AssistantError
 from assistant.toolbox.arithmetic import CALCULATE
 from assistant.toolbox.clock import Clock
@@ -20,17 +20,19 @@ from assistant.tools.tool import Tool, ToolCall
 class Toolbox:
     """The tools of one session."""
 
-    def __init__(self, started: datetime, store: Store, sounds: Sequence[str]) -> None:
+    def __init__(self, started: datetime | None, store: Store, sounds: Sequence[str]) -> None:
         """Args:
-        started: local time at the stream's first sample.
+        started: local time at the stream's first sample; None: `start` will tell.
         store: of lists and notes.
         sounds: that can be told apart: names of the tagger's classes.
         """
         known = Sounds(sounds)
-        self._timers, self._watches = Timers(started), Watches(known)
+        self._timers, self._watches, self._clock = Timers(None), Watches(known), Clock(None)
+        if started is not None:
+            self.start(started)
         own = [
             *self._timers.tools(),
-            *Clock(started).tools(),
+            *self._clock.tools(),
             CALCULATE,
             CONVERT,
             *Lists(store).tools(),
@@ -43,6 +45,10 @@ class Toolbox:
     def tools(self) -> tuple[Tool, ...]:
         """Those that may be called."""
         return tuple(one.tool for one in self._own.values())
+
+    def start(self, started: datetime) -> None:
+        """Local time at the stream's first sample is this."""
+        self._timers.started = self._clock.started = started.replace(tzinfo=None)
 
     def call(self, call: ToolCall, moment: Moment) -> str:
         """Do what a call asks.

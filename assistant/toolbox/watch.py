@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.durations import seconds, spoken
 from assistant.toolbox.own import Moment, OwnTool, RefusedError, parameters, text
 from assistant.toolbox.sounds import Sounds
 from assistant.tools.tool import Tool
+
+UNSAID = ("", "now", "always", "forever", "any time", "ever", "none")
+"""Lengths of time that a small LLM writes where none was said."""
 
 MOST = 20
 """Watches at once."""
@@ -188,7 +191,7 @@ class Watches:
 
 def _samples(arguments: dict[str, Any], name: str) -> int:
     asked = arguments.get(name, "").strip()
-    if not asked:
+    if asked.lower() in UNSAID:
         return 0
     length = seconds(asked)
     if length is None:

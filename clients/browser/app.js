@@ -20,7 +20,7 @@ const SESSION = {
       turn_detection: DETECTION,
     },
   },
-  salmonn: { sound_events: true, latency: true, prefill: true, binary_audio: true },
+  salmonn: { sound_events: true, latency: true, prefill: true, notices: true, binary_audio: true },
 };
 
 let server, microphone;
@@ -274,6 +274,9 @@ function take(event) {
     case "salmonn.sound":
       strip.sound(event.audio_start_ms, event.audio_end_ms, event.name);
       conversation.sound(event.name);
+      break;
+    case "salmonn.notice":
+      conversation.sound(`${event.notice} ${event.name}`.trim());
       break;
     case "salmonn.latency":
       conversation.ledger(event);

@@ -145,8 +145,12 @@ def _share(answers: Sequence[Answered], holds: Callable[[Answered], bool]) -> fl
 def offered() -> tuple[Tool, ...]:
     """Those of our tools that the commands are about."""
     meant = {command.section for half in commands() for command in half}
-    tools = Toolbox(NOW, Memory(), [*sound_classes().classes]).tools
-    return tuple(tool for tool in tools if tool.name in meant)
+    return tuple(tool for tool in ours() if tool.name in meant)
+
+
+def ours() -> tuple[Tool, ...]:
+    """All of our tools, as sessions offer them."""
+    return Toolbox(NOW, Memory(), [*sound_classes().classes]).tools
 
 
 def main() -> None:
@@ -159,7 +163,7 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     llm = build_llm(load_preset(shipped_config(), chosen.preset)[1])
-    tools = offered()
+    tools = ours()
     caller = Caller(llm, tools)
     print(f"{caller.prefix} tokens before all turns")
     answers = []

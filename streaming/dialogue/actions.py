@@ -1,6 +1,5 @@
 """The actions of a dialogue: a method for every `turn.Action`."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,6 @@ from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.asked import Asked
 from streaming.dialogue.floor import Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.messages import Messages
@@ -32,11 +30,13 @@ from streaming.dialogue.turn import (
     Replying,
     Speaking,
 )
+from streaming.dialogue.waiting import Waiting
 from streaming.events import (
     EndOfReply,
     Event,
     FellSilent,
     HeldByHand,
+    Notified,
     Refused,
     SpeechEnded,
     SpeechStarted,
@@ -62,12 +62,8 @@ class Actions:
         self.endpointer, self._listener = endpointer, listener
         self.floor = Floor(listener, turns, aloud, lambda cached: self.tell(Prepared(cached)))
         self.messages = Messages()
-        self.questions: deque[Ask] = deque()
-        """Typed questions that wait for quiet."""
-
-        self.unanswered: list[tuple[int, int, bool]] = []
-        """What was said under a reply: samples it is about and is spoken from, and whether it is
-        answered without being asked for."""
+        self.waiting = Waiting()
+        """What waits for quiet."""
 
         self.by_hand_from = 0
         """First sample since which turns end by hand."""
@@ -172,7 +168,9 @@ class Actions:
             return [replace(over.end, kept=False)]
         assert self.floor.speaker is not None
         begun = self.floor.speaker.since
-        self.unanswered.append((self.floor.with_context(begun), begun, isinstance(over, Over)))
+        self.waiting.unanswered.append(
+            (self.floor.with_context(begun), begun, isinstance(over, Over))
+        )
         return self._ended(over.end)
 
     def _ended(self, end: SpeechEnded) -> list[Event]:
@@ -181,6 +179,9 @@ class Actions:
         return [end]
 
     def _interrupt(self, _: Happening) -> list[Event]:
+        state, speaker = self.floor.state, self.floor.speaker
+        if isinstance(state, Replying) and speaker is not None:
+            self.waiting.again(state.ref, state.about.since, speaker.since)
         return self._stop("interrupted")
 
     def _finish(self, _: Happening) -> list[Event]:
@@ -193,7 +194,7 @@ class Actions:
 
     def _answer_silence(self, quiet: IdleTimeout) -> list[Event]:
         self.floor.open(quiet.since)
-        self._answer_at_once()
+        self.floor.answer_at_once()
         self.messages.said(quiet.since, self.floor.heard)
         return [FellSilent(quiet.since, self.floor.heard)]
 
@@ -215,20 +216,20 @@ class Actions:
         return []
 
     def _answer_text(self, question: Ask) -> list[Event]:
-        self._drop()
-        self._open_about_ring(question)
-        self._answer_at_once(question)
+        self.floor.drop()
+        self.floor.open_about_ring(question)
+        self.floor.answer_at_once(question)
         return []
 
     def _wait(self, waiting: Ask | RecordingOver) -> list[Event]:
         if isinstance(waiting, Ask):
             return self.wait(waiting)
-        self.unanswered.append((waiting.since, waiting.since, False))
+        self.waiting.unanswered.append((waiting.since, waiting.since, False))
         return []
 
     def wait(self, question: Ask) -> list[Event]:
         """A question waits for quiet, with what was written."""
-        self.questions.append(question)
+        self.waiting.questions.append(question)
         if not question.alone:
             self.floor.claim(waits=True)
         return []
@@ -242,7 +243,7 @@ class Actions:
         """Nothing was said: answer about everything in the ring, where that is wished."""
         if not commit.or_ring:
             return [Refused(NOTHING_SAID, commit.ref)]
-        if self._open_about_ring(commit):
+        if self.floor.open_about_ring(commit):
             return self._answer_now(commit)
         return []  # the context has no room for it, which is told
 
@@ -263,7 +264,7 @@ class Actions:
         """Answer the open turn; it ends an utterance that goes on."""
         if self.floor.speaker is not None:
             return self.end_utterance(commit)
-        self._answer_at_once(commit)
+        self.floor.answer_at_once(commit)
         return []
 
     def _commit_under_reply(self, commit: Commit) -> list[Event]:
@@ -322,7 +323,7 @@ class Actions:
 
     def _unsaid(self) -> None:
         self.floor.answered, self.floor.last, self.unopened = self.floor.heard, None, False
-        self.unanswered.clear()
+        self.waiting.unanswered.clear()
         self.messages.clear()
 
     def _hold_recording(self, over: RecordingOver) -> list[Event]:
@@ -333,18 +334,31 @@ class Actions:
         return []
 
     def _take_up(self, _: Happening) -> list[Event]:
-        if not any(answer for *_, answer in self.unanswered):
-            question = self.questions.popleft()
+        if not self.waiting.is_answered:
+            if self.waiting.notices:
+                return self._announce(self.waiting.notices.popleft())
+            question = self.waiting.questions.popleft()
             words = question.text is not None or question.alone or not question.kept
             if words or self._listener.is_asked:
                 return self.tell(question)
             return [Refused(ANSWERED, question.ref, "cancelled")]
         self._go_back()
-        self._answer_at_once()
+        self.floor.answer_at_once()
+        return []
+
+    def _announce(self, notice: Notified) -> list[Event]:
+        """Tell it; a turn that waits to be asked for waits on."""
+        if isinstance(state := self.floor.state, Held):
+            since, begun = state.about.since, state.about.spoken_from
+            self.waiting.unanswered.insert(0, (since, since if begun is None else begun, False))
+        self.floor.drop()
+        self.waiting.told = notice
+        self.floor.announce(notice.text, notice.ref)
         return []
 
     def _give_out(self, prepared: Prepared) -> list[Event]:
-        self.messages.answered()
+        if not (isinstance(self.floor.state, Ending) and self.floor.state.is_notice):
+            self.messages.answered()
         return self.floor.give_out(prepared.cached)
 
     def _refuse_turn(self, full: NoRoom) -> list[Event]:
@@ -360,7 +374,7 @@ class Actions:
     def _open_what_waits(self) -> bool:
         """Whether a turn is open, or can be, about what was not answered yet."""
         self._turn_to_speaker()
-        if self.unanswered and self.floor.speaker is None:
+        if self.waiting.unanswered and self.floor.speaker is None:
             self._go_back()
         if self.endpointer is None and self.floor.heard > self.floor.answered:
             self.tell(FrameByHand(self.floor.heard))
@@ -371,29 +385,15 @@ class Actions:
         under it before."""
         floor = self.floor
         if floor.speaker is not None and isinstance(floor.state, Quiet):
-            at = min([floor.speaker.since, *(begin for _, begin, _ in self.unanswered)])
-            self.unanswered.clear()
+            at = min([floor.speaker.since, *(begin for _, begin, _ in self.waiting.unanswered)])
+            self.waiting.unanswered.clear()
             self.floor.open_at(at)
             if floor.speaker.paused and floor.about is not None:
                 floor.guess()
 
     def _go_back(self) -> None:
         """Open a turn about the utterances that a reply kept waiting."""
-        self._drop()
-        since, spoken_from, _ = self.unanswered[0]
-        self.unanswered.clear()
+        self.floor.drop()
+        since, spoken_from, _ = self.waiting.unanswered[0]
+        self.waiting.unanswered.clear()
         self.floor.open(since, spoken_from=spoken_from)
-
-    def _drop(self) -> None:
-        """Close the open turn, if one is."""
-        if self.floor.about is not None:
-            self.floor.give_up()
-
-    def _open_about_ring(self, asked: Asked) -> bool:
-        ring = round(self.floor.ring)
-        return self.floor.open(max(0, self.floor.heard - ring), asked=asked)
-
-    def _answer_at_once(self, asked: Asked | None = None) -> None:
-        self.floor.last, self.floor.silent_since = None, None
-        if self.floor.about is not None:  # otherwise the context has no room for it, which is told
-            self.floor.answer(self.floor.heard, asked)

@@ -13,11 +13,13 @@ from streaming.controls import (
     Called,
     Cancel,
     Clear,
+    Clock,
     Commit,
     Configure,
     Control,
     Forget,
     Hold,
+    Outcome,
     Played,
     Recording,
     Returned,
@@ -31,7 +33,9 @@ from streaming.dialogue.turn import (
     BargedIn,
     Ending,
     FrameByHand,
+    Guessed,
     IdleTimeout,
+    Listening,
     NobodyEndsIt,
     RecordingOver,
     Replying,
@@ -43,6 +47,7 @@ from streaming.events import (
     Cleared,
     Configured,
     Event,
+    Notified,
     Recorded,
     Refused,
     SoundStarted,
@@ -75,14 +80,18 @@ class Dialogue:
         """What is done with the open turn, and its state."""
 
         self.floor = self.actions.floor
+        self._noticed = 0  # notices
         # First sample of the recording that is being given, and what it is known by.
         self._recording: tuple[int, str | None] | None = None
+        self._read = 0  # samples heard when what is being said was last read
 
     # --- what comes in
 
     def look(self, frame: Frame) -> list[Event]:
         """Hear a frame."""
-        return self._look(frame) + self.end_if_played()
+        events = self._look(frame) + self.end_if_played()
+        self._draft()
+        return events
 
     def end_if_played(self) -> list[Event]:
         """The reply is over where all of it was given out, and played if it is spoken."""
@@ -96,6 +105,7 @@ class Dialogue:
         if self._listener.hear(frame.samples()):
             floor.hear_more()
         events: list[Event] = [SoundStarted(*sound) for sound in self._listener.sounds()]
+        events += self._notice()
         if self._recording is not None:
             return events
         self.actions.messages.given(frame.at)
@@ -106,6 +116,32 @@ class Dialogue:
         for change in self.actions.endpointer.push(frame):
             events += self.actions.change(change)
         return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
+
+    def _draft(self) -> None:
+        """Read what is being said ahead of its end, every so often. Not in a silence: the pause
+        that may follow reads it, and must not wait."""
+        floor, endpointer = self.floor, self.actions.endpointer
+        if isinstance(floor.state, Guessed):
+            self._read = floor.heard  # by the pause
+        if not isinstance(floor.state, Listening):
+            return
+        begun = floor.state.about.spoken_from
+        if begun is None or not self._listener.draft_samples:
+            return
+        due = max(self._read, begun) + self._listener.draft_samples
+        if floor.heard >= due and (endpointer is None or endpointer.speech_end == floor.heard):
+            self._read = floor.heard
+            floor.draft()
+
+    def _notice(self) -> list[Event]:
+        """What has to be told from now on; it waits for quiet."""
+        noticed: list[Event] = []
+        for kind, name, text in self._listener.notices():
+            ref, self._noticed = f"notice_{self._noticed}", self._noticed + 1
+            notice = Notified(self.floor.heard, kind, name, text, ref)
+            self.actions.waiting.notices.append(notice)
+            noticed.append(notice)
+        return noticed
 
     def follow(self, control: Control) -> list[Event]:
         """Carry out a client's control."""
@@ -136,6 +172,11 @@ class Dialogue:
                 return self._configure(control)
             case Forget():
                 return self._forget_parts(control)
+            case Outcome(call, output, say):
+                return self.floor.returned(call, output, say)
+            case Clock(local):
+                self._listener.tell_time(local)
+                return self._notice()
             case Played(turn, samples):
                 state = self.floor.state
                 if isinstance(state, Replying) and state.turn == turn:
@@ -148,8 +189,7 @@ class Dialogue:
     @property
     def is_due(self) -> bool:
         """Whether something waits for quiet, and it is quiet now."""
-        due = bool(self.actions.questions) or any(answer for *_, answer in self.actions.unanswered)
-        return due and not self._is_busy()
+        return self.actions.waiting.is_due and not self._is_busy()
 
     def _is_busy(self) -> bool:
         """Someone speaks, a recording is being given, or a reply is on its way or being given."""
@@ -176,7 +216,7 @@ class Dialogue:
 
     def _question(self, question: Ask) -> list[Event]:
         accepted = self._accepted(question.ref)
-        if self._is_busy() or self.actions.questions:
+        if self._is_busy() or self.actions.waiting.questions:
             return accepted + self.actions.wait(question)
         return accepted + self.actions.tell(question)
 
@@ -184,10 +224,10 @@ class Dialogue:
         return [] if ref is None else [Accepted(ref)]
 
     def _take_back_question(self, cancel: Cancel) -> list[Event]:
-        for question in self.actions.questions:
+        for question in self.actions.waiting.questions:
             if cancel.asked is not None and question.ref == cancel.asked:
-                self.actions.questions.remove(question)
-                if all(other.alone for other in self.actions.questions):
+                self.actions.waiting.questions.remove(question)
+                if all(other.alone for other in self.actions.waiting.questions):
                     self.floor.claim(waits=False)
                 return [Refused("the question was taken back", question.ref, "cancelled")]
         return []

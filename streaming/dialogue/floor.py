@@ -1,17 +1,16 @@
 """The open turn, and the model's work on it: opened, guessed at, held, answered, closed."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from assistant.errors import ContextFullError
 from assistant.rates import SAMPLE_RATE
-from assistant.tools.tool import ToolCall
 from streaming.config import TurnsConfig
 from streaming.controls import Called, Key, Returned, Write
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.asked import Asked, open_turn, require
+from streaming.dialogue.giving import GivingOut
 from streaming.dialogue.listener import Listener
 from streaming.dialogue.turn import (
     About,
@@ -22,26 +21,18 @@ from streaming.dialogue.turn import (
     Listening,
     Quiet,
     Replying,
-    Speaking,
-    State,
 )
-from streaming.dialogue.work import Work
+from streaming.dialogue.work import Work, silently
 from streaming.events import (
     AudioPrefilled,
-    Caption,
     EndOfReply,
     Event,
     Refused,
-    ReplyDelta,
     ReplyEnded,
-    ReplyStarted,
-    ToolCalled,
 )
 
-Job = tuple[Work, Callable[[], list[Event]]]
 
-
-class Floor:
+class Floor(GivingOut):
     """Whose turn it is: its state, and the steps that have to be done for it, in order.
 
     Only `Dialogue` decides what is done with it; this knows how.
@@ -60,23 +51,8 @@ class Floor:
         aloud: speaks replies.
         prepared: called when a reply can be given out, with the windows that were there in time.
         """
-        self.listener, self.turns, self._prepared = listener, turns, prepared
-        self.aloud = aloud
-        """The reply as it is spoken."""
-
-        self.state: State = Quiet()
-        self.speaker: Speaking | None = None
-        """The speech that is going on, whether a turn is about it or not."""
-
-        self.jobs: deque[Job] = deque()
-        """Jobs that come before any further input."""
-
-        self.heard = 0
-        """Number of samples processed."""
-
-        self.answered = 0
-        """Samples before this belong to turns that were answered."""
-
+        super().__init__(listener, turns, aloud)
+        self._prepared = prepared
         self.last: tuple[int, int, int] | None = None
         """Begin, end and number of the last turn that silence ended."""
 
@@ -85,14 +61,6 @@ class Floor:
 
         self.untidy = True
         """A closed turn may have left something to do; the beginning has."""
-
-        self.released = 0
-        """Tokens given out, clauses spoken, and ends of replies."""
-
-    @property
-    def about(self) -> About | None:
-        """What the open turn is about."""
-        return None if isinstance(self.state, Quiet) else self.state.about
 
     @property
     def ring(self) -> float:
@@ -125,6 +93,10 @@ class Floor:
             self.jobs.append((Work.PREFILL, self._prefill))
         return True
 
+    def open_about_ring(self, asked: Asked) -> bool:
+        """Open a turn about everything in the ring; see `open`."""
+        return self.open(max(0, self.heard - round(self.ring)), asked=asked)
+
     def open_at(self, at: int) -> None:
         """Open the turn of an utterance: a new one, or the last one again."""
         if self.last is not None:
@@ -151,6 +123,11 @@ class Floor:
     def hear_more(self) -> None:
         """Windows wait to be put into the KV cache."""
         self.jobs.append((Work.PREFILL, self._prefill))
+
+    def draft(self) -> None:
+        """What was said so far is read, in two short steps."""
+        self._add_silent(Work.DRAFT, self.listener.draft)
+        self._add_silent(Work.DRAFT, self.listener.prefill)
 
     def instruct(self, instruction: str | None) -> None:
         """Answer the open turn in other words, or within another limit (None).
@@ -199,13 +176,22 @@ class Floor:
             self.state = replace(self.state, draft=None)
             self.listener.instruct(None)
 
+    def announce(self, text: str, ref: str) -> None:
+        """Tell something that nobody asked for; `ref`: of the reply."""
+        self.listener.announce(text)
+        about = About(self.heard)
+        self.last, self.untidy = None, False
+        self.state = Ending(about, self.answered, Draft(0), True, ref, is_notice=True)
+        self.jobs.append((Work.DECODE, partial(self._prepared, 0)))
+
     # --- over, or not
 
     def guess(self) -> None:
         """The utterance may be over: compute all but the prompt's end while that is unsure."""
         assert isinstance(self.state, Listening)
         self.state = Guessed(self.state.about, self.heard)
-        self.jobs += [(Work.ENCODE, self._pause), (Work.PREFILL, self._prefill_ahead)]
+        self._add_silent(Work.ENCODE, self.listener.pause)
+        self._add_silent(Work.PREFILL, self.listener.prefill)
         if self.turns.speculate and self.turns.auto_reply:
             self.jobs.append((Work.ASK, self._ask))
 
@@ -240,11 +226,17 @@ class Floor:
         cached = about.windows_prefilled(until)
         self.jobs.append((Work.DECODE, partial(self._prepared, cached)))
 
+    def answer_at_once(self, asked: Asked | None = None) -> None:
+        """The open turn is over, and its reply follows; see `answer`."""
+        self.last, self.silent_since = None, None
+        if self.about is not None:  # otherwise the context has no room for it, which is told
+            self.answer(self.heard, asked)
+
     def _paused(self) -> tuple[About, int, Draft | None, bool]:
         """What is known of a turn that is over; the block that is open is encoded."""
         match self.state:
             case Listening(about):
-                self.jobs.append((Work.ENCODE, self._pause))
+                self._add_silent(Work.ENCODE, self.listener.pause)
                 return about, self.heard, None, False
             case Guessed(about, paused_at, draft):
                 return about, paused_at, draft, False
@@ -254,6 +246,10 @@ class Floor:
                 raise AssertionError(f"no turn is being heard: {self.state}")
 
     # --- steps
+
+    def _add_silent(self, work: Work, step: Callable[[], int | None]) -> None:
+        """A step that clients are not told of comes next but for those that wait."""
+        self.jobs.append((work, partial(silently, step)))
 
     def _now_about(self, prefilled: tuple[AudioPrefilled, ...]) -> None:
         assert not isinstance(self.state, Quiet)
@@ -268,106 +264,11 @@ class Floor:
             self.jobs.append((Work.CAPTION, self._caption))
         return [done]
 
-    def _prefill_ahead(self) -> list[Event]:
-        self.listener.prefill()
-        return []
-
-    def _pause(self) -> list[Event]:
-        self.listener.pause()
-        return []
-
     def _ask(self) -> list[Event]:
         assert isinstance(self.state, Guessed | Held | Ending)
         if self.state.draft is None:  # it may have been asked for twice in one frame
             self.state = replace(self.state, draft=Draft(self.listener.ask()))
         return []
-
-    def _caption(self, *, last: bool = False) -> list[Event]:
-        found = self.listener.caption(last=last)
-        if found is None or not (last or any(found)):
-            return []
-        assert self.about is not None
-        return [Caption(*found, last, self.about.spoken_from or 0)]
-
-    # --- replying
-
-    def give_out(self, cached: int) -> list[Event]:
-        """Begin to give the reply out; `cached`: windows that were there in time."""
-        assert isinstance(self.state, Ending)
-        assert self.state.draft is not None
-        about, ref, draft = self.state.about, self.state.ref, self.state.draft
-        due = self.turns.captions and not self.state.captioned
-        self.answered = self.state.paused_at
-        self.aloud.begin(self.state.aloud)
-        turn, text_tokens = self.listener.turn, self.listener.text_tokens()
-        self.state = Replying(about, turn, ref, draft.tokens, due)
-        answers, tools = self.listener.answers(), self.listener.callable()
-        return [ReplyStarted(draft.windows, text_tokens, cached, ref, turn, answers, tools)]
-
-    @property
-    def can_speak(self) -> bool:
-        """Whether a token can be made, or given out, or a clause be spoken."""
-        match self.state:
-            case Replying():  # held back while someone speaks, who may be interrupting
-                held = self.speaker is not None and self.turns.barge_in_frames is not None
-                return not held and (not self.aloud.is_written or self.clause_is_due)
-            case Guessed(draft=Draft() as draft) | Held(draft=Draft() as draft):
-                return not draft.finished
-            case _:
-                return False
-
-    @property
-    def clause_is_due(self) -> bool:
-        """Whether a clause waits to be spoken, and not enough was spoken for now."""
-        return self.aloud.waits and not self.aloud.is_ahead(self.heard)
-
-    def speak_ahead(self) -> None:
-        """Make a token that is not given out."""
-        assert isinstance(self.state, Guessed | Held)
-        assert self.state.draft is not None
-        tokens = *self.state.draft.tokens, self.listener.token()
-        self.state = replace(self.state, draft=replace(self.state.draft, tokens=tokens))
-
-    def next_token(self) -> str | ToolCall | None:
-        """The text of the reply's next token, or the call that it completes; None where there are
-        no more."""
-        assert isinstance(self.state, Replying)
-        self.released += 1
-        if not self.state.made:
-            return self.listener.token()
-        text, *made = self.state.made
-        self.state = replace(self.state, made=tuple(made))
-        return text
-
-    def say(self, text: str | ToolCall) -> list[Event]:
-        """Give out the text of a token, or the call that it completes."""
-        assert isinstance(self.state, Replying)
-        self.state = replace(self.state, said=self.state.said + 1)
-        if isinstance(text, ToolCall):
-            return [ToolCalled(text.id, text.name, text.arguments)]
-        self.aloud.take(text)
-        if text:
-            self._caption_soon()
-        return [ReplyDelta(text)] if text else []
-
-    def speak_clause(self) -> list[Event]:
-        """Speak the clause that waits."""
-        self.released += 1
-        spoken = self.aloud.speak(self.heard)
-        self._caption_soon()
-        return [spoken]
-
-    def _caption_soon(self) -> None:
-        """The last caption comes after the first text, or sound: neither waits for it."""
-        assert isinstance(self.state, Replying)
-        if self.state.caption_due and not self.jobs and self.aloud.is_begun:
-            self.jobs.append((Work.CAPTION, self._last_caption))
-
-    def _last_caption(self) -> list[Event]:
-        if not (isinstance(self.state, Replying) and self.state.caption_due):
-            return []
-        self.state = replace(self.state, caption_due=False)
-        return self._caption(last=True)
 
     # --- closing
 
@@ -385,6 +286,11 @@ class Floor:
         """Close the open turn, which was not answered."""
         self.listener.drop()
         self._close()
+
+    def drop(self) -> None:
+        """Close the open turn, if one is, which was not answered."""
+        if self.about is not None:
+            self.give_up()
 
     def _close(self) -> None:
         """The turn is closed, with what was still to be done for it."""

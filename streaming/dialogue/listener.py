@@ -1,5 +1,6 @@
 """The interfaces through which a session uses the model and the endpointer."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ from streaming.audio.endpointer import Change
 from streaming.audio.frames import Frame
 from streaming.audio.stage import Stage
 from streaming.controls import Key, Role
+from streaming.events import Runner
 
 
 class Listener(Protocol):
@@ -87,6 +89,13 @@ class Listener(Protocol):
         """Put the waiting windows into the KV cache, and what `pause` encoded, for now; windows of
         the turn in it."""
 
+    @property
+    def draft_samples(self) -> int:
+        """Samples of speech from one `draft` to the next; 0: there are none."""
+
+    def draft(self) -> None:
+        """Read what was said so far; `prefill` puts it into the KV cache, for now."""
+
     def pause(self) -> int:
         """The turn may be over: encode the block that is open, for now; its windows."""
 
@@ -122,6 +131,26 @@ class Listener(Protocol):
     ) -> None:
         """Other settings for the turns to come; None leaves one as it is. Temperature 0 takes the
         likeliest token, always."""
+
+    def whose(self, name: str) -> Runner:
+        """Who runs a function that the open turn's reply calls."""
+
+    def run(self, call: ToolCall) -> tuple[str, str | None]:
+        """Do what a call asks that the session runs: what came of it, and what is said of that;
+        None: the LLM says it."""
+
+    def go_on(self, results: Sequence[tuple[str, str]], say: str | None) -> None:
+        """The open turn's reply, which called functions, goes on with what came of that, by the
+        calls' ids: `token` gives more. `say`: see `run`."""
+
+    def notices(self) -> list[tuple[str, str, str]]:
+        """What has to be told from now on: kind, name and text of each; told once."""
+
+    def announce(self, text: str) -> None:
+        """Begin a turn that is about nothing, whose reply is `text`; `token` and `close` follow."""
+
+    def tell_time(self, local: str) -> None:
+        """It is this local time, in ISO 8601."""
 
     def tidy(self) -> bool:
         """A piece of the work that a closed turn left for later; whether there is more."""

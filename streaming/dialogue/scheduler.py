@@ -5,8 +5,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from assistant.errors import AssistantError
-from streaming.dialogue.session import Session
-from streaming.dialogue.work import Urgency
+from streaming.dialogue.work import Stepped, Urgency
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -31,10 +30,10 @@ class Scheduler(Generic[Name]):
     def __init__(self, most: int) -> None:
         """`most`: sessions at once."""
         self._most = most
-        self._sessions: dict[Name, Session] = {}  # who waited longest comes first
+        self._sessions: dict[Name, Stepped] = {}  # who waited longest comes first
         self._passed: dict[Urgency, int] = {}  # steps of others since work of an urgency waits
 
-    def add(self, name: Name, session: Session) -> None:
+    def add(self, name: Name, session: Stepped) -> None:
         """Take a session.
 
         Raises:
@@ -51,7 +50,7 @@ class Scheduler(Generic[Name]):
         """Forget a session; its state goes with it."""
         del self._sessions[name]
 
-    def next(self) -> tuple[Name, Session] | None:
+    def next(self) -> tuple[Name, Stepped] | None:
         """The session whose step is the most urgent; None if no session has anything to do."""
         waiting = [
             (urgency, name)

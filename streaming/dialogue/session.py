@@ -17,7 +17,7 @@ from assistant.errors import ContextFullError
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.audio.stage import Stage
 from streaming.config import EndpointingConfig, TurnsConfig
-from streaming.controls import Control
+from streaming.controls import Control, Outcome
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.dialogue import Dialogue
 from streaming.dialogue.listener import Listener, SpeechFinder
@@ -113,9 +113,9 @@ class Session:
         """Take a client's wish, in its place between the audio before it and after it.
 
         Raises:
-            EOFError: the input was ended before.
+            EOFError: the input was ended before, and it is no `Outcome`.
         """
-        if self._eof:
+        if self._eof and not isinstance(control, Outcome):
             raise EOFError("control() after receive_eof()")
         self._inbox.append(control)
 
@@ -133,9 +133,8 @@ class Session:
             if isinstance(state, Ending) or (isinstance(state, Replying) and not state.said):
                 return Urgency.FIRST
             # A caption is no hurry, but what comes after it is: in one session all goes in order.
-            behind = len(jobs) > 1 or self._inbox
-            alone = jobs[0][0] is Work.CAPTION and not behind
-            return Urgency.AHEAD if alone else Urgency.LISTEN
+            behind = any(work not in (Work.CAPTION, Work.DRAFT) for work, _ in jobs) or self._inbox
+            return Urgency.LISTEN if behind else Urgency.AHEAD
         if self._may_speak():
             return self._how_soon()
         if self._dialogue.is_due:
@@ -210,9 +209,14 @@ class Session:
                 isinstance(state, Replying) and bool(state.made) and not self._floor.clause_is_due
             )
             return there and self._floor.can_speak
-        # Ahead one is enough: it is given out no faster, and more would keep frames waiting.
+        # Ahead one is enough: it is given out no faster, and more would keep frames waiting. None
+        # where the turn is over already: it would take the place of one that is given out.
         ahead = isinstance(state, Guessed | Held) and state.draft is not None and state.draft.tokens
-        return (replying or not ahead) and self._allowance > 0 and self._floor.can_speak
+        return (
+            (replying or not (ahead or self._dialogue.is_due))
+            and self._allowance > 0
+            and self._floor.can_speak
+        )
 
     @property
     def _plays_on(self) -> bool:
@@ -234,5 +238,5 @@ class Session:
         text = self._floor.next_token()
         if text is not None:
             return self._floor.say(text)
-        self._floor.aloud.finish()
+        self._floor.end_text()
         return self._dialogue.end_if_played()

@@ -68,6 +68,20 @@ class Draft:
         return bool(self.tokens) and self.tokens[-1] is None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A call of a function that no client runs."""
+
+    call: str
+    """Its id."""
+
+    output: str | None = None
+    """What came of it; None: that is not there yet."""
+
+    say: str | None = None
+    """What is said of it; None: the LLM says it."""
+
+
 # --- states
 
 
@@ -119,6 +133,9 @@ class Ending:
     aloud: bool | None = None
     """Whether it is spoken; None: as the session has it."""
 
+    is_notice: bool = False
+    """Nobody asked for it: it answers nothing that was said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replying:
@@ -137,6 +154,12 @@ class Replying:
 
     said: int = 0
     """Tokens given out."""
+
+    runs: tuple[Run, ...] = ()
+    """Functions that it called, and that no client runs."""
+
+    waits: bool = False
+    """It goes on when what they give is there."""
 
 
 State = Quiet | Listening | Guessed | Held | Ending | Replying
@@ -287,7 +310,10 @@ class Action(Enum):
     FORGET = "What was said is forgotten, and the turn given up."
     FORGET_HEARD = "What was said is forgotten; the reply goes on."
     HOLD_RECORDING = "The turn about the recording, and what was said before it, is held."
-    TAKE_UP = "What was said under a reply is answered; else the question that was typed first."
+    TAKE_UP = (
+        "What was said under a reply is answered; else what has to be told without being asked for "
+        "is told; else the question that was typed first is answered."
+    )
     GIVE_OUT = "The reply is given out."
     FINISH = "The reply is over; a turn about what is being said is opened."
     REFUSE_TURN = "The turn is given up, and reported as refused."

@@ -1,7 +1,12 @@
 """Kinds of a session's steps, and how urgent they are."""
 
+from collections.abc import Callable
 from enum import Enum, IntEnum
-from typing import Final
+from typing import Final, Literal, Protocol
+
+from streaming.audio.frames import Frame
+from streaming.controls import Control
+from streaming.events import Event
 
 
 class NeedData(Enum):
@@ -28,6 +33,9 @@ class Work(Enum):
 
     PREFILL = "prefill"
     """Prefill of windows that became final."""
+
+    DRAFT = "draft"
+    """While someone speaks: what was said so far is read, or prefilled."""
 
     ASK = "ask"
     """The windows of the open block and the prompt's end."""
@@ -57,4 +65,42 @@ class Urgency(IntEnum):
     """More of a reply that is being given out."""
 
     AHEAD = 4
-    """Speculative tokens, captions that delay no audio, and work that a closed turn left."""
+    """Speculative tokens, captions and drafts that delay no audio, and work that a closed turn
+    left."""
+
+
+Job = tuple[Work, Callable[[], list[Event]]]
+"""A step that is to be done: its kind, and what does it and gives what clients are told."""
+
+
+def silently(step: Callable[[], int | None]) -> list[Event]:
+    """Do a step that clients are told nothing of."""
+    step()
+    return []
+
+
+class Stepped(Protocol):
+    """What the model's thread works on in steps: a `Session`, or a `Narrator`."""
+
+    work: Work
+    """The kind of work of the last step."""
+
+    taken: int
+    """Number of pieces of input processed: frames and controls."""
+
+    @property
+    def heard(self) -> int:
+        """Number of samples processed."""
+
+    @property
+    def urgency(self) -> Urgency | None:
+        """How urgent the next step is; None: there is nothing to do."""
+
+    def hear(self, frames: list[Frame]) -> None:
+        """Take audio."""
+
+    def control(self, control: Control) -> None:
+        """Take a control, in its place between the audio."""
+
+    def step(self) -> list[Event] | Literal[NeedData.NEED_DATA]:
+        """Do one bounded piece of work."""

@@ -161,7 +161,7 @@ class Stopwatch:
 
     def _add(self, work: Work, milliseconds: float) -> None:
         match work, self._state:
-            case ((Work.LISTEN | Work.PREFILL), "speaking"):
+            case ((Work.LISTEN | Work.PREFILL | Work.DRAFT), "speaking"):
                 self.latency.listening_ms += milliseconds
             case ((Work.ENCODE | Work.ASK | Work.DECODE), "speaking"):
                 self.latency.secret_ms += milliseconds

@@ -1,19 +1,19 @@
 """Replays a recording through a session, and measures where the time goes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_BYTES
-from streaming.controls import Control
+from streaming.controls import Control, Outcome
 from streaming.dialogue.session import Session
 from streaming.dialogue.work import NEED_DATA, Work
-from streaming.events import Event
+from streaming.events import Event, ToolCalled
 from streaming.instruments.both_sides import BothSides
 from streaming.instruments.ledger import Latency, Stopwatch
-from streaming.tape.tape import Tape
+from streaming.tape.tape import Recorder, Tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def replay(
     chunk_bytes: int = FRAME_BYTES,
     trace: list[Step] | None = None,
     sides: BothSides | None = None,
+    calls: Callable[[ToolCalled], Outcome] | None = None,
 ) -> Iterator[Event | Latency]:
     """Feed a recording to a session.
 
@@ -46,6 +47,7 @@ def replay(
         chunk_bytes: size of the pieces of input; events do not depend on it.
         trace: receives every step.
         sides: receives what is heard, the recording apart.
+        calls: runs the functions that are the shell's, where the session offers any.
 
     Yields:
         The session's events, and the latency of each reply after its last event.
@@ -72,6 +74,8 @@ def replay(
                 trace.append(Step(given, session.work, seconds, events))
             if sides is not None:
                 _tell(session, sides.take(given, seconds, events))
+            if calls is not None:
+                run_calls(session, calls, events)
             latency = stopwatch.count(given, session.work, seconds, events)
             yield from events
             if latency is not None:
@@ -82,6 +86,21 @@ def _tell(session: Session, controls: list[Control]) -> None:
     for control in controls:
         with suppress(EOFError):  # nothing is answered after the end
             session.control(control)
+
+
+def run_calls(
+    session: Session | Recorder, calls: Callable[[ToolCalled], Outcome], events: list[Event]
+) -> None:
+    """Run what a session called that is the shell's.
+
+    Args:
+        session: or what records it.
+        calls: runs a function.
+        events: of a step.
+    """
+    for event in events:
+        if isinstance(event, ToolCalled) and event.by == "shell":
+            session.control(calls(event))
 
 
 def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Event]:
@@ -105,6 +124,9 @@ def play(tape: Tape, session: Session, *, realtime: bool = False) -> Iterator[Ev
     if tape.ended:
         session.receive_eof()
         yield from _steps(session)
+        for _, control in tape.late:
+            session.control(control)
+            yield from _steps(session)
 
 
 def _steps(session: Session) -> Iterator[Event]:

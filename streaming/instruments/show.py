@@ -17,6 +17,7 @@ from streaming.events import (
     Event,
     FellSilent,
     HeldByHand,
+    Notified,
     Recorded,
     Refused,
     ReplyAudio,
@@ -27,6 +28,7 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
     ToolCalled,
+    ToolReturned,
 )
 from streaming.instruments.ledger import Latency
 from streaming.tape.event_json import to_json
@@ -79,6 +81,11 @@ class Screen:
                     self._replying = True
                 out.print(text, end="", style="bold", markup=False, highlight=False)
                 out.file.flush()
+            case ToolReturned(output=output):
+                out.print(f"{MARGIN}gave {output}", markup=False, highlight=False)
+            case Notified(at=at, kind=kind, name=name):
+                called = f" {escape(name)}" if name else ""
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  [cyan]{kind}{called}[/]")
             case ToolCalled(name=name, arguments=arguments):
                 out.print(f"{MARGIN}calls {name}({arguments})", markup=False, highlight=False)
             case ReplyEnded(reason=reason):

@@ -31,6 +31,7 @@ COLOURS = {
     Work.CONTROL: ("listen", "#4477aa"),
     Work.ENCODE: ("listen", "#66ccee"),
     Work.PREFILL: ("prefill", "#228833"),
+    Work.DRAFT: ("prefill", "#117733"),
     Work.ASK: ("prefill", "#228833"),
     Work.DECODE: ("reply", "#cc6677"),
     Work.VOICE: ("reply", "#aa4499"),

@@ -1,10 +1,11 @@
 """The answer that is being given, as server events: its message, its calls, and its end."""
 
 import base64
+import json
 from typing import Any
 
 from streaming.events import EndOfReply, ReplyAudio, ToolCalled
-from streaming.realtime.items import Items, called, said
+from streaming.realtime.items import Items, called, run, said
 from streaming.realtime.response import REASONS, Response
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.speech import Spoken
@@ -37,7 +38,10 @@ class Answer:
         self._spoken = spoken
         self._text: str | None = None  # of the message, once there is one
         self._calls: list[tuple[ToolCalled, str]] = []  # that come when the message was spoken
-        self._output: list[Json] = []
+        self._runs: dict[str, tuple[ToolCalled, str]] = {}  # those that give nothing yet, by id
+        self._places: dict[str, int] = {}  # of its items
+        self._output: dict[int, Json] = {}  # those that are complete
+        self._is_over = False  # its message
 
     def begin(self) -> list[Json]:
         """The message is begun."""
@@ -73,6 +77,36 @@ class Answer:
         self._calls.append((event, item_id))
         return self._due_calls()
 
+    def run(self, event: ToolCalled, item_id: str) -> list[Json]:
+        """A function is called that is run here; see `call`."""
+        self._runs[event.id] = event, item_id
+        added = self._added(run(item_id, event.name, "", None, None))
+        place = {"item_id": item_id, "output_index": self._places[item_id]}
+        whole = {**place, "arguments": event.arguments}
+        return [
+            *added,
+            self._of_response("mcp_call_arguments.done", **whole),
+            self._shapes.event("response.mcp_call.in_progress", **place),
+        ]
+
+    def ran(self, call: str, output: str) -> list[Json]:
+        """A function that is run here gave something.
+
+        Args:
+            call: the call's id.
+            output: JSON, as text.
+        """
+        event, item_id = self._runs.pop(call)
+        given = json.loads(output)
+        error = given.get("error") if isinstance(given, dict) else None
+        told = None if error is None else str(error)
+        place = {"item_id": item_id, "output_index": self._places[item_id]}
+        if told is None:
+            over = self._shapes.event("response.mcp_call.completed", **place)
+        else:
+            over = self._shapes.event("response.mcp_call.failed", **place)
+        return [over, *self._done(run(item_id, event.name, event.arguments, output, told))]
+
     def _due_calls(self) -> list[Json]:
         """The calls that wait, once all of the message was spoken."""
         left = self._spoken is not None and self._spoken.characters < len(self._text or "")
@@ -87,8 +121,9 @@ class Answer:
         return events
 
     def _called(self, event: ToolCalled, item_id: str) -> list[Json]:
-        place = {"item_id": item_id, "output_index": len(self._output), "call_id": event.id}
         added = self._added(called(item_id, "in_progress", event.id, event.name, ""))
+        index = self._places[item_id]
+        place = {"item_id": item_id, "output_index": index, "call_id": event.id}
         whole = {"arguments": event.arguments, "name": event.name}
         return [
             *added,
@@ -108,16 +143,20 @@ class Answer:
         # Where a call was begun and is not complete, there may be nothing to tell.
         nothing = self._text is None and not self._output and not self._calls
         begun = self.begin() if complete and nothing else []
+        unfinished = json.dumps({"error": "the answer was over before"})
+        begun += [event for call in [*self._runs] for event in self.ran(call, unfinished)]
         ended = self._told_calls("completed" if complete else "incomplete")
         status = {"complete": "completed", "limit": "incomplete"}.get(reason, "cancelled")
         details = None if complete else {"type": status, "reason": REASONS[reason]}
         usage = self.response.usage(tokens, self._per_window)
-        shown = self.response.resource(status, self._conversation, details, [*self._output], usage)
+        output = [self._output[place] for place in sorted(self._output)]
+        shown = self.response.resource(status, self._conversation, details, output, usage)
         return [*begun, *ended, self._shapes.event("response.done", response=shown)]
 
     def _message_ended(self, status: str) -> list[Json]:
-        if self._text is None or self._output:
+        if self._text is None or self._is_over:
             return []
+        self._is_over = True
         events = self._text_over() if self._spoken is None else self._speech_over(self._spoken)
         item = said(self.response.item_id, status, self._text, aloud=self._spoken is not None)
         part = self._of_part("content_part.done", part=self._part(self._text))
@@ -140,7 +179,7 @@ class Answer:
 
     def _added(self, item: Json) -> list[Json]:
         """An item is begun."""
-        index = len(self._output)
+        index = self._places[item["id"]] = len(self._places)
         begun = dict(item)  # the conversation's will change
         events = [self._of_response("output_item.added", output_index=index, item=begun)]
         if self.response.in_conversation:
@@ -151,8 +190,8 @@ class Answer:
 
     def _done(self, item: Json) -> list[Json]:
         """An item is complete."""
-        index = len(self._output)
-        self._output.append(item)
+        index = self._places[item["id"]]
+        self._output[index] = item
         events = [self._of_response("output_item.done", output_index=index, item=item)]
         if self.response.in_conversation:
             if item["id"] in self._items:
@@ -164,5 +203,6 @@ class Answer:
         return self._shapes.event(f"response.{kind}", response_id=self.response.id, **fields)
 
     def _of_part(self, kind: str, **fields: Any) -> Json:
-        place = {"item_id": self.response.item_id, "output_index": 0, "content_index": 0}
-        return self._of_response(kind, **place, **fields)
+        item_id = self.response.item_id
+        place = {"output_index": self._places[item_id], "content_index": 0}
+        return self._of_response(kind, item_id=item_id, **place, **fields)

@@ -118,6 +118,31 @@ def called(item_id: str, status: str, call_id: str, name: str, arguments: str) -
     }
 
 
+def run(item_id: str, name: str, arguments: str, output: str | None, error: str | None) -> Json:
+    """A call of a function that is run here, in the shape of one that a server of tools runs: no
+    client is asked to run it.
+
+    Args:
+        item_id: its id.
+        name: of the function.
+        arguments: JSON, as text.
+        output: what came of it; None: that is not there.
+        error: why it failed; None: it did not.
+    """
+    failure = None if error is None else {"type": "tool_execution_error", "message": error}
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "mcp_call",
+        "server_label": "salmonn",
+        "name": name,
+        "arguments": arguments,
+        "output": output,
+        "error": failure,
+        "approval_request_id": None,
+    }
+
+
 def returned(item_id: str, call_id: str, output: str) -> Json:
     """What came of a call."""
     return {

@@ -17,6 +17,7 @@ from streaming.events import (
     Event,
     FellSilent,
     HeldByHand,
+    Notified,
     Recorded,
     Refused,
     ReplyAudio,
@@ -27,6 +28,7 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
     ToolCalled,
+    ToolReturned,
 )
 from streaming.realtime import wire
 from streaming.realtime.answer import Answer
@@ -39,6 +41,9 @@ from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.speech import Spoken
 from streaming.realtime.transcripts import Transcripts
 from streaming.realtime.wire import SessionConfig, WireError
+
+REMEMBERED = 100
+"""Notices that wait to be told, or are told again, at most."""
 
 
 class Translation:
@@ -72,6 +77,7 @@ class Translation:
         self._transcripts = Transcripts(shapes, items)
         self._answer: Answer | None = None
         self._aloud: dict[str, Spoken] = {}  # answers that are spoken, by their items
+        self._notices: dict[str, Notified] = {}  # what is not told yet, by what its answer has
 
     @property
     def response(self) -> Response | None:
@@ -111,6 +117,10 @@ class Translation:
                 return self._given().speak(event)
             case ToolCalled():
                 return self._called(event)
+            case ToolReturned(call, output):
+                return self._given().ran(call, output)
+            case Notified():
+                return self._notified(event)
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
             case Refused():
@@ -256,19 +266,16 @@ class Translation:
     def _reply_started(self, event: ReplyStarted) -> list[Json]:
         events = []
         response = None if event.ref is None else self._pending.responses.pop(event.ref, None)
-        if response is None:  # an endpoint asked for it
-            new = self._shapes.new_id
-            response = Response(
-                new("resp"), new("item"), True, None, self._config.max_output_tokens
-            )
+        notice = None if event.ref is None else self._notices.get(event.ref)
+        if response is None:  # an endpoint asked for it, or nobody did
+            new, limit = self._shapes.new_id, self._config.max_output_tokens
+            about = None if notice is None else {"salmonn": notice.kind, "name": notice.name[:512]}
+            response = Response(new("resp"), new("item"), True, about, limit)
             events = [self.begun(response)]
         response.turn = event.turn
-        self._pending.answered([*event.answers])
-        self._pending.heard([*self._spoken])
-        for name in self._spoken:
-            self._turns[name] = Forget(event.turn, "question")
         self._turns[response.item_id] = Forget(event.turn, "answer")
-        self._spoken.clear()
+        if notice is None:
+            self._answers(event)
         response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
@@ -281,10 +288,29 @@ class Translation:
         # Where functions may be called, there may be no message.
         return events if event.tools else [*events, *self._answer.begin()]
 
+    def _answers(self, event: ReplyStarted) -> None:
+        """What was said and written is answered."""
+        self._pending.answered([*event.answers])
+        self._pending.heard([*self._spoken])
+        for name in self._spoken:
+            self._turns[name] = Forget(event.turn, "question")
+        self._spoken.clear()
+
     def _called(self, event: ToolCalled) -> list[Json]:
         item_id = self._shapes.new_id("item")
         self._turns[item_id] = Forget(ref=event.id)
+        if event.by != "client":
+            return self._given().run(event, item_id)
         return self._given().call(event, item_id)
+
+    def _notified(self, event: Notified) -> list[Json]:
+        self._notices[event.ref] = event
+        for told in [*self._notices][:-REMEMBERED]:
+            del self._notices[told]
+        if not self._config.salmonn.notices:
+            return []
+        about = {"notice": event.kind, "name": event.name, "text": event.text}
+        return [self._shapes.extension("notice", audio_ms=milliseconds(event.at), **about)]
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
         """An answer was heard up to a moment of its audio: how the session is to forget the rest.

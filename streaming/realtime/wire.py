@@ -130,6 +130,9 @@ class Extensions(Wire):
     """Probability mass sampled from; null: as it was."""
 
     prefill: bool = False
+    notices: bool = False
+    """Tell at once when a timer rings, or when a sound comes that was waited for."""
+
     binary_audio: bool = False
     """Binary messages are audio in the input format, instead of JSON."""
 

@@ -6,9 +6,10 @@ import itertools
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
@@ -38,9 +39,12 @@ from streaming.server.listen import Listening, listen
 from streaming.server.log import Log, library_logger, log, one_line_errors, where
 from streaming.server.metrics import Metrics
 from streaming.server.pages import KEYED, SOCKET, Pages
+from streaming.server.places import Places
+from streaming.server.rate import Comers
 from streaming.server.seat import Seat
 from streaming.server.traffic import FAREWELL_S, Traffic, send_away
-from streaming.server.worker import Done, Worker
+from streaming.server.worker import Done
+from streaming.shell import Calls
 
 PATIENCE_S = 0.3
 """Seconds without a reply after which the server, when it shuts down, no longer expects one."""
@@ -68,6 +72,9 @@ class Assistant:
     """Makes the protocol of a session from its id, a maker of ids, and the session's end in seconds
     since 1970."""
 
+    new_calls: Callable[[], Calls | None] = lambda: None
+    """Makes what runs the functions of a session; None: it has none that run here."""
+
 
 class App:
     """The application: its sessions, who may have one, and logs and metrics about them."""
@@ -77,9 +84,11 @@ class App:
     ) -> None:
         self._assistant, self._config = assistant, config
         self._loop = asyncio.get_running_loop()
-        self._worker = Worker(config.sessions, self._from_worker)
+        self.places = Places(config.sessions)
+        self.places.lend(self._spare)
+        self._worker = self.places.worker
         self._seats: dict[str, Seat] = {}
-        self._connects: list[float] = []
+        self._comers = Comers(config.connects_per_s)
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.metrics = Metrics()
@@ -130,7 +139,7 @@ class App:
         self._admission.check_session(request)
         if self._returning(request):
             return
-        if self._draining or not self._too_many_connects():
+        if self._draining or not self._comers.are_too_many(time.monotonic()):
             self._check_place(free=True)
         else:
             why = "Too many connections at once; try again in a second."
@@ -145,7 +154,7 @@ class App:
         if self._draining:
             why = "The server is going away."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", why)
-        if not self._has_room(free=free):
+        if not self.places.has_room(free=free):
             why = "All sessions are taken; try again later."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", why)
 
@@ -159,18 +168,9 @@ class App:
         self.metrics.cut.labels(why).inc()
         self.lines.line("connection.cut", why=why)
 
-    def _too_many_connects(self) -> bool:
-        now = time.monotonic()
-        self._connects = [t for t in self._connects if t > now - 1]
-        if len(self._connects) >= self._config.connects_per_s:
-            return True  # and it does not count: some of those who try again get in
-        self._connects.append(now)
-        return False
-
-    def _has_room(self, *, free: bool) -> bool:
-        """Whether there is a place for a session, or can be one. With `free`, a place is made."""
-        if len(self._seats) < self._config.sessions:
-            return True
+    def _spare(self, free: bool) -> bool:
+        """Whether there is a session whose client left and had not been heard; with `free`, the
+        oldest of them ends."""
         unused = [s for s in self._seats.values() if s.left_at is not None and not s.given]
         if not unused:
             return False
@@ -237,7 +237,7 @@ class App:
             seat.resumed = True
             self.metrics.resumed.inc()
             return seat
-        if not self._has_room(free=True):  # others came while this one shook hands
+        if not self.places.has_room(free=True):  # others came while this one shook hands
             return BUSY
         return self._new_seat(f"sess_{secrets.token_urlsafe(16)}")
 
@@ -250,16 +250,16 @@ class App:
 
         lasts = 60 * self._config.session_minutes
         protocol = self._assistant.new_protocol(name, new_id, int(time.time() + lasts))
-        seat = Seat(name, protocol, self._worker)
+        seat = Seat(name, protocol, self._worker, self._assistant.new_calls())
         self._seats[name] = seat
         self.metrics.sessions.set(len(self._seats))
-        self._worker.add(name, self._assistant.new_session)
+        self.places.take(name, self._assistant.new_session, partial(self._deliver, seat))
         warning = min(WARNING_S, lasts / 10)
         seat.timers = [
             self._loop.call_later(lasts - warning, seat.warn, warning),
             self._loop.call_later(lasts, seat.expire, GOING_AWAY),
         ]
-        seat.put(protocol.begin())
+        seat.begin()
         self.lines.line("session.begins", session=name[:10])
         return seat
 
@@ -276,21 +276,13 @@ class App:
             for timer in seat.timers:
                 timer.cancel()
             seat.end(GOING_AWAY, "nobody came back to the session")  # nothing waits for it any more
-            self._worker.remove(seat.name, give_back if seat.took_long else None)
+            self.places.free(seat.name, give_back if seat.took_long else None)
             self.metrics.sessions.set(len(self._seats))
             self.lines.line("session.ends", session=seat.name[:10])
 
     # --- the model's thread
 
-    def _from_worker(self, name: Hashable, what: Done | Exception) -> None:
-        """Called on the worker's thread with each step, or with an error of a session."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._deliver, name, what)
-
-    def _deliver(self, name: Hashable, what: Done | Exception) -> None:
-        seat = self._seats.get(str(name))
-        if seat is None:
-            return
+    def _deliver(self, seat: Seat, what: Done | Exception) -> None:
         if isinstance(what, Exception):
             self._fail(seat, what)
             return
@@ -334,7 +326,7 @@ class App:
 
     def stop(self) -> None:
         """End the model's thread."""
-        self._worker.stop()
+        self.places.stop()
 
 
 BUSY = "all sessions are taken; try again later"

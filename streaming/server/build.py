@@ -8,13 +8,14 @@ from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import make_session, session_spec
+from streaming.build import make_session, offered, session_spec
 from streaming.config import Config
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
 from streaming.server.app import Assistant
+from streaming.shell import Calls, shell_of
 
 CHARACTERS = 8
 """Characters of a text per position of the LLM's context; more cannot fit in any language."""
@@ -36,13 +37,16 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         AssistantError: the voice cannot be used here.
     """
     settings = Settings(config.turns, config.endpointing)
-    transcribes, named = _has_decoder(model), model.tagger is not None
+    transcribes, named = has_decoder(model), model.tagger is not None
     if config.turns.captions and not transcribes:
         raise ConfigError("turns.captions: the preset's Whisper has no decoder to read with")
     if config.turns.sound_events and not named:
         raise ConfigError("turns.sound_events: the preset has no sound_tagger")
 
-    spec = session_spec(model, config, instruction, aloud=True)
+    shell = shell_of(config)
+    tools = offered(model, config, shell.tools)
+    spec = session_spec(model, config, instruction, aloud=True, tools=tools)
+    make_session(model, spec)  # so that no session waits for what stands before all turns
     load_voice(config.voice.name)  # so that no session waits for it
 
     def new_session() -> Session:
@@ -70,7 +74,11 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         )
 
     check_tools = _tool_check(model)
-    return Assistant(config.preset, new_session, new_protocol)
+
+    def new_calls() -> Calls | None:
+        return None if tools is None else shell.calls()
+
+    return Assistant(config.preset, new_session, new_protocol, new_calls)
 
 
 def _tool_check(model: Salmonn) -> Check | None:
@@ -87,7 +95,8 @@ def _tool_check(model: Salmonn) -> Check | None:
     return check
 
 
-def _has_decoder(model: Salmonn) -> bool:
+def has_decoder(model: Salmonn) -> bool:
+    """Whether a model can write down what is said."""
     try:
         return model.captions is not None
     except ComponentError:

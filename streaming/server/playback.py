@@ -8,7 +8,15 @@ from collections import deque
 
 from assistant.voice.voice import SAMPLE_BYTES, VOICE_RATE
 from streaming.controls import Control, Played, Truncate
-from streaming.events import Event, ReplyAudio, ReplyDelta, ReplyEnded, ReplyStarted, ToolCalled
+from streaming.events import (
+    Event,
+    ReplyAudio,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    ToolCalled,
+    ToolReturned,
+)
 from streaming.realtime.speech import pieces
 
 AHEAD_S = 0.4
@@ -19,7 +27,7 @@ PIECE_S = 0.2
 
 NOTHING = ReplyAudio("", b"", ())
 
-OfReply = ReplyStarted | ReplyDelta | ReplyAudio | ToolCalled | ReplyEnded
+OfReply = ReplyStarted | ReplyDelta | ReplyAudio | ToolCalled | ToolReturned | ReplyEnded
 
 
 class Playback:
@@ -95,7 +103,7 @@ class Playback:
                     self._controls.append(Truncate(self._turn, self._characters))
                     self._ends_at = now  # clients stop at once
                 self._reported = self._told
-            case ReplyDelta() | ToolCalled():
+            case ReplyDelta() | ToolCalled() | ToolReturned():
                 pass
 
     def _drop(self) -> None:

@@ -36,3 +36,21 @@ class Allowance:
         self._left = min(BURST, self._left + PER_S * (now - self._at)) - cost
         self._at = now
         return max(0.0, -self._left / PER_S)
+
+
+class Comers:
+    """Counts new connections of the last second."""
+
+    def __init__(self, per_s: float) -> None:
+        """`per_s`: most of them."""
+        self._per_s = per_s
+        self._came: list[float] = []
+
+    def are_too_many(self, now: float) -> bool:
+        """Count one more, which came at `now` seconds of any clock; whether it is one too many,
+        and then it does not count: some of those who try again get in."""
+        self._came = [t for t in self._came if t > now - 1]
+        if len(self._came) >= self._per_s:
+            return True
+        self._came.append(now)
+        return False

@@ -12,12 +12,15 @@ from websockets.asyncio.server import ServerConnection
 from assistant.errors import AssistantError
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.controls import Control
 from streaming.events import Event
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
+from streaming.server.errands import Errands
 from streaming.server.playback import Playback
 from streaming.server.rate import Allowance
 from streaming.server.worker import Done, Worker
+from streaming.shell import Calls
 
 KEPT = 2000
 """Most server events that are kept for a client that comes back."""
@@ -32,8 +35,11 @@ UNSENT_BYTES = KEPT_BYTES // 2
 class Seat:
     """Protocol, outgoing events and timing of one session; used on the event loop alone."""
 
-    def __init__(self, name: str, protocol: Realtime, worker: Worker) -> None:
+    def __init__(
+        self, name: str, protocol: Realtime, worker: Worker, calls: Calls | None = None
+    ) -> None:
         self.name, self.protocol, self._worker = name, protocol, worker
+        self._errands = Errands(calls, self._control)
         self.begun = time.monotonic()
         self.allowance = Allowance(self.begun)
         """Limit of the client's messages, over all of its connections."""
@@ -97,10 +103,21 @@ class Seat:
         """Number of the session's last event."""
         return self._logged
 
+    def begin(self) -> None:
+        """Send what is sent first."""
+        self._errands.begin()
+        self.put(self.protocol.begin())
+
+    def _control(self, control: Control) -> None:
+        """Give the session a control that no client sent."""
+        if self.over is None:
+            self.put(Output(inputs=[control]))
+
     def put(self, output: Output) -> None:
         """Send events, and give the session its input."""
         if frames := sum(isinstance(piece, Frame) for piece in output.inputs):
             self.given += frames * FRAME_SAMPLES
+            self._errands.given = self.given
             self._arrived.append((self.given, time.monotonic()))
         self._given_pieces += len(output.inputs)
         self.waiting += len(output.inputs)
@@ -178,6 +195,7 @@ class Seat:
         latency = self._stopwatch.count(
             done.heard, done.work, done.seconds, done.events, self._stream_time(done)
         )
+        self._errands.take(done.events)
         for event in done.events:
             self._tell(self._playback.take(event, time.monotonic()))
         self._play_on()
@@ -232,6 +250,7 @@ class Seat:
             self.over = code, why
         if self._alarm is not None:
             self._alarm.cancel()
+        self._errands.end()
         self.ended.set()
         self.news.set()
         self._progress.set()

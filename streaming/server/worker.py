@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from streaming.audio.frames import Frame
 from streaming.controls import Control
 from streaming.dialogue.scheduler import Scheduler
-from streaming.dialogue.session import Session
-from streaming.dialogue.work import Work
+from streaming.dialogue.work import Stepped, Work
 from streaming.events import Event
 
 
@@ -50,13 +49,13 @@ class Worker:
             the error in it, after which the session is gone.
         """
         self._scheduler: Scheduler[Hashable] = Scheduler(most)
-        self._sessions: dict[Hashable, Session] = {}
+        self._sessions: dict[Hashable, Stepped] = {}
         self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._deliver = deliver
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
 
-    def add(self, name: Hashable, make: Callable[[], Session]) -> None:
+    def add(self, name: Hashable, make: Callable[[], Stepped]) -> None:
         """Make a session on the worker's thread, and take it; errors are delivered."""
 
         def wish() -> None:

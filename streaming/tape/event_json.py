@@ -14,6 +14,7 @@ from streaming.events import (
     Event,
     FellSilent,
     HeldByHand,
+    Notified,
     Recorded,
     Refused,
     ReplyAudio,
@@ -24,6 +25,7 @@ from streaming.events import (
     SpeechEnded,
     SpeechStarted,
     ToolCalled,
+    ToolReturned,
 )
 
 _NAMES: dict[type[Event], str] = {
@@ -41,6 +43,8 @@ _NAMES: dict[type[Event], str] = {
     ReplyDelta: "reply.delta",
     ReplyAudio: "reply.audio",
     ToolCalled: "tool.called",
+    ToolReturned: "tool.returned",
+    Notified: "notified",
     ReplyEnded: "reply.ended",
     SoundStarted: "sound.started",
     Refused: "refused",

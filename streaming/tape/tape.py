@@ -17,7 +17,7 @@ one.
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,11 +29,13 @@ from streaming.controls import (
     Called,
     Cancel,
     Clear,
+    Clock,
     Commit,
     Configure,
     Control,
     Forget,
     Hold,
+    Outcome,
     Played,
     Recording,
     Returned,
@@ -54,6 +56,8 @@ _CONTROLS: dict[str, TypeAdapter[Control]] = {
     "write": TypeAdapter(Write),
     "called": TypeAdapter(Called),
     "returned": TypeAdapter(Returned),
+    "outcome": TypeAdapter(Outcome),
+    "clock": TypeAdapter(Clock),
     "cancel": TypeAdapter(Cancel),
     "commit": TypeAdapter(Commit),
     "hold": TypeAdapter(Hold),
@@ -145,6 +149,9 @@ class Tape:
     ended: bool = False
     """Whether the input came to its end; False: the recording broke off."""
 
+    late: list[tuple[float, Control]] = field(default_factory=list)
+    """Outcomes of functions that came after the input's end."""
+
     events: list[str] = field(default_factory=list)
     """Events in order, as JSON."""
 
@@ -168,7 +175,7 @@ class Tape:
                 size = int(rng.choice([1, 7, 333, 640, 5000]))
                 inputs.append((milliseconds, piece[at : at + size]))
                 at += size
-        return Tape(self.head, inputs, self.ended, self.events, self.tokens)
+        return replace(self, inputs=inputs)
 
     def _joined(self) -> Iterator[tuple[float, bytes | Control]]:
         """The inputs, with all audio between two controls joined."""
@@ -231,7 +238,8 @@ def _read(tape: Tape, values: dict[str, Any]) -> None:
         case {"in": "end"}:
             tape.ended = True
         case {"in": str(name), "ms": ms, **rest} if name in _CONTROLS:
-            tape.inputs.append((_milliseconds(ms), _CONTROLS[name].validate_python(rest)))
+            given = _milliseconds(ms), _CONTROLS[name].validate_python(rest)
+            (tape.late if tape.ended else tape.inputs).append(given)
         case {"in": name, "ms": _}:
             raise TapeError(f"in: {name!r:.60} is no input")
         case _:

@@ -9,6 +9,7 @@ from assistant.errors import ToolError
 from assistant.model import Salmonn, load
 from assistant.parts import build
 from assistant.parts.tiny import toy_llm
+from assistant.reply import Reply
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
 from tests.assistant.ear.test_ear import BLOCK
 from tests.assistant.prompt.test_words import tokenizer, words_config
@@ -122,7 +123,9 @@ def test_a_call_that_is_cut_off_was_never_made(model: Salmonn) -> None:
     talk = conversation(model)
     reply = asked(talk, "Light!", REQUIRED)
     assert calls(reply)
-    first = next(n for n, (_, call) in enumerate(talk._reply()._steps) if call is not None)
+    written = talk._reply()
+    assert isinstance(written, Reply)
+    first = next(n for n, (_, call) in enumerate(written._steps) if call is not None)
     talk.close(said=first)
     assert "<call>" not in shown(talk)
     assert shown(talk).endswith("\n<s>assistant:*</s>")

@@ -6,6 +6,7 @@ from assistant import reading as reading_of
 from assistant.conversation import Conversation
 from assistant.errors import ContextFullError
 from assistant.model import Salmonn
+from assistant.reply import Reply
 from tests.assistant.ear.test_ear import BLOCK
 from tests.assistant.test_conversation import (
     PROMPT,
@@ -90,7 +91,9 @@ def test_a_reply_leaves_room_for_its_end(tiny: Salmonn, monkeypatch: pytest.Monk
     monkeypatch.setattr(type(tiny.llm), "context", talk._reading.context.cache.length + 2 + end)
     assert "".join(t for t in iter(talk.token, None) if isinstance(t, str))
     assert talk.cut_short()
-    assert len(talk._reply().said) == 2
+    reply = talk._reply()
+    assert isinstance(reply, Reply)
+    assert len(reply.said) == 2
     talk.close()
 
 

@@ -16,7 +16,7 @@ from streaming.controls import Control, Key, Role
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
-from streaming.events import Event, ReplyDelta
+from streaming.events import Event, ReplyDelta, Runner
 
 CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
@@ -58,6 +58,8 @@ class Echo:
         self.is_open = False
         self.reply: list[str | ToolCall] | None = None
         self.declared: tuple[str, ...] = ()  # names of functions
+        self.runners: dict[str, Runner] = {}  # who runs them
+        self.coming: list[tuple[int, str]] = []  # timers: samples, and names
         self.tools: tuple[str, ...] = ()  # of the open turn
         self.made = 0
         self.most = self.usual = 99  # tokens of a reply
@@ -165,6 +167,11 @@ class Echo:
         self.ahead_cached = self.ahead or 0
         return self.cached + self.ahead_cached
 
+    draft_samples = 0
+
+    def draft(self) -> None:
+        raise AssertionError("nothing is read here")
+
     def pause(self) -> int:
         assert self.is_open
         assert self.ahead is None
@@ -223,6 +230,32 @@ class Echo:
         assert not self.is_open
         self.untidy = max(0, self.untidy - 1)
         return self.untidy > 0
+
+    def whose(self, name: str) -> Runner:
+        return self.runners.get(name, "client")
+
+    def run(self, call: ToolCall) -> tuple[str, str | None]:
+        self.diary.append(f"ran {call.name}")
+        return call.arguments, f"{call.name} done"
+
+    def go_on(self, results: Sequence[tuple[str, str]], say: str | None) -> None:
+        assert self.reply is not None
+        self.reply = [*self.reply[: self.made - 1], say or f"told {results}"]
+        self.made -= 1
+
+    def notices(self) -> list[tuple[str, str, str]]:
+        due = [one for one in self.coming if one[0] <= self.samples]
+        self.coming = [one for one in self.coming if one not in due]
+        return [("timer", name, f"{name} rings") for _, name in due]
+
+    def announce(self, text: str) -> None:
+        assert not self.is_open
+        self.is_open, self.ahead, self.reply, self.made = True, 0, [text], 0
+        self.most, self.tools, self.asked = self.usual, (), ()
+        self.diary.append(f"announce {text}")
+
+    def tell_time(self, local: str) -> None:
+        self.diary.append(f"it is {local}")
 
     def drop(self) -> None:
         assert self.is_open

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from assistant.config import Section
 from assistant.errors import ConfigError
 from assistant.files.presets import read_yaml, shipped_config, validate
-from streaming.config import EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config import EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
 from streaming.config_file import load_config
 
 SECTIONS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,
     "turns": TurnsConfig,
+    "tools": ToolsConfig,
     "server": ServerConfig,
 }
 ENDS: list[tuple[str, Any, Any]] = [
@@ -53,6 +54,8 @@ ENDS: list[tuple[str, Any, Any]] = [
     ("server.session_minutes", 0.01, 0.0),
     ("server.message_mb", 256.0, 256.01),
     ("server.message_mb", 0.01, 0.009),
+    ("tools.wait_s", 600.0, 600.01),
+    ("tools.wait_s", 0.01, 0.0),
     ("server.backlog_s", 600.0, 600.01),
     ("server.backlog_s", 0.01, 0.0),
     ("server.unread_events", 2000, 2001),

@@ -40,6 +40,8 @@ from tests.streaming.every_key.models import (
     ran,
     spread,
     tagged,
+    too_long,
+    tooled,
 )
 from tests.streaming.every_key.servers import (
     a_comeback,
@@ -79,6 +81,7 @@ CALL = {"name": "f", "arguments": {"a": 1}}
 CALLED = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "call": CALL}]}
 TOLD = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "assistant": "I."}]}
 CALLING = {**CHAT, f"{PRESET}.prompt.examples_with_tools": [{"user": "Who?", "call": CALL}]}
+TOOLED = {**WORDS, **CHAT, f"{PRESET}.prompt.toolbox": True}
 SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
@@ -115,6 +118,10 @@ ROWS: dict[str, Row] = {
     # voice
     "voice.name": Row("none", utterance),
     "voice.speed": Row(1.5, utterance),
+    # tools
+    "tools.own": Row(["get_time"], tooled, TOOLED),
+    "tools.module": Row("FILES/mine.py", tooled, TOOLED),
+    "tools.wait_s": Row(0.01, too_long),
     # server
     "server.host": Row("127.0.0.2", host_of, OPEN_PORT),
     "server.port": Row(0, port_of),
@@ -186,6 +193,7 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.prompt.examples_with_tools.0.call.name": Row("g", offered, CALLING),
     f"{PRESET}.prompt.examples_with_tools.0.call.arguments": Row({"a": 2}, offered, CALLING),
     f"{PRESET}.prompt.calls": Row("bare", offered, CALLING),
+    f"{PRESET}.prompt.toolbox": Row(True, tooled, {**WORDS, **CHAT}),
     f"{PRESET}.prompt.default_task": Row("keywords", instructed),
     f"{PRESET}.prompt.bos": Row(False, prompted),
     f"{PRESET}.prompt.stop": Row(["</s>", "s"], asked),
@@ -226,6 +234,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> None:
     tokenizer.chat_template = TEMPLATE
     llm.save_pretrained(folder / "chat")
     tokenizer.save_pretrained(folder / "chat")
+    (folder / "mine.py").write_text("def f(a: str) -> str:\n    return a\nTOOLS = [f]\n")
     for command in (
         "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=a -out chain.pem -keyout key.pem",
         "req -x509 -key key.pem -days 2 -subj /CN=b -out renewed.pem",

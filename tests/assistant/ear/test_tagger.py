@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from assistant.config import ModelConfig, PartConfig
 from assistant.conversation import Conversation
-from assistant.ear.hearing import Hearing, Sound, follow
+from assistant.ear.hearing import Hearing
+from assistant.ear.noticing import Sound
 from assistant.ear.tagger import (
     BEGINS,
     UNKNOWN_SOUND,
@@ -199,7 +200,8 @@ def test_a_sound_begins_and_ends_at_windows_and_goes_on_over_blocks() -> None:
     assert (found.begin, found.end) == (at[0] * window, (at[-1] + 1) * window)
     hearing.forget(0, 3 * BLOCK)
     assert hearing.noticed == []
-    assert not hearing._onsets.on
+    hearing.push(sound(BLOCK))
+    assert [found.name for found in hearing.sounds] == ["loud"]
 
 
 @pytest.mark.parametrize(
@@ -222,19 +224,6 @@ def test_spans_cross_into_the_next_block(
     assert tagger.before == 8
     assert tagger.spans(before, features) == spans
     assert SoundTagger(["rain"], 6).spans(8, features) == [(0, features)]
-
-
-def test_what_overlaps_with_the_last_of_its_kind_goes_on() -> None:
-    rain, dog = Sound(0, 100, "rain", 0.9), Sound(0, 60, "dog", 0.8)
-    noticed = [rain, dog]
-    judged = follow(noticed, {"rain": (50, 150), "dog": (60, 90)}, {"dog": 0.7}, {"rain", "dog"})
-    assert judged == [Sound(0, 150, "rain", 0.9), dog, Sound(60, 90, "dog", 0.7)]
-    again = follow(noticed, {"rain": (50, 150), "dog": (59, 90)}, {"dog": 0.7}, {"dog"})
-    assert again == [rain, Sound(0, 90, "dog", 0.8)]
-    shorter = follow(noticed, {"rain": (50, 99), "dog": (0, 1)}, {}, {"rain"})
-    assert shorter == [rain, dog]
-    older = [Sound(0, 9, "dog", 0.5), Sound(20, 30, "dog", 0.6)]
-    assert follow(older, {"dog": (25, 40)}, {}, {"dog"}) == [older[0], Sound(20, 40, "dog", 0.6)]
 
 
 @settings(max_examples=20, deadline=None)

@@ -224,7 +224,9 @@ def test_what_a_conversation_begins_with_is_kept(
     assert torch.equal(goes_on(again, ids), wanted)
     assert kept.stat().st_size > 100
     again.begun([5, 6], at_once=8)
-    assert len(list(folder.glob("begun-*"))) == 1
+    assert kept.exists()
+    again.begun([5, 7], at_once=8)
+    assert len(list(folder.glob("begun-*"))) == 2
     assert not kept.exists()
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from assistant.ear.hearing import Sound, Window
+from assistant.ear.hearing import Window
+from assistant.ear.noticing import Sound
 from assistant.llm.context import Piece
 from assistant.model import Salmonn
 from assistant.prompt.items import Item, Said, Spoken, System

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assistant.config import ModelConfig
 from assistant.conversation import Conversation
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.errors import ConfigError, ContextFullError
 from assistant.files.presets import load_preset, shipped_config, validate
 from assistant.model import Salmonn, load
@@ -235,23 +235,6 @@ def test_an_utterance_that_goes_on_is_read_from_where_it_began(model: Salmonn) -
     talk.drop()
     talk.open(BLOCK, spoken_from=2 * BLOCK)  # another one
     assert talk._open_turn().spoken_from > whole
-
-
-def test_what_is_read_while_somebody_speaks_is_in_the_cache_at_the_pause(model: Salmonn) -> None:
-    audio, talk, late = samples(4 * BLOCK), *(Conversation(model, "Hi.") for _ in range(2))
-    for each in (talk, late):
-        each.open(since=0, spoken_from=0)
-    before = talk._reading.context.cache.length
-    heard(talk, audio)
-    late.hear(audio)
-    draft = talk._open_turn().item
-    assert draft.transcript
-    read = in_words(draft.sounds, draft.until, draft.transcript)
-    assert talk._reading.context.cache.length == before + len(model.llm.ids(read))
-    for each in (talk, late):
-        each.pause()
-    assert given(talk) == given(late)
-    assert answer(talk) == answer(late) != ""
 
 
 def test_turns_that_are_kept_stand_between(model: Salmonn) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from assistant.ear.hearing import Sound
+from assistant.ear.noticing import Sound
 from assistant.rates import SAMPLE_RATE
 from assistant.toolbox.own import Moment, RefusedError
 from assistant.toolbox.sounds import Sounds

@@ -120,7 +120,7 @@ def outcome(state: type[State], happening: Happening) -> str:
         actions.floor.speaker = Speaking(SPEECH)
     if isinstance(happening, Lull):
         actions.floor.speaker = None
-        actions.questions.append(Ask("Then?"))
+        actions.waiting.questions.append(Ask("Then?"))
     before = len(listener.diary)
     try:
         events = actions.tell(happening)

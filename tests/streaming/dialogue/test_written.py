@@ -146,6 +146,14 @@ def test_a_reply_to_what_was_said_may_be_aside() -> None:
     assert "aside" in listener.diary
 
 
+def test_a_token_made_ahead_takes_the_place_of_none_that_is_given_out() -> None:
+    """The turn is over with `Hold`, and the reply begins in its place: so does its first token."""
+    script: Script = [pcm("SSS."), Ask("What?", "q"), Hold("h"), pcm("SSS." + "." * 60)]
+    openly = TURNS.model_copy(update={"speculate": False})
+    events = converse(session(Reader()), script)
+    assert events == converse(session(Reader(), turns=openly), script)
+
+
 # --- laws
 
 controls = st.sampled_from(

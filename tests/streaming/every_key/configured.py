@@ -10,13 +10,14 @@ from typing import Any, get_args, get_origin
 from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.errors import AssistantError
 from assistant.files.presets import read_config, shipped_config, validate
-from streaming.config import Config, EndpointingConfig, ServerConfig, TurnsConfig
+from streaming.config import Config, EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
 
 PRESET = "presets.tiny"
 SCHEMAS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,
     "turns": TurnsConfig,
     "voice": VoiceConfig,
+    "tools": ToolsConfig,
     "server": ServerConfig,
     PRESET: ModelConfig,
 }
@@ -68,7 +69,7 @@ def configured(changes: Changes) -> Config:
             listed = isinstance(section, list)
             section = section[int(parent)] if listed else section.setdefault(parent, {})
         section[last] = _named(copy.deepcopy(value))
-    sections = {name: values[name] for name in ("endpointing", "turns", "server", "voice")}
+    sections = {name: values[name] for name in ("endpointing", "turns", "server", "voice", "tools")}
     return Config(
         values["preset"],
         validate(ModelConfig, values["presets"]["tiny"], PRESET),
@@ -76,6 +77,7 @@ def configured(changes: Changes) -> Config:
         validate(TurnsConfig, sections["turns"], "turns"),
         validate(ServerConfig, sections["server"], "server"),
         validate(VoiceConfig, sections["voice"], "voice"),
+        validate(ToolsConfig, sections["tools"], "tools"),
     )
 
 

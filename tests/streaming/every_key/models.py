@@ -1,5 +1,6 @@
 """What models do."""
 
+import time
 from unittest.mock import patch
 
 import torch
@@ -7,12 +8,15 @@ import transformers
 
 from assistant.ear.hearing import Hearing
 from assistant.model import load
+from assistant.own_tools import Outcome
 from assistant.parts.build import build_llm
 from assistant.prompt.prompt import instruction
 from assistant.tools.tool import Tool
 from cli.options import configure
+from streaming import build
 from streaming.config import Config
 from streaming.server.build import build_assistant
+from streaming.shell import shell_of
 from tests.streaming.every_key.configured import FILES
 from tests.streaming.every_key.sessions import cut, tiny
 
@@ -41,6 +45,21 @@ def offered(config: Config) -> object:
     """The ids that stand before the audio where a function is declared."""
     model = load(config.model)
     return model.prompt.prefix(model.llm, "Reply.", (FUNCTION,))
+
+
+def tooled(config: Config) -> object:
+    """The functions of our own that sessions offer."""
+    return build.offered(load(config.model), config, shell_of(config).tools)
+
+
+def too_long(config: Config) -> object:
+    """What is said of a function that takes a moment."""
+
+    def run() -> Outcome:
+        time.sleep(0.1)
+        return Outcome("", "Done.")
+
+    return shell_of(config).timed("f", run).say
 
 
 def instructed(config: Config) -> object:

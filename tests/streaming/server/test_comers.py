@@ -3,12 +3,12 @@
 import asyncio
 import base64
 import json
-from types import SimpleNamespace
 
 import pytest
 
 from streaming.dialogue.session import one_each
 from streaming.server import app as app_module
+from streaming.server.rate import Comers
 from tests.streaming.fakes import Echo, session
 from tests.streaming.server.test_abuse import REPLY, beside, closed_with, eventually, port, turn_of
 from tests.streaming.server.test_app import (
@@ -38,15 +38,10 @@ async def test_sockets_that_never_shake_hands_make_room() -> None:
                 writer.transport.abort()
 
 
-@run
-async def test_refused_connects_do_not_count() -> None:
-    now = [100.0]
-    async with serving(connects_per_s=5.0) as (app, _):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(app_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-            assert [app._too_many_connects() for _ in range(30)] == [False] * 5 + [True] * 25
-            now[0] += 1.01
-            assert [app._too_many_connects() for _ in range(6)] == [False] * 5 + [True]
+def test_refused_connects_do_not_count() -> None:
+    comers = Comers(5.0)
+    assert [comers.are_too_many(100.0) for _ in range(30)] == [False] * 5 + [True] * 25
+    assert [comers.are_too_many(101.01) for _ in range(6)] == [False] * 5 + [True]
 
 
 @run

@@ -1,0 +1,87 @@
+"""The places for sessions on the model's thread, which all kinds of connection share."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Hashable
+
+from streaming.dialogue.work import Stepped
+from streaming.server.worker import Done, Worker
+
+Deliver = Callable[[Done | Exception], None]
+"""Called on the event loop with the result of each step of a session, or with the error in it,
+after which the session does nothing more."""
+
+Spare = Callable[[bool], bool]
+"""Whether there is a session that nobody needs any more; called with True, it ends one."""
+
+
+class Places:
+    """Who has a place on the model's thread; used on the event loop alone."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: sessions at once, of all kinds together."""
+        self._loop = asyncio.get_running_loop()
+        self._most = most
+        self._worker = Worker(most, self._from_worker)
+        self._taken: dict[str, Deliver] = {}
+        self._spares: list[Spare] = []
+        self._freed = asyncio.Event()
+
+    @property
+    def worker(self) -> Worker:
+        """Steps the sessions."""
+        return self._worker
+
+    def lend(self, spare: Spare) -> None:
+        """Ask this, too, where all places are taken."""
+        self._spares.append(spare)
+
+    def look_again(self) -> None:
+        """There may be a place now for those who wait: a session has become spare."""
+        self._freed.set()
+
+    def has_room(self, *, free: bool) -> bool:
+        """Whether there is a place, or can be one. With `free`, a place is made: a session ends
+        that nobody needs."""
+        return len(self._taken) < self._most or any(spare(free) for spare in self._spares)
+
+    async def room(self, seconds: float) -> bool:
+        """Wait for a place, `seconds` at most, and make one if possible; whether there is one
+        now."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.has_room(free=True):
+                    self._freed.clear()
+                    await self._freed.wait()
+                return True
+        return False
+
+    def take(self, name: str, make: Callable[[], Stepped], deliver: Deliver) -> None:
+        """Take a place.
+
+        Args:
+            name: what the session is known by.
+            make: makes the session, on the model's thread.
+            deliver: gets what comes of it.
+        """
+        self._taken[name] = deliver
+        self._worker.add(name, make)
+
+    def free(self, name: str, then: Callable[[], None] | None = None) -> None:
+        """Forget a session, and call `then` on the model's thread when it is gone."""
+        if self._taken.pop(name, None) is not None:
+            self._worker.remove(name, then)
+            self.look_again()
+
+    def stop(self) -> None:
+        """End the model's thread."""
+        self._worker.stop()
+
+    def _from_worker(self, name: Hashable, what: Done | Exception) -> None:
+        """Called on the worker's thread with each step, or with an error of a session."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._deliver, str(name), what)
+
+    def _deliver(self, name: str, what: Done | Exception) -> None:
+        if (deliver := self._taken.get(name)) is not None:
+            deliver(what)
