@@ -1,113 +1,98 @@
 """Whether a speaker has finished, judged at a pause.
 
-A logistic model weighs what Whisper's encoder makes of the last 160 ms against, for an LLM that
-reads words, what Whisper's decoder and the LLM expect after the last word. `lab.training.ends`
-trains it.
+A logistic model weighs what Whisper's encoder makes of the last 160 ms and, where its decoder reads
+what is said, the mark that the decoder expects after the last word. `lab.training.ends` trains it.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from assistant.captions.decoder import CLOSING, GOING_ON, Ending
+from assistant.captions.decoder import Ending
 from assistant.errors import ComponentError
 from assistant.files.weights import read_state
-from assistant.llm.llm import Llm
 
 SILENT_FEATURES = 8
 """Features that are looked at, the last ones heard: 160 ms, as long as the pause is by then."""
 
+MARKS = 3
+"""Probabilities of an `Ending`."""
+
 RAREST = 1e-4
-"""Probabilities are told apart from here on, and up to 1 less this."""
+"""They are told apart from here on, and up to 1 less this."""
 
 
-BEFORE = 'Ġ▁ "'
-"""What may stand before a mark in a token: quotes, and spaces as tokenizers write them."""
+def signs(features: Tensor, ending: Ending | None) -> Tensor:
+    """What is weighed: the mean of the last features, and the log odds of the mark.
 
+    Args:
+        features: of Whisper's last layer up to now, (n, width), n > 0.
+        ending: how the last word is followed; None: nothing is read.
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What is expected after the last word that was said."""
-
-    mark: Ending
-    """By Whisper's decoder."""
-
-    closed: float
-    """Probability by the LLM of a mark that ends a sentence, or of the end of the user's text."""
-
-    open: float
-    """Probability by the LLM of a mark after which a sentence goes on."""
-
-    def log_odds(self) -> Tensor:
-        """Log odds of all five, shape (5,)."""
-        mark = self.mark
-        shares = torch.tensor([mark.closed, mark.open, mark.bare, self.closed, self.open])
-        return shares.clamp(RAREST, 1 - RAREST).logit()
+    Returns:
+        (width,), or (width + 3,) with a mark.
+    """
+    heard = features[-SILENT_FEATURES:].float().mean(0).cpu()
+    if ending is None:
+        return heard
+    shares = torch.tensor([ending.closed, ending.open, ending.bare])
+    return torch.cat([heard, shares.clamp(RAREST, 1 - RAREST).logit()])
 
 
 class EndOfTurn:
     """The weights of the judgement, shared by all conversations."""
 
-    def __init__(self, heard: Tensor, expected: Tensor | None, bias: float) -> None:
+    def __init__(self, weights: Tensor, bias: float, *, reads: bool) -> None:
         """Args:
-        heard: weights of the mean of Whisper's last features, (width,).
-        expected: weights of `Expected.log_odds`, (5,); None: for LLMs that read no words.
-        bias: log odds where all of these are 0.
+        weights: of `signs`, as many.
+        bias: log odds where all signs are 0.
+        reads: a mark is among the signs.
         """
-        self._heard, self._expected, self._bias = heard, expected, bias
+        self._weights, self._bias = weights.float(), bias
+        self.reads = reads
+        """A mark is among the signs: it is for presets that read what is said."""
 
     @property
     def width(self) -> int:
         """Size of the features that it was made for."""
-        return len(self._heard)
+        return len(self._weights) - MARKS * self.reads
 
-    @property
-    def reads_words(self) -> bool:
-        """Whether it asks what is expected."""
-        return self._expected is not None
-
-    def probability(self, features: Tensor, expected: Expected | None) -> float:
-        """The probability that the speaker has finished.
-
-        Args:
-            features: of Whisper's last layer up to now, (n, width), n > 0; the last ones count.
-            expected: after the last word; needed where `reads_words`.
-        """
-        odds = features[-SILENT_FEATURES:].float().mean(0).cpu() @ self._heard + self._bias
-        if self._expected is not None:
-            assert expected is not None, "it was made for an LLM that reads words"
-            odds = odds + expected.log_odds() @ self._expected
-        return float(odds.sigmoid())
+    def probability(self, signs: Tensor) -> float:
+        """The probability that the speaker has finished, from `signs`."""
+        return float((signs @ self._weights + self._bias).sigmoid())
 
 
 def load_end_of_turn(path: Path) -> EndOfTurn:
-    """Read the weights of a judgement: tensors `heard`, `bias` and maybe `expected`.
+    """Read what `save_end_of_turn` wrote.
 
     Raises:
         CheckpointError: it is no file of tensors.
         ComponentError: it holds something else.
     """
-    state = {key: tensor.float() for key, tensor in read_state(path).items()}
-    heard, expected, bias = (state.get(key) for key in ("heard", "expected", "bias"))
-    known = heard is not None and heard.dim() == 1 and bias is not None and bias.numel() == 1
-    if not known or (expected is not None and expected.shape != (5,)):
+    state = read_state(path)
+    features, marks, bias = (state.get(key) for key in ("features", "marks", "bias"))
+    shapes = [getattr(tensor, "shape", None) for tensor in (features, marks, bias)]
+    if (
+        features is None
+        or bias is None
+        or features.dim() != 1
+        or shapes[1:]
+        not in (
+            [None, torch.Size([])],
+            [torch.Size([MARKS]), torch.Size([])],
+        )
+    ):
         raise ComponentError(f"{path}: not the weights of an end of turn")
-    assert heard is not None
-    assert bias is not None
-    return EndOfTurn(heard, expected, float(bias))
+    weights = features if marks is None else torch.cat([features, marks])
+    return EndOfTurn(weights, float(bias), reads=marks is not None)
 
 
-def marks(llm: Llm) -> tuple[Tensor, Tensor]:
-    """The tokens of an LLM that begin with a mark that ends a sentence, or that end a text, and
-    those that begin with a mark after which it goes on: two masks, bool (vocabulary,)."""
-    closing = torch.zeros(llm.vocabulary, dtype=torch.bool)
-    going_on = torch.zeros_like(closing)
-    known = min(llm.vocabulary, len(llm.tokenizer))
-    for token, text in enumerate(llm.tokenizer.convert_ids_to_tokens(list(range(known)))):
-        shown = (text or "").lstrip(BEFORE)
-        closing[token] = shown.startswith(CLOSING) and not shown.startswith("..")
-        going_on[token] = shown.startswith((*GOING_ON, "..", ";", ":"))
-    closing[list(llm.stop_ids)] = True
-    return closing, going_on
+def save_end_of_turn(judge: EndOfTurn, path: Path) -> None:
+    """Write the weights of a judgement as safetensors, fp32."""
+    features, marks = judge._weights.split([judge.width, len(judge._weights) - judge.width])
+    state = {"features": features, "bias": torch.tensor(judge._bias)}
+    if judge.reads:
+        state["marks"] = marks
+    safetensors.torch.save_file({key: tensor.clone() for key, tensor in state.items()}, path)

@@ -14,12 +14,19 @@ from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import Tagger
-from assistant.end_of_turn import EndOfTurn, marks
+from assistant.end_of_turn import EndOfTurn
 from assistant.llm.adapters import merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
 from assistant.llm.loading import choose_engine, loads_quantised
 from assistant.numerics.half import fast_half, halve_linears
-from assistant.parts.build import build_captions, build_ear, build_llm, build_tagger, device_of
+from assistant.parts.build import (
+    build_captions,
+    build_ear,
+    build_end_of_turn,
+    build_llm,
+    build_tagger,
+    device_of,
+)
 from assistant.parts.checkpoint import checkpoint_path, read_trained
 from assistant.prompt.prompt import Prompt, instruction
 from assistant.prompt.words import heard
@@ -50,12 +57,6 @@ class Salmonn:
 
     end_of_turn: EndOfTurn | None = None
     """Judges ends of turns, if the preset has something that does."""
-
-    @cached_property
-    def marks(self) -> tuple[Tensor, Tensor]:
-        """The LLM's tokens that end a sentence, and those after which it goes on; see
-        `end_of_turn.marks`."""
-        return marks(self.llm)
 
     @cached_property
     def captions(self) -> CaptionDecoder:
@@ -210,6 +211,4 @@ def load(config: ModelConfig) -> Salmonn:
     model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, judge)
     if words:
         _ = model.standing  # so that no session waits for it
-    if judge is not None and judge.reads_words:
-        _ = model.marks
     return model

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from assistant.end_of_turn import Expected
 from assistant.history import History, Key, keys, positions
 from assistant.llm.context import Context, Piece
 from assistant.llm.llm import LlmCache
@@ -22,7 +21,7 @@ class Reading:
         system: stands before all turns.
         turns_kept: past turns that stay at most.
         """
-        self._model, self._llm = model, model.llm
+        self._llm = model.llm
         self.render = Renderer(model.llm, model.prompt)
         self.history = History(self.render, system, turns_kept)
         self.context = Context(model.llm, self._ready(model, system))
@@ -72,15 +71,6 @@ class Reading:
         """
         items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *turn.done]
         self.context.show(self.render.render(items, answered=True))
-
-    def expected(self, turn: OpenTurn) -> Expected | None:
-        """What Whisper's decoder and the LLM expect after the last word of a turn whose transcript
-        was shown (`show_heard`); None: no words were read, or they are read with a question.
-        """
-        if turn.captioner is None or turn.item.asked or not turn.item.transcript.strip():
-            return None
-        closed, going_on = map(self.context.share, self._model.marks)
-        return Expected(turn.captioner.ending, closed, going_on)
 
     def _before(self, turn: OpenTurn) -> Sequence[Item]:
         system, *items = self.history.items

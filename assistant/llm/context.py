@@ -138,15 +138,6 @@ class Context:
                 self._held.append(piece)
         return len(self._held) < len(pieces)
 
-    def share(self, mask: Tensor) -> float:
-        """The probability that the tokens of a mask, bool (vocabulary,), have together after what
-        is held."""
-        if not self.cache.has_logits:  # the cache was cut back: its last position is computed again
-            again = self._embeds(self._held[-1])[-1:]
-            self.cache.truncate(self.cache.length - 1)
-            self.cache.extend(again)
-        return self.cache.share(mask)
-
     def _embeds(self, piece: Piece) -> Tensor:
         if piece.tokens is None:
             return self._llm.embed(list(piece.ids))

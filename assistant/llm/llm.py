@@ -190,11 +190,6 @@ class LlmCache:
         """Number of positions held, including the token that was chosen last."""
         return self._llm.engine.length(self._state) + len(self._unfed)
 
-    @property
-    def has_logits(self) -> bool:
-        """Whether `logits` can be called: nothing was dropped since `extend`."""
-        return self._last is not None
-
     def extend(self, embeds: Tensor) -> None:
         """Prefill embeddings (n, width), n >= 0.
 

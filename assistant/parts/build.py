@@ -99,21 +99,19 @@ def build_end_of_turn(config: ModelConfig, ear: Ear) -> EndOfTurn | None:
     """What judges ends of turns in this preset, if anything does.
 
     Raises:
-        ComponentError: it is not available, or was made for another encoder, or for words in a
-            preset that reads none.
+        ComponentError: it is not available, or was made for another encoder, or for a preset that
+            reads what is said where this one does not, or the other way round.
     """
     if config.end_of_turn is None:
         return None
     sources, width = config.end_of_turn.weights, ear.speech_encoder.width
+    reads = config.reads == "words" or config.aligner.transcript
     seed = toy_seed(sources)
-    words = config.reads == "words"
     if seed is not None:
-        return toy_end_of_turn(seed, width, words=words)
+        return toy_end_of_turn(seed, width, reads=reads)
     judge = components.find_end_of_turn(sources)
-    if judge.width != width:
-        raise ComponentError(f"end_of_turn: {sources[0]} was made for another encoder")
-    if judge.reads_words and not words:
-        raise ComponentError(f"end_of_turn: {sources[0]} was made for presets that read words")
+    if (judge.width, judge.reads) != (width, reads):
+        raise ComponentError(f"end_of_turn: {sources[0]} was made for another preset")
     return judge
 
 

@@ -14,7 +14,7 @@ from whisper.model import ModelDimensions, Whisper
 from assistant.ear.tagger import SoundTagger
 from assistant.encoders.beats import Beats, BeatsConfig
 from assistant.encoders.whisper import SpeechEncoder, WhisperWeights
-from assistant.end_of_turn import EndOfTurn
+from assistant.end_of_turn import MARKS, EndOfTurn
 from assistant.errors import ConfigError
 
 SEED_DIGITS = 9
@@ -76,11 +76,10 @@ def toy_tagger(seed: int, width: int) -> SoundTagger:
     return tagger.eval().requires_grad_(False)
 
 
-def toy_end_of_turn(seed: int, width: int, *, words: bool) -> EndOfTurn:
-    """A judgement of ends of turns with random weights; `words`: for an LLM that reads them."""
+def toy_end_of_turn(seed: int, width: int, *, reads: bool) -> EndOfTurn:
+    """A judgement of ends of turns with random weights; `reads`: a mark is among the signs."""
     random = torch.Generator().manual_seed(seed)
-    heard = torch.randn(width, generator=random)
-    return EndOfTurn(heard, torch.randn(5, generator=random) if words else None, 0.0)
+    return EndOfTurn(torch.randn(width + MARKS * reads, generator=random), 0.0, reads=reads)
 
 
 def toy_llm(seed: int) -> "tuple[transformers.LlamaForCausalLM, PreTrainedTokenizerFast]":

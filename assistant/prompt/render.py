@@ -1,7 +1,7 @@
 """What an LLM reads of a conversation: a function of its items."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from assistant.llm.context import Piece
@@ -17,7 +17,7 @@ from assistant.prompt.items import (
     is_reply,
 )
 from assistant.prompt.prompt import Prompt
-from assistant.prompt.words import heard, unended
+from assistant.prompt.words import heard
 from assistant.tools.form import HERMES, Form
 
 REMEMBERED = 8
@@ -126,11 +126,9 @@ class Renderer:
 
     def opening(self, item: Spoken) -> list[Piece]:
         """What is read of a turn while it is heard; an LLM that reads words has the transcript as
-        it is so far, without a mark at its end, which may be wrong, so that it can be told what it
-        expects there."""
-        draft = replace(item, transcript=unended(item.transcript))
-        texts = [self._piece(self._text(draft))] if self.words and draft.transcript else []
-        return [*self._heard(item), *texts]
+        it is so far."""
+        draft = [self._piece(self._text(item))] if self.words and item.transcript else []
+        return [*self._heard(item), *draft]
 
     def _heard(self, item: Spoken) -> Iterator[Piece]:
         """What stands before a turn, and its audio."""

@@ -9,11 +9,6 @@ NOW_S = 1.5
 """A sound that ended no longer ago than this is still there, for whoever talks about it."""
 
 
-def unended(said: str) -> str:
-    """What was said without the marks after its last word."""
-    return said.rstrip(" .,?!-")
-
-
 def in_words(sounds: str, said: str) -> str:
     """A turn as the LLM reads it: the names of sounds, or `none`, and what is said."""
     return f"(Sounds heard: {sounds}.)\n{said}"

@@ -8,7 +8,7 @@ from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import make_session, offered, session_spec
+from streaming.build import endpointing_of, make_session, offered, session_spec
 from streaming.config import Config
 from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
@@ -36,7 +36,7 @@ def build_assistant(model: Salmonn, config: Config, instruction: str) -> Assista
         ConfigError: `config` asks for something that the preset cannot do.
         AssistantError: the voice cannot be used here.
     """
-    settings = Settings(config.turns, config.endpointing)
+    settings = Settings(config.turns, endpointing_of(config))
     transcribes, named = has_decoder(model), model.tagger is not None
     if config.turns.captions and not transcribes:
         raise ConfigError("turns.captions: the preset's Whisper has no decoder to read with")
