@@ -104,7 +104,7 @@ def build_end_of_turn(config: ModelConfig, ear: Ear) -> EndOfTurn | None:
     """
     if config.end_of_turn is None:
         return None
-    sources, width = config.end_of_turn.weights, ear.speech_encoder.width
+    sources, width = config.end_of_turn.weights, ear.speech_encoder.own_width
     reads = config.reads == "words" or config.aligner.transcript
     seed = toy_seed(sources)
     if seed is not None:
