@@ -37,8 +37,9 @@ VOICES = (
 
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 
-SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
-"""Silence that ends a turn under `semantic_vad` where nothing judges the pause."""
+SILENCE_MS = {"low": 1000, "medium": 500, "high": 300}
+"""Silence that ends a turn under `semantic_vad` where nothing judges the pause; auto: what is
+configured."""
 
 DETECTIONS: dict[str, type[ServerVad | SemanticVad]] = {
     "server_vad": ServerVad,
@@ -238,7 +239,7 @@ def _endpointing(detection: TurnDetection, defaults: EndpointingConfig) -> dict[
     changed: dict[str, Any] = {"eagerness": None}
     if isinstance(detection, SemanticVad):
         changed["eagerness"] = detection.eagerness
-        if defaults.eagerness is None:  # it may be that nothing judges a pause here
+        if defaults.eagerness is None and detection.eagerness != "auto":  # maybe nothing judges
             changed |= _silence(SILENCE_MS[detection.eagerness], defaults)
     else:
         changed |= _silence(detection.silence_duration_ms, defaults)

@@ -67,6 +67,7 @@ class Echo:
         self.untidy = 0  # pieces of work that a closed turn leaves
         self.turn = 0  # answered
         self.knocks = False  # a knock is in the first window
+        self.chance: float | None = None  # that the speaker has finished
         self.written: list[tuple[str, Role, str]] = []  # and not answered
         self.question: str | None = None  # what is asked about the open turn
         self.asked: tuple[str, ...] = ()  # of what was written, by the open turn
@@ -178,6 +179,10 @@ class Echo:
         self.paused_windows, self.ahead_cached = self.whole, 0
         self.ahead = -(-(self.samples % WINDOW) // WINDOW)
         return self.ahead
+
+    def finished(self) -> float | None:
+        assert self.ahead is not None
+        return self.chance
 
     def resume(self) -> int:
         assert self.ahead is not None
