@@ -110,7 +110,7 @@ def train(pauses: Pauses, used: slice = slice(None)) -> EndOfTurn:
         found.backward()
         return found
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     found = weights.detach()
     all_weights = torch.zeros(pauses.signs.shape[1], dtype=torch.float64)
     all_weights[used] = found[1:] / spread

@@ -11,9 +11,9 @@ beside it, all that is weighed (`end_of_turn.signs`). Synthetic sentences are cu
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from assistant.sound.recording import Samples
 from assistant.voice.choose import load_voice
-from assistant.voice.voice import VOICE_RATE
+from assistant.voice.voice import VOICE_RATE, SpokenWord
 from lab.corpora.disguise import disguise
 from streaming.audio.endpointer import Endpointer, SpeechPaused, SpeechResumed
 from streaming.audio.wire_audio import InputDecoder, InputFormat
@@ -55,6 +55,9 @@ CORPORA = {
 TAKES = 3
 """How often each synthetic sentence is spoken: at other speeds, in other rooms, with other pauses.
 """
+
+FADE = 120
+"""Samples of a voice that fade where it is cut: 5 ms."""
 
 SHARES = {"train": 0.5, "choose": 0.7, "report": 1.0}
 """Of speakers and texts, up to which part each set goes."""
@@ -146,24 +149,31 @@ def _said(kind: str, sentence: str, take: int) -> Clip:
     assert voice is not None
     speech = voice.speak(text, float(rng.uniform(0.85, 1.15)))
     samples = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / 2**15
-    starts = {0: 0} | {
-        word.end: after.begin for word, after in zip(speech.words, speech.words[1:], strict=False)
-    }
-    pieces, begun = [np.zeros(VOICE_RATE // 2, np.float32)], 0
+    pieces, begun = [_silence(0.5)], 0
     for cut in cuts:
-        at = starts[min(starts, key=lambda end, cut=cut: abs(end - cut))]
+        at = _begin_after(speech.words, cut)
         if at > begun:
             piece = samples[begun:at].copy()
-            piece[-120:] *= np.linspace(1, 0, 120, dtype=np.float32)[-len(piece) :]
-            pause = np.zeros(int(rng.uniform(0.4, 1.0) * VOICE_RATE), np.float32)
-            pieces, begun = [*pieces, piece, pause], at
-    pieces += [samples[begun:], np.zeros(int(1.2 * VOICE_RATE), np.float32)]
+            piece[-FADE:] *= np.linspace(1, 0, FADE, dtype=np.float32)[-len(piece) :]
+            pieces, begun = [*pieces, piece, _silence(rng.uniform(0.4, 1.0))], at
+    pieces += [samples[begun:], _silence(1.2)]
     whole = recording.resample(np.concatenate(pieces), VOICE_RATE)
     if rng.random() < 0.6:
         whole = 0.5 * disguise(whole, rng)
     whole = whole + rng.standard_normal(len(whole)).astype(np.float32) * 5e-4
     name = f"spoken-{kind}/{digest}-{take}"
     return Clip(name, f"spoken-{kind}", text, text, whole.astype(np.float32))
+
+
+def _silence(seconds: float) -> Samples:
+    return np.zeros(int(seconds * VOICE_RATE), np.float32)
+
+
+def _begin_after(words: Sequence[SpokenWord], cut: int) -> int:
+    """First sample of the word after the one whose text ends nearest to a character."""
+    begins = {0: 0} | {word.end: after.begin for word, after in pairwise(words)}
+    distances = {abs(end - cut): begin for end, begin in reversed(begins.items())}
+    return distances[min(distances)]
 
 
 class Listener:

@@ -1,5 +1,7 @@
 """Pauses that are judged: what a session makes of it, and the laws with a judge of toy weights."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +12,12 @@ from assistant.model import Salmonn, load
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import TurnsConfig
-from streaming.dialogue.session import Session, one_each
+from streaming.dialogue.session import Pace, Session, one_each
+from streaming.dialogue.work import NEED_DATA
 from streaming.events import ReplyStarted, SpeechEnded
+from streaming.instruments.replay import play
+from streaming.tape.event_json import to_json
+from streaming.tape.tape import Recorder, read_tape
 from tests.laws import cuts
 from tests.streaming.dialogue.test_laws import OPENLY
 from tests.streaming.dialogue.test_tiny import speech
@@ -28,14 +34,16 @@ def judging(tiny_config: ModelConfig) -> Salmonn:
     return load(tiny_config.model_copy(update={"end_of_turn": judge}))
 
 
-def judged_session(model: Salmonn, turns: TurnsConfig = TURNS) -> Session:
+def judged_session(
+    model: Salmonn, turns: TurnsConfig = TURNS, pace: Pace | None = one_each
+) -> Session:
     return Session(
         InputDecoder(InputFormat()),
         endpointer(JUDGED),
         Conversation(model, "What is said?"),
         turns,
         make_endpointer=endpointer,
-        pace=one_each,
+        pace=pace,
     )
 
 
@@ -75,6 +83,33 @@ def test_a_judging_model_obeys_the_law_too(judging: Salmonn, data: st.DataObject
     chunks = [audio[cut] for cut in data.draw(cuts(len(audio)))]
     whole = converse(judged_session(judging), [audio])
     assert converse(judged_session(judging), chunks) == whole
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=7, max_size=7), st.integers(0, 9))
+def test_a_tape_replays_whenever_the_work_was_done(
+    judging: Salmonn, steps: list[int], seed: int
+) -> None:
+    audio, lines = speech(SCRIPT), list[str]()
+    recorder = Recorder(judged_session(judging, pace=None), {}, lines.append, lambda: 0.0)
+    size = len(audio) // len(steps) + 1
+    for n, often in enumerate(steps):
+        recorder.receive(audio[n * size : (n + 1) * size])
+        for _ in range(often):
+            recorder.step()
+    recorder.receive_eof()
+    while recorder.step() is not NEED_DATA:
+        pass
+    recorder.close()
+    tape = read_tape(lines)
+    for version in (tape, tape.recut(seed)):
+        events = play(version, judged_session(judging, pace=version.pace))
+        assert [to_json(event) for event in events] == tape.events
+    ends = [json.loads(event) for event in tape.events if '"speech.ended"' in event]
+    whole = converse(judged_session(judging), [audio])
+    assert [end["decided_at"] for end in ends] == [
+        event.decided_at for event in whole if isinstance(event, SpeechEnded)
+    ]
 
 
 def test_toy_weights_do_judge(judging: Salmonn) -> None:
