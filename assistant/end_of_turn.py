@@ -73,18 +73,11 @@ def load_end_of_turn(path: Path) -> EndOfTurn:
     """
     state = read_state(path)
     features, marks, bias = (state.get(key) for key in ("features", "marks", "bias"))
-    shapes = [getattr(tensor, "shape", None) for tensor in (features, marks, bias)]
-    if (
-        features is None
-        or bias is None
-        or features.dim() != 1
-        or shapes[1:]
-        not in (
-            [None, torch.Size([])],
-            [torch.Size([MARKS]), torch.Size([])],
-        )
-    ):
+    whole = features is not None and features.dim() == 1 and bias is not None and bias.dim() == 0
+    if not whole or (marks is not None and marks.shape != (MARKS,)):
         raise ComponentError(f"{path}: not the weights of an end of turn")
+    assert features is not None
+    assert bias is not None
     weights = features if marks is None else torch.cat([features, marks])
     return EndOfTurn(weights, float(bias), reads=marks is not None)
 

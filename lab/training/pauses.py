@@ -148,7 +148,7 @@ def _said(kind: str, sentence: str, take: int) -> Clip:
     voice = load_voice("heart")
     assert voice is not None
     speech = voice.speak(text, float(rng.uniform(0.85, 1.15)))
-    samples = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / 2**15
+    samples = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / np.float32(2**15)
     pieces, begun = [_silence(0.5)], 0
     for cut in cuts:
         at = _begin_after(speech.words, cut)

@@ -78,7 +78,9 @@ class Endpointer:
                 self._speaking, self._begun = True, self._heard
                 changes.append(SpeechStarted(self._heard))
         elif not self._paused and self._run == config.pause_frames:
-            self._paused, self._hangover = True, config.min_silence_frames
+            judged = config.eagerness is not None  # before the next frame, which may end it
+            self._paused = True
+            self._hangover = max(config.min_silence_frames, config.pause_frames + judged)
             changes.append(SpeechPaused(self.speech_end))
         if self._speaking and self._paused and self._run >= self._hangover:
             changes += self._end()

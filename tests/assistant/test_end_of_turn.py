@@ -83,7 +83,7 @@ def test_a_source_that_is_none_is_named(tiny_config: ModelConfig) -> None:
 def test_a_pause_is_judged_by_what_was_heard(tiny_config: ModelConfig) -> None:
     model = load(with_judge(tiny_config, "toy:9"))
     assert model.end_of_turn is not None
-    heard = np.random.default_rng(1).standard_normal(SAMPLE_RATE).astype(np.float32) / 10
+    heard = np.random.default_rng(1).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
     chances = []
     for samples in (heard, heard[: SAMPLE_RATE // 2]):
         talk = Conversation(model, "")

@@ -123,6 +123,12 @@ def test_without_eagerness_silence_alone_ends_an_utterance() -> None:
     assert judged("SSSS" + "." * 40, [0.0], CONFIG) == [4 + 8]
 
 
+@pytest.mark.parametrize(("chance", "frames"), [(0.0, 75), (1.0, 10), (None, 5)])
+def test_a_pause_is_judged_before_it_can_end(chance: float | None, frames: int) -> None:
+    config = JUDGED.model_copy(update={"min_silence_frames": CONFIG.pause_frames})
+    assert judged("SSSS" + "." * 100, [chance], config) == [4 + frames]
+
+
 def test_a_judgement_that_comes_late_ends_the_pause_with_the_next_frame() -> None:
     endpointer = Endpointer(lambda: loudness, JUDGED.model_copy(update={"min_silence_frames": 50}))
     frames = framed(pcm("SSSS" + "." * 31))
