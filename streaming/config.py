@@ -84,7 +84,7 @@ class EndpointingConfig(Section):
     min_silence_frames: Frames = 16
     """Consecutive silent frames that end an utterance: the endpoint (hangover)."""
 
-    eagerness: Eagerness | None = None
+    eagerness: Eagerness | None = "auto"
     """In presets with `end_of_turn`, each pause is judged, and ends the utterance the sooner the
     more likely the speaker has finished: how soon. auto is medium. null: `min_silence_frames`
     always do."""

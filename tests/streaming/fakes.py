@@ -18,7 +18,9 @@ from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta, Runner
 
-CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
+CONFIG = EndpointingConfig(
+    min_speech_frames=3, pause_frames=4, min_silence_frames=8, eagerness=None
+)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
 
 Script = list[bytes | Control]

@@ -27,7 +27,7 @@ from streaming.realtime.wire import (
 
 Json = dict[str, Any]
 CONFIG = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
-SHIPPED = Settings(TurnsConfig(), EndpointingConfig())
+SHIPPED = Settings(TurnsConfig(), EndpointingConfig(eagerness=None))
 
 turns = st.builds(
     TurnsConfig,
@@ -82,7 +82,7 @@ def test_a_session_by_hand_begins_by_hand(
 
 
 def test_who_may_interrupt_where_nobody_could_by_default() -> None:
-    settings = Settings(TurnsConfig(barge_in_frames=None), EndpointingConfig())
+    settings = Settings(TurnsConfig(barge_in_frames=None), EndpointingConfig(eagerness=None))
     told = initial(settings, id="s", model="m", instructions="")
     detection = {"type": "server_vad", "interrupt_response": True}
     wished = update(told, {"audio": {"input": {"turn_detection": detection}}}, settings)
@@ -145,7 +145,7 @@ def test_server_vad_is_silence_alone() -> None:
 
 
 def test_what_a_client_says_when_it_switches_it_on_holds() -> None:
-    settings = Settings(TurnsConfig(), EndpointingConfig(min_silence_frames=40))
+    settings = Settings(TurnsConfig(), EndpointingConfig(min_silence_frames=40, eagerness=None))
     begun = initial(settings, id="s", model="m", instructions="")
     detection = {"type": "server_vad", "threshold": 0.7, "create_response": False}
     said = {"audio": {"input": {"turn_detection": detection}}}
@@ -156,7 +156,9 @@ def test_what_a_client_says_when_it_switches_it_on_holds() -> None:
 
 
 def test_semantic_vad_answers_and_is_interrupted_as_configured() -> None:
-    settings = Settings(TurnsConfig(auto_reply=False, barge_in_frames=None), EndpointingConfig())
+    settings = Settings(
+        TurnsConfig(auto_reply=False, barge_in_frames=None), EndpointingConfig(eagerness=None)
+    )
     begun = initial(settings, id="s", model="m", instructions="")
     found = update(begun, BY_MEANING, settings).audio.input.turn_detection
     assert isinstance(found, SemanticVad)
