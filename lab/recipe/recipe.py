@@ -83,6 +83,14 @@ class ShippedConfig(Section):
     """Of the file in the folder that ships."""
 
 
+class BesidesConfig(Section):
+    """A file that ships and that commands make, not the recipe."""
+
+    commands: list[str]
+    sha256: Sha256
+    """Of the file in the folder that ships."""
+
+
 class CardConfig(Section):
     """What the card beside weights says of them."""
 
@@ -100,6 +108,7 @@ class ShipConfig(Section):
     """Where the files lie in the repository."""
 
     files: dict[str, ShippedConfig]
+    besides: dict[str, BesidesConfig] = Field(default={})
     report: list[str] = Field(default=[])
     """Corpora that figures of it are of: nothing that it comes from was trained on them or chosen
     by them, nor by anything they share a clip or a source with."""
