@@ -342,12 +342,10 @@ class ModelConfig(Section):
     """Names sounds as they begin, for sound events and `reads: words`; null: none."""
 
     end_of_turn: PartConfig | None = None
-    """Judges at each pause whether the speaker has finished (`endpointing.eagerness`); null:
-    silence alone tells."""
+    """Judges at pauses whether the speaker has finished (`endpointing.eagerness`); null: none."""
 
     checkpoint: str | None
-    """Weights of aligner and LoRA: `shipped:NAME`, a folder in our format, a published `.pth`, or
-    null for random ones."""
+    """Weights of aligner and LoRA: `shipped:NAME`, our folder, a published `.pth`; null: random."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")
     """Where the model runs: auto (a GPU if there is one), cpu, cuda or cuda:N."""
@@ -356,10 +354,8 @@ class ModelConfig(Section):
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
         block = encoding.block_windows * self.aligner.window_features
-        for key, blocks in (
-            ("horizon_blocks", encoding.horizon_blocks),
-            ("silence_blocks", encoding.silence_blocks),
-        ):
+        for key in ("horizon_blocks", "silence_blocks"):
+            blocks: int = getattr(encoding, key)
             if encoding.mode == "cached" and block * blocks > CLIP_FEATURES:
                 raise ValueError(
                     f"encoding.{key}: {blocks} blocks of {block} features "
