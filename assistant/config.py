@@ -330,9 +330,8 @@ class ModelConfig(Section):
     audio_encoder: PartConfig | None
     encoding: EncodingConfig = EncodingConfig()
     reads: Literal["audio", "words"] = "audio"
-    """How the LLM is told what was heard. audio: as audio tokens from an aligner that was trained
-    for this LLM. words: as Whisper's transcript, made at the pause, and the names that
-    `sound_tagger` gives to sounds; any instruct LLM reads them."""
+    """How the LLM is told what was heard. audio: as audio tokens of an aligner trained for it.
+    words: as Whisper's transcript and the names of sounds; any instruct LLM reads them."""
 
     aligner: AlignerConfig = AlignerConfig()
     llm: LlmConfig
@@ -342,12 +341,13 @@ class ModelConfig(Section):
     """Names sounds as they begin, for sound events and `reads: words`; null: none."""
 
     tool_router: PartConfig | None = None
-    """Tells for what tools of our own are needed; the LLM reads of them only then. It is for the
-    LLM that it was trained for; null, or another LLM: it always reads of them."""
+    """Tells when the LLM has to read of tools of our own; null, or made for another LLM: always."""
+
+    end_of_turn: PartConfig | None = None
+    """Judges at pauses whether the speaker has finished (`endpointing.eagerness`); null: none."""
 
     checkpoint: str | None
-    """Weights of aligner and LoRA: `shipped:NAME`, a folder in our format, a published `.pth`, or
-    null for random ones."""
+    """Weights of aligner and LoRA: `shipped:NAME`, our folder, a published `.pth`; null: random."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d{1,2})?)$")
     """Where the model runs: auto (a GPU if there is one), cpu, cuda or cuda:N."""
@@ -356,10 +356,8 @@ class ModelConfig(Section):
     def _encoders_reach(self) -> Self:
         encoding = self.encoding
         block = encoding.block_windows * self.aligner.window_features
-        for key, blocks in (
-            ("horizon_blocks", encoding.horizon_blocks),
-            ("silence_blocks", encoding.silence_blocks),
-        ):
+        for key in ("horizon_blocks", "silence_blocks"):
+            blocks: int = getattr(encoding, key)
             if encoding.mode == "cached" and block * blocks > CLIP_FEATURES:
                 raise ValueError(
                     f"encoding.{key}: {blocks} blocks of {block} features "
@@ -396,8 +394,6 @@ class ModelConfig(Section):
         if self.aligner.transcript and not cached:
             raise ValueError("aligner.transcript needs encoding.mode cached")
         if cached and self.aligner.window_features % 8:
-            raise ValueError(
-                "encoding.mode cached needs aligner.window_features to be a multiple of 8 "
-                "(a BEATs patch column is 8 features)"
-            )
+            multiple = "aligner.window_features to be a multiple of 8"  # a patch column of BEATs
+            raise ValueError(f"encoding.mode cached needs {multiple}")
         return self

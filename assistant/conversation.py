@@ -250,11 +250,14 @@ class Conversation(Noted):
             self._reading.show_heard(turn, turn.item)
 
     def pause(self) -> int:
-        """The turn may be over: encode the open block as it is; its windows, which are provisional.
-        What is heard next is not in it."""
+        """The turn may be over: encode the open block as it is; its windows, for now."""
         turn = self._open_turn()
         assert turn.ahead is None, "pause() twice"
         return turn.pause(self._hearing, read=self._listening.reads)
+
+    def finished(self) -> float | None:
+        """The probability that the speaker has finished, at the pause; None: nothing can tell."""
+        return self._listening.finished(self._open_turn())
 
     def ask(self) -> int:
         """Prefill what is missing and the prompt's end: the next thing is the first token; windows
@@ -340,9 +343,6 @@ class Conversation(Noted):
         Args:
             results: by the ids of the calls, for the LLM to read.
             say: what is said; None: the LLM says it.
-
-        Raises:
-            ContextFullError: the LLM's context is full.
         """
         turn = self._open_turn()
         turn.go_on(as_read(results, say))

@@ -1,13 +1,16 @@
 """What a conversation hears: the stream, the sounds named in it, and who reads what is said."""
 
 import torch
+from torch import Tensor
 
 from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Hearing, Window
 from assistant.ear.tagger import Tagger
+from assistant.end_of_turn import signs
 from assistant.errors import ConfigError
 from assistant.model import Salmonn
-from assistant.open_turn import FirstUtterance
+from assistant.open_turn import FirstUtterance, OpenTurn
+from assistant.rates import FEATURE_SAMPLES
 from assistant.sound.recording import Samples
 
 
@@ -80,6 +83,24 @@ class Listening:
         """The windows that end after a sample of the stream, as far as they are kept."""
         length = self._model.ear.spans.window
         return [window for window in self.hearing.windows if window.at + length > sample]
+
+    def signs(self, turn: OpenTurn) -> Tensor | None:
+        """What tells whether the speaker of a turn that is paused has finished; see
+        `end_of_turn.signs`. None: there was nothing but silence."""
+        heard = self.hearing.heard
+        windows = [*[*self.hearing.windows][-1:], *(turn.ahead or ())][-2:]
+        features = [w.speech[: (heard - w.at) // FEATURE_SAMPLES] for w in windows]
+        if not any(map(len, features)):
+            return None
+        ending = turn.captioner.ending if self.reads and turn.captioner is not None else None
+        return signs(torch.cat(features), ending)
+
+    def finished(self, turn: OpenTurn) -> float | None:
+        """The probability that the speaker of a turn that is paused has finished; None: nothing
+        here can tell."""
+        judge = self._model.end_of_turn
+        found = None if judge is None else self.signs(turn)
+        return None if judge is None or found is None else judge.probability(found)
 
     def reader(self, since: int, spoken_from: int | None) -> tuple[Captioner | None, int]:
         """Who reads what is said in a turn, and the first sample whose window is read.

@@ -14,6 +14,7 @@ from assistant.ear.aligner import Aligner
 from assistant.ear.ear import Ear
 from assistant.ear.hearing import Hearing
 from assistant.ear.tagger import Tagger
+from assistant.end_of_turn import EndOfTurn
 from assistant.llm.adapters import merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
 from assistant.llm.loading import choose_engine, loads_quantised
@@ -22,6 +23,7 @@ from assistant.numerics.half import fast_half, halve_linears
 from assistant.parts.build import (
     build_captions,
     build_ear,
+    build_end_of_turn,
     build_llm,
     build_router,
     build_tagger,
@@ -57,6 +59,9 @@ class Salmonn:
 
     router: Router | None = None
     """Tells for what tools of our own are needed; None: the LLM reads of them in every turn."""
+
+    end_of_turn: EndOfTurn | None = None
+    """Judges ends of turns, if the preset has something that does."""
 
     @cached_property
     def captions(self) -> CaptionDecoder:
@@ -205,10 +210,10 @@ def load(config: ModelConfig) -> Salmonn:
     ear.requires_grad_(False).to(device_of(config))
     if config.encoding.dtype == "bfloat16" and device_of(config) == "cpu" and fast_half():
         halve_linears(ear)
-    tagger = build_tagger(config, ear)
+    tagger, judge = build_tagger(config, ear), build_end_of_turn(config, ear)
     words = config.reads == "words"
     prompt, router = Prompt(config.prompt, words), build_router(config, llm)
-    model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, router)
+    model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, router, judge)
     if words:
         _ = model.standing  # so that no session waits for it
     return model

@@ -65,7 +65,7 @@ SETTINGS: Json = {
         "input": {
             "format": {"type": "audio/pcm", "rate": SAMPLE_RATE},
             "transcription": {"model": "whisper"},
-            "turn_detection": {"type": "server_vad"},
+            "turn_detection": {"type": "semantic_vad"},
         }
     },
     "salmonn": {"binary_audio": True, "sound_events": True, "latency": True, "notices": True},

@@ -26,7 +26,7 @@ CAPTIONS_ONLY: Json = {
     "audio": {
         "input": {
             **SETTINGS["audio"]["input"],
-            "turn_detection": {"type": "server_vad", "create_response": False},
+            "turn_detection": {"type": "semantic_vad", "create_response": False},
         }
     },
 }

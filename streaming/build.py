@@ -16,7 +16,7 @@ from assistant.transcribing import Transcribing
 from assistant.voice.choose import load_voice
 from assistant.voice.voice import NONE
 from streaming.audio.wire_audio import InputDecoder, InputFormat
-from streaming.config import Config
+from streaming.config import Config, EndpointingConfig
 from streaming.detectors.choose import choose_endpointer
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session
@@ -56,7 +56,7 @@ def session_spec(
         preset=config.preset,
         instruction=instruction,
         format=input_format or InputFormat(),
-        endpointing=config.endpointing,
+        endpointing=endpointing_of(config),
         turns=turns,
         voice=config.voice if aloud and config.voice.name != NONE else None,
         tools=tools,
@@ -64,6 +64,13 @@ def session_spec(
         model=_settings(config.model),
         engine=_engine(model),
     )
+
+
+def endpointing_of(config: Config) -> EndpointingConfig:
+    """The endpointing of a configuration, without the eagerness where the preset judges nothing."""
+    if config.model.end_of_turn is not None:
+        return config.endpointing
+    return config.endpointing.model_copy(update={"eagerness": None})
 
 
 def build_session(

@@ -11,6 +11,9 @@ from assistant.rates import CLIP_FEATURES
 Frames = Annotated[int, Field(ge=1, le=CLIP_FEATURES)]
 """A number of consecutive frames. 30 s at most, like the wire's `silence_duration_ms`."""
 
+Eagerness = Literal["low", "medium", "high", "auto"]
+"""How soon to answer; as in OpenAI Realtime."""
+
 HEARD_S = 600.0
 """Longest turn, in seconds: ten minutes are 3,750 of nano's audio tokens, half its context."""
 
@@ -80,6 +83,11 @@ class EndpointingConfig(Section):
 
     min_silence_frames: Frames = 16
     """Consecutive silent frames that end an utterance: the endpoint (hangover)."""
+
+    eagerness: Eagerness | None = "auto"
+    """In presets with `end_of_turn`, each pause is judged, and ends the utterance the sooner the
+    more likely the speaker has finished: how soon. auto is medium. null: `min_silence_frames`
+    always do."""
 
     max_utterance_s: float = Field(default=30.0, gt=0, le=HEARD_S)
     """Longest utterance, in seconds; a longer one is cut, and the rest is the next one."""

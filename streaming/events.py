@@ -28,8 +28,8 @@ class SpeechEnded:
     """One past the last sample of speech."""
 
     decided_at: int
-    """Sample at which the endpoint was decided, after `endpointing.min_silence_frames` of
-    silence."""
+    """Sample at which the endpoint was decided, after `endpointing.min_silence_frames` of silence,
+    or as many as the judgement of the pause asked for."""
 
     kept: bool = True
     """Whether the utterance belongs to a turn. False: it was said during a reply, was too short to

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from assistant.config import VoiceConfig
 from assistant.tools.tool import Tool
@@ -57,6 +57,12 @@ class SessionSpec(BaseModel):
 
     engine: str | None = None
     """Engine that ran the LLM's layers on the machine where the session was made."""
+
+    @field_validator("endpointing", mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, value: Any) -> Any:
+        """On tapes without an eagerness no pause was judged."""
+        return {"eagerness": None} | value if isinstance(value, dict) else value
 
     def head(self) -> dict[str, Any]:
         """The specification as JSON values, with the names on tapes."""

@@ -15,12 +15,14 @@ from assistant.prompt.prompt import tasks
 from assistant.rates import SAMPLE_RATE
 from assistant.sound import recording
 from assistant.tools.tool import Tool
+from assistant.voice.choose import load_voice
+from assistant.voice.voice import VOICE_RATE
 from streaming.build import build_session, make_session, session_spec
 from streaming.config_file import load_config
 from streaming.controls import Ask, Commit, Configure, Control, Returned, Write
 from streaming.dialogue.session import Session, one_each
 from streaming.dialogue.work import NEED_DATA
-from streaming.events import Event, ToolCalled
+from streaming.events import Event, SpeechEnded, ToolCalled
 from streaming.instruments.ledger import Latency
 from streaming.instruments.replay import replay
 from streaming.server.build import build_assistant
@@ -104,6 +106,41 @@ def test_a_command_is_heard_and_not_claimed_to_be_done(real: Salmonn) -> None:
     assert "can't" in first
     assert len(rest) == 2
     assert converse(real, pcm, 1_001, tasks()["talk"]) == events
+
+
+def with_a_pause(text: str, after: str, seconds: float) -> bytes:
+    """A sentence, spoken in one go and cut after some of its words, in a quiet room."""
+    voice = load_voice("heart")
+    assert voice is not None
+    speech = voice.speak(text)
+    at = next(word.begin for word in speech.words if word.end > len(after) + 1)
+    whole = np.frombuffer(speech.pcm, "<i2").astype(np.float32) / np.float32(2**15)
+    parts = [recording.resample(part, VOICE_RATE) for part in (whole[:at], whole[at:])]
+    room = np.random.default_rng(1).normal(0, 5e-4, 6 * SAMPLE_RATE).astype(np.float32)
+    quiet = [room[: int(s * SAMPLE_RATE)] for s in (1.0, seconds, 3.0)]
+    pieces = [quiet[0], parts[0], quiet[1], parts[1], quiet[2]]
+    return recording.to_pcm16(np.concatenate(pieces))
+
+
+@pytest.mark.small
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        ("Set a timer for ten minutes.", "Set a timer for"),
+        ("Turn off the lights in the kitchen.", "Turn off the lights in"),
+        ("What is the capital of France?", "What is the"),
+    ],
+)
+def test_whoever_stops_to_think_is_not_interrupted(real: Salmonn, text: str, after: str) -> None:
+    config = load_config(shipped_config(), "small")
+    session = build_session(real, config, tasks()["talk"], pace=one_each)
+    ends = [
+        event
+        for event in scripted(session, [with_a_pause(text, after, 0.8)])
+        if isinstance(event, SpeechEnded)
+    ]
+    assert len(ends) == 1
+    assert ends[0].decided_at - ends[0].at < SAMPLE_RATE
 
 
 @pytest.mark.small

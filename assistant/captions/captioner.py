@@ -7,7 +7,7 @@ decodings agree on it. Each decoding continues the settled text.
 from dataclasses import dataclass
 from itertools import takewhile
 
-from assistant.captions.decoder import CaptionDecoder, Slots, believable, unlooped
+from assistant.captions.decoder import CaptionDecoder, Ending, Slots, believable, unlooped
 from assistant.ear.hearing import Window
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
@@ -39,6 +39,8 @@ class Captioner:
         self._before = ""  # what was read of earlier parts
         self._text = ""
         self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
+        self.ending = Ending()
+        """How the last word of the last decoding is followed."""
 
     def hear(self, windows: list[Window]) -> None:
         """Add windows that became final. When Whisper's positions are full, the text so far is
@@ -91,7 +93,7 @@ class Captioner:
         tokens = unlooped(found.tokens) if self._settled or believable(found) else ()
         if len(tokens) < len(self._settled):
             tokens = self._settled
-        self._reading = key, tokens
+        self._reading, self.ending = (key, tokens), found.ending
         return tokens
 
     def _now(self) -> Slots:

@@ -7,6 +7,7 @@ that have not been heard hold the features of silence.
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,28 @@ NO_SPEECH = 0.6
 is dropped."""
 
 
+CLOSING = (".", "?", "!")
+"""Marks that end a sentence."""
+
+GOING_ON = (",", "...", "-", " ...")
+"""Marks after which a sentence goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the decoder expects after the last word, as probabilities; what is missing to 1 is that
+    of another word."""
+
+    closed: float = 0.0
+    """A mark that ends a sentence."""
+
+    open: float = 0.0
+    """A mark after which it goes on."""
+
+    bare: float = 0.0
+    """The end, without any mark."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """A transcript, and how sure the decoder is of it."""
@@ -45,6 +68,9 @@ class Transcript:
 
     no_speech: float
     """Probability that nobody speaks."""
+
+    ending: Ending = Ending()
+    """How the last word is followed."""
 
 
 LEAST_LOOP = 4
@@ -147,6 +173,19 @@ class CaptionDecoder:
         special = [*range(tokenizer.eot + 1, vocabulary), *tokenizer.non_speech_tokens]
         return torch.tensor(sorted(set(special)))
 
+    @cached_property
+    def _marks(self) -> tuple[list[int], list[int]]:
+        """Tokens of `CLOSING` and of `GOING_ON`, as far as each is one token."""
+        encoded = [[self._tokenizer.encode(mark) for mark in kind] for kind in (CLOSING, GOING_ON)]
+        closing, going_on = ([ids[0] for ids in kind if len(ids) == 1] for kind in encoded)
+        return closing, going_on
+
+    def _ending(self, row: Tensor) -> Ending:
+        """What follows a word; `row`: logits after it."""
+        chances = row.index_fill(0, self._suppressed, -torch.inf).softmax(-1)
+        closing, going_on = (float(chances[ids].sum()) for ids in self._marks)
+        return Ending(closing, going_on, float(chances[self._tokenizer.eot]))
+
     def start(self) -> Slots:
         """Slots for a new utterance, full of silence."""
         return Slots(self._silent.keys.clone(), self._silent.values.clone())
@@ -186,6 +225,9 @@ class CaptionDecoder:
         tokens, total = list(prefix), 0.0
         held = len(start) + len(prefix)
         rows = deque(logits[held - 1 :])
+        marks = {id_ for kind in self._marks for id_ in kind}
+        marked = sum(1 for _ in takewhile(marks.__contains__, reversed(prefix)))
+        ending = self._ending(logits[held - 1 - marked]) if marked else None
         while True:
             row = rows.popleft()
             row[self._suppressed] = -torch.inf
@@ -194,9 +236,14 @@ class CaptionDecoder:
             chances = row.log_softmax(-1)
             best = int(chances.argmax())
             total += float(chances[best])
+            if best not in marks and best != tokenizer.eot:
+                ending = None  # another word
+            elif ending is None:
+                ending = self._ending(row)
             if best == tokenizer.eot or len(tokens) >= most:
                 count = len(tokens) - len(prefix) + 1
-                return Transcript(tuple(tokens), total / count, no_speech)
+                ending = ending or Ending()
+                return Transcript(tuple(tokens), total / count, no_speech, ending)
             right = len(tokens) - len(prefix)  # tokens of the guess so far
             tokens.append(best)
             if not rows or best != guess[right]:

@@ -9,6 +9,7 @@ from assistant.config import ModelConfig
 from assistant.ear.aligner import Aligner, NoAligner
 from assistant.ear.ear import Ear
 from assistant.ear.tagger import Tagger
+from assistant.end_of_turn import EndOfTurn, load_end_of_turn
 from assistant.errors import ComponentError, ConfigError
 from assistant.llm.adapters import add_lora
 from assistant.llm.llm import Llm
@@ -21,6 +22,7 @@ from assistant.parts.pack import as_folder, packed_folder
 from assistant.parts.tiny import (
     toy_beats,
     toy_decoder,
+    toy_end_of_turn,
     toy_llm,
     toy_router,
     toy_seed,
@@ -115,6 +117,26 @@ def build_router(config: ModelConfig, llm: Llm) -> Router | None:
     if router is None:
         LOG.warning("tool_router: trained for another LLM, which reads of tools in every turn now")
     return router
+
+
+def build_end_of_turn(config: ModelConfig, ear: Ear) -> EndOfTurn | None:
+    """What judges ends of turns in this preset, if anything does.
+
+    Raises:
+        ComponentError: it is not available, or was made for another encoder, or for a preset that
+            reads what is said where this one does not, or the other way round.
+    """
+    if config.end_of_turn is None:
+        return None
+    sources, width = config.end_of_turn.weights, ear.speech_encoder.own_width
+    reads = config.reads == "words" or config.aligner.transcript
+    seed = toy_seed(sources)
+    if seed is not None:
+        return toy_end_of_turn(seed, width, reads=reads)
+    judge = load_end_of_turn(components.find_file("end of turn", sources))
+    if (judge.width, judge.reads) != (width, reads):
+        raise ComponentError(f"end_of_turn: {sources[0]} was made for another preset")
+    return judge
 
 
 def build_aligner(config: ModelConfig, ear: Ear, llm_width: int) -> Aligner:

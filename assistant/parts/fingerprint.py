@@ -7,7 +7,9 @@ from assistant.config import ModelConfig
 from assistant.parts import components
 from assistant.parts.checkpoint import CARD, checkpoint_path, read_card
 
-PARTS = ("speech_encoder", "audio_encoder", "sound_tagger", "tool_router", "llm")
+PARTS = (
+    "speech_encoder", "audio_encoder", "sound_tagger", "end_of_turn", "tool_router", "llm",
+)  # fmt: skip
 """The parts of a `ModelConfig` that have `weights`."""
 
 LETTERS = 16

@@ -14,6 +14,7 @@ from whisper.model import ModelDimensions, Whisper
 from assistant.ear.tagger import SoundTagger
 from assistant.encoders.beats import Beats, BeatsConfig
 from assistant.encoders.whisper import SpeechEncoder, WhisperWeights
+from assistant.end_of_turn import MARKS, EndOfTurn
 from assistant.errors import ConfigError
 from assistant.llm.router import Router
 
@@ -80,6 +81,12 @@ def toy_tagger(seed: int, width: int) -> SoundTagger:
     tagger = SoundTagger(["hum", "hiss", "knock"], width)
     tagger.head.weight.data *= 20  # far from undecided
     return tagger.eval().requires_grad_(False)
+
+
+def toy_end_of_turn(seed: int, width: int, *, reads: bool) -> EndOfTurn:
+    """A judgement of ends of turns with random weights; `reads`: a mark is among the signs."""
+    random = torch.Generator().manual_seed(seed)
+    return EndOfTurn(torch.randn(width + MARKS * reads, generator=random), 0.0, reads=reads)
 
 
 def toy_llm(seed: int) -> "tuple[transformers.LlamaForCausalLM, PreTrainedTokenizerFast]":

@@ -10,7 +10,7 @@ const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
 const conversation = new Conversation($("talk"), $("announce"));
 
-const DETECTION = { type: "server_vad" };
+const DETECTION = { type: "semantic_vad" };
 const SESSION = {
   type: "realtime",
   audio: {

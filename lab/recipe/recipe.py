@@ -83,10 +83,10 @@ class ShippedConfig(Section):
     """Of the file in the folder that ships."""
 
 
-class CommandConfig(Section):
-    """A file that ships, and that a command makes which is no step of a recipe."""
+class BesidesConfig(Section):
+    """A file that ships and that commands make, not the recipe."""
 
-    command: str
+    commands: list[str]
     sha256: Sha256
     """Of the file in the folder that ships."""
 
@@ -108,9 +108,7 @@ class ShipConfig(Section):
     """Where the files lie in the repository."""
 
     files: dict[str, ShippedConfig]
-    commands: dict[str, CommandConfig] = Field(default={})
-    """Other files in the folder."""
-
+    besides: dict[str, BesidesConfig] = Field(default={})
     report: list[str] = Field(default=[])
     """Corpora that figures of it are of: nothing that it comes from was trained on them or chosen
     by them, nor by anything they share a clip or a source with."""

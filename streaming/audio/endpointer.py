@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
+from streaming.audio.hangover import hangover
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 
@@ -31,9 +32,10 @@ class Endpointer:
     """Finds utterances in frames, with hysteresis: a Stage[Frame, Change].
 
     `min_speech_frames` consecutive speech frames begin an utterance; `pause_frames` consecutive
-    silent frames pause it, and `min_silence_frames` end it, so a single stray frame changes
-    nothing. Every utterance is paused before it ends, and resumed before it goes on. One that is
-    too long is ended, and the next one begins at the same sample.
+    silent frames pause it, and `min_silence_frames` end it, or as many as a judgement of the pause
+    asks for, so a single stray frame changes nothing. Every utterance is paused before it ends, and
+    resumed before it goes on. One that is too long is ended, and the next one begins at the same
+    sample.
     """
 
     def __init__(self, detector: Callable[[], IsSpeech], config: EndpointingConfig) -> None:
@@ -47,6 +49,7 @@ class Endpointer:
         self._speaking = False
         self._paused = False
         self._run = 0  # frames in a row that argue for a change
+        self._hangover = self._config.min_silence_frames  # of this pause
         self._begun = 0  # first sample of the utterance
         self.speech_end = 0  # one past the last sample of speech
         self._heard = 0  # one past the last sample pushed
@@ -75,11 +78,23 @@ class Endpointer:
                 self._speaking, self._begun = True, self._heard
                 changes.append(SpeechStarted(self._heard))
         elif not self._paused and self._run == config.pause_frames:
+            judged = config.eagerness is not None  # before the next frame, which may end it
             self._paused = True
+            self._hangover = max(config.min_silence_frames, config.pause_frames + judged)
             changes.append(SpeechPaused(self.speech_end))
-        if self._speaking and self._run == config.min_silence_frames:
+        if self._speaking and self._paused and self._run >= self._hangover:
             changes += self._end()
         return changes
+
+    def judge(self, finished: float | None) -> None:
+        """How long this pause has to be to end the utterance; before the next frame.
+
+        Args:
+            finished: the probability that the speaker has finished; None: nothing can tell.
+        """
+        eagerness = self._config.eagerness
+        if self._paused and finished is not None and eagerness is not None:
+            self._hangover = hangover(finished, eagerness)
 
     def flush(self) -> list[Change]:
         """End the utterance that is going on, if there is one."""

@@ -60,7 +60,7 @@ class Actions:
         aloud: speaks replies.
         """
         self.endpointer, self._listener = endpointer, listener
-        self.floor = Floor(listener, turns, aloud, lambda cached: self.tell(Prepared(cached)))
+        self.floor = Floor(listener, turns, aloud, lambda n: self.tell(Prepared(n)), self._judge)
         self.messages = Messages()
         self.waiting = Waiting()
         """What waits for quiet."""
@@ -119,6 +119,10 @@ class Actions:
             events += self.change(change, commit, answered=answered)
         return events
 
+    def _judge(self, finished: float | None) -> None:
+        if self.endpointer is not None:
+            self.endpointer.judge(finished)
+
     # --- actions, as `turn.Action` has them
 
     def _ignore(self, _: Happening) -> list[Event]:
@@ -168,9 +172,8 @@ class Actions:
             return [replace(over.end, kept=False)]
         assert self.floor.speaker is not None
         begun = self.floor.speaker.since
-        self.waiting.unanswered.append(
-            (self.floor.with_context(begun), begun, isinstance(over, Over))
-        )
+        since = self.floor.with_context(begun)
+        self.waiting.unanswered.append((since, begun, isinstance(over, Over)))
         return self._ended(over.end)
 
     def _ended(self, end: SpeechEnded) -> list[Event]:
@@ -250,8 +253,7 @@ class Actions:
     def _commit(self, commit: Commit) -> list[Event]:
         if not self._open_what_waits():
             return self._commit_ring(commit)
-        state = self.floor.state
-        guessed = isinstance(state, Guessed | Held) and state.draft is not None
+        guessed = isinstance(state := self.floor.state, Guessed | Held) and state.draft is not None
         if commit.instruction is not None or (guessed and not commit.is_plain):
             try:
                 self.floor.instruct(commit.instruction)
@@ -286,8 +288,7 @@ class Actions:
         """What is given under a reply is a turn when the reply is over."""
         if self.endpointer is not None:
             return []
-        since = self.messages.fresh
-        if since is None:
+        if (since := self.messages.fresh) is None:
             return [Refused(NOTHING_SAID, hold.ref, "nothing_said")]
         self.messages.said(since, self.floor.heard)
         return [HeldByHand(since, self.floor.heard, hold.ref)]
@@ -362,8 +363,7 @@ class Actions:
         return self.floor.give_out(prepared.cached)
 
     def _refuse_turn(self, full: NoRoom) -> list[Event]:
-        state = self.floor.state
-        ref = state.ref if isinstance(state, Ending) else None
+        ref = state.ref if isinstance(state := self.floor.state, Ending) else None
         if self.endpointer is None:
             self.floor.answered = self.floor.heard  # or the next turn by hand would be about it
         self.floor.give_up()

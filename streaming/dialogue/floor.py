@@ -44,15 +44,17 @@ class Floor(GivingOut):
         turns: TurnsConfig,
         aloud: Aloud,
         prepared: Callable[[int], list[Event]],
+        judged: Callable[[float | None], None],
     ) -> None:
         """Args:
         listener: hears and answers.
         turns: what belongs to a turn.
         aloud: speaks replies.
         prepared: called when a reply can be given out, with the windows that were there in time.
+        judged: called at a pause, with the probability that the speaker has finished.
         """
         super().__init__(listener, turns, aloud)
-        self._prepared = prepared
+        self._prepared, self._judged = prepared, judged
         self.last: tuple[int, int, int] | None = None
         """Begin, end and number of the last turn that silence ended."""
 
@@ -190,7 +192,7 @@ class Floor(GivingOut):
         """The utterance may be over: compute all but the prompt's end while that is unsure."""
         assert isinstance(self.state, Listening)
         self.state = Guessed(self.state.about, self.heard)
-        self._add_silent(Work.ENCODE, self.listener.pause)
+        self._add_silent(Work.ENCODE, self._pause)
         self._add_silent(Work.PREFILL, self.listener.prefill)
         if self.turns.speculate and self.turns.auto_reply:
             self.jobs.append((Work.ASK, self._ask))
@@ -255,6 +257,10 @@ class Floor(GivingOut):
         assert not isinstance(self.state, Quiet)
         about = replace(self.state.about, prefilled=prefilled)
         self.state = replace(self.state, about=about)
+
+    def _pause(self) -> None:
+        self.listener.pause()
+        self._judged(self.listener.finished())
 
     def _prefill(self) -> list[Event]:
         done = AudioPrefilled(self.heard, self.listener.prefill())

@@ -99,6 +99,10 @@ class Listener(Protocol):
     def pause(self) -> int:
         """The turn may be over: encode the block that is open, for now; its windows."""
 
+    def finished(self) -> float | None:
+        """The probability that the speaker has finished, once `pause` was called; None: nothing can
+        tell."""
+
     def resume(self) -> int:
         """It was not over: take back what `pause`, `ask` and `token` did; windows that wait."""
 
@@ -173,3 +177,6 @@ class SpeechFinder(Stage[Frame, Change], Protocol):
 
     speech_end: int
     """One past the last sample of speech."""
+
+    def judge(self, finished: float | None) -> None:
+        """At a pause: the probability that the speaker has finished; None: nothing can tell."""

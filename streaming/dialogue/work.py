@@ -29,7 +29,7 @@ class Work(Enum):
     """A control of the client."""
 
     ENCODE = "encode"
-    """The open block, at a pause."""
+    """The open block, at a pause, which is judged."""
 
     PREFILL = "prefill"
     """Prefill of windows that became final."""

@@ -37,8 +37,9 @@ VOICES = (
 
 FRAME_MS = 1000 * FRAME_SAMPLES // SAMPLE_RATE
 
-SILENCE_MS = {"low": 1000, "medium": 500, "auto": 500, "high": 300}
-"""Silence that ends a turn under `semantic_vad`: there is no model of meaning here."""
+SILENCE_MS = {"low": 1000, "medium": 500, "high": 300}
+"""Silence that ends a turn under `semantic_vad` where nothing judges the pause; auto: what is
+configured."""
 
 DETECTIONS: dict[str, type[ServerVad | SemanticVad]] = {
     "server_vad": ServerVad,
@@ -155,7 +156,7 @@ def _before(
         case {"audio": {"input": {"turn_detection": {"type": str(kind)}}}} if kind in DETECTIONS:
             if now is None or now.type != kind:
                 fields = set(DETECTIONS[kind].model_fields)
-                begins = _detection(configured).model_dump(include=fields)
+                begins = _detection(configured, kind).model_dump(include=fields)
                 before["audio"]["input"]["turn_detection"] = begins | {"type": kind}
     return before
 
@@ -219,16 +220,25 @@ def initial(settings: Settings, voice: VoiceConfig | None = None, **about: Any) 
     )
 
 
-def _detection(settings: Settings) -> ServerVad:
-    """Endpointing as configured, in the wire's words."""
+def _detection(settings: Settings, kind: str | None = None) -> TurnDetection:
+    """Endpointing as configured, in the wire's words; `kind`: of the type that is wished."""
     turns, endpointing = settings.turns, settings.endpointing
+    by_meaning = endpointing.eagerness is not None if kind is None else kind == "semantic_vad"
+    create, interrupt = turns.auto_reply, turns.barge_in_frames is not None
+    if by_meaning:
+        return SemanticVad(
+            type="semantic_vad",
+            eagerness=endpointing.eagerness or "auto",
+            create_response=create,
+            interrupt_response=interrupt,
+        )
     idle = turns.idle_timeout_s
     return ServerVad(
         type="server_vad",
         threshold=_threshold(endpointing),
         silence_duration_ms=FRAME_MS * endpointing.min_silence_frames,
-        create_response=turns.auto_reply,
-        interrupt_response=turns.barge_in_frames is not None,
+        create_response=create,
+        interrupt_response=interrupt,
         idle_timeout_ms=None if idle is None else round(1000 * idle),
     )
 
@@ -268,16 +278,13 @@ def _barge_in(interrupts: bool, turns: TurnsConfig) -> int | None:
 
 
 def _endpointing(detection: TurnDetection, defaults: EndpointingConfig) -> dict[str, Any]:
-    silence_ms = (
-        SILENCE_MS[detection.eagerness]
-        if isinstance(detection, SemanticVad)
-        else detection.silence_duration_ms
-    )
-    frames = max(1, round(silence_ms / FRAME_MS))
-    changed: dict[str, Any] = {
-        "min_silence_frames": frames,
-        "pause_frames": min(defaults.pause_frames, frames),
-    }
+    changed: dict[str, Any] = {"eagerness": None}
+    if isinstance(detection, SemanticVad):
+        changed["eagerness"] = detection.eagerness
+        if defaults.eagerness is None and detection.eagerness != "auto":  # maybe nothing judges
+            changed |= _silence(SILENCE_MS[detection.eagerness], defaults)
+    else:
+        changed |= _silence(detection.silence_duration_ms, defaults)
     if defaults.detector == "manual":
         changed["detector"] = EndpointingConfig().detector
     if isinstance(detection, ServerVad) and defaults.detector == "webrtc":
@@ -286,6 +293,11 @@ def _endpointing(detection: TurnDetection, defaults: EndpointingConfig) -> dict[
         inside = 0 < detection.threshold < 1
         changed["threshold"] = detection.threshold if inside else 0.01 + 0.98 * detection.threshold
     return changed
+
+
+def _silence(milliseconds: int, defaults: EndpointingConfig) -> dict[str, int]:
+    frames = max(1, round(milliseconds / FRAME_MS))
+    return {"min_silence_frames": frames, "pause_frames": min(defaults.pause_frames, frames)}
 
 
 def speaks(config: SessionConfig) -> bool:

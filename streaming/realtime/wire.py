@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from streaming.config import Eagerness
 from streaming.realtime import beta
 
 APPEND_BYTES = 15 * 2**20
@@ -72,10 +73,10 @@ class ServerVad(Wire):
 
 
 class SemanticVad(Wire):
-    """Endpoints by meaning; here by silence too, how long depends on the eagerness."""
+    """Endpoints by silence, the shorter the more it sounds as if the speaker had finished."""
 
     type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    eagerness: Eagerness = "auto"
     create_response: bool = True
     interrupt_response: bool = True
 

@@ -9,7 +9,7 @@ from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import make_reader, make_session, offered, session_spec
+from streaming.build import endpointing_of, make_reader, make_session, offered, session_spec
 from streaming.config import Config
 from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
@@ -44,7 +44,7 @@ def build_assistant(
         ConfigError: `config` asks for something that the preset cannot do.
         AssistantError: the voice cannot be used here.
     """
-    settings = Settings(config.turns, config.endpointing)
+    settings = Settings(config.turns, endpointing_of(config))
     transcribes, named = has_decoder(model), model.tagger is not None
     if config.turns.captions and not transcribes:
         raise ConfigError("turns.captions: the preset's Whisper has no decoder to read with")

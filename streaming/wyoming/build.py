@@ -62,7 +62,7 @@ def _reading(spec: SessionSpec, silence_s: float) -> SessionSpec:
     silent = max(spec.endpointing.pause_frames, round(silence_s * FRAMES_PER_S))
     detector = spec.endpointing.detector if spec.endpointing.detector != "manual" else "silero"
     endpointing = spec.endpointing.model_copy(
-        update={"min_silence_frames": silent, "detector": detector}
+        update={"min_silence_frames": silent, "detector": detector, "eagerness": None}
     )
     return spec.model_copy(update={"turns": turns, "endpointing": endpointing})
 

@@ -82,7 +82,7 @@ def talker(settings: Json = SETTINGS, muted: bool = False) -> tuple[terminal.Tal
 LOUD = pcm("S")
 HELD = [{"turn_detection": None}]
 SAID = ["input_audio_buffer.commit", "response.create"]
-AGAIN = [{"turn_detection": {"type": "server_vad"}}]
+AGAIN = [{"turn_detection": {"type": "semantic_vad"}}]
 
 
 @run

@@ -18,7 +18,9 @@ from streaming.dialogue.session import Pace, Session, one_each
 from streaming.dialogue.work import NEED_DATA
 from streaming.events import Event, ReplyDelta, Runner
 
-CONFIG = EndpointingConfig(min_speech_frames=3, pause_frames=4, min_silence_frames=8)
+CONFIG = EndpointingConfig(
+    min_speech_frames=3, pause_frames=4, min_silence_frames=8, eagerness=None
+)
 TURNS = TurnsConfig(context_s=0.1, barge_in_frames=6)
 
 Script = list[bytes | Control]
@@ -67,6 +69,7 @@ class Echo:
         self.untidy = 0  # pieces of work that a closed turn leaves
         self.turn = 0  # answered
         self.knocks = False  # a knock is in the first window
+        self.chance: float | None = None  # that the speaker has finished
         self.written: list[tuple[str, Role, str]] = []  # and not answered
         self.question: str | None = None  # what is asked about the open turn
         self.asked: tuple[str, ...] = ()  # of what was written, by the open turn
@@ -178,6 +181,10 @@ class Echo:
         self.paused_windows, self.ahead_cached = self.whole, 0
         self.ahead = -(-(self.samples % WINDOW) // WINDOW)
         return self.ahead
+
+    def finished(self) -> float | None:
+        assert self.ahead is not None
+        return self.chance
 
     def resume(self) -> int:
         assert self.ahead is not None

@@ -34,6 +34,7 @@ from tests.streaming.every_key.models import (
     formats,
     heard,
     instructed,
+    judged,
     left_out,
     offered,
     placed,
@@ -86,6 +87,7 @@ TOOLED = {**WORDS, **CHAT, f"{PRESET}.prompt.toolbox": True}
 SHOWN = {**CHAT, f"{PRESET}.prompt.examples": [{"user": "Who?", "assistant": "I."}]}
 COMMAND = {"tools.mcp.NAME.command": [sys.executable, "FILES/server.py", "two"]}
 URL = {"tools.mcp.NAME.url": "http://127.0.0.1/mcp"}
+JUDGED = {f"{PRESET}.end_of_turn.weights": ["toy:9"]}
 OPEN_PORT = {"server.port": 0}
 TLS = {**OPEN_PORT, "server.certificate": "FILES/chain.pem", "server.key": "FILES/key.pem"}
 
@@ -105,6 +107,7 @@ ROWS: dict[str, Row] = {
     "endpointing.min_speech_frames": Row(12, utterance),
     "endpointing.pause_frames": Row(4, utterance),
     "endpointing.min_silence_frames": Row(24, utterance),
+    "endpointing.eagerness": Row("low", utterance, JUDGED),
     "endpointing.max_utterance_s": Row(1.0, utterance),
     # turns
     "turns.context_s": Row(0.0, utterance),
@@ -174,6 +177,7 @@ ROWS: dict[str, Row] = {
     f"{PRESET}.aligner.qformer.dropout": Row(0.3, left_out),
     f"{PRESET}.sound_tagger.weights": Row(["toy:8"], tagged),
     f"{PRESET}.tool_router.weights": Row(["toy:8"], routed),
+    f"{PRESET}.end_of_turn.weights": Row(["toy:8"], judged, JUDGED),
     f"{PRESET}.reads": Row("words", asked, {f"{PRESET}.llm.lora": None}),
     f"{PRESET}.checkpoint": Row("FILES/trained", heard),
     f"{PRESET}.device": Row("cuda", placed),

@@ -51,6 +51,7 @@ def test_of_presets() -> None:
         "speech_encoder": "toy:1",
         "audio_encoder": "toy:2",
         "sound_tagger": "toy:7",
+        "end_of_turn": None,
         "tool_router": None,
         "llm": "toy:3",
         "checkpoint": None,

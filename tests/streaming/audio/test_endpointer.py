@@ -90,6 +90,54 @@ def test_when_an_endpoint_was_settled() -> None:
     ]
 
 
+JUDGED = CONFIG.model_copy(update={"eagerness": "auto"})
+
+
+def judged(
+    script: str, chances: list[float | None], config: EndpointingConfig = JUDGED
+) -> list[int]:
+    """Frames at which utterances end whose pauses are judged like this, one after the other."""
+    endpointer, left = Endpointer(lambda: loudness, config), list(chances)
+    found = []
+    for frame in framed(pcm(script)):
+        for change in endpointer.push(frame):
+            if isinstance(change, SpeechPaused):
+                endpointer.judge(left.pop(0))
+            elif isinstance(change, SpeechEnded):
+                found.append(change.decided_at // FRAME_SAMPLES)
+    return found
+
+
+@pytest.mark.parametrize(("chance", "frames"), [(1.0, 10), (0.76, 16), (0.0, 75), (None, 8)])
+def test_a_judged_pause_is_as_long_as_the_judgement_says(chance: float | None, frames: int) -> None:
+    assert judged("SSSS" + "." * 100, [chance]) == [4 + frames]
+
+
+def test_every_pause_is_judged_by_itself() -> None:
+    script = "SSSS" + "." * 40 + "SSSS" + "." * 9
+    assert judged(script, [0.0, None]) == [4 + 40 + 4 + 8]
+    assert judged("SSSS" + "." * 20 + "SSSS" + "." * 9, [None, None]) == [4 + 8, 4 + 20 + 4 + 8]
+
+
+def test_without_eagerness_silence_alone_ends_an_utterance() -> None:
+    assert judged("SSSS" + "." * 40, [0.0], CONFIG) == [4 + 8]
+
+
+@pytest.mark.parametrize(("chance", "frames"), [(0.0, 75), (1.0, 10), (None, 5)])
+def test_a_pause_is_judged_before_it_can_end(chance: float | None, frames: int) -> None:
+    config = JUDGED.model_copy(update={"min_silence_frames": CONFIG.pause_frames})
+    assert judged("SSSS" + "." * 100, [chance], config) == [4 + frames]
+
+
+def test_a_judgement_that_comes_late_ends_the_pause_with_the_next_frame() -> None:
+    endpointer = Endpointer(lambda: loudness, JUDGED.model_copy(update={"min_silence_frames": 50}))
+    frames = framed(pcm("SSSS" + "." * 31))
+    for frame in frames[:-1]:
+        endpointer.push(frame)
+    endpointer.judge(1.0)
+    assert [type(change) for change in endpointer.push(frames[-1])] == [SpeechEnded]
+
+
 def test_flush_ends_an_open_utterance_and_reset_drops_it() -> None:
     frames = framed(pcm("SSSS."))
     endpointer = Endpointer(lambda: loudness, CONFIG)

@@ -64,6 +64,9 @@ class Ends:
     def reset(self) -> None:
         pass
 
+    def judge(self, finished: float | None) -> None:
+        pass
+
 
 def work(actions: Actions) -> None:
     """Do all that is to be done."""

@@ -90,6 +90,13 @@ def tagged(config: Config) -> object:
     return model.tagger.probabilities(torch.ones(3, model.ear.feature_width).cumsum(1))
 
 
+def judged(config: Config) -> object:
+    """The probability that a speaker has finished."""
+    judge = load(config.model).end_of_turn
+    assert judge is not None
+    return judge.probability(torch.ones(judge.width))
+
+
 def adapted(config: Config) -> object:
     """Logits after one token, and what of the checkpoint found no place."""
     model = load(config.model)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.config import Eagerness, EndpointingConfig, TurnsConfig
 from streaming.realtime.session_config import (
     SETTINGS_BYTES,
     Settings,
@@ -27,7 +27,7 @@ from streaming.realtime.wire import (
 
 Json = dict[str, Any]
 CONFIG = SessionConfig(id="sess_1", model="tiny", instructions="Reply.")
-SHIPPED = Settings(TurnsConfig(), EndpointingConfig())
+SHIPPED = Settings(TurnsConfig(), EndpointingConfig(eagerness=None))
 
 turns = st.builds(
     TurnsConfig,
@@ -50,6 +50,7 @@ endpointing = st.integers(1, 1500).flatmap(
         min_speech_frames=st.integers(1, 50),
         pause_frames=st.integers(1, silence),
         min_silence_frames=st.just(silence),
+        eagerness=st.sampled_from([None, "low", "medium", "high", "auto"]),
         max_utterance_s=st.floats(1, 60),
     )
 )
@@ -81,7 +82,7 @@ def test_a_session_by_hand_begins_by_hand(
 
 
 def test_who_may_interrupt_where_nobody_could_by_default() -> None:
-    settings = Settings(TurnsConfig(barge_in_frames=None), EndpointingConfig())
+    settings = Settings(TurnsConfig(barge_in_frames=None), EndpointingConfig(eagerness=None))
     told = initial(settings, id="s", model="m", instructions="")
     detection = {"type": "server_vad", "interrupt_response": True}
     wished = update(told, {"audio": {"input": {"turn_detection": detection}}}, settings)
@@ -101,12 +102,50 @@ def test_server_vad_is_as_configured_when_it_is_switched_on_again(
     settings = Settings(turns, endpointing)
     begun = initial(settings, id="s", model="m", instructions="")
     again = update(update(begun, other, settings), VOICE, settings)
-    assert again == begun
-    assert settings_for(again, settings) == settings
+    by_silence = Settings(turns, endpointing.model_copy(update={"eagerness": None}))
+    assert again == initial(by_silence, id="s", model="m", instructions="")
+    assert settings_for(again, settings) == by_silence
+
+
+@given(turns, endpointing, st.sampled_from([None, "low", "medium", "high", "auto"]))
+def test_semantic_vad_judges_as_eagerly_as_is_wished_or_configured(
+    turns: TurnsConfig, endpointing: EndpointingConfig, wished: Eagerness | None
+) -> None:
+    settings = Settings(turns, endpointing)
+    begun = initial(settings, id="s", model="m", instructions="")
+    detection = {"type": "semantic_vad"} | ({} if wished is None else {"eagerness": wished})
+    said = {"audio": {"input": {"turn_detection": detection}}}
+    found = settings_for(update(update(begun, BY_HAND, settings), said, settings), settings)
+    assert found.endpointing.eagerness == (wished or endpointing.eagerness or "auto")
+    assert found.turns == turns
+    if endpointing.eagerness is not None:
+        assert found.endpointing.min_silence_frames == endpointing.min_silence_frames
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "frames"), [("low", 50), ("medium", 25), ("auto", 16), ("high", 15)]
+)
+def test_where_nothing_judges_eagerness_stands_for_silence(eagerness: str, frames: int) -> None:
+    begun = initial(SHIPPED, id="s", model="m", instructions="")
+    detection = {"type": "semantic_vad", "eagerness": eagerness}
+    said = {"audio": {"input": {"turn_detection": detection}}}
+    found = settings_for(update(begun, said, SHIPPED), SHIPPED)
+    assert found.endpointing.min_silence_frames == frames
+
+
+def test_server_vad_is_silence_alone() -> None:
+    settings = Settings(TurnsConfig(), EndpointingConfig(eagerness="high"))
+    begun = initial(settings, id="s", model="m", instructions="")
+    assert isinstance(begun.audio.input.turn_detection, SemanticVad)
+    assert begun.audio.input.turn_detection.eagerness == "high"
+    detection = {"type": "server_vad", "silence_duration_ms": 700}
+    said = {"audio": {"input": {"turn_detection": detection}}}
+    found = settings_for(update(begun, said, settings), settings).endpointing
+    assert (found.eagerness, found.min_silence_frames) == (None, 35)
 
 
 def test_what_a_client_says_when_it_switches_it_on_holds() -> None:
-    settings = Settings(TurnsConfig(), EndpointingConfig(min_silence_frames=40))
+    settings = Settings(TurnsConfig(), EndpointingConfig(min_silence_frames=40, eagerness=None))
     begun = initial(settings, id="s", model="m", instructions="")
     detection = {"type": "server_vad", "threshold": 0.7, "create_response": False}
     said = {"audio": {"input": {"turn_detection": detection}}}
@@ -117,7 +156,9 @@ def test_what_a_client_says_when_it_switches_it_on_holds() -> None:
 
 
 def test_semantic_vad_answers_and_is_interrupted_as_configured() -> None:
-    settings = Settings(TurnsConfig(auto_reply=False, barge_in_frames=None), EndpointingConfig())
+    settings = Settings(
+        TurnsConfig(auto_reply=False, barge_in_frames=None), EndpointingConfig(eagerness=None)
+    )
     begun = initial(settings, id="s", model="m", instructions="")
     found = update(begun, BY_MEANING, settings).audio.input.turn_detection
     assert isinstance(found, SemanticVad)
@@ -131,7 +172,7 @@ def test_endpointing_that_is_configured_by_hand_is_as_configured_when_switched_o
     manual = Settings(turns, endpointing.model_copy(update={"detector": "manual"}))
     begun = initial(manual, id="s", model="m", instructions="")
     found = settings_for(update(begun, VOICE, manual), manual)
-    silero = endpointing.model_copy(update={"detector": "silero"})
+    silero = endpointing.model_copy(update={"detector": "silero", "eagerness": None})
     assert found == Settings(turns, silero)
 
 

@@ -245,6 +245,13 @@ def test_a_specification_is_what_is_read_from_its_tape(
         spec.instruction = "Sing."
 
 
+def test_on_tapes_without_an_eagerness_no_pause_was_judged() -> None:
+    head = json.loads(json.dumps(SessionSpec().head()))
+    assert spec_of_tape(Tape(head)).endpointing.eagerness == "auto"
+    del head["endpointing"]["eagerness"]
+    assert spec_of_tape(Tape(head)).endpointing.eagerness is None
+
+
 def test_the_same_model_is_no_other(tiny: Salmonn, tiny_settings: Config) -> None:
     spec = again(session_spec(tiny, tiny_settings, "Reply."))
     assert others(tiny, tiny_settings, spec) == []
