@@ -14,6 +14,16 @@ HEAD = """# Sounds that {preset} was trained on
 None of them is in these weights or in this repository. Thanks to those who recorded them.
 """
 
+SPEECH = {
+    "small": """## Speech, for the judgement whether a speaker has finished
+
+MInDS-14 (Gerz et al. 2021, arXiv 2104.08524), CC BY 4.0; Common Voice (Mozilla), CC0;
+speechocean762 (Zhang et al. 2021, arXiv 2104.01378), free for commercial and non-commercial use;
+coffee orders of Picovoice, Apache-2.0
+""",
+}
+"""What is said of recordings of speech."""
+
 ABOUT = {
     "esc10": "ESC-10 (K. J. Piczak 2015): fold and number of the clip at Freesound",
     "music": "Music of Debian packages, whose copyright files name the composers",
@@ -38,7 +48,7 @@ def credits(preset: str, recordings: Iterable[Sound | Clip]) -> str:
         parts.append(
             f"## {ABOUT.get(corpus, corpus.capitalize())}\n\nLicence: {licences}\n\n{names}\n"
         )
-    return "\n".join(parts)
+    return "\n".join([*parts, *([SPEECH[preset]] if preset in SPEECH else [])])
 
 
 if __name__ == "__main__":
