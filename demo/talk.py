@@ -49,7 +49,7 @@ def recorded(model: Salmonn, config: Config, lines: list[str]) -> str:
     """The tape of a talk."""
     words = instruction(None, None, None, config.model.prompt.default_task)
     shell = Shell()
-    tools = offered(model, config, shell.tools)
+    tools = offered(model, config, shell.functions.values())
     spec = session_spec(model, config, words, tools=tools)
     calls = shell.calls().run
     tape: list[str] = []
