@@ -51,8 +51,10 @@ class Transcription:
         self._raw = ""
         self._told = ""
         self._spoken = self._silent = False  # somebody spoke, and is silent again
+        self._went_on = asyncio.Event()  # something came of the session, or nothing will any more
         self._task = asyncio.create_task(self._listen())
         self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._task.add_done_callback(lambda _: self._went_on.set())
 
     @property
     def over(self) -> bool:
@@ -68,7 +70,15 @@ class Transcription:
             if frames := self._decoder.push(audio[at : at + PIECE_BYTES]):
                 self.place.give(*frames)
             await self.place.caught_up(AHEAD_S)
+            await self._settled()
             self._give_up()
+
+    async def _settled(self) -> None:
+        """Returns when it is known whether the stream is over: once speech has ended, its last
+        caption comes without more sound, but it may take a while."""
+        while self._is_ours and self._ends and self._silent and not self._task.done():
+            self._went_on.clear()
+            await self._went_on.wait()
 
     def _give_up(self) -> None:
         """End a stream in which nobody speaks."""
@@ -122,7 +132,9 @@ class Transcription:
                     break
                 case _:
                     pass
+            self._went_on.set()
         self._let_go(self._told)
+        self._went_on.set()
         await self._tell_all()
 
     async def _read(self, caption: Caption) -> None:
