@@ -262,9 +262,11 @@ def settings_for(config: SessionConfig, defaults: Settings) -> Settings:
         manual = defaults.endpointing.model_copy(update={"detector": "manual"})
         return Settings(defaults.turns.model_copy(update=turns), manual)
     turns["barge_in_frames"] = _barge_in(detection.interrupt_response, defaults.turns)
-    asked = detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
-    idle_ms = asked if answers else None
-    turns["idle_timeout_s"] = None if idle_ms is None else idle_ms / 1000
+    if not answers:
+        turns["idle_timeout_s"] = None
+    elif isinstance(detection, ServerVad):  # the other kind has no word for it
+        idle_ms = detection.idle_timeout_ms
+        turns["idle_timeout_s"] = None if idle_ms is None else idle_ms / 1000
     return Settings(
         defaults.turns.model_copy(update=turns),
         defaults.endpointing.model_copy(update=_endpointing(detection, defaults.endpointing)),
