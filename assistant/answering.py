@@ -51,18 +51,18 @@ class Answering:
         return self._reply(turn, generation, cache, calling.telling())
 
     def tell(self, turn: OpenTurn, generation: GenerationConfig, instruction: str) -> Reply:
-        """A reply that goes on after calls; see `begin`. A tool of ours says itself what came of a
-        call, unless it could make nothing of it: then the turn is answered without the call.
+        """A reply that goes on after calls, whether or not it reads what came of them
+        (`Calling.reads`); see `begin`.
 
         Raises:
             ContextFullError: what came of them has no room.
         """
         calling, reading = self._calling, self._reading
-        routed = calling.router is not None and turn.tools is None
-        if routed and calling.of_user(turn):
+        reads, routed = calling.reads(turn, turn.done), calling.router is not None
+        if reads and routed and turn.tools is None:
             cache = reading.apart(turn, self._system(instruction))
         else:
-            reading.show_asked(turn, called=not routed)
+            reading.show_asked(turn, called=reads)
             cache = reading.context.cache
         return self._reply(turn, generation, cache, calling.telling())
 

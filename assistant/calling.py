@@ -3,6 +3,7 @@
 A client's functions stand alone: a session offers our own until its client declares some.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from assistant.errors import ToolError
@@ -11,7 +12,7 @@ from assistant.llm.router import Router
 from assistant.model import Salmonn
 from assistant.open_turn import OpenTurn
 from assistant.own_tools import OwnTools
-from assistant.prompt.items import Called, Offer
+from assistant.prompt.items import Called, Item, Offer
 from assistant.tools.grammar import Grammar, Writing
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
@@ -68,10 +69,19 @@ class Calling:
             return self.tools
         return tuple(tool for tool in self.tools if tool.name in self._own.users)
 
-    def of_user(self, turn: OpenTurn) -> bool:
-        """Whether the reply to a turn called a user's function."""
-        users = frozenset[str]() if self._own is None else self._own.users
-        return any(item.call.name in users for item in turn.done if isinstance(item, Called))
+    def reads(self, turn: OpenTurn, answer: Sequence[Item]) -> bool:
+        """Whether the LLM reads what came of calls that no tool has put into words. Where a router
+        calls for our own tools, one of them could make nothing of its call then, and the turn is
+        answered without it.
+
+        Args:
+            turn: in which they were made.
+            answer: its calls.
+        """
+        if self.router is None or self._own is None or turn.tools is not None:
+            return True
+        users = self._own.users
+        return any(item.call.name in users for item in answer if isinstance(item, Called))
 
     def runs(self, turn: OpenTurn, name: str) -> OwnTools | None:
         """Who runs a function that a turn's reply calls; None: whoever declared it."""

@@ -345,7 +345,8 @@ class Conversation(Noted):
             say: what is said; None: the LLM says it.
         """
         turn = self._open_turn()
-        turn.go_on(as_read(results, say))
+        told = say is None and self._calling.reads(turn, turn.answer(None))
+        turn.go_on(as_read(results, told=told))
         if say is not None:
             turn.reply = Recited(self._llm, say)
             return

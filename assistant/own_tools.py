@@ -62,15 +62,15 @@ def failed(why: str = FAILED) -> Outcome:
     return Outcome(json.dumps({"error": why}, ensure_ascii=False), why)
 
 
-def as_read(results: Sequence[tuple[str, str]], say: str | None) -> list[Returned]:
+def as_read(results: Sequence[tuple[str, str]], *, told: bool) -> list[Returned]:
     """What came of calls, as the LLM reads it.
 
     Args:
         results: outputs by the ids of the calls, one at least.
-        say: what is said of them; None: the LLM is asked to say it.
+        told: the LLM is asked to say it.
     """
     *others, (call, output) = results
-    asked = output if say is not None else output + TELL
+    asked = output + TELL if told else output
     return [Returned(one, one, given) for one, given in [*others, (call, asked)]]
 
 

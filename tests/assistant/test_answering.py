@@ -16,6 +16,7 @@ from assistant.own_tools import OwnTools
 from assistant.prompt.items import System
 from assistant.reading import Reading
 from assistant.reply import Reply
+from assistant.toolbox.prompt import TELL
 from assistant.tools.tool import Tool, ToolChoice
 from tests.assistant.test_calls import LIGHT, REQUIRED, asked, calls, model
 from tests.assistant.test_conversation import check_cache
@@ -107,6 +108,7 @@ def test_what_a_tool_can_make_nothing_of_is_answered_without_it(model: Salmonn) 
     assert reply == asked(plain, "Now?", None)
     talk.close()
     assert "<call>" in shown(talk)
+    assert TELL not in shown(talk), "nobody was asked to tell it"
     check_cache(talk, model)
 
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from assistant.errors import ConfigError
 from assistant.files.presets import shipped_config
 from assistant.model import Salmonn
 from assistant.rates import SAMPLE_RATE
@@ -14,6 +16,13 @@ from lab.evaluation.recorded import Recorded
 from streaming.config_file import load_config
 
 DEMO = Path(__file__).parents[3] / "demo" / "kitchen.flac"
+
+
+def test_tools_that_a_preset_is_not_offered_are_an_error(tiny: Salmonn) -> None:
+    config = load_config(shipped_config(), "tiny")
+    assert Live(tiny, config).name == "live"
+    with pytest.raises(ConfigError, match=r"^live with tools: this preset is offered no tools$"):
+        Live(tiny, config, tools=True)
 
 
 def test_each_turn_of_a_talk_has_its_reply(tiny: Salmonn) -> None:
