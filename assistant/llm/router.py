@@ -45,7 +45,8 @@ class Router:
 
 
 def load_router(path: Path, llm: Llm) -> Router | None:
-    """Read the weights of a router; None: it was trained for another LLM.
+    """Read the weights of a router; None: it was trained for another LLM, or the engine does not
+    tell what the last layer holds.
 
     Args:
         path: tensors `weight`, `bias`, and `ids` and `embedding`, which say for which LLM: tokens,

@@ -102,7 +102,7 @@ def build_tagger(config: ModelConfig, ear: Ear) -> Tagger | None:
 
 
 def build_router(config: ModelConfig, llm: Llm) -> Router | None:
-    """What tells whether tools of our own are needed; None: none was trained for this LLM.
+    """What tells whether tools of our own are needed; None: nothing can with this LLM and engine.
 
     Raises:
         ComponentError: it is not available, or its file holds something else.
@@ -115,7 +115,7 @@ def build_router(config: ModelConfig, llm: Llm) -> Router | None:
         return toy_router(seed, llm.width)
     router = load_router(components.find_file("tool router", sources), llm)
     if router is None:
-        LOG.warning("tool_router: trained for another LLM, which reads of tools in every turn now")
+        LOG.warning("tool_router: not for this LLM and engine; it reads of tools in every turn")
     return router
 
 
