@@ -56,7 +56,7 @@ class RunConfig(StageConfig):
 
 
 class TaggerConfig(Section):
-    """A sound tagger in closed form (`lab.training.names`)."""
+    """A sound tagger of spans (`lab.training.names`)."""
 
     ear: str
     train: dict[str, PositiveFloat]

@@ -209,7 +209,7 @@ class Mean(Step):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tagger(Step):
-    """A sound tagger in closed form."""
+    """A sound tagger of spans."""
 
     config: TaggerConfig
     model: ModelConfig

@@ -1,19 +1,23 @@
-"""The tagger of `small`, in closed form: ridge regression of what each span holds on the mean and
-the maximum of its features, and a logistic curve that makes probabilities of its scores.
+"""The tagger of `small`: two layers that learn what each span holds from the mean and the maximum
+of its features, and a logistic curve that makes probabilities of their scores.
 
 Spans are those that are judged when a stream is heard (`WindowTagger.spans`). A class counts in a
 span where it is heard for a while; where it is heard for a moment, or where the judges disagree
-(`excerpts`), it is taught with the mean of all spans, which says nothing. A family counts where a
+(`excerpts`), nothing is taught of it. A family counts where a
 class of its own does. The curve and what a sound must score to be named are chosen on recordings of
 their own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, dropout, gelu
+from torch.optim.lr_scheduler import OneCycleLR
 
 from assistant.config import ModelConfig
 from assistant.ear.tagger import UNKNOWN_SOUND, WindowTagger
@@ -24,8 +28,18 @@ from lab.corpora.excerpts import DOUBT
 from lab.features import FeatureStore
 from lab.manifest import Row
 
-RIDGE = 0.005
-"""Of the variance of all spans, added to it."""
+HIDDEN, DROPPED, DECAY = 512, 0.5, 0.1
+"""Width of the first layer; part of its outputs, and twice that of its inputs, that is dropped
+while it learns; decay of the weights (AdamW, Loshchilov and Hutter 2019)."""
+
+MIXED = 0.3
+"""Spans are mixed in pairs, by a share of Beta(MIXED, MIXED) (mixup, Zhang et al. 2018)."""
+
+EPOCHS, BATCH, RATE, SEED = 20, 256, 1e-3, 0
+"""How it learns; the rate rises for a tenth of the steps and falls after (Smith and Topin 2019)."""
+
+RARE = -4.0
+"""Logit of every class before anything is learned: few are heard in a span."""
 
 LEAST_S, MOMENT_S = 0.12, 0.03
 """A class counts in a span where it is heard so long, and not at all up to the other."""
@@ -62,34 +76,53 @@ def new_tagger(since: int, width: int, window: int) -> WindowTagger:
     known = sound_classes()
     families = {name: c.family for name, c in known.classes.items() if c.family}
     names = [*known.classes, *known.families, UNKNOWN_SOUND]
-    return WindowTagger(names, since, width, families, window)
+    return WindowTagger(names, since, width, families, window, HIDDEN)
 
 
-def fit(tagger: WindowTagger, taught: Taught) -> None:
-    """Ridge regression of the classes on the standardised spans; scores are near 1 and 0."""
-    heard = taught.heard
-    present = heard.nan_to_num(0.0)
+def fit(tagger: WindowTagger, taught: Taught, epochs: int = EPOCHS) -> None:
+    """Teach the tagger by gradient descent, the same way each time; spans of rare classes, and
+    those of more weight, are seen more often."""
+    present = taught.heard.nan_to_num(0.0)
     counts = (present * taught.weight[:, None]).sum(0) + 1
     rarity = torch.where(present > 0, counts.rsqrt(), 0.0).amax(1)
     rarity = torch.where(rarity > 0, rarity, counts.rsqrt().median())
-    weight = taught.weight * rarity
-    weight = weight / weight.mean()
-    told = torch.where(heard.isnan(), 0.0, weight[:, None])
-    usual = (present * told).sum(0) / told.sum(0)
-    wanted = torch.where(heard.isnan(), usual, heard)
-
+    chance = (taught.weight * rarity).double()
     with torch.no_grad():
         tagger.mean.copy_(taught.pooled.mean(0))
         tagger.spread.copy_(taught.pooled.std(0) + LEAST_SPREAD)
         standard = tagger.standard(taught.pooled)
-        centre = (weight[:, None] * standard).mean(0)
-        middle = (weight[:, None] * wanted).mean(0)
-        weighted = (standard - centre) * weight[:, None]
-        square = weighted.T @ (standard - centre)
-        square += RIDGE * len(standard) * torch.eye(len(square))
-        layer = torch.linalg.solve(square, weighted.T @ (wanted - middle))
-        tagger.head.weight.copy_(layer.T)
-        tagger.head.bias.copy_(middle - centre @ layer)
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        for layer in (tagger.inner, tagger.head):
+            layer.reset_parameters()
+        nn.init.constant_(tagger.head.bias, RARE)
+        steps = math.ceil(len(standard) / BATCH)
+        learned = [*tagger.inner.parameters(), *tagger.head.parameters()]
+        optimizer = torch.optim.AdamW(learned, lr=RATE, weight_decay=DECAY)
+        schedule = OneCycleLR(optimizer, RATE, total_steps=epochs * steps, pct_start=0.1)
+        for _ in track(range(epochs), "Learning", transient=True):
+            for rows in torch.multinomial(chance, steps * BATCH, replacement=True).split(BATCH):
+                optimizer.zero_grad()
+                loss(tagger, *mix(standard[rows], taught.heard[rows])).backward()
+                optimizer.step()
+                schedule.step()
+
+
+def mix(standard: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
+    """Standardised spans (n, 2 width) and what is heard in them (n, classes), each with a share of
+    another one's; what is not taught of one of a pair is not taught of both."""
+    share = torch.distributions.Beta(MIXED, MIXED).sample((len(standard), 1))
+    other = torch.randperm(len(standard))
+    mixed = [share * own + (1 - share) * own[other] for own in (standard, heard)]
+    return mixed[0], mixed[1]
+
+
+def loss(tagger: WindowTagger, standard: Tensor, heard: Tensor) -> Tensor:
+    """Cross-entropy of each class that is taught, summed over classes, of a span on average."""
+    seen = dropout(standard, DROPPED / 2)
+    scores = tagger.head(dropout(gelu(tagger.inner(seen)), DROPPED))
+    each = binary_cross_entropy_with_logits(scores, heard.nan_to_num(0.0), reduction="none")
+    return each[~heard.isnan()].sum() / len(heard)
 
 
 def curve(scores: Tensor, there: Tensor) -> tuple[float, float]:

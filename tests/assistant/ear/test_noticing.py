@@ -13,7 +13,7 @@ class Told(WindowTagger):
 
     def __init__(self) -> None:
         names = ["crow", "car", "bird", UNKNOWN_SOUND]
-        super().__init__(names, 0, 4, {"crow": "bird"}, 1)
+        super().__init__(names, 0, 4, {"crow": "bird"}, 1, 1)
         self.before = 0
 
     def logits(self, pooled: torch.Tensor) -> torch.Tensor:

@@ -123,7 +123,7 @@ FAMILIES = {"crow": "bird", "owl": "bird"}
 def window_tagger() -> WindowTagger:
     """Of two birds, rain, the family and what is unknown; it has learned nothing."""
     names = ["crow", "owl", "rain", "bird", UNKNOWN_SOUND]
-    tagger = WindowTagger(names, 2, 5, FAMILIES, window=2)
+    tagger = WindowTagger(names, 2, 5, FAMILIES, window=2, hidden=3)
     return tagger.eval().requires_grad_(False)
 
 
@@ -134,6 +134,12 @@ def told(tagger: WindowTagger, **logits: float) -> dict[str, float]:
     tagger.head.bias.copy_(torch.tensor(wanted))
     found = tagger.probabilities(torch.zeros(4, 7))
     return {name: p for name, p in found.items() if p >= BEGINS}
+
+
+def layers(tagger: WindowTagger, standard: torch.Tensor) -> torch.Tensor:
+    """Both layers of a span that is standardised already."""
+    inner = tagger.inner.weight @ standard + tagger.inner.bias
+    return tagger.head.weight @ torch.nn.functional.gelu(inner) + tagger.head.bias
 
 
 def test_a_family_is_named_where_no_class_of_it_is_sure() -> None:
@@ -151,11 +157,11 @@ def test_the_last_layer_is_left_out_and_nothing_is_further_than_the_furthest() -
     features = torch.arange(35.0).view(5, 7)
     pooled = torch.cat([features[:, 2:].mean(0), features[:, 2:].amax(0)])
     tagger.mean.copy_(pooled - 1)
-    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
+    torch.testing.assert_close(tagger(features), layers(tagger, torch.ones(10)))
     features[:, :2] = 99
-    torch.testing.assert_close(tagger(features), tagger.head(torch.ones(10)))
+    torch.testing.assert_close(tagger(features), layers(tagger, torch.ones(10)))
     tagger.spread.fill_(1e-9)
-    torch.testing.assert_close(tagger(features), tagger.head(torch.full((10,), 5.0)))
+    torch.testing.assert_close(tagger(features), layers(tagger, torch.full((10,), 5.0)))
 
 
 def test_windows_are_pooled() -> None:
@@ -164,7 +170,7 @@ def test_windows_are_pooled() -> None:
 
 
 def test_a_window_tagger_is_written_and_read(tmp_path: Path) -> None:
-    tagger = WindowTagger(["crow", "bird"], 3, 5, {"crow": "bird"}, 2)
+    tagger = WindowTagger(["crow", "bird"], 3, 5, {"crow": "bird"}, 2, 4)
     save_tagger(tagger, tmp_path / "t.safetensors")
     again = load_tagger(tmp_path / "t.safetensors")
     assert isinstance(again, WindowTagger)
@@ -180,7 +186,7 @@ class Loud(WindowTagger):
 
     def __init__(self) -> None:
         window = CACHED.aligner.config.window_features
-        super().__init__(["loud"], 0, CACHED.feature_width, {}, window)
+        super().__init__(["loud"], 0, CACHED.feature_width, {}, window, 1)
 
     def logits(self, pooled: torch.Tensor) -> torch.Tensor:
         return (pooled[..., CACHED.feature_width, None] - self.level) * 1000

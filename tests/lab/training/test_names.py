@@ -1,4 +1,4 @@
-"""The tagger in closed form learns what is heard, leaves alone what is in doubt, and is careful."""
+"""The tagger of spans learns what is heard, leaves alone what is in doubt, and is careful."""
 
 import math
 
@@ -108,7 +108,7 @@ def taught(tagger: WindowTagger, classes: tuple[str, ...], seed: int) -> Taught:
 
 def test_it_learns_and_names_no_unknown_sound_too_often() -> None:
     tagger = new_tagger(SINCE, WIDTH, WINDOW)
-    fit(tagger, taught(tagger, ("dog barking", "rain", "siren", UNKNOWN_SOUND), 1))
+    fit(tagger, taught(tagger, ("dog barking", "rain", "siren", UNKNOWN_SOUND), 1), epochs=100)
     features, names = blocks(("dog barking", "rain", "siren", UNKNOWN_SOUND), 2)
     calibrate(
         tagger,
