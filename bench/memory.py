@@ -2,20 +2,21 @@
 
     python -m bench.memory [--preset small] [--turns 6] [--sessions 2] [--json FILE]
 
-After each part that is loaded, and after each spoken turn: what is resident then, that is memory of
-its own (anonymous) and pages of files, which the system drops when it needs room; and the peak
-since the row before. With voice, captions and tools, where the preset has them; every second turn
-is a command of `tools.yaml`, the others ask what `everyday.yaml` asks, in one voice of hibari-tts.
-Linux only.
+After each part that is loaded, and after each spoken turn: what is resident then, of that what is
+its own (anonymous) and what are pages of files, which the system drops when it needs room; and the
+peak since the row before. Sessions have a voice, captions, and the preset's tools. Every second
+turn is a command of `tools.yaml`, the others ask what `everyday.yaml` asks, in one voice of
+hibari-tts. The file of --json has the replies, too. Linux only.
 """
 
 import functools
+import importlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,8 @@ import torch
 
 from assistant.files.presets import shipped_config
 from assistant.sound.recording import to_pcm16
-from bench.common import keep, parser, show
+from bench.common import keep, parser, show, without
 from streaming.config_file import load_config
-
-BEFORE_S, AFTER_S = 1.5, 5.0
-"""Seconds of a quiet room before the first turn, and after each."""
 
 PARTS = {
     "assistant.model": (
@@ -37,12 +35,15 @@ PARTS = {
 }  # fmt: skip
 """What loads a part, by module."""
 
+BEFORE_S, AFTER_S = 1.5, 5.0
+"""Seconds of a quiet room before the first turn, and after each."""
 
-def kilobytes(path: str, name: str) -> int:
-    """A line of a file in /proc."""
+
+def megabytes(path: str, name: str) -> float:
+    """What a line of a file in /proc says."""
     found = re.search(rf"^{name}:\s+(\d+) kB", Path(path).read_text(), re.MULTILINE)
     assert found is not None, f"{path} has no {name}"
-    return int(found[1])
+    return int(found[1]) * 1024 / 1e6
 
 
 class Memory:
@@ -50,24 +51,22 @@ class Memory:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.peak = 0.0
-        """Most that was ever resident, in MB."""
 
-    def row(self, after: str) -> None:
+    def row(self, after: str, said: str = "") -> None:
         """Add a row, and begin another peak."""
-        peak = kilobytes("/proc/self/status", "VmHWM") / 1000
-        resident = kilobytes("/proc/self/smaps_rollup", "Rss") / 1000
-        own = kilobytes("/proc/self/smaps_rollup", "Anonymous") / 1000
-        self.peak = max(self.peak, peak)
+        peak = megabytes("/proc/self/status", "VmHWM")
+        resident = megabytes("/proc/self/smaps_rollup", "Rss")
+        own = megabytes("/proc/self/smaps_rollup", "Anonymous")
         self.rows.append(
             {"after": after, "resident, MB": round(resident), "own": round(own),
-             "of files": round(resident - own), "peak": round(peak)}
+             "of files": round(resident - own), "peak": round(peak), "said": said}
         )  # fmt: skip
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is what is resident now
 
-    def watched(self, module: ModuleType, name: str) -> None:
-        """Add a row whenever a function of a module comes back."""
-        function: Callable[..., Any] = getattr(module, name)
+    def watch(self, module: str, name: str) -> None:
+        """Add a row whenever a function of a module has come back."""
+        place = importlib.import_module(module)
+        function: Callable[..., Any] = getattr(place, name)
 
         @functools.wraps(function)
         def run(*given: Any, **more: Any) -> Any:
@@ -75,11 +74,11 @@ class Memory:
             self.row(name)
             return made
 
-        setattr(module, name, run)
+        setattr(place, name, run)
 
 
 def spoken(turns: int) -> bytes:
-    """A talk of so many turns, questions and commands by turns, as PCM."""
+    """A talk of so many turns, questions and commands in turn, as PCM16."""
     from bench.spoken import VOICE, wishes
     from lab.evaluation.everyday import Talk
     from lab.evaluation.recorded import recordings, room
@@ -97,28 +96,9 @@ def spoken(turns: int) -> bytes:
     return to_pcm16(np.concatenate(parts))
 
 
-def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--preset", default="small", help="whose memory")
-    options.add_argument("--turns", type=int, default=6, help="of a session")
-    options.add_argument("--sessions", type=int, default=2, help="one after the other")
-    chosen = options.parse_args()
-    torch.set_num_threads(chosen.threads)
-    memory = Memory()
-    memory.row("imports")
-    talk_to(chosen.preset, chosen.turns, chosen.sessions, memory)
-    show(f"Memory of {chosen.preset}", memory.rows)
-    show("", [{"peak, MB": memory.peak}])
-    keep(chosen, {"rows": memory.rows, "peak, MB": memory.peak})
-
-
-def talk_to(preset: str, turns: int, sessions: int, memory: Memory) -> None:
-    """Load a preset and talk to it, one session after the other."""
-    import importlib
-
-    for module, names in PARTS.items():
-        for name in names:
-            memory.watched(importlib.import_module(module), name)
+def replies(preset: str, pcm: bytes, sessions: int, memory: Memory) -> Iterator[tuple[str, str]]:
+    """Load a preset and play a talk to it, in one session after the other: which turn was
+    answered, and how."""
     from assistant.model import load
     from assistant.prompt.prompt import instruction
     from streaming.controls import Clock
@@ -126,31 +106,47 @@ def talk_to(preset: str, turns: int, sessions: int, memory: Memory) -> None:
     from streaming.instruments.ledger import Latency
     from streaming.instruments.replay import replay
     from streaming.server.build import build_assistant
-    from streaming.shell import Shell
 
+    memory.row("imports")
     config = load_config(shipped_config(), preset)
-    model = load(config.model)
-    words, shell = instruction(None, None, None, config.model.prompt.default_task), Shell()
-    assistant = build_assistant(model, config, words, shell)
+    config = replace(config, turns=config.turns.model_copy(update={"captions": True}))
+    words = instruction(None, None, None, config.model.prompt.default_task)
+    assistant = build_assistant(load(config.model), config, words)
     memory.row("ready")
-    with get_context("spawn").Pool(1) as other:  # their synthesiser's memory is not ours
-        pcm = other.apply(spoken, (turns,))
-    said = ""
     for number in range(1, sessions + 1):
-        session = assistant.new_session()
+        session, calls = assistant.new_session(), assistant.new_calls()
         session.control(Clock("2026-03-14T15:09:00"))
-        calls = assistant.new_calls()
-        turn = 0
+        said, turn = "", 0
         for event in replay(session, pcm, calls=None if calls is None else calls.run):
             if isinstance(event, ReplyDelta):
                 said += event.text
             elif isinstance(event, ToolCalled):
-                said += f"[{event.name}]"
+                said += f"[{event.name} {event.arguments}] "
             elif isinstance(event, Latency):
                 turn += 1
-                print(number, turn, said, event)
+                yield f"session {number}, turn {turn}", said
                 said = ""
-                memory.row(f"session {number}, turn {turn}")
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--preset", default="small", help="whose memory")
+    options.add_argument("--turns", type=int, default=6, help="of a session")
+    options.add_argument("--sessions", type=int, default=2, help="one after the other")
+    chosen = options.parse_args()
+    torch.set_num_threads(chosen.threads)
+    with get_context("spawn").Pool(1) as other:  # what makes the recordings is not measured
+        pcm = other.apply(spoken, (chosen.turns,))
+    memory = Memory()
+    for module, names in PARTS.items():
+        for name in names:
+            memory.watch(module, name)
+    for after, said in replies(chosen.preset, pcm, chosen.sessions, memory):
+        memory.row(after, said)
+    show(f"Memory of {chosen.preset}", without("said", memory.rows))
+    peak = max(row["peak"] for row in memory.rows) / 1000
+    show("", [{"peak, GB": peak}])
+    keep(chosen, {"rows": memory.rows, "peak, GB": peak})
 
 
 if __name__ == "__main__":
