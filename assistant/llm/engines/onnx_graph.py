@@ -28,7 +28,7 @@ FOLDER = "session.model_external_initializers_file_folder_path"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A session, and the weights in a file that it has not copied."""
+    """A session, and weights in a file that it has not copied, and that have to outlive it."""
 
     session: onnxruntime.InferenceSession
     weights: list[onnxruntime.OrtValue]
@@ -87,15 +87,14 @@ class Graph:
             name: onnxruntime.OrtValue.ortvalue_from_numpy(array)
             for name, array in self._large.items()
         }
-        shared = {name for name, array in self._large.items() if _file(array) is not None}
-        for name in shared:
+        files = {name: path for name, a in self._large.items() if (path := _file(a)) is not None}
+        for name in files:
             options.add_initializer(name, values[name])
-        copied = [name for name in values if name not in shared]
-        options.add_external_initializers(copied, [values[name] for name in copied])
-        folder = next((path.parent for a in self._large.values() if (path := _file(a))), None)
-        if folder is not None:
+        for folder in {path.parent for path in files.values()}:  # one, or none
             options.add_session_config_entry(FOLDER, str(folder))
-        return [values[name] for name in shared]
+        copied = [name for name in values if name not in files]
+        options.add_external_initializers(copied, [values[name] for name in copied])
+        return [values[name] for name in files]
 
     def layer(self, i: int, before: str, added: str) -> tuple[str, str]:
         """Add a layer; returns the names of the residual sum so far and of the output to be added
