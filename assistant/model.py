@@ -19,6 +19,7 @@ from assistant.llm.adapters import merge_lora, set_lora_scale
 from assistant.llm.llm import Llm, LlmCache
 from assistant.llm.loading import choose_engine, loads_quantised
 from assistant.llm.router import Router
+from assistant.memory import trim
 from assistant.numerics.half import fast_half, halve_linears
 from assistant.parts.build import (
     build_captions,
@@ -70,7 +71,9 @@ class Salmonn:
         Raises:
             ComponentError: the preset's Whisper weights have no decoder.
         """
-        return build_captions(self.config, self.ear)
+        made = build_captions(self.config, self.ear)
+        trim()
+        return made
 
     @cached_property
     def vocabulary(self) -> Vocabulary | None:
@@ -78,7 +81,10 @@ class Salmonn:
         seconds. None: it calls none."""
         if self.calls is None:
             return None
-        return Vocabulary(self.llm.tokenizer, self.llm.vocabulary, self.llm.stop_ids, self.calls)
+        llm = self.llm
+        made = Vocabulary(llm.tokenizer, llm.vocabulary, llm.stop_ids, self.calls)
+        trim()
+        return made
 
     @property
     def reads_words(self) -> bool:
@@ -216,4 +222,5 @@ def load(config: ModelConfig) -> Salmonn:
     model = Salmonn(config, ear.eval(), llm, prompt, leftover, tagger, router, judge)
     if words:
         _ = model.standing  # so that no session waits for it
+    trim()
     return model

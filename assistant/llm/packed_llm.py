@@ -12,7 +12,8 @@ import transformers
 from torch import Tensor
 
 from assistant.files.weights import UNREADABLE
-from assistant.llm.engines.onnx_engine import OnnxEngine, OnnxState
+from assistant.llm.engines.onnx_engine import OnnxEngine
+from assistant.llm.engines.onnx_state import OnnxState
 from assistant.llm.weights.packed import Packed
 from assistant.llm.weights.packed_store import StoredWeights
 from assistant.llm.weights.read import PlainConfig
@@ -69,7 +70,7 @@ class PackedLlm:
         path = self._folder / f"{BEGUN}{sha256(made_of.encode()).hexdigest()[:16]}.safetensors"
         with contextlib.suppress(*UNREADABLE):  # not there, or damaged
             kept = safetensors.torch.load_file(path)
-            return self.engine.restored(kept), kept["last"]
+            return self.engine.restored(kept), kept["last"].clone()  # the others' memory is freed
         state = self.engine.start()
         embeds = self._rows(torch.tensor(ids, dtype=torch.long))
         for piece in embeds.split(at_once):

@@ -8,7 +8,7 @@ import re
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 from whisper.model import ModelDimensions, Whisper
 
 from assistant.ear.tagger import SoundTagger
@@ -97,7 +97,7 @@ def toy_llm(seed: int) -> "tuple[transformers.LlamaForCausalLM, PreTrainedTokeni
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    config = LlamaConfig(
+    config = transformers.LlamaConfig(
         vocab_size=len(vocabulary),
         hidden_size=TOY_LLM_WIDTH,
         intermediate_size=96,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from assistant.errors import ComponentError, ConfigError
+from assistant.memory import trim
 from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
@@ -56,6 +57,7 @@ def build_assistant(
     spec = session_spec(model, config, instruction, aloud=True, tools=tools)
     make_session(model, spec)  # so that no session waits for what stands before all turns
     voice = load_voice(config.voice.name)  # so that no session waits for it
+    trim()  # of what was read meanwhile
 
     def new_session() -> Session:
         return make_session(model, spec)

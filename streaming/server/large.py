@@ -3,14 +3,13 @@ clients."""
 
 import base64
 import binascii
-import ctypes
 import gc
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from assistant.memory import trim
 from streaming.realtime.wire import APPEND_BYTES, Append, CreateItem, WireError
 
 LARGE = 32 * 2**10
@@ -105,7 +104,4 @@ def give_back() -> None:
     MiB on several threads would leave hundreds of megabytes behind.
     """
     gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and keeps little
-        if trim is not None:
-            trim(0)
+    trim()

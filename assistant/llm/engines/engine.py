@@ -19,12 +19,11 @@ import torch
 import torch.nn.functional as F
 import transformers
 from torch import Tensor
-from transformers import LlamaConfig
 
 from assistant.numerics.scripted import scripted
 
 if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none of it
-    from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel
+    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 GROWTH = 256
 """Number of positions by which a cache grows at a time."""
@@ -299,7 +298,7 @@ def _paired(weight: Tensor, head: int) -> Tensor:
     return weight.view(-1, 2, head // 2, weight.shape[1]).transpose(1, 2).flatten(0, 2)
 
 
-def rotations(config: LlamaConfig) -> tuple[Tensor, Tensor]:
+def rotations(config: "LlamaConfig") -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), (context, head width / 2)."""
     places = torch.arange(config.max_position_embeddings, dtype=torch.float32)
     rope: dict[str, Any] = config.rope_parameters or {}

@@ -10,17 +10,16 @@ import safetensors
 import torch
 import transformers
 from torch import Tensor
-from transformers import LlamaConfig, Qwen2Config
 
 from assistant.errors import ComponentError
 from assistant.files.gguf_file import GgufFile
 from assistant.files.weights import UNREADABLE
 from assistant.llm.weights.packed import Packed, join, pack, pack_gguf
 
-if TYPE_CHECKING:  # importing it takes seconds, and a packed LLM needs none of it
-    from transformers import LlamaForCausalLM
+if TYPE_CHECKING:  # importing them takes seconds, and a packed LLM needs none of it
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config
 
-PlainConfig: TypeAlias = LlamaConfig | Qwen2Config
+PlainConfig: TypeAlias = "LlamaConfig | Qwen2Config"
 """Configurations of the architectures that ONNX Runtime runs. They differ in that Qwen2 has biases
 of queries, keys and values."""
 
@@ -199,11 +198,11 @@ def names_of(config: PlainConfig) -> tuple[list[str], list[str]]:
     return [*vectors, "last"], [*products, "head", "embed"]
 
 
-def gguf_config(file: GgufFile) -> Qwen2Config:
+def gguf_config(file: GgufFile) -> "Qwen2Config":
     """The configuration in the header of a Qwen2's GGUF file."""
     bos, eos = (file.tokenizer_id(name) for name in ("bos", "eos"))
     _, table = file.raw("token_embd.weight")
-    return Qwen2Config(
+    return transformers.Qwen2Config(
         vocab_size=len(table),
         hidden_size=file.setting("embedding_length"),
         intermediate_size=file.setting("feed_forward_length"),
@@ -219,7 +218,7 @@ def gguf_config(file: GgufFile) -> Qwen2Config:
     )
 
 
-def folder_config(folder: Path) -> PlainConfig | None:
+def folder_config(folder: Path) -> "PlainConfig | None":
     """The configuration of a Hugging Face folder; None if its architecture is another one."""
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]

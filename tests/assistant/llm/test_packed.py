@@ -1,6 +1,8 @@
 """A model of packed weights, run by ONNX Runtime, says what transformers' says."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from assistant.parts import pack
 from assistant.parts.components import GgufParts
 from assistant.parts.tiny import toy_llm
 from tests.assistant.llm.test_packed_weights import raw
+from tests.assistant.test_memory import LINUX, resident
 
 WIDTH, INNER, LAYERS, HEADS, KEYS = 256, 512, 2, 4, 2
 CHAT = (
@@ -228,6 +231,36 @@ def test_what_a_conversation_begins_with_is_kept(
     again.begun([5, 7], at_once=8)
     assert len(list(folder.glob("begun-*"))) == 2
     assert not kept.exists()
+
+
+@LINUX
+def test_nothing_that_was_read_stays_in_memory(file: Path) -> None:
+    folder = packed(file)
+    model, _ = load_packed(folder, threads=1)
+    assert resident(folder / "weights.bin") == 0
+    made, read = (model.begun([3, 4, 5], at_once=8) for _ in range(2))
+    assert torch.equal(made[1], read[1])
+    (kept,) = folder.glob("begun-*")
+    assert resident(kept) == 0
+
+
+def test_loading_imports_no_compiler(file: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from assistant.llm.packed_llm import load_packed\n"
+        f"import assistant.model; load_packed(Path({str(packed(file))!r}), 1)\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
+def test_a_cache_may_be_anywhere(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, link = tmp_path / "somewhere else, größer", tmp_path / "link"
+    there.mkdir()
+    link.symlink_to(there, target_is_directory=True)
+    monkeypatch.setenv("SALMONN_LIVE_CACHE", str(link))
+    assert load_packed(packed(file), threads=1)[0].begun([3, 4, 5], at_once=8)[1].any()
 
 
 @torch.inference_mode()
