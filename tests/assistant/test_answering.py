@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from assistant import own_tools
+from assistant.calling import OWN_TOGETHER
 from assistant.conversation import Conversation
 from assistant.ear.hearing import Window
 from assistant.history import positions
@@ -102,6 +103,18 @@ def test_a_call_that_has_to_be_made_is_made(model: Salmonn, apart: Read, odds: f
     talk.close()
     assert "<call>" in shown(talk)
     check_cache(talk, model)
+
+
+def test_several_of_ours_may_be_called_in_one_reply(model: Salmonn) -> None:
+    talk = conversation(model, YES)
+    grammar = talk._calling._grammar(talk._calling.tools, REQUIRED)
+    assert grammar is not None
+    writing, form = grammar.start(), grammar.vocabulary.form
+    for again in ["", *[form.again] * (OWN_TOGETHER - 1)]:
+        assert not writing.over
+        writing.push(grammar.vocabulary.ids(again + form.written("get_time", "{}")))
+    assert writing.calls == [("get_time", "{}")] * OWN_TOGETHER
+    assert writing.over
 
 
 def test_what_a_tool_can_make_nothing_of_is_answered_without_it(model: Salmonn) -> None:

@@ -124,36 +124,6 @@ def test_truncating_is_never_having_heard_the_rest(length: int, said: int) -> No
     assert list(cache.tokens(penalised)) == list(never.tokens(penalised))
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 3), st.integers(0, 4), st.integers(0, 7))
-def test_what_is_forced_is_as_if_it_had_been_chosen(chosen: int, forced: int, kept: int) -> None:
-    cache, tokens = heard(LLM, PROMPT), [7, 3, 9, 4][:forced]
-    said = [cache.next_token(GREEDY) for _ in range(chosen)]
-    cache.force(tokens)
-    assert cache.length == len(PROMPT) + chosen + forced
-    kept = min(kept, chosen + forced)
-    cache.truncate(len(PROMPT) + kept)
-    assert cache.length == len(PROMPT) + kept
-    other = LLM.embed(LLM.ids("and then?"))
-    cache.extend(other)
-    close(logits(cache), logits(heard(LLM, PROMPT, LLM.embed([*said, *tokens][:kept]), other)))
-
-
-def test_a_place_that_was_marked_is_come_back_to_as_if_nothing_had_followed(
-    plain: list[int],
-) -> None:
-    cache = heard(LLM, PROMPT)
-    mark = cache.mark()
-    for doing in (lambda: cache.next_token(GREEDY), lambda: cache.extend(PROMPT),
-                  lambda: cache.force([3, 4])):  # fmt: skip
-        doing()
-        cache.back(mark)
-        assert cache.is_read
-        assert cache.length == len(PROMPT)
-        assert list(cache.tokens(GREEDY)) == plain
-        cache.back(mark)
-
-
 @pytest.mark.parametrize("length", [-1, len(PROMPT) + 1])
 def test_truncating_out_of_range_is_an_error_that_changes_nothing(
     length: int, plain: list[int]
