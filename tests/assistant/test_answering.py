@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from assistant import own_tools
 from assistant.calling import OWN_TOGETHER
@@ -23,6 +22,7 @@ from assistant.reading import Reading
 from assistant.reply import Reply
 from assistant.toolbox.prompt import TELL
 from assistant.tools.tool import Tool, ToolCall, ToolChoice
+from tests.assistant.prompt.test_drafts import prefilled
 from tests.assistant.test_calls import LIGHT, REQUIRED, asked, calls, model
 from tests.assistant.test_conversation import check_cache
 from tests.assistant.test_written import shown
@@ -288,21 +288,14 @@ def test_at_the_pause_no_more_is_read_than_what_is_new(model: Salmonn) -> None:
         assert turn.apart is not None, "a call is expected already"
         caches = talk._reading.context.cache, turn.apart.cache
         lengths = [cache.length for cache in caches]
-        computed: list[int] = []
-        extend = LlmCache.extend
-
-        def counted(cache: LlmCache, embeds: Tensor) -> None:
-            computed.append(len(embeds))
-            extend(cache, embeds)
-
-        patch.setattr(LlmCache, "extend", counted)
+        passes = prefilled(patch)
         words.so_far = "a timer for ten"
         talk.pause()
         talk.prefill()
         talk.ask()
     assert [cache.length - before for cache, before in zip(caches, lengths, strict=True)] == [4, 4]
     end = len(talk._reading.render._after("Hi.", True))
-    assert computed == [4 + end, 4 + end]
+    assert passes == [4 + end, 4 + end]
 
 
 def test_a_draft_that_calls_for_nothing_is_not_read_apart(model: Salmonn, apart: Read) -> None:
