@@ -17,7 +17,8 @@ class Answering:
 
     Small LLMs that read of functions call them for most of what is said, and talk worse. So where a
     router tells when our own are needed, the LLM reads of them apart, for that turn alone; if it
-    calls none then, what it says without them counts.
+    calls none then, what it says without them counts. Both readings begin while the user speaks;
+    what is chosen depends on what was said in the end, and on nothing that was read before.
     """
 
     def __init__(self, model: Salmonn, calling: Calling, reading: Reading) -> None:
@@ -32,6 +33,28 @@ class Answering:
 
     def _system(self, instruction: str) -> System:
         return System(instruction, self._calling.tools, self._calling.offer)
+
+    def read_ahead(self, turn: OpenTurn, instruction: str) -> bool:
+        """Read what was said so far as if a reply came next and, where that would call a function,
+        apart, too: when the turn is over, only the words are left that came since.
+
+        Args:
+            turn: it.
+            instruction: what is asked about every turn.
+
+        Returns:
+            Whether it was read; not where no router tells when functions are needed.
+        """
+        calling, reading = self._calling, self._reading
+        if calling.router is None or turn.tools is not None or not turn.item.transcript:
+            return False
+        try:
+            reading.show_asked(turn)
+        except ContextFullError:
+            return False
+        if calling.needed(turn, reading.context.cache):
+            self._apart(turn, instruction)
+        return True
 
     def begin(self, turn: OpenTurn, generation: GenerationConfig, instruction: str) -> Reply:
         """A reply to a turn whose prompt was read.

@@ -16,6 +16,9 @@ from assistant.prompt.items import Called, Item, Offer
 from assistant.tools.grammar import Grammar, Writing
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
+OWN_TOGETHER = 3
+"""Calls of our own functions in one reply, at most: two timers may be asked for in one sentence."""
+
 REMEMBERED = 4
 """Sets of functions that were declared and are not made again."""
 
@@ -149,4 +152,5 @@ class Calling:
             return None
         if self._model.vocabulary is None:
             raise ToolError("tools", "this preset's LLM calls no functions")
-        return Grammar(self._model.vocabulary, tools, choice)
+        own = self._own is not None and set(tools) <= set(self._own.tools)
+        return Grammar(self._model.vocabulary, tools, choice, OWN_TOGETHER if own else None)

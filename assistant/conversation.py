@@ -233,10 +233,11 @@ class Conversation(Noted):
         turn = self._open_turn()
         self._settle(turn)
         whole = turn.whole
-        if self._words and turn.ahead is not None:
-            self._reading.show_asked(turn)  # one pass costs less than two
-        else:
-            self._reading.show_heard(turn, whole)
+        if not self._answering.read_ahead(turn, self._instruction):
+            if self._words and turn.ahead is not None:
+                self._reading.show_asked(turn)  # one pass costs less than two
+            else:
+                self._reading.show_heard(turn, whole)
         return len(whole.windows)
 
     def draft(self) -> None:

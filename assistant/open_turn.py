@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Hearing, Window
+from assistant.llm.context import Context
 from assistant.prompt.items import Item, Returned, Spoken, System
 from assistant.reply import Recited, Reply
 from assistant.tools.tool import Tool, ToolChoice
@@ -35,6 +36,9 @@ class OpenTurn:
     captioner: Captioner | None = None
     spoken_from: int = 0
     """Windows before this sample are not read."""
+
+    apart: Context | None = None
+    """What the LLM has read of it beside functions of our own; None: nothing."""
 
     reply: Reply | Recited | None = None
     """Once it was asked for."""

@@ -81,11 +81,11 @@ class Reading:
         """
         done = turn.done if called else ()
         items = [*self._before(turn), *([] if turn.silent else [turn.whole]), *done]
-        self.context.show(self.render.render(items, answered=True))
+        self.context.show(self.render.render(items, answered=True), asked=True)
 
     def apart(self, turn: OpenTurn, system: System) -> LlmCache:
-        """The same in a cache of its own, under another system message, after no more than the last
-        turn that was answered.
+        """The same in a cache of the turn's own, under another system message, after no more than
+        the last turn that was answered. What it holds of it already is not computed again.
 
         Raises:
             ContextFullError: it is more than the LLM's context holds.
@@ -95,9 +95,10 @@ class Reading:
         asked = [place for place in range(replies[-1]) if is_asked(items[place])] if replies else []
         before = [] if turn.alone else items[asked[-1] :] if asked else items
         own = [*([] if turn.silent else [turn.whole]), *turn.done]
-        context = Context(self._llm, self.ready(system))
-        context.show(self.render.render([system, *before, *own], answered=True))
-        return context.cache
+        if turn.apart is None:
+            turn.apart = Context(self._llm, self.ready(system))
+        turn.apart.show(self.render.render([system, *before, *own], answered=True), asked=True)
+        return turn.apart.cache
 
     def _before(self, turn: OpenTurn) -> Sequence[Item]:
         system, *items = self.history.items

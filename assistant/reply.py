@@ -39,8 +39,9 @@ class Reply:
         self._text = llm.detokenizer()
         self._random = torch.Generator(llm.device).manual_seed(generation.seed)
         self._done = False
-        self._start = cache.length
-        self._before: LlmCache | None = None  # what it held, once it begins with a call
+        self._start = cache.mark()
+        self._may_begin_anew = False  # it begins with a call that the LLM chose to make
+        self._made = 0  # tokens
         self._meant = 1.0  # probability of all names that the call may have
         self._blank: list[int] = []  # white space that text or a call may follow
         self._steps: list[tuple[list[int], ToolCall | None]] = []  # text and calls, token by token
@@ -79,9 +80,9 @@ class Reply:
         """
         if self._done:
             return None
-        limit = self._llm.context
-        full = limit is not None and self._cache.length + self._end >= limit
-        if full or len(self._steps) >= self._most:
+        if self._writing is not None and self._writing.over:
+            return self._finish()
+        if not self._room:
             self.cut_short = True
             return self._finish()
         mask = None if self._writing is None else self._writing.mask()
@@ -90,30 +91,40 @@ class Reply:
         token = self._cache.next_token(self._generation, self._random, mask)
         if token in self._llm.stop_ids:
             return self._finish()
+        self._made += 1
         if self._writing is None:
             self._steps.append(([token], None))
             return self._text.push(token)
         return self._written(self._writing, token, turn)
 
+    @property
+    def _room(self) -> int:
+        """Tokens that it may still have."""
+        limit, left = self._llm.context, self._most - self._made
+        if limit is None:
+            return max(0, left)
+        return max(0, min(left, limit - self._end - self._cache.length))
+
     def _calls_another(self, mask: Tensor | None) -> bool:
         """Whether the LLM would call a function that it may not: the reply is begun anew then, as
         text, since the mask alone would make it call one that does something else."""
-        writing, before = self._writing, self._before
-        if writing is None or before is None or mask is None or not writing.naming:
+        writing = self._writing
+        if writing is None or not self._may_begin_anew or mask is None or not writing.naming:
             return False
         self._meant *= self._cache.share(mask)
         if self._meant >= LEAST_MEANT:
             return False
-        self._writing, self._cache, self._before = writing.anew(), before, None
+        self._cache.back(self._start)
+        self._writing, self._may_begin_anew = writing.anew(), False
         self._steps.append(([], None))
         return True
 
     def _written(self, writing: Writing, token: int, turn: int) -> str | ToolCall | None:
         made = len(writing.calls)
         text = self._certain(writing.push([token]))
-        if writing.inside and not writing.must and self._cache.length == self._start + 1:
-            self._before = self._cache.fork()
-            self._before.truncate(self._start)
+        if writing.inside and not writing.must and self._made == 1:
+            self._may_begin_anew = True
+        self._spell(writing)
         if len(writing.calls) > made:
             if writing.calls[made] in writing.calls[:made]:
                 return self._finish()  # small LLMs repeat themselves: once is what was meant
@@ -123,6 +134,18 @@ class Reply:
             return call
         self._steps.append((text, None))
         return "".join(map(self._text.push, text))
+
+    def _spell(self, writing: Writing) -> None:
+        """Append what comes next in a call whatever the LLM says, without asking it: one pass for
+        all of it. Where the LLM may mean another function, it says the name itself."""
+        if not writing.inside or writing.over:
+            return
+        for token in writing.spelled()[: self._room]:
+            if self._may_begin_anew and writing.naming:
+                return
+            self._cache.force([token])
+            writing.push([token])
+            self._made += 1
 
     def _certain(self, tokens: list[int]) -> list[int]:
         """Text; white space only when other text follows it, since calls come after some."""

@@ -14,7 +14,7 @@ import torch
 
 from assistant.files.presets import load_preset, shipped_config
 from assistant.parts.build import build_llm
-from assistant.toolbox.prompt import EXAMPLES, written
+from assistant.toolbox.prompt import EXAMPLES, called, written
 from assistant.tools.form import BARE
 from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.tools.tool import ToolChoice
@@ -38,7 +38,7 @@ def main() -> None:
     cache = llm.cache()
     cache.extend(llm.embed(llm.ids(PROMPT)))
     steps, masks, tokens, forced = list[float](), list[float](), 0, 0
-    for answer in [one for _, one in EXAMPLES if not isinstance(one, str)] * chosen.runs:
+    for answer in [call for _, one in EXAMPLES for call in called(one)] * chosen.runs:
         ids, writing = llm.ids(written(vocabulary.form, *answer)), grammar.start()
         logits = cache.logits()
         for place, token in enumerate(ids):

@@ -5,12 +5,13 @@
 Single questions of `everyday.yaml` in one voice of hibari-tts, the same share of each kind, each in
 a session of its own with the endpointing of config.yaml; the presets in turn. The silence that is
 waited for is in it. With --commands tools are offered, and what is asked is of the second half of
-`tools.yaml`: the first text is what a tool says of its call. The peak is of the process, so it is a
-preset's only where it is alone.
+`tools.yaml`: the first text is what a tool says of its call, and the time to the call itself is
+told, too. The peak is of the process, so it is a preset's only where it is alone.
 """
 
 import resource
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,27 @@ from streaming.config_file import load_config
 VOICE = Voice("hibari", "heart")
 
 
-def waits(live: Live, recorded: Recorded) -> list[float]:
-    """Milliseconds that each reply to it was waited for."""
-    return [wait for heard in live.talk(recorded) for wait in heard.waits_ms]
+@dataclass(slots=True)
+class Waits:
+    """Milliseconds from the last word on."""
+
+    text: list[float] = field(default_factory=list)
+    """To the first text of each reply."""
+
+    call: list[float] = field(default_factory=list)
+    """To the first call, of each reply that calls a function."""
+
+    def add(self, live: Live, recorded: Recorded) -> None:
+        """Ask, and wait."""
+        for heard in live.talk(recorded):
+            self.text += heard.waits_ms
+            self.call += heard.calls_ms
+
+
+def row(preset: str, what: str, times: list[float]) -> dict[str, Any]:
+    """Of the table that is shown."""
+    p50, p95 = np.percentile(times, [50, 95])
+    return {"preset": preset, "to": what, "replies": len(times), "p50, ms": p50, "p95, ms": p95}
 
 
 def wishes(clips: int) -> list[Talk]:
@@ -56,22 +75,21 @@ def main() -> None:
         name: Live(load(config.model), config, tools=chosen.commands)
         for name, config in configs.items()
     }
-    found: dict[str, list[float]] = {name: [] for name in asked}
+    found = {name: Waits() for name in asked}
     questions = wishes(chosen.clips) if chosen.commands else every(chosen.clips, SINGLE)
     with tempfile.TemporaryDirectory() as made:
         spoken = recordings(questions, Path(), Path(made), (VOICE,))
         for number, recorded in enumerate(spoken):
             for name, live in asked.items():
-                times = waits(live, recorded)
-                if number:  # the first warms up
-                    found[name] += times
-    rows: list[dict[str, Any]] = [
-        {"preset": name, "replies": len(times), "p50, ms": float(np.percentile(times, 50)),
-         "p95, ms": float(np.percentile(times, 95))}
-        for name, times in found.items()
-    ]  # fmt: skip
+                (found[name] if number else Waits()).add(live, recorded)  # the first warms up
+    rows = [
+        row(name, what, times)
+        for name, waits in found.items()
+        for what, times in (("call", waits.call), ("first text", waits.text))
+        if times
+    ]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    show("Last word to first text", rows)
+    show("From the last word", rows)
     show("", [{"peak, GB": peak}])
     keep(chosen, {"rows": rows, "peak, GB": peak})
 

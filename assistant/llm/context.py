@@ -87,10 +87,15 @@ class Context:
     def _is_ready(self, pieces: Sequence[Piece]) -> bool:
         return self._ready is not None and bool(pieces) and pieces[0].is_as(self._ready[0])
 
-    def show(self, pieces: Sequence[Piece]) -> None:
+    def show(self, pieces: Sequence[Piece], *, asked: bool = False) -> None:
         """Hold exactly `pieces`. Missing ones are prefilled in one pass, since one long pass costs
         less than several short ones. A text that begins as the one that stood in its place is
         computed from where it differs on.
+
+        Args:
+            pieces: the whole context.
+            asked: what comes next is wanted: the last piece is computed again where a reply, or
+                anything else, has followed it.
 
         Raises:
             ContextFullError: they are longer than the LLM's context.
@@ -103,6 +108,9 @@ class Context:
         else:
             self.keep(pieces)
         assert self._next is None, "fill() comes to its end first"
+        if asked and len(self._held) == len(pieces) and not self.cache.is_read:
+            self.keep(pieces[:-1])
+            begun = 0
         missing = pieces[len(self._held) :]
         if missing:
             self.cache.extend(torch.cat([self._embeds(piece) for piece in missing])[begun:])

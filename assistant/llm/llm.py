@@ -5,7 +5,8 @@ both embeddings, and are prefilled with `extend` as soon as they are known.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -174,6 +175,20 @@ class Llm:
         return [i for i in out[0].tolist() if i not in self.stop_ids]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in a KV cache to come back to."""
+
+    length: int
+    """Positions before it."""
+
+    last: Tensor
+    """What the engine makes logits of, after the last of them."""
+
+    logits: Tensor
+    """(vocabulary,)."""
+
+
 class LlmCache:
     """The KV cache of one conversation, with the logits after its last position."""
 
@@ -183,11 +198,11 @@ class LlmCache:
         self._last: Tensor | None = None  # what the engine makes logits of
         self._logits: Tensor | None = None  # after the last position, once they were asked for
         self._seen: list[int] = []  # tokens chosen here, for the repetition penalty
-        self._unfed: list[int] = []  # the last one chosen: fed only when something follows it
+        self._unfed: list[int] = []  # the last ones: fed only when something follows them
 
     @property
     def length(self) -> int:
-        """Number of positions held, including the token that was chosen last."""
+        """Number of positions held, including the tokens that were appended last."""
         return self._llm.engine.length(self._state) + len(self._unfed)
 
     def extend(self, embeds: Tensor) -> None:
@@ -209,6 +224,11 @@ class LlmCache:
             if len(embeds):
                 self._last = self._llm.engine.append(self._state, self._llm.take(embeds))
                 self._logits = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the last position was computed: `truncate` forgets what comes after it."""
+        return self._last is not None
 
     @property
     def last(self) -> Tensor:
@@ -261,6 +281,12 @@ class LlmCache:
             self._unfed = [token]
         return token
 
+    def force(self, tokens: Sequence[int]) -> None:
+        """Append tokens that come next whatever the logits say; what follows them is computed in
+        one pass with them."""
+        self._seen += tokens
+        self._unfed += tokens
+
     def share(self, mask: Tensor) -> float:
         """The probability that the tokens of a mask, bool (vocabulary,), have together; nothing is
         appended.
@@ -289,7 +315,8 @@ class LlmCache:
     def truncate(self, length: int) -> None:
         """Drop all positions from `length` on, and forget which tokens were used.
 
-        Unless only the last chosen token is dropped, `extend` has to follow before `next_token`.
+        Unless only tokens that were appended last are dropped, `extend` has to follow before
+        `next_token`.
 
         Raises:
             ValueError: `length` is not between 0 and the positions held.
@@ -301,7 +328,24 @@ class LlmCache:
             if length < held:
                 self._llm.engine.truncate(self._state, length)
                 self._last = self._logits = None
-            self._unfed, self._seen = [], []
+            self._unfed, self._seen = self._unfed[: max(0, length - held)], []
+
+    def mark(self) -> Mark:
+        """What `back` needs to come back to where the cache is now.
+
+        Raises:
+            RuntimeError: `extend` has to come first.
+        """
+        if self._unfed:
+            self.extend(self._llm.embed([]))
+        logits = self.logits()
+        return Mark(self.length, self.last, logits)
+
+    def back(self, mark: Mark) -> None:
+        """Drop all positions after a mark: what comes next is what came next then. Nothing before
+        it was dropped meanwhile."""
+        self.truncate(mark.length)
+        self._last, self._logits = mark.last, mark.logits
 
     def fork(self) -> "LlmCache":
         """An independent copy."""

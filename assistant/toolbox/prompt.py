@@ -22,8 +22,11 @@ or write JSON, since no example shows what follows a call."""
 REFUSES = "I can't "
 """How answers begin that say what there is no tool for."""
 
-Shown = tuple[str, str | tuple[str, dict[str, Any]]]
-"""What a user says, and what is answered or called."""
+Call = tuple[str, dict[str, Any]]
+"""A tool's name, and arguments."""
+
+Shown = tuple[str, str | Call | list[Call]]
+"""What a user says, and what is answered, or called; several calls are a list."""
 
 EXAMPLES: list[Shown] = [
     ("Set a timer for eight minutes.", ("set_timer", {"duration": "eight minutes"})),
@@ -52,13 +55,16 @@ EXAMPLES: list[Shown] = [
     ("How do people say hello in Italian?", "They say ciao."),
     ("Is anything on the wish list?", ("read_list", {"list": "wish"})),
     ("Start the dishwasher.", "I can't reach the dishwasher."),
-    ("Both timers can go.", ("stop_timer", {})),
+    ("Drop the oven timer.", ("stop_timer", {"name": "oven"})),
     ("Put some jazz on.", "I can't play music."),
     ("How many grams make an ounce?",
      ("convert_units", {"amount": "one", "from_unit": "ounce", "to_unit": "grams"})),
     ("How long does bread stay fresh?", "Three or four days."),
     ("I'd like a timer called cake for thirty five minutes.",
      ("set_timer", {"duration": "thirty five minutes", "name": "cake"})),
+    ("Time twenty minutes for me, and also forty five seconds.",
+     [("set_timer", {"duration": "twenty minutes"}),
+      ("set_timer", {"duration": "forty five seconds"})]),
     ("I have the stamps, take them off the errands list.",
      ("remove_from_list", {"list": "errands", "items": ["stamps"]})),
     ("You're funny.", "Thank you, I do my best."),
@@ -66,6 +72,7 @@ EXAMPLES: list[Shown] = [
      ("add_to_list", {"list": "notes", "items": ["my locker has the number nineteen"]})),
     ("Text Anna that dinner is ready.", "I can't send messages."),
     ("Are there alarms for tomorrow?", ("check_timers", {})),
+    ("The alarm has rung long enough.", ("stop_timer", {})),
     ("Let me know when the phone rings.", ("watch", {"sound": "phone ringing"})),
     ("What does gratitude mean?", "It means being thankful."),
     ("Is it four already?", ("get_time", {})),
@@ -90,9 +97,17 @@ def shown(
         if isinstance(answer, str):
             if not _is_for(answer, more):
                 found += [("user", in_words("none", said)), ("assistant", answer)]
-        elif offered is None or answer[0] in offered:
-            found += [("user", in_words("none", said)), ("assistant", written(form, *answer))]
+        elif offered is None or {name for name, _ in called(answer)} <= {*offered}:
+            text = form.again.join(written(form, *call) for call in called(answer))
+            found += [("user", in_words("none", said)), ("assistant", text)]
     return found
+
+
+def called(answer: str | Call | list[Call]) -> list[Call]:
+    """The calls of an answer."""
+    if isinstance(answer, str):
+        return []
+    return answer if isinstance(answer, list) else [answer]
 
 
 def _is_for(answer: str, tools: Collection[Tool]) -> bool:

@@ -65,7 +65,7 @@ class Timers:
             OwnTool(
                 Tool(
                     "set_timer",
-                    "Start a countdown timer that rings after a length of time.",
+                    "Start a countdown timer: tell the user when a length of time is over.",
                     parameters(
                         ["duration"],
                         duration=text("How long, in the user's words, such as ten minutes."),

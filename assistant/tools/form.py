@@ -39,7 +39,7 @@ class Form:
 HERMES = Form()
 """As Qwen and many others write calls."""
 
-BARE = Form('{"', 'name": "', closing="}", most=1)
+BARE = Form('{"', 'name": "', closing="}", again="\n", most=1)
 """For LLMs that write calls, but were never taught their template's mark."""
 
 

@@ -5,12 +5,14 @@
     writing = grammar.start()                            # one reply
     mask = writing.mask()                                # over the vocabulary; None: as it likes
     said = writing.push([token])                         # what of it is text
+    writing.spelled()                                    # what comes next whatever the LLM says
     writing.calls                                        # names and arguments, as soon as complete
 
 What may come next depends on the tokens so far, never on how many were pushed at once.
 """
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -27,6 +29,9 @@ from assistant.tools.schema import compiled_form, literals
 from assistant.tools.tool import AUTO, Tool, ToolChoice
 
 _BITS = 32
+
+_OPENS = re.compile(rb'[:,\[] ?"$')
+"""A text that ends with the quotation mark that begins another. Tokenizers end a token there."""
 
 _UNNAMED = {
     "regex parse error": "pattern",
@@ -189,6 +194,12 @@ class Writing:
         matcher = self._matcher
         return matcher is None or (matcher.is_accepting() and not matcher.is_error())
 
+    @property
+    def over(self) -> bool:
+        """Calls are complete, and nothing may follow them."""
+        matcher = self._matcher
+        return matcher is not None and bool(matcher.is_stopped()) and self.complete
+
     def mask(self) -> Tensor | None:
         """Which tokens may come next: bool (vocabulary,); None: all."""
         if self._matcher is None:
@@ -205,6 +216,21 @@ class Writing:
         if self._matcher is None or self._ended or self._matcher.is_error():
             return []
         return [*self._matcher.compute_ff_tokens()]
+
+    def spelled(self) -> list[int]:
+        """The text that comes next whatever the LLM says, as its tokenizer writes it; the last
+        token only where it does not depend on what follows. Often more than `forced`: the grammar
+        allows to write the same text in other tokens."""
+        sure = self.forced()
+        if self._matcher is None or self._ended or self._matcher.is_error():
+            return sure
+        text: bytes = self._matcher.compute_ff_bytes()
+        spelled: list[int] = self._vocabulary.tokens.tokenize_bytes(text)
+        if not _OPENS.search(text):
+            spelled = spelled[:-1]
+        if len(spelled) <= len(sure) or self._matcher.validate_tokens(spelled) < len(spelled):
+            return sure
+        return [*spelled]
 
     def push(self, tokens: Sequence[int]) -> list[int]:
         """Take tokens. After one that the mask did not allow nothing can be completed, and only a

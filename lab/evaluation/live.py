@@ -40,6 +40,9 @@ class Heard:
     waits_ms: list[float] = field(default_factory=list)
     """From the last word to the first text, of each reply."""
 
+    calls_ms: list[float] = field(default_factory=list)
+    """From the last word to the first call, of each reply that calls a function."""
+
 
 class Live:
     """The preset, with its endpointing, hearing one frame at a time."""
@@ -82,7 +85,7 @@ class Live:
         calls = Shell().calls().run
         steps: list[Step] = []
         times = [
-            done.endpoint_wait_ms + done.compute_ms
+            done
             for done in replay(session, to_pcm16(np.concatenate(parts)), trace=steps, calls=calls)
             if isinstance(done, Latency)
         ]
@@ -95,5 +98,8 @@ class Live:
                     heard.reply += event.text
                 elif isinstance(event, ReplyEnded):
                     heard.reply += " "
-                    heard.waits_ms.append(next(waits))
+                    spent = next(waits)
+                    heard.waits_ms.append(spent.endpoint_wait_ms + spent.compute_ms)
+                    if spent.call_ms:
+                        heard.calls_ms.append(spent.endpoint_wait_ms + spent.call_ms)
         return found

@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 
 from assistant.rates import SAMPLE_RATE
 from streaming.dialogue.work import Work
-from streaming.events import Event, ReplyDelta, ReplyEnded, ReplyStarted, SpeechEnded, SpeechStarted
+from streaming.events import (
+    Event,
+    ReplyDelta,
+    ReplyEnded,
+    ReplyStarted,
+    SpeechEnded,
+    SpeechStarted,
+    ToolCalled,
+)
 
 
 @dataclass(slots=True)
@@ -55,6 +63,9 @@ class Latency:
 
     first_token_ms: float = 0.0
     """Decoding after the endpoint until the first text is given out."""
+
+    call_ms: float = 0.0
+    """Computing from the endpoint to the first call of a function; 0: none was called."""
 
     tokens_per_s: float = 0.0
     """Decoding speed over the whole reply, with the tokens that were made speculatively."""
@@ -134,6 +145,8 @@ class Stopwatch:
                     self.latency.windows = windows
                     self.latency.prefilled_before_end = prefilled
                     self._settle_listening(at)
+                case ToolCalled():
+                    self.latency.call_ms = self.latency.call_ms or self.latency.compute_ms
                 case ReplyDelta():
                     self._state = "replying"
                 case ReplyEnded(tokens=tokens):

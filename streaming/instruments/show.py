@@ -126,6 +126,7 @@ class Screen:
             f"encode {latency.encode_ms:.0f}, prefill {latency.prefill_ms:.0f}, "
             f"token {latency.first_token_ms:.0f}"
             + (f", backlog {latency.backlog_ms:.0f}" if latency.backlog_ms else ""),
+            *([f"call          {latency.call_ms:.0f} ms after it"] if latency.call_ms else []),
             f"waited        {latency.endpoint_wait_ms:.0f} ms of silence, to be sure",
             "reached       "
             f"last window encoded at {latency.encoded_at / SAMPLE_RATE:.2f} s, "

@@ -25,10 +25,17 @@ class WrittenDown:
 
     def __init__(self, *texts: str) -> None:
         self.texts, self.said = texts, list[int]()
+        self.forced: list[int] = []
 
     @property
     def length(self) -> int:
         return 7 + len(self.said)
+
+    @property
+    def chosen(self) -> str:
+        """What it said by its own choice."""
+        left = [token for place, token in enumerate(self.said) if place not in self.forced]
+        return str(TOKENIZER.decode(left))
 
     def detokenizer(self) -> Any:
         class Bytes:
@@ -55,13 +62,15 @@ class WrittenDown:
         self.said += [token] if token != STOP else []
         return token
 
-    def fork(self) -> "WrittenDown":
-        twin = WrittenDown(*self.texts)
-        twin.said = [*self.said]
-        return twin
+    def force(self, tokens: list[int]) -> None:
+        self.forced += range(len(self.said), len(self.said) + len(tokens))
+        self.said += tokens
 
-    def truncate(self, length: int) -> None:
-        del self.said[length - 7 :]
+    def mark(self) -> int:
+        return len(self.said)
+
+    def back(self, mark: int) -> None:
+        del self.said[mark:]
 
 
 def reply(
@@ -70,12 +79,21 @@ def reply(
     tools: tuple[Tool, ...] = (STOP_IT,),
     choice: ToolChoice = AUTO,
 ) -> tuple[str, list[ToolCall]]:
-    llm: Any = WrittenDown(*texts)
+    return made(WrittenDown(*texts), form, tools, choice)
+
+
+def made(
+    llm: Any,
+    form: Form = HERMES,
+    tools: tuple[Tool, ...] = (STOP_IT,),
+    choice: ToolChoice = AUTO,
+    most: int = 300,
+) -> tuple[str, list[ToolCall]]:
     words = Vocabulary(TOKENIZER, len(TOKENIZER), {STOP}, form)
     writing = Grammar(words, tools, choice).start()
-    made = Reply(llm, llm, GenerationConfig(), 300, 0, writing)
+    reply = Reply(llm, llm, GenerationConfig(), most, 0, writing)
     pieces: list[str | ToolCall] = []
-    while (piece := made.token()) is not None:
+    while (piece := reply.token()) is not None:
         pieces.append(piece)
     calls = [piece for piece in pieces if isinstance(piece, ToolCall)]
     return "".join(piece for piece in pieces if isinstance(piece, str)), calls
@@ -101,6 +119,26 @@ def test_a_function_that_nobody_declared_is_not_turned_into_another(form: Form) 
     assert reply(call("stops", form), "I can't.", form=form) == ("I can't.", [])
     _, calls = reply(call("stop", form), "I can't.", form=form)
     assert [made.name for made in calls] == ["stop"]
+
+
+def test_what_a_call_says_in_any_case_is_not_asked_for() -> None:
+    text = Tool("note", "", {"type": "object", "properties": {"text": {"type": "string"}},
+                             "required": ["text"]})  # fmt: skip
+    wished = BARE.written("note", '{"text": "milk"}')
+    llm = WrittenDown(wished)
+    ((call,), said) = made(llm, BARE, (text, STOP_IT))[::-1]
+    assert (call.name, call.arguments, said) == ("note", '{"text": "milk"}', "")
+    assert TOKENIZER.decode(llm.said) == wished
+    assert llm.chosen == '{"note",milk"', "the name, and the text"
+
+
+@pytest.mark.parametrize("most", [1, 3, 9, 20, 21])
+def test_what_is_not_asked_for_counts_as_tokens(most: int) -> None:
+    llm = WrittenDown(call("stop", BARE))
+    _, calls = made(llm, BARE, most=most)
+    whole = len(TOKENIZER.encode(call("stop", BARE), add_special_tokens=False))
+    assert len(llm.said) == min(most, whole)
+    assert bool(calls) == (most >= whole)
 
 
 def test_where_a_call_is_required_one_that_was_declared_is_made() -> None:

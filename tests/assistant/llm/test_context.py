@@ -63,6 +63,17 @@ def test_whatever_was_shown_before_the_cache_is_that_of_what_is_shown_now(
         check(context, llm, pieces)
 
 
+def test_what_comes_next_can_be_asked_for_again_after_a_reply(llm: Llm) -> None:
+    context, pieces = Context(llm), [ids("abc"), ids("de")]
+    context.show(pieces, asked=True)
+    wanted = context.cache.logits().clone()
+    for _ in range(2):
+        context.show(pieces, asked=True)
+        assert context.cache.length == 5
+        torch.testing.assert_close(context.cache.logits(), wanted, atol=1e-4, rtol=0)
+        context.cache.extend(llm.embed([3, 4]))  # a reply
+
+
 def test_what_stays_is_not_computed_again(llm: Llm) -> None:
     context = Context(llm)
     sound = Piece(tokens=torch.zeros(3, llm.width))

@@ -64,6 +64,47 @@ def test_every_call_fits_its_schema_and_all_forced_tokens_are_allowed(
 
 
 @kinds
+@given(offered=tools, seed=st.integers(0, 2**32))
+@settings(max_examples=80, deadline=None)
+def test_what_is_spelled_is_what_any_reply_says_next(
+    kind: str, offered: list[Tool], seed: int
+) -> None:
+    try:
+        grammar = Grammar(vocabulary(kind), offered, ToolChoice("required"), most=2)
+    except ToolError:
+        return
+    writing, said, _ = said_at_random(grammar, Random(seed))
+    assume(writing.complete)
+    again, pieces = grammar.start(), [*map(grammar.vocabulary.bytes_of, said)]
+    for place, token in enumerate(said):
+        spelled = again.spelled()
+        assert len(spelled) >= len(again.forced())
+        text = b"".join(map(grammar.vocabulary.bytes_of, spelled))
+        assert b"".join(pieces[place:]).startswith(text)
+        again.push([token])
+    assert again.calls == writing.calls
+    assert again.over == (allowed(again) == [STOP])
+
+
+def test_what_is_spelled_ends_where_a_text_begins_or_a_token_may_go_on() -> None:
+    tokenizer = tokenizers()["marked"]
+    found = Vocabulary(tokenizer, len(tokenizer), {STOP}, BARE)
+    writing = Grammar(found, [TIMER, Tool("go", "", {"type": "object"})]).start()
+    assert writing.spelled() == []
+    writing.push(ids("marked", '{"'))
+    assert text_of(found, writing.spelled()) == 'name": "'
+    writing.push(ids("marked", 'name": "set_timer"'))
+    assert text_of(found, writing.spelled()) == ', "arguments": {"for": "'
+    writing.push(ids("marked", ', "arguments": {"for": "ten'))
+    assert not writing.over
+    writing.push(ids("marked", '"}}'))
+    assert writing.over
+    writing = Grammar(found, [STOP_IT]).start()
+    writing.push(ids("marked", '{"name": "stop"'))
+    assert text_of(found, writing.spelled()) == ', "arguments":', "a brace may be more of a token"
+
+
+@kinds
 @given(cuts=st.lists(st.integers(0, 200)), mark=st.sampled_from(["", "Well <tool_", "<<", "é "]))
 def test_how_tokens_are_grouped_changes_nothing(kind: str, cuts: list[int], mark: str) -> None:
     """Nor do forced tokens that are pushed together."""

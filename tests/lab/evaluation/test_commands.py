@@ -9,7 +9,7 @@ import pytest
 
 from assistant.files.presets import load_preset, shipped_config
 from assistant.toolbox.lists import Memory
-from assistant.toolbox.prompt import EXAMPLES, shown, written
+from assistant.toolbox.prompt import EXAMPLES, called, shown, written
 from assistant.toolbox.toolbox import Toolbox
 from assistant.tools.form import HERMES
 from lab.classes import sound_classes
@@ -73,10 +73,10 @@ def test_no_command_is_one_that_training_asks() -> None:
 
 
 def test_examples_show_every_tool_in_calls_that_fit() -> None:
-    called = [answer for _, answer in EXAMPLES if not isinstance(answer, str)]
-    names = {name for name, _ in called}
+    made = [call for _, answer in EXAMPLES for call in called(answer)]
+    names = {name for name, _ in made}
     assert {tool.name for tool in offered()} <= names <= {tool.name for tool in ours()}
-    for name, arguments in called:
+    for name, arguments in made:
         jsonschema.validate(arguments, SCHEMAS[name])
     messages = shown(HERMES)
     assert [role for role, _ in messages] == ["user", "assistant"] * len(EXAMPLES)

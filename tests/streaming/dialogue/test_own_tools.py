@@ -153,6 +153,31 @@ def test_any_cutting_gives_the_same(data: st.DataObject, by: Runner) -> None:
     assert converse(session(Caller(by)), [*chunks, outcome, *later]) == whole
 
 
+@settings(max_examples=60)
+@given(st.data(), scripts, st.integers(1, 9))
+def test_calls_do_not_depend_on_when_what_is_said_is_read(
+    data: st.DataObject, script: str, every: int
+) -> None:
+    """And none is run before its turn is over."""
+
+    class Read(Caller):
+        draft_samples = every * 320
+
+        def draft(self) -> None:
+            self.diary.append("read")
+
+    audio, listener = pcm(script + "." * 30), Read("session")
+    whole = converse(session(Caller("session")), [audio])
+    chunks = [audio[cut] for cut in data.draw(cuts(len(audio)))]
+    assert converse(session(listener), chunks) == whole
+    assert listener.diary.count("ran tool") == len(of(whole, ToolCalled))
+    begun = 0
+    for happened in whole:
+        begun += isinstance(happened, ReplyStarted)
+        begun -= isinstance(happened, ReplyEnded)
+        assert begun or not isinstance(happened, ToolCalled | ToolReturned)
+
+
 def test_a_reply_with_a_call_is_spoken_to_its_end() -> None:
     listener = Caller("session", "Well. ")
     talk = session(listener, voice=Speaker())

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from streaming.events import (
     ReplyStarted,
     SpeechEnded,
     SpeechStarted,
+    ToolCalled,
 )
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.instruments.replay import replay
@@ -70,6 +72,17 @@ def test_the_stopwatch_puts_each_piece_of_work_where_it_belongs() -> None:
     assert (latency.windows, latency.prefilled_before_end) == (3, 2)
     assert (latency.speech_end, latency.decided_at) == (5 * FRAME_SAMPLES, 15 * FRAME_SAMPLES)
     assert latency.ear_rtf == pytest.approx(0.012 / 0.3)
+
+
+def test_the_stopwatch_tells_the_time_to_the_first_call() -> None:
+    watch = Stopwatch()
+    *before, (at, *_), last = turn(secret_s=0.020)
+    called = ToolCalled("call_0_0", "tool", "{}", "session")
+    steps: Steps = [*before, (at, Work.DECODE, 0.050, [ReplyStarted(3, 5, 2), called]), last]
+    steps += [(at, Work.DECODE, 0.1, [replace(called, id="call_0_1")])]
+    for step in steps:
+        watch.count(*step)
+    assert watch.latency.call_ms == pytest.approx(170)
 
 
 def test_the_stopwatch_says_when_each_stage_was_reached() -> None:
