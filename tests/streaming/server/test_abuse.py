@@ -157,7 +157,7 @@ async def test_many_small_messages_let_others_have_their_turn() -> None:
     async with serving() as (app, host), client(host) as good, client(host) as bad:
         told = await configure(bad)
         await configure(good)
-        seat = app._seats[told["id"]]
+        seat = app.seats.here[told["id"]]
         before = seat.messages
         update = json.dumps({"type": "session.update", "session": {}}).encode()
         await asyncio.gather(*(bad.send(update.decode()) for _ in range(300)))
@@ -175,7 +175,7 @@ async def test_answers_are_spent_from_the_allowance_too() -> None:
         await say(socket, "conversation.item.create", item=item)
         await until(socket, "conversation.item.done")
         spent: list[float] = []
-        allowance = app._seats[told["id"]].allowance
+        allowance = app.seats.here[told["id"]].allowance
         with pytest.MonkeyPatch.context() as patch:
             spend = allowance.spend
 
@@ -255,7 +255,7 @@ async def test_who_never_reads_events_is_cut_off() -> None:
             item = {"type": "message", "role": "assistant", "content": text}
             await deaf(host, lambda bad: bad.say("conversation.item.create", item=item))
             assert b'connections_cut_total{why="unread"} 1.0' in app.metrics.text()
-            await eventually(lambda: len(app._seats) == 1)
+            await eventually(lambda: len(app.seats.here) == 1)
 
 
 async def _create_items(bad: Raw, count: int) -> None:
@@ -299,7 +299,7 @@ async def test_few_events_are_kept_and_never_many_bytes() -> None:
             for _ in range(40):
                 await say(socket, "sing", event_id="x" * 500)
                 await take(socket)
-            (seat,) = app._seats.values()
+            (seat,) = app.seats.here.values()
             assert seat.last == 42
             assert sum(len(line) for line, _ in seat._log) <= 10_000
             for number, code in ((42, None), (2, 1011)):
