@@ -23,6 +23,7 @@ from streaming.realtime.items import Items
 from streaming.realtime.mistakes import event_id, mistake
 from streaming.realtime.output_buffer import OutputBuffer
 from streaming.realtime.pending import Pending, noted
+from streaming.realtime.response import UNASKED
 from streaming.realtime.session_config import (
     Settings,
     input_format,
@@ -190,7 +191,7 @@ class Realtime:
                 return self._clear()
             case wire.ClearOutput() if self.track is not None:
                 given = self._told.response
-                cancelled = [] if given is None else [Cancel(turn=given.turn)]
+                cancelled = [] if given is None else [Cancel(UNASKED, turn=given.turn)]
                 return Output(inputs=[*cancelled], clears=True)
             case wire.ClearOutput() | wire.Append():
                 other = "a socket" if isinstance(event, wire.Append) else "WebRTC"
@@ -390,7 +391,7 @@ class Realtime:
 
     def translate(self, event: Event) -> list[Json]:
         """Server events for an event of the session."""
-        given, told = self._told.response, self._told.tell(event)
-        if self.track is None or given is None or not isinstance(event, ReplyAudio):
-            return told
-        return self.track.started(given.id) + told if event.pcm else told
+        given, begun = self._told.response, []
+        if self.track is not None and given is not None and isinstance(event, ReplyAudio):
+            begun = self.track.started(given.id) if event.pcm else []
+        return begun + self._told.tell(event)

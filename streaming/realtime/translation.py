@@ -36,7 +36,7 @@ from streaming.realtime.audio import milliseconds, seconds, span
 from streaming.realtime.items import Items, spoken
 from streaming.realtime.output_buffer import OutputBuffer
 from streaming.realtime.pending import Pending
-from streaming.realtime.response import Response
+from streaming.realtime.response import UNASKED, Response
 from streaming.realtime.session_config import output_format, speaks
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.speech import Spoken
@@ -344,7 +344,9 @@ class Translation:
             content[0]["transcript"] = spoken.transcript
         turn = self._turns[item_id].turn if item_id in self._turns else None
         if self.response is not None and self.response.item_id == item_id:
-            inputs.append(Cancel(turn=turn))  # who heard no more of it is not told the rest
+            inputs.append(
+                Cancel(UNASKED, turn=turn)
+            )  # who heard no more of it is not told the rest
         return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
@@ -359,6 +361,8 @@ class Translation:
 
     def _refused(self, event: Refused) -> list[Json]:
         code, why = event.code, event.why
+        if event.ref == UNASKED:
+            return []
         refused = None if event.ref is None else self._pending.responses.pop(event.ref, None)
         if refused is None:
             told = "input_audio_buffer_commit_empty" if code == "nothing_said" else code

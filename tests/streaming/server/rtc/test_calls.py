@@ -129,6 +129,22 @@ async def test_what_was_played_is_cut_where_the_client_says() -> None:
 
 
 @run
+async def test_an_interruption_as_agents_send_it_is_no_error_and_is_told_in_order() -> None:
+    async with serving(speaking(Teller)) as (_, host), calling(host) as caller:
+        await caller.configure()
+        caller.say("response.create")
+        events = await caller.until("output_audio_buffer.started")
+        caller.say("response.cancel")
+        caller.say("output_audio_buffer.clear")
+        events += await caller.until("response.done")
+        caller.say("response.create")
+        events += await caller.until("response.done")
+        assert "error" not in kinds(events)
+        numbers = [int(event["event_id"].removeprefix("event_")) for event in events]
+        assert numbers == list(range(numbers[0], numbers[0] + len(events)))
+
+
+@run
 async def test_a_call_that_is_hung_up_is_over() -> None:
     async with serving(speaking()) as (app, host), calling(host) as caller:
         await caller.configure()
