@@ -5,6 +5,8 @@ import asyncio
 import sys
 from typing import Any
 
+from pipecat.adapters.schemas.function_schema import FunctionSchema
+from pipecat.adapters.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
@@ -55,7 +57,11 @@ class Talk:
         self.service = OpenAIRealtimeLLMService(api_key="none", base_url=address, settings=settings)
         self.called: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.service.register_function("set_light", self._call)
-        pair, self.ear = LLMContextAggregatorPair(LLMContext()), Ear()
+        light = FunctionSchema(
+            "set_light", "Switch the light.", {"on": {"type": "boolean"}}, ["on"]
+        )
+        context = LLMContext(tools=ToolsSchema(standard_tools=[light]))
+        pair, self.ear = LLMContextAggregatorPair(context), Ear()
         rates = PipelineParams(audio_in_sample_rate=24_000, audio_out_sample_rate=24_000)
         parts = [pair.user(), self.service, self.ear, pair.assistant()]
         self.task = PipelineTask(Pipeline(parts), params=rates)
@@ -94,13 +100,6 @@ async def speak_and_hear(talk: Talk) -> None:
     assert sound > 2 * 24_000 / 10, sound
 
 
-async def ask_in_writing(talk: Talk) -> None:
-    asked = LLMMessagesAppendFrame([{"role": "user", "content": "Hello?"}], run_llm=True)
-    await talk.task.queue_frame(asked)
-    frames = await talk.ear.until(LLMFullResponseEndFrame)
-    assert any(isinstance(frame, TTSAudioRawFrame) for frame in frames)
-
-
 async def interrupt(talk: Talk) -> None:
     talk.speak()
     await talk.ear.until(TTSAudioRawFrame)
@@ -109,10 +108,16 @@ async def interrupt(talk: Talk) -> None:
     await talk.ear.until(LLMFullResponseEndFrame)
 
 
+async def call_a_function(talk: Talk) -> None:
+    asked = {"role": "user", "content": "Switch on the light."}
+    await talk.task.queue_frame(LLMMessagesAppendFrame([asked], run_llm=True))
+    assert await talk.called.get() == {"on": True}
+
+
 async def main() -> None:
     talk = Talk()
     await asyncio.sleep(1.0)
-    for do in (speak_and_hear, ask_in_writing, interrupt):
+    for do in (speak_and_hear, call_a_function, interrupt):
         await step(do.__name__.replace("_", " "), do(talk))
     await talk.close()
 
