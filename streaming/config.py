@@ -155,7 +155,7 @@ class ToolsConfig(Section):
 
 
 class IceConfig(Section):
-    """Where WebRTC's audio comes in: UDP sockets of the server, two or more for each call."""
+    """Where WebRTC's audio comes in: for each call a UDP socket at each address."""
 
     addresses: list[str] = Field(default=[])
     """Addresses of this machine to receive audio at; `[]`: those that the server listens at."""

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from aiortc import RTCPeerConnection
 from openai import AsyncOpenAI
+from pydantic import ValidationError
 
 from assistant.model import Salmonn
 from assistant.sound.recording import load_pcm16
+from streaming.config import IceConfig
 from streaming.server import traffic
 from streaming.server.rtc import calls
+from streaming.server.rtc.peer import reachable
 from tests.streaming.fakes import CHARACTER
 from tests.streaming.server.api.asked import KITCHEN, tiny_assistant
 from tests.streaming.server.rtc.caller import CALLS, Caller, Json, calling, form, offered, posted
@@ -342,6 +345,36 @@ async def test_sockets_are_closed_even_where_aiortc_fails_to() -> None:
             await eventually(lambda: not app.seats.here)
             await eventually(lambda: bool(closing.await_count))
             bind(port)
+
+
+@run
+async def test_each_call_takes_a_port_of_those_there_are() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    async with serving(speaking(), ice=IceConfig(ports=[port, port])) as (app, host):
+        offer = (await offered()).encode()
+        status, _, answer = await posted(host, offer)
+        assert status == 201
+        assert f"127.0.0.1 {port} typ host".encode() in answer
+        status, _, told = await posted(host, offer)
+        assert (status, "server.ice" in json.loads(told)["error"]["message"]) == (503, True)
+        assert len(app.seats.here) == 1
+
+
+def test_a_server_is_reached_where_it_listens() -> None:
+    assert reachable(["127.0.0.1", "192.0.2.9"]) == ["127.0.0.1", "192.0.2.9"]
+    assert reachable(["0.0.0.0"])[-1] == "127.0.0.1"
+    assert not any(":" in address for address in reachable(["0.0.0.0"]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"addresses": ["here"]}, {"announced": "nas.example"}, {"ports": [5]}, {"ports": [9, 5]}],
+)
+def test_addresses_and_ports_that_are_none_are_refused(wrong: Json) -> None:
+    with pytest.raises(ValidationError):
+        IceConfig.model_validate(wrong)
 
 
 def bind(port: int) -> None:
