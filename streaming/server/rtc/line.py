@@ -1,5 +1,6 @@
 """A call: a session whose audio goes by tracks, and whose messages go by a data channel."""
 
+import asyncio
 from collections.abc import Sequence
 
 from streaming.config import IceConfig
@@ -15,6 +16,9 @@ from streaming.server.seats import Seats
 HELD_BYTES = 2 * FORMAT.sample_bytes * FORMAT.rate
 """Most audio that waits while the session takes something else; of more, the oldest is lost."""
 
+
+WATCH_S = 0.5
+"""Seconds between two looks at what a peer sends."""
 
 HUNG_UP = 1000
 """Close code of a call that was hung up (RFC 6455, section 7.4)."""
@@ -52,10 +56,19 @@ class Call:
     async def attend(self) -> None:
         """Serve the session until it or the peer is gone."""
         assert self._seat is not None, "begin() comes first"
+        watching = asyncio.create_task(self._watch())
         try:
             await self._seats.attend(self._seat, self._channel)
         finally:
+            watching.cancel()
             await self.leave()
+
+    async def _watch(self) -> None:
+        """Look after what aiortc has no limit for: parts of messages that never become one."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if self._peer.floods:
+                self._flooded()
 
     def hang_up(self) -> None:
         """The call is over; its peer has the time to read the last events."""

@@ -87,6 +87,12 @@ class Peer:
         receiver._RTCRtpReceiver__jitter_buffer = self._hearing
         return str(self._connection.localDescription.sdp)
 
+    @property
+    def floods(self) -> bool:
+        """Whether more of its messages came than it was told it may send, none of them complete."""
+        sctp: Any = self._connection.sctp
+        return sctp is not None and bool(sctp._advertised_rwnd < 0)
+
     def on_channel(self, opened: Callable[[RTCDataChannel], None]) -> None:
         """Call `opened` with the channels that the peer opens."""
         self._connection.on("datachannel", opened)

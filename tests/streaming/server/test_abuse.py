@@ -15,10 +15,9 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.spoiled import mutated
 from bench.wires import BINARY, PING, TEXT, Raw, raw
-from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
-from streaming.server import traffic
+from streaming.server import seats, traffic
 from streaming.server.app import App
 from tests.streaming.fakes import pcm
 from tests.streaming.server.test_app import (
@@ -248,7 +247,7 @@ async def deaf(host: str, talk: Callable[[Raw], Any]) -> None:
 async def test_who_never_reads_events_is_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traffic, "UNREAD_S", 0.2)
-        for module in (app_module, traffic):
+        for module in (seats, traffic):
             patch.setattr(module, "FAREWELL_S", 0.2)
         async with beside(resume_s=0.0) as (app, host):
             text = [{"type": "output_text", "text": "x" * 7000}] * 8
@@ -269,7 +268,7 @@ async def _create_items(bad: Raw, count: int) -> None:
 async def test_who_reads_late_is_told_why_it_was_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traffic, "UNREAD_S", 0.2)
-        for module in (app_module, traffic):
+        for module in (seats, traffic):
             patch.setattr(module, "FAREWELL_S", 20.0)
         async with beside(resume_s=0.0) as (app, host), raw(port(host), deaf=True) as bad:
             talking = asyncio.create_task(_create_items(bad, 400))  # may be made to wait for ever

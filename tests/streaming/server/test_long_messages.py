@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streaming.server import app as app_module
+from streaming.server import seats
 from streaming.server.large import LARGE, LONGEST, give_back
 from streaming.server.rate import Allowance
 from tests.streaming.fakes import Echo, pcm
@@ -104,7 +104,7 @@ async def test_a_long_recording_that_cannot_be_put_anywhere_is_an_error() -> Non
 
 def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(app_module, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(seats, "give_back", lambda: calls.append(1))
 
     @run
     async def scenario() -> None:

@@ -264,6 +264,17 @@ async def test_who_sends_more_than_can_be_taken_is_cut_off() -> None:
         assert b'salmonn_connections_cut_total{why="flood"}' in app.metrics.text()
 
 
+@run
+async def test_who_sends_parts_of_a_message_without_end_is_cut_off() -> None:
+    async with serving(speaking()) as (app, host), calling(host) as caller:
+        await caller.configure()
+        (seat,) = app.seats.here.values()
+        ((call, _),) = app.calls._here.values()
+        call._peer._connection.sctp._advertised_rwnd = -1  # as aiortc counts what is not complete
+        await eventually(lambda: seat.connection is None)
+        assert b'salmonn_connections_cut_total{why="flood"}' in app.metrics.text()
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "status", "param"),
     [
