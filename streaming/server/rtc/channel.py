@@ -33,6 +33,11 @@ class Channel:
         self._news = asyncio.Event()
         peer.on_channel(self._open)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the peer has opened it."""
+        return self._opened.is_set()
+
     def _open(self, channel: RTCDataChannel) -> None:
         if self._channel is not None:  # one is enough
             channel.close()

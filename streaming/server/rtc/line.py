@@ -74,6 +74,8 @@ class Call:
         """The call is over; its peer has the time to read the last events."""
         if self._seat is not None:
             self._seat.end(HUNG_UP, "the call was hung up")
+        if not self._channel.is_open:  # nobody reads anything
+            self._peer.abort()
 
     async def leave(self) -> None:
         """Leave the peer."""

@@ -179,6 +179,9 @@ async def test_who_never_connects_is_not_waited_for() -> None:
             patch.setattr(traffic, "UNREAD_S", 0.1)
             assert (await posted(host, (await offered()).encode()))[0] == 201
             assert app.seats.here
+            _, head, _ = await posted(host, (await offered()).encode())
+            assert (await posted(host, b"", f"{head['location']}/hangup"))[0] == 200
+            await eventually(lambda: len(app.seats.here) <= 1)
             await eventually(lambda: not app.seats.here)
 
 
