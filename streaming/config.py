@@ -1,6 +1,7 @@
 """Sections of `config.yaml`: endpointing, turns, tools, server; `config_file` reads them."""
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -153,6 +154,28 @@ class ToolsConfig(Section):
     it took too long."""
 
 
+class IceConfig(Section):
+    """Where WebRTC's audio comes in: for each call a UDP socket at each address."""
+
+    addresses: list[str] = Field(default=[])
+    """Addresses of this machine to receive audio at; `[]`: those that the server listens at."""
+
+    announced: str | None = None
+    """Address in digits that clients are told in place of those, such as that of the router or the
+    host that passes the ports on; null: as they are."""
+
+    ports: list[int] | None = Field(default=None, min_length=2, max_length=2)
+    """The first and the last UDP port; null: any free ones."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for address in [*self.addresses, *([self.announced] if self.announced else [])]:
+            ip_address(address)  # raises ValueError, which names it
+        if self.ports is not None and not 1 <= self.ports[0] <= self.ports[1] <= 65535:
+            raise ValueError("ports: the first and the last one, of 1 to 65535")
+        return self
+
+
 class ServerConfig(Section):
     """Who may connect, and the limits of what clients may use."""
 
@@ -207,6 +230,8 @@ class ServerConfig(Section):
     connects_per_s: float = Field(default=20.0, gt=0, le=10_000)
     """Most new connections per second; further ones are refused. No machine makes more than
     thousands of handshakes."""
+
+    ice: IceConfig = IceConfig()
 
     @field_validator("token")
     @classmethod

@@ -1,10 +1,11 @@
 import { Conversation } from "./conversation.js";
+import { bindKeys } from "./keys.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
 import { Questions } from "./questions.js";
-import { Realtime } from "./realtime.js";
 import { soon, understandable } from "./sentences.js";
 import { Strip } from "./strip.js";
 import { Voice } from "./voice.js";
+import { Way } from "./way.js";
 
 const $ = (id) => document.getElementById(id);
 const strip = new Strip($("strip"));
@@ -29,6 +30,7 @@ let hearing; // item of the utterance that goes on
 let questions = newQuestions();
 let holding = false, muted = false;
 const voice = new Voice();
+const way = new Way($("way"), () => { if (server) { stop(); start(); } });
 
 // --- what is going on
 
@@ -94,7 +96,8 @@ function start() {
   $("access").hidden = true;
   link = "connecting";
   const address = `${location.protocol.replace("http", "ws")}//${location.host}/v1/realtime`;
-  server = new Realtime(address, { ...SESSION, ...voice.settings }, sessionStorage.getItem("token"));
+  server = way.session(address, { ...SESSION, ...voice.settings }, sessionStorage.getItem("token"));
+  server.addEventListener("track", ({ detail }) => voice.speaker.attach(detail));
   server.addEventListener("open", ({ detail }) => opened(detail));
   server.addEventListener("lost", ({ detail }) => lost(detail));
   server.addEventListener("event", ({ detail }) => take(detail));
@@ -117,7 +120,7 @@ function opened({ resumed, missing, again, settings }) {
     show();
     if (again) configure(voice.settings);
     if (holding) press(true);
-    conversation.note(again ? "A new session: what was heard before is forgotten." : "Connected.");
+    conversation.note(again ? "A new session: what was heard before is forgotten." : `Connected over ${way.name}.`);
   }
   link = "on";
   show();
@@ -132,6 +135,7 @@ async function listen() {
   try {
     await mine.open($("device").value, voice.sounds);
     if (microphone !== mine) return void mine.close(); // stopped, or another one was chosen
+    server.hear(mine.track);
     await listDevices();
   } catch (error) {
     if (microphone !== mine) return;
@@ -164,7 +168,16 @@ function pausedMicrophone(which) {
   show();
 }
 
-function lost({ final, busy, token, reason }) {
+/** There is no WebRTC here: go on over a socket. */
+function instead(reason) {
+  conversation.note(`No WebRTC: ${reason}`);
+  stop();
+  way.instead();
+  start();
+}
+
+function lost({ final, busy, token, reason, unavailable }) {
+  if (unavailable) return instead(reason);
   if (final) {
     stop();
     $("access").hidden = !token;
@@ -249,6 +262,11 @@ function take(event) {
     case "response.output_item.added":
       conversation.answer(event.item.id, questions.begun(event.response_id));
       break;
+    case "output_audio_buffer.started":
+    case "output_audio_buffer.stopped":
+    case "output_audio_buffer.cleared":
+      voice.speaker.sounds(event.type.endsWith("started"));
+      break;
     case "response.output_audio.delta":
       voice.play(event);
       break;
@@ -303,6 +321,7 @@ function toggleVoice() {
   voice.toggle();
   conversation.say(voice.on ? "Answers are spoken" : "Answers are text");
   configure(voice.settings);
+  server.silence();
   show();
   if (microphone) another(); // with another echo canceller
 }
@@ -366,33 +385,7 @@ $("access").onsubmit = (event) => {
   start();
 };
 
-const hold = $("hold");
-hold.onpointerdown = (event) => {
-  if (event.button !== 0) return;
-  hold.setPointerCapture(event.pointerId);
-  press();
-};
-hold.onpointerup = hold.onpointercancel = release;
-hold.oncontextmenu = (event) => event.preventDefault();
-// a click without a pointer comes of assistive technology, which cannot hold
-hold.onclick = (event) => { if (event.detail === 0) (holding ? release : press)(); };
-addEventListener("blur", release);
-
-const busyWithKeys = () => document.activeElement?.closest("input, select, button:not(#hold)");
-addEventListener("keydown", (event) => {
-  if (busyWithKeys() || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.code === "Space" || (event.code === "Enter" && document.activeElement === hold)) {
-    event.preventDefault();
-    if (!event.repeat) press();
-  } else if (event.key.toLowerCase() === "m" && !event.repeat) {
-    mute();
-  }
-});
-addEventListener("keyup", (event) => {
-  if (event.code !== "Space" && event.code !== "Enter") return;
-  if (document.activeElement === hold) event.preventDefault();
-  release();
-});
+bindKeys($("hold"), { press, release, mute, held: () => holding });
 // after a click with the mouse, keys are for talking again
 for (const button of document.querySelectorAll("footer .controls button")) {
   button.addEventListener("click", (event) => { if (event.detail > 0) button.blur(); });

@@ -11,7 +11,7 @@ const WHY = {
 
 export class Microphone {
   #context; #stream; #onpiece; #onend; #onpause;
-  muted = false;
+  #muted = false;
 
   /** The system has taken it for a while: iOS does for a call, and while the screen is locked. */
   paused = false;
@@ -22,6 +22,17 @@ export class Microphone {
     this.#onend = onend;
     this.#onpause = onpause;
   }
+
+  /** Whether it gives silence. */
+  get muted() { return this.#muted; }
+
+  set muted(yes) {
+    this.#muted = yes;
+    if (this.track) this.track.enabled = !yes;
+  }
+
+  /** What it hears, once it is open. */
+  get track() { return this.#stream?.getAudioTracks()[0]; }
 
   async open(deviceId, cancelsEcho = false) {
     if (!navigator.mediaDevices) {
@@ -38,7 +49,7 @@ export class Microphone {
     } catch (error) {
       throw new MicrophoneError(WHY[error.name] ?? `The microphone cannot be used: ${error.message}`);
     }
-    this.#stream.getAudioTracks()[0].onended = () => this.#onend();
+    this.track.onended = () => this.#onend();
     this.#context = new AudioContext();
     await this.#context.audioWorklet.addModule("worklet.js");
     const capture = new AudioWorkletNode(this.#context, "capture", {

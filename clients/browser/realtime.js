@@ -180,6 +180,12 @@ export class Realtime extends EventTarget {
     if (this.#ready) this.#socket.send(piece);
   }
 
+  /** A microphone's track is for calls. */
+  hear() {}
+
+  /** Answers are played here, and stop here. */
+  silence() {}
+
   close() {
     this.#closed = true;
     this.#socket?.close(1000);
@@ -192,7 +198,7 @@ export class Realtime extends EventTarget {
 }
 
 /** A message as an event; one that is none is an error, which does not quote it: it may hold speech. */
-function read(data) {
+export function read(data) {
   try {
     const event = JSON.parse(data);
     if (typeof event.type === "string") return event;
@@ -202,7 +208,7 @@ function read(data) {
 }
 
 /** What a server says about a refusal: as OpenAI's JSON, or as text; nothing where it is a proxy's page. */
-function words(text) {
+export function words(text) {
   try {
     return String(JSON.parse(text).error.message);
   } catch {

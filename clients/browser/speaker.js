@@ -12,6 +12,7 @@ const RING_LEVEL = 0.4, FADED = 0.001; // at the beginning and the end of a tone
 
 export class Speaker {
   #context; #element; #out;
+  #track; #sounds = false; // plays a track of the server's, which says when it sounds
   #at = 0; // when what is there has been played, in seconds of the context
   #pieces = []; // { item, begin, length, source }
 
@@ -25,6 +26,16 @@ export class Speaker {
     this.#context.resume().catch(() => {});
     this.#element.play().catch(() => {}); // the next click allows it
   }
+
+  /** Play a track of the server's, over which answers come. */
+  attach(stream) {
+    this.#track ??= new Audio();
+    this.#track.srcObject = stream;
+    this.#track.play().catch(() => {});
+  }
+
+  /** An answer is heard over that track, or no longer. */
+  sounds(yes) { this.#sounds = yes; }
 
   /** Play a piece of an item's audio, base64, after all that is there. */
   play(item, encoded) {
@@ -63,10 +74,12 @@ export class Speaker {
   }
 
   /** Somebody speaks, who may be interrupting: be quieter for as long. */
-  duck(yes) { if (this.#element) this.#element.volume = yes ? DUCKED : 1; }
+  duck(yes) {
+    for (const element of [this.#element, this.#track]) if (element) element.volume = yes ? DUCKED : 1;
+  }
 
   /** Whether an answer is being played. */
-  get playing() { return Boolean(this.#context) && this.#context.currentTime < this.#at; }
+  get playing() { return this.#sounds || (Boolean(this.#context) && this.#context.currentTime < this.#at); }
 
   /** The item that was played last. */
   get item() { return this.#pieces.at(-1)?.item; }
@@ -81,7 +94,7 @@ export class Speaker {
 
   /** Play no more. @returns the milliseconds of the item that were played; undefined: all of them were */
   stop(item) {
-    const played = this.played(item), was = this.playing && this.#pieces.at(-1)?.item === item;
+    const played = this.played(item), was = this.#at > (this.#context?.currentTime ?? 0) && this.#pieces.at(-1)?.item === item;
     for (const { source } of this.#pieces) source.stop();
     this.#pieces = [];
     this.#at = 0;
@@ -91,6 +104,9 @@ export class Speaker {
   close() {
     this.stop();
     this.#element?.pause();
+    this.#track?.pause();
+    this.#track = undefined;
+    this.#sounds = false;
     this.#context?.close();
     this.#context = this.#element = undefined;
   }

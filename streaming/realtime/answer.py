@@ -168,8 +168,8 @@ class Answer:
     def _speech_over(self, spoken: Spoken) -> list[Json]:
         """The rest of the audio; what was not spoken of the text is no part of the message."""
         rest, self._text = self._sound(spoken.flush()), spoken.transcript
-        done = self._of_part("output_audio_transcript.done", transcript=self._text)
-        return [*rest, self._of_part("output_audio.done"), done]
+        done = self._of_part("output_audio.done")
+        return [*rest, done, self._of_part("output_audio_transcript.done", transcript=self._text)]
 
     def _part(self, text: str) -> Json:
         """A part of the message's content, as events about parts have it."""

@@ -1,5 +1,7 @@
 """Items that clients put into a conversation and that are not answered yet."""
 
+from assistant.tools.tool import ToolCall
+from streaming.controls import Called, Control, Key, Returned, Write
 from streaming.realtime import wire
 from streaming.realtime.items import Items, call_of, called, created, returned, text_of
 from streaming.realtime.response import Response
@@ -153,3 +155,19 @@ class Pending:
 
 def _has_text(item: Json) -> bool:
     return any(part.get("text") for part in item["content"])
+
+
+def noted(item: Json, after: Key | None) -> Control:
+    """How the session is told of an item.
+
+    Args:
+        item: a message, a call, or what came of one.
+        after: what it follows; None: the last one.
+    """
+    match item:
+        case {"type": "function_call", "id": name, "call_id": call_id}:
+            return Called(ToolCall(call_id, item["name"], item["arguments"]), name, after)
+        case {"type": "function_call_output", "id": name, "call_id": call_id}:
+            return Returned(call_id, item["output"], name, after)
+        case _:
+            return Write(text_of(item), item["role"], item["id"], after)

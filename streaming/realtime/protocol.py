@@ -12,31 +12,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from assistant.tools.tool import ToolCall
 from streaming.audio.frames import Frame
-from streaming.audio.wire_audio import InputDecoder
-from streaming.controls import (
-    Called,
-    Cancel,
-    Clear,
-    Configure,
-    Control,
-    Hold,
-    Key,
-    Recording,
-    Returned,
-    Write,
-)
-from streaming.events import Event
+from streaming.audio.wire_audio import InputDecoder, InputFormat
+from streaming.controls import Cancel, Clear, Configure, Control, Hold, Recording
+from streaming.events import Event, ReplyAudio
 from streaming.realtime import wire
 from streaming.realtime.asking import Asking, most_tokens
 from streaming.realtime.audio import audio_of, decoded
-from streaming.realtime.items import Items, text_of
+from streaming.realtime.items import Items
 from streaming.realtime.mistakes import event_id, mistake
-from streaming.realtime.pending import Pending
+from streaming.realtime.output_buffer import OutputBuffer
+from streaming.realtime.pending import Pending, noted
+from streaming.realtime.response import UNASKED
 from streaming.realtime.session_config import (
     Settings,
     input_format,
+    over_tracks,
+    possible,
     settings_for,
     shown,
     transcribing,
@@ -63,6 +55,9 @@ class Output:
 
     inputs: list[Frame | Control] = field(default_factory=list)
     """For the session, in order."""
+
+    clears: bool = False
+    """What is being played stops at once."""
 
 
 class Realtime:
@@ -102,6 +97,7 @@ class Realtime:
         self._decoder = InputDecoder(input_format(config))
         self._recording: InputDecoder | None = None  # of the item whose audio comes
         self._recorded = "", 0.0  # that item, and its seconds
+        self._wished: Settings | None = None  # what the core was told to do last
         self._shapes = Shapes(new_id)
         self._items = Items()
         most_s = defaults.turns.ring_s
@@ -115,7 +111,9 @@ class Realtime:
         self._asking = Asking(
             self._shapes, self._items, self._pending, self._told, self._declared, longest
         )
-        self._wished: Settings | None = None  # what the core was told to do last
+        self.track: OutputBuffer | None = None
+        """What is played of answers whose audio goes by a track."""
+
         self.bytes_heard = 0
         """Of audio, as it came in."""
 
@@ -133,10 +131,28 @@ class Realtime:
             raise WireError("invalid_session_type", why, "session.type")
         return transcribing(self.config)
 
+    def prepare(self, changes: Json) -> None:
+        """Change settings before the session begins.
+
+        Raises:
+            WireError: they cannot be followed; nothing was changed.
+        """
+        self.config = self._changed(changes)
+        self._decoder = InputDecoder(input_format(self.config))
+
+    def over_track(self, format_: InputFormat) -> None:
+        """Audio comes and goes by tracks of its own, and not in messages, from the beginning on.
+
+        Args:
+            format_: of the audio that comes, whatever the settings say.
+        """
+        self.config, self._decoder = over_tracks(self.config), InputDecoder(format_)
+        self.track = self._told.track = OutputBuffer(self._shapes)
+
     def begin(self) -> Output:
         """What is sent first."""
         return Output(
-            [self._shapes.event("session.created", session=self._shown())], self._settings()
+            [self._shapes.event("session.created", session=self.shown())], self._settings()
         )
 
     # --- what clients send
@@ -167,14 +183,19 @@ class Realtime:
         match event:
             case wire.SessionUpdate():
                 return self._update(event.session)
-            case wire.Append():
+            case wire.Append() if self.track is None:
                 return Output(inputs=self.hear(decoded(event.audio, "audio")))
             case wire.CommitBuffer():
                 return self._commit(event.event_id)
             case wire.ClearBuffer():
                 return self._clear()
-            case wire.ClearOutput():
-                raise WireError("invalid_event_for_transport", f"{event.type} is for WebRTC only")
+            case wire.ClearOutput() if self.track is not None:
+                given = self._told.response
+                cancelled = [] if given is None else [Cancel(UNASKED, turn=given.turn)]
+                return Output(inputs=[*cancelled], clears=True)
+            case wire.ClearOutput() | wire.Append():
+                other = "a socket" if isinstance(event, wire.Append) else "WebRTC"
+                raise WireError("invalid_event_for_transport", f"{event.type} is for {other} only")
             case wire.CreateItem():
                 return self._create_item(event)
             case wire.RetrieveItem():
@@ -197,29 +218,29 @@ class Realtime:
             raise WireError("invalid_event_for_session_type", why)
 
     def _update(self, changes: Json) -> Output:
-        current = self.config
-        if changes.get("type") == "transcription" != current.type:
-            current = self._transcribing()
-        config = self._possible(update(current, changes, self._defaults))
-        config = self._declared.declare(config)
-        self._pending.check_text(config.instructions, "session.instructions")
+        config = self._changed(changes)
         pending: list[Frame | Control] = []
-        if input_format(config) != input_format(self.config):
+        if self.track is None and input_format(config) != input_format(self.config):
             pending = self._flush()
             self._decoder = InputDecoder(input_format(config))
         self.config = config
-        shown = self._shapes.event("session.updated", session=self._shown())
+        shown = self._shapes.event("session.updated", session=self.shown())
         return Output([shown], pending + self._settings())
 
-    def _possible(self, config: SessionConfig) -> SessionConfig:
-        """Settings without what this preset lacks: it is told back as off."""
-        audio, ours = config.audio, config.salmonn
-        if not self._can_transcribe:
-            deaf = audio.input.model_copy(update={"transcription": None})
-            audio = audio.model_copy(update={"input": deaf})
-        if not self._can_name:
-            ours = ours.model_copy(update={"sound_events": False})
-        return config.model_copy(update={"audio": audio, "salmonn": ours})
+    def _changed(self, changes: Json) -> SessionConfig:
+        """The settings with changes.
+
+        Raises:
+            WireError: they cannot be followed; nothing was changed.
+        """
+        current = self.config
+        if changes.get("type") == "transcription" != current.type:
+            current = self._transcribing()
+        about = {"transcribes": self._can_transcribe, "names": self._can_name}
+        config = possible(update(current, changes, self._defaults), **about)
+        self._pending.check_text(config.instructions, "session.instructions")
+        config = self._declared.declare(config)
+        return config if self.track is None else over_tracks(config)
 
     def _settings(self) -> list[Frame | Control]:
         settings, before = settings_for(self.config, self._defaults), self._wished
@@ -312,17 +333,7 @@ class Realtime:
         ]
         if item_id not in self._pending.written:
             return Output(told)
-        return Output(told, [self._noted(item, self._told.place(event.previous_item_id))])
-
-    def _noted(self, item: Json, after: Key | None) -> Control:
-        """How the session is told of an item."""
-        match item:
-            case {"type": "function_call", "id": name, "call_id": call_id}:
-                return Called(ToolCall(call_id, item["name"], item["arguments"]), name, after)
-            case {"type": "function_call_output", "id": name, "call_id": call_id}:
-                return Returned(call_id, item["output"], name, after)
-            case _:
-                return Write(text_of(item), item["role"], item["id"], after)
+        return Output(told, [noted(item, self._told.place(event.previous_item_id))])
 
     def _seconds(self, size: int) -> float:
         """How long so many bytes of audio are."""
@@ -372,11 +383,15 @@ class Realtime:
         """An event that only this server has."""
         return self._shapes.extension(kind, **fields)
 
-    def _shown(self) -> Json:
+    def shown(self) -> Json:
+        """The settings, as the client is told of them."""
         return shown(self.config)
 
     # --- what the core tells
 
     def translate(self, event: Event) -> list[Json]:
         """Server events for an event of the session."""
-        return self._told.tell(event)
+        given, begun = self._told.response, []
+        if self.track is not None and given is not None and isinstance(event, ReplyAudio):
+            begun = self.track.started(given.id) if event.pcm else []
+        return begun + self._told.tell(event)

@@ -13,6 +13,11 @@ REASONS = {
 """Why an answer was not completed, by how it ended."""
 
 
+UNASKED = "unasked"
+"""The `ref` of cancels that belong to something else: where there is nothing left to cancel, that
+is not told."""
+
+
 @dataclass(slots=True)
 class Response:
     """An answer that was asked for, or is being given."""

@@ -184,6 +184,31 @@ def in_effect(wanted: SessionConfig, voice: str) -> SessionConfig:
     return wanted.model_copy(update={**off, **kept})
 
 
+def possible(config: SessionConfig, *, transcribes: bool, names: bool) -> SessionConfig:
+    """Settings without what this preset lacks: it is told back as off.
+
+    Args:
+        config: as it is wished.
+        transcribes: there is a decoder for captions.
+        names: there is a tagger for sound events.
+    """
+    audio, ours = config.audio, config.salmonn
+    if not transcribes:
+        deaf = audio.input.model_copy(update={"transcription": None})
+        audio = audio.model_copy(update={"input": deaf})
+    if not names:
+        ours = ours.model_copy(update={"sound_events": False})
+    return config.model_copy(update={"audio": audio, "salmonn": ours})
+
+
+def over_tracks(config: SessionConfig) -> SessionConfig:
+    """Settings of a session whose audio comes and goes by tracks: their formats are the tracks'."""
+    output = config.audio.output.model_copy(update={"format": Pcm(type="audio/pcm")})
+    audio = config.audio.model_copy(update={"output": output})
+    ours = config.salmonn.model_copy(update={"binary_audio": False})
+    return config.model_copy(update={"audio": audio, "salmonn": ours})
+
+
 def _spoken(wanted: SessionConfig, voice: str) -> tuple[list[str], AudioOutput]:
     """How answers are given, and by whom: by the one voice there is, whichever of OpenAI's is
     wished, or in text."""

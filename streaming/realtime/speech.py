@@ -12,9 +12,9 @@ from streaming.events import ReplyAudio
 class Spoken:
     """One answer, as far as it was spoken to the client."""
 
-    def __init__(self, format_: InputFormat) -> None:
-        """`format_`: of the audio that the client gets."""
-        self._encoder = OutputEncoder(format_)
+    def __init__(self, format_: InputFormat | None) -> None:
+        """`format_`: of the audio that the client gets in messages; None: in none."""
+        self._encoder = None if format_ is None else OutputEncoder(format_)
         self._begins: list[int] = []  # first samples of words
         self._ends: list[int] = []  # characters of the text up to their ends
         self._length = 0  # samples
@@ -44,11 +44,11 @@ class Spoken:
         self._ends += [before + word.end for word in audio.words]
         self._text += audio.text
         self._length += len(audio.pcm) // SAMPLE_BYTES
-        return self._encoder.push(audio.pcm)
+        return b"" if self._encoder is None else self._encoder.push(audio.pcm)
 
     def flush(self) -> bytes:
         """What is left of the audio."""
-        return self._encoder.flush()
+        return b"" if self._encoder is None else self._encoder.flush()
 
     def truncate(self, milliseconds: int) -> int:
         """Cut off what comes after a moment of the audio: a word that had begun stays.

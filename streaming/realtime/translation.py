@@ -34,8 +34,9 @@ from streaming.realtime import wire
 from streaming.realtime.answer import Answer
 from streaming.realtime.audio import milliseconds, seconds, span
 from streaming.realtime.items import Items, spoken
+from streaming.realtime.output_buffer import OutputBuffer
 from streaming.realtime.pending import Pending
-from streaming.realtime.response import Response
+from streaming.realtime.response import UNASKED, Response
 from streaming.realtime.session_config import output_format, speaks
 from streaming.realtime.shapes import Json, Shapes
 from streaming.realtime.speech import Spoken
@@ -79,6 +80,8 @@ class Translation:
         self._answer: Answer | None = None
         self._aloud: dict[str, Spoken] = {}  # answers that are spoken, by their items
         self._notices: dict[str, Notified] = {}  # what is not told yet, by what its answer has
+        self.track: OutputBuffer | None = None
+        """What is played of answers, where their audio goes by a track and not in messages."""
 
     @property
     def response(self) -> Response | None:
@@ -285,9 +288,12 @@ class Translation:
         response.windows = event.windows
         response.text_tokens = event.text_tokens
         response.cached = event.prefilled_before_end
-        spoken_by = Spoken(output_format(self._config)) if response.aloud else None
+        format_ = None if self.track is not None else output_format(self._config)
+        spoken_by = Spoken(format_) if response.aloud else None
         if spoken_by is not None:
             self._aloud[response.item_id] = spoken_by
+            if self.track is not None:
+                self.track.spoken = spoken_by
         self._answer = Answer(
             response, self._shapes, self._items, self._conversation, self._per_window, spoken_by
         )
@@ -338,7 +344,9 @@ class Translation:
             content[0]["transcript"] = spoken.transcript
         turn = self._turns[item_id].turn if item_id in self._turns else None
         if self.response is not None and self.response.item_id == item_id:
-            inputs.append(Cancel(turn=turn))  # who heard no more of it is not told the rest
+            inputs.append(
+                Cancel(UNASKED, turn=turn)
+            )  # who heard no more of it is not told the rest
         return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
@@ -353,6 +361,8 @@ class Translation:
 
     def _refused(self, event: Refused) -> list[Json]:
         code, why = event.code, event.why
+        if event.ref == UNASKED:
+            return []
         refused = None if event.ref is None else self._pending.responses.pop(event.ref, None)
         if refused is None:
             told = "input_audio_buffer_commit_empty" if code == "nothing_said" else code

@@ -4,9 +4,11 @@ import hmac
 import ipaddress
 import socket
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from streaming.config import ServerConfig
+from streaming.server.ephemeral import Ephemeral
 from streaming.server.http import RefusedError, Request
 
 KEY_PROTOCOL = "openai-insecure-api-key."
@@ -18,12 +20,20 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class Admission:
     """The rules of one server for who may connect."""
 
-    def __init__(self, config: ServerConfig, *, transcribes: bool = False) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        transcribes: bool = False,
+        ephemeral: Ephemeral | None = None,
+    ) -> None:
         """Args:
         config: who may connect.
         transcribes: there are sessions for transcription alone.
+        ephemeral: tokens that open sessions, besides the one of `config`.
         """
         self._config, self._transcribes = config, transcribes
+        self._ephemeral = ephemeral or Ephemeral()
         self._scheme = "http" if config.certificate is None else "https"
         machine = socket.gethostname().lower()
         names = {"localhost", config.host, machine, f"{machine}.local", *config.hosts}
@@ -56,7 +66,10 @@ class Admission:
             RefusedError: its client may not have a session, or not one of this kind.
         """
         self.check_origin(request)
-        self.check_token(request)
+        self.check_token(request, ephemeral=True)
+        if "call_id" in request.query:
+            why = "Not offered here: a socket beside a call."
+            raise RefusedError(HTTPStatus.NOT_IMPLEMENTED, "not_offered", why)
         match request.query.get("intent", "conversation"):
             case "conversation":
                 pass
@@ -91,26 +104,31 @@ class Admission:
             return ()
         return ("Access-Control-Allow-Origin", origin), ("Vary", "Origin")
 
-    def check_token(self, request: Request) -> None:
+    def check_token(self, request: Request, *, ephemeral: bool = False) -> None:
         """Check the token of a request, if the server has a token.
+
+        Args:
+            request: the request.
+            ephemeral: an ephemeral token is enough.
 
         Raises:
             RefusedError: the token is missing or wrong.
         """
         if self._config.token is None:
             return
-        brought = []
-        scheme, _, key = (request.one("authorization") or "").partition(" ")
-        if scheme.lower() == "bearer":  # RFC 9110, section 11.1: in any case
-            brought.append(key.strip())
-        for protocol in ",".join(request.all("sec-websocket-protocol")).split(","):
-            if protocol.strip().startswith(KEY_PROTOCOL):
-                brought.append(protocol.strip().removeprefix(KEY_PROTOCOL))
         # a list: all of them are compared. What is no ASCII came as surrogates
         token = self._config.token.get_secret_value().encode()
-        if not any([hmac.compare_digest(_octets(key), token) for key in brought]):
+        if any([hmac.compare_digest(_octets(key), token) for key in _keys(request)]):
+            return
+        if not ephemeral or self.settings(request) is None:
             why = "A token is needed: send it as your API key."
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "token", why)
+
+    def settings(self, request: Request) -> dict[str, Any] | None:
+        """The settings of a session that the ephemeral token of a request brings; None: it has no
+        such token."""
+        found = (self._ephemeral.settings(key) for key in _keys(request))
+        return next((settings for settings in found if settings is not None), None)
 
     def _is_ours(self, name: str) -> bool:
         """Whether a host name is the server's. Addresses in digits are: nobody can point them
@@ -134,6 +152,18 @@ def _parsed(address: str) -> SplitResult | None:
 
 def _place(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+
+
+def _keys(request: Request) -> list[str]:
+    """The API keys of a request."""
+    keys = []
+    scheme, _, key = (request.one("authorization") or "").partition(" ")
+    if scheme.lower() == "bearer":  # RFC 9110, section 11.1: in any case
+        keys.append(key.strip())
+    for protocol in ",".join(request.all("sec-websocket-protocol")).split(","):
+        if protocol.strip().startswith(KEY_PROTOCOL):
+            keys.append(protocol.strip().removeprefix(KEY_PROTOCOL))
+    return keys
 
 
 def _octets(header: str) -> bytes:

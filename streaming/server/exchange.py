@@ -4,6 +4,7 @@ pace of its reader."""
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ EVENTS = "text/event-stream"
 
 RETRY = ("Retry-After", "1")
 """The header that says when to ask again, in seconds."""
+
+
+_NAME = re.compile(r"/[^/]+/(?=[^/]+$)")
+"""The last part of a path but one."""
 
 
 class GoneError(Exception):
@@ -127,6 +132,9 @@ class Work:
     """Answers a request with a body. Raises RefusedError if it is wrong, before the answer was
     begun; `status` and `message` tell the client."""
 
+    ephemeral: bool = False
+    """Ephemeral tokens are enough for it."""
+
 
 class Exchanges:
     """All requests with a body, from their heads to the ends of their answers."""
@@ -141,7 +149,7 @@ class Exchanges:
         cut: Callable[[str], None],
     ) -> None:
         """Args:
-        works: what is done, by the path of an address.
+        works: what is done, by the path of an address; `*` stands for the last part but one.
         admission: who may ask.
         comers: new connections of the last second.
         lines: the log.
@@ -160,7 +168,7 @@ class Exchanges:
         Raises:
             RefusedError: it is refused before its body is looked at.
         """
-        work = self._works.get(request.path)
+        work = self._work(request)
         if work is None or request.method == "OPTIONS":
             return None
         self._admission.check(request)
@@ -169,7 +177,7 @@ class Exchanges:
             allow = (("Allow", "POST, OPTIONS"),)
             raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, "method", why, headers=allow)
         self._admission.check_origin(request)
-        self._admission.check_token(request)
+        self._admission.check_token(request, ephemeral=work.ephemeral)
         if self.draining:
             why = "The server is going away."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", why)
@@ -180,6 +188,11 @@ class Exchanges:
             raise _too_long(work.most)
         return work
 
+    def _work(self, request: Request) -> Work | None:
+        """What is done with a request; `*` in the path of a work stands for a name."""
+        exact = self._works.get(request.path)
+        return exact or self._works.get(_NAME.sub("/*/", request.path))
+
     def preflight(self, request: Request) -> Reply | None:
         """The answer to a browser that asks what a page of another origin may send; None: it asks
         about an address that takes no body.
@@ -187,7 +200,7 @@ class Exchanges:
         Raises:
             RefusedError: the page may send nothing.
         """
-        if request.path not in self._works or request.method != "OPTIONS":
+        if self._work(request) is None or request.method != "OPTIONS":
             return None
         self._admission.check_origin(request)
         asked = request.one("access-control-request-headers") or ""

@@ -16,10 +16,8 @@ PAGE = Path(__file__).parents[2] / "clients" / "browser"
 SOCKET = "/v1/realtime"
 
 NOT_OFFERED = {
-    f"{SOCKET}/calls": "WebRTC",
-    f"{SOCKET}/client_secrets": "ephemeral keys",
-    f"{SOCKET}/sessions": "ephemeral keys",
-    f"{SOCKET}/transcription_sessions": "ephemeral keys",
+    f"{SOCKET}/sessions": "the beta's ephemeral keys",
+    f"{SOCKET}/transcription_sessions": "the beta's ephemeral keys",
     f"{SOCKET}/translations": "translation sessions",
     "/v1/audio/translations": "translations",
     "/v1/responses": "the Responses API",

@@ -4,16 +4,15 @@ import asyncio
 import json
 import time
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any
-
-from websockets.asyncio.server import ServerConnection
+from typing import Any, Protocol
 
 from assistant.errors import AssistantError
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
 from streaming.controls import Control
-from streaming.events import Event
+from streaming.events import Event, ReplyEnded
 from streaming.instruments.ledger import Latency, Stopwatch
 from streaming.realtime.protocol import Output, Realtime
 from streaming.server.errands import Errands
@@ -32,12 +31,53 @@ UNSENT_BYTES = KEPT_BYTES // 2
 """Bytes of unread events from which no more of a client's messages are taken."""
 
 
+class Abortable(Protocol):
+    """What carries a connection."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
+class Link(Protocol):
+    """A client's connection, of whichever kind: its messages are iterated over."""
+
+    @property
+    def transport(self) -> Abortable:
+        """What carries it."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+
+    async def send(self, message: str | bytes, text: bool | None = None) -> None:
+        """Send a message; `text`: bytes are UTF-8."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it, with a code of RFC 6455 and a reason."""
+
+    async def wait_closed(self) -> None:
+        """Wait until it is closed."""
+
+
 class Seat:
     """Protocol, outgoing events and timing of one session; used on the event loop alone."""
 
     def __init__(
-        self, name: str, protocol: Realtime, worker: Worker, calls: Calls | None = None
+        self,
+        name: str,
+        protocol: Realtime,
+        worker: Worker,
+        calls: Calls | None = None,
+        playback: Playback | None = None,
+        *,
+        resumable: bool = True,
     ) -> None:
+        """Args:
+        name: of the session.
+        protocol: of its client.
+        worker: steps the session.
+        calls: runs its functions; None: there is nothing to run.
+        playback: how its replies are played; None: by the client.
+        resumable: a client may come back to it.
+        """
         self.name, self.protocol, self._worker = name, protocol, worker
         self._errands = Errands(calls, self._control)
         self.begun = time.monotonic()
@@ -83,9 +123,9 @@ class Seat:
         self.answered_bytes = 0
         """Bytes of events that answered messages immediately."""
 
-        self.resumed = False
-        self.connection: ServerConnection | None = None
-        self._playback = Playback()
+        self.resumable, self.resumed = resumable, False
+        self.connection: Link | None = None
+        self._playback = playback or Playback()
         self._alarm: asyncio.TimerHandle | None = None  # when it goes on
         self._progress = asyncio.Event()
         self._arrived: deque[tuple[int, float]] = deque()  # samples given, and when
@@ -123,6 +163,8 @@ class Seat:
         self.waiting += len(output.inputs)
         if output.inputs:
             self._worker.give(self.name, output.inputs)
+        if output.clears:
+            self.clear()
         before = self._logged_bytes
         self.send(output.events)
         self.answered_bytes += self._logged_bytes - before
@@ -198,19 +240,34 @@ class Seat:
         self._errands.take(done.events)
         for event in done.events:
             self._tell(self._playback.take(event, time.monotonic()))
-        self._play_on()
+        self.play_on()
         if latency is not None and self.protocol.config.salmonn.latency:
             figures = {key: round(value, 3) for key, value in asdict(latency).items()}
             told = {**figures, "compute_ms": round(latency.compute_ms, 3)}
             self.send([self.protocol.extension("latency", **told)])
         return heard, latency
 
-    def _tell(self, events: list[Event]) -> None:
-        for event in events:
-            self.send(self.protocol.translate(event))
+    def clear(self) -> None:
+        """Play no more of the last answer."""
+        self._playback.clear(time.monotonic())
+        if self.protocol.track is not None:
+            self.protocol.track.heard_until(self._playback.told_ms)
+            self.send(self.protocol.track.cleared())
+        self.play_on()
 
-    def _play_on(self) -> None:
-        """Tell what is due of a spoken reply, and come back for the rest of it."""
+    def _tell(self, events: list[Event]) -> None:
+        track = self.protocol.track
+        for event in events:
+            stops = isinstance(event, ReplyEnded) and event.reason in ("interrupted", "cancelled")
+            if track is not None and stops:
+                track.heard_until(self._playback.told_ms)
+            self.send(self.protocol.translate(event))
+            if track is not None and stops:
+                self.send(track.cleared())
+
+    def play_on(self) -> None:
+        """Tell what is due of a spoken reply, and come back for the rest of it; a player calls
+        this, too, when it has played all that there was."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -218,11 +275,13 @@ class Seat:
             return
         now = time.monotonic()
         self._tell(self._playback.due(now))
+        if self.protocol.track is not None and self._playback.is_over(now):
+            self.send(self.protocol.track.stopped())
         if controls := self._playback.controls():
             self.put(Output(inputs=[*controls]))
         if (at := self._playback.wake_at(now)) is not None:
             wait = max(0.0, at - now)
-            self._alarm = asyncio.get_running_loop().call_later(wait, self._play_on)
+            self._alarm = asyncio.get_running_loop().call_later(wait, self.play_on)
 
     def _stream_time(self, done: Done) -> float:
         """Begin of a step in seconds of the stream: the time of its audio, plus its delay."""

@@ -6,12 +6,10 @@ import json
 import time
 from collections.abc import Callable, Coroutine
 
-from websockets.asyncio.server import ServerConnection
-
 from streaming.config import ServerConfig
 from streaming.realtime.wire import WireError
 from streaming.server.large import LARGE, LongItem, in_pieces, long_audio
-from streaming.server.seat import Seat
+from streaming.server.seat import Link, Seat
 
 FAREWELL_S = 2.0
 """Seconds that a client has to read the last events before its connection is closed."""
@@ -39,7 +37,7 @@ class Traffic:
         """
         self._config, self._background, self._cut = config, background, cut
 
-    async def read(self, connection: ServerConnection, seat: Seat) -> None:
+    async def read(self, connection: Link, seat: Seat) -> None:
         """Take messages. While the session is behind, nothing is read, so the client has to
         wait."""
         async for message in connection:
@@ -53,7 +51,7 @@ class Traffic:
             # and others first: a message that is there already takes no turn of the event loop
             await asyncio.sleep(seat.allowance.spend(cost, time.monotonic(), work))
 
-    async def _take(self, connection: ServerConnection, seat: Seat, message: str | bytes) -> bool:
+    async def _take(self, connection: Link, seat: Seat, message: str | bytes) -> bool:
         """Take a message, a long one piece by piece. Returns True if the seat has another
         connection."""
         binary = isinstance(message, bytes) and seat.protocol.config.salmonn.binary_audio
@@ -85,9 +83,7 @@ class Traffic:
             await self._caught_up(seat)
         return False
 
-    async def _hear(
-        self, connection: ServerConnection, seat: Seat, audio: bytes, *, counts: bool
-    ) -> bool:
+    async def _hear(self, connection: Link, seat: Seat, audio: bytes, *, counts: bool) -> bool:
         """Give appended audio to the session. Returns True if the seat has another connection
         now."""
         for piece in in_pieces(audio):
@@ -117,7 +113,7 @@ class Traffic:
     async def _caught_up(self, seat: Seat) -> None:
         await seat.caught_up(self._config.backlog_s, self._config.unread_events // 2)
 
-    async def write(self, connection: ServerConnection, seat: Seat, sent: int) -> None:
+    async def write(self, connection: Link, seat: Seat, sent: int) -> None:
         """Write events as they come, starting with those after number `sent`."""
         missed = seat.last - sent  # while it was gone
         try:
@@ -149,7 +145,7 @@ class Traffic:
             await close(connection, TOO_SLOW, "events were left unread for too long")
 
 
-async def close(connection: ServerConnection, code: int, why: str) -> None:
+async def close(connection: Link, code: int, why: str) -> None:
     """Close a connection, with a time limit: the library would wait forever for a client that does
     not read."""
     with contextlib.suppress(TimeoutError):
@@ -157,7 +153,7 @@ async def close(connection: ServerConnection, code: int, why: str) -> None:
             await connection.close(code, why)
 
 
-async def send_away(connection: ServerConnection) -> None:
+async def send_away(connection: Link) -> None:
     """Close a connection whose session was taken over by another one."""
     await close(connection, TOO_SLOW, "the session goes on over another connection")
     connection.transport.abort()

@@ -148,7 +148,7 @@ def _noting(assistant: Assistant, sent: set[str]) -> Assistant:
 
 
 def _drop(app: App) -> None:
-    for seat in app._seats.values():
+    for seat in app.seats.here.values():
         if seat.connection is not None:
             seat.connection.transport.abort()
 

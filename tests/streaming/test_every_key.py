@@ -51,6 +51,7 @@ from tests.streaming.every_key.servers import (
     a_second_connect,
     a_while,
     admitted,
+    candidate_of,
     host_of,
     many_events,
     much_audio,
@@ -149,6 +150,9 @@ ROWS: dict[str, Row] = {
     "server.unread_events": Row(4, many_events, OPEN_PORT),
     "server.resume_s": Row(0.0, a_comeback, OPEN_PORT),
     "server.connects_per_s": Row(1.0, a_second_connect, OPEN_PORT),
+    "server.ice.addresses": Row(["127.0.0.2"], candidate_of, OPEN_PORT),
+    "server.ice.announced": Row("192.0.2.7", candidate_of, OPEN_PORT),
+    "server.ice.ports": Row([50_123, 50_123], candidate_of, OPEN_PORT),
     # the ear
     f"{PRESET}.speech_encoder.weights": Row(["toy:11"], heard),
     f"{PRESET}.speech_encoder.hidden_layers": Row([1], heard),

@@ -86,7 +86,7 @@ def json_fields(kind: type[Wanted], request: Request, body: bytes) -> Wanted:
     Raises:
         RefusedError: it is no JSON, or a field is wrong.
     """
-    if _content_type(request).get_content_type() != "application/json":
+    if content_type(request).get_content_type() != "application/json":
         why = "The body has to be JSON, and its Content-Type application/json."
         raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", why)
     try:
@@ -118,7 +118,7 @@ def form(request: Request, body: bytes) -> Form:
     Raises:
         RefusedError: it is no form, or not a whole one, or has too many parts.
     """
-    kind = _content_type(request)
+    kind = content_type(request)
     boundary = kind.get_boundary()
     if kind.get_content_type() != "multipart/form-data":
         why = "The body has to be a form, and its Content-Type multipart/form-data."
@@ -195,7 +195,8 @@ def _text(name: str, content: bytes) -> str:
         raise wrong(f"{name:.60}: not UTF-8", name[:60]) from None
 
 
-def _content_type(request: Request) -> Message:
+def content_type(request: Request) -> Message:
+    """The `Content-Type` of a request, taken apart."""
     kind = Message()
     kind["Content-Type"] = (request.one("content-type") or "").replace("\n", " ")
     return kind

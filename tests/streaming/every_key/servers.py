@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from streaming.config import Config
 from streaming.server.app import App, running
 from streaming.server.listen import listen
 from tests.streaming.every_key.configured import Probe
+from tests.streaming.server.rtc.caller import offered, posted
 from tests.streaming.server.test_app import client, fake, take
 
 
@@ -145,7 +147,7 @@ async def a_long_message(app: App, host: str) -> object:
 async def a_comeback(app: App, host: str) -> object:
     async with client(host) as connection:
         name = (await take(connection))["session"]["id"]
-    await settled(lambda: len([s for s in app._seats.values() if s.connection is None]))
+    await settled(lambda: len([s for s in app.seats.here.values() if s.connection is None]))
     return await came_in(host, f"?session_id={name}&after=1")
 
 
@@ -164,8 +166,8 @@ async def much_audio(app: App, host: str) -> object:
     """How much of a second of audio is taken while the model looks at none of it."""
     async with client(host) as connection:
         await take(connection)
-        (seat,) = app._seats.values()
-        app._worker.give = lambda name, pieces: None  # type: ignore[method-assign]
+        (seat,) = app.seats.here.values()
+        app.places.worker.give = lambda name, pieces: None  # type: ignore[method-assign]
         message = {"type": "input_audio_buffer.append", "audio": "AAAA" * 320}
         for _ in range(50):
             await connection.send(json.dumps(message))
@@ -182,8 +184,16 @@ async def many_events(app: App, host: str) -> object:
         item = {"type": "message", "role": "assistant", "content": content}
         for _ in range(90):
             await connection.send(json.dumps({"type": "conversation.item.create", "item": item}))
-        (seat,) = app._seats.values()
+        (seat,) = app.seats.here.values()
         taken = await settled(lambda: seat.messages)
         seat.end(1001, "that was all")
         connection.transport.abort()
         return taken == 90
+
+
+@over_a_socket
+async def candidate_of(app: App, host: str) -> object:
+    """Where a peer is told to connect to; of its port, whether it is the one that is asked for."""
+    _, _, answer = await posted(host, (await offered()).encode())
+    (found,) = set(re.findall(rb"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer))
+    return found[0], found[1] == b"50123"

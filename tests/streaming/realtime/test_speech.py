@@ -1,6 +1,7 @@
 """Answers that are spoken, on the wire."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +55,8 @@ def test_an_answer_as_the_specification_orders_it() -> None:
         "conversation.item.done",
         "response.done",
     ]
+    numbers = [int(event["event_id"].rpartition("_")[2]) for event in client.sent]
+    assert numbers == sorted(numbers)
     done = client.last("response.done")["response"]
     assert done["output_modalities"] == ["audio"]
     content = [{"type": "output_audio", "transcript": ANSWER}]
@@ -184,6 +187,18 @@ def test_who_cuts_an_answer_that_is_being_given_hears_no_more_of_it() -> None:
     assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
     assert done["output"][0]["content"][0]["transcript"] == "I heard "
     assert client.listener.diary[-1] == "truncated 0 to 8"
+
+
+def test_an_answer_that_is_cancelled_and_cut_at_once_is_over_once_and_without_an_error() -> None:
+    client = Client(aloud=True)
+    client.speak("...SSSS" + "." * 15)
+    item = client.last("response.output_item.added")["item"]["id"]
+    cut = {"item_id": item, "content_index": 0, "audio_end_ms": 30}
+    sent = [{"type": "response.cancel"}, {"type": "conversation.item.truncate", **cut}]
+    for output in [client.protocol.receive(json.dumps(event)) for event in sent]:
+        client.put(output)
+    assert client.kinds().count("response.done") == 1
+    assert "error" not in client.kinds()
 
 
 def test_an_answer_out_of_band_is_spoken_and_kept_nowhere() -> None:

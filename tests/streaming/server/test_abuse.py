@@ -15,10 +15,9 @@ from websockets.exceptions import ConnectionClosed
 
 from bench.spoiled import mutated
 from bench.wires import BINARY, PING, TEXT, Raw, raw
-from streaming.server import app as app_module
 from streaming.server import connection as connection_module
 from streaming.server import seat as seat_module
-from streaming.server import traffic
+from streaming.server import seats, traffic
 from streaming.server.app import App
 from tests.streaming.fakes import pcm
 from tests.streaming.server.test_app import (
@@ -157,7 +156,7 @@ async def test_many_small_messages_let_others_have_their_turn() -> None:
     async with serving() as (app, host), client(host) as good, client(host) as bad:
         told = await configure(bad)
         await configure(good)
-        seat = app._seats[told["id"]]
+        seat = app.seats.here[told["id"]]
         before = seat.messages
         update = json.dumps({"type": "session.update", "session": {}}).encode()
         await asyncio.gather(*(bad.send(update.decode()) for _ in range(300)))
@@ -175,7 +174,7 @@ async def test_answers_are_spent_from_the_allowance_too() -> None:
         await say(socket, "conversation.item.create", item=item)
         await until(socket, "conversation.item.done")
         spent: list[float] = []
-        allowance = app._seats[told["id"]].allowance
+        allowance = app.seats.here[told["id"]].allowance
         with pytest.MonkeyPatch.context() as patch:
             spend = allowance.spend
 
@@ -248,14 +247,14 @@ async def deaf(host: str, talk: Callable[[Raw], Any]) -> None:
 async def test_who_never_reads_events_is_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traffic, "UNREAD_S", 0.2)
-        for module in (app_module, traffic):
+        for module in (seats, traffic):
             patch.setattr(module, "FAREWELL_S", 0.2)
         async with beside(resume_s=0.0) as (app, host):
             text = [{"type": "output_text", "text": "x" * 7000}] * 8
             item = {"type": "message", "role": "assistant", "content": text}
             await deaf(host, lambda bad: bad.say("conversation.item.create", item=item))
             assert b'connections_cut_total{why="unread"} 1.0' in app.metrics.text()
-            await eventually(lambda: len(app._seats) == 1)
+            await eventually(lambda: len(app.seats.here) == 1)
 
 
 async def _create_items(bad: Raw, count: int) -> None:
@@ -269,7 +268,7 @@ async def _create_items(bad: Raw, count: int) -> None:
 async def test_who_reads_late_is_told_why_it_was_cut_off() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(traffic, "UNREAD_S", 0.2)
-        for module in (app_module, traffic):
+        for module in (seats, traffic):
             patch.setattr(module, "FAREWELL_S", 20.0)
         async with beside(resume_s=0.0) as (app, host), raw(port(host), deaf=True) as bad:
             talking = asyncio.create_task(_create_items(bad, 400))  # may be made to wait for ever
@@ -299,7 +298,7 @@ async def test_few_events_are_kept_and_never_many_bytes() -> None:
             for _ in range(40):
                 await say(socket, "sing", event_id="x" * 500)
                 await take(socket)
-            (seat,) = app._seats.values()
+            (seat,) = app.seats.here.values()
             assert seat.last == 42
             assert sum(len(line) for line, _ in seat._log) <= 10_000
             for number, code in ((42, None), (2, 1011)):

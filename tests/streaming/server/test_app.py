@@ -376,7 +376,7 @@ async def test_a_session_that_ends_while_its_client_is_away_tells_it_later() -> 
     async with serving(session_minutes=0.005) as (app, host):
         async with client(host) as socket:
             told = await configure(socket)
-        seat = app._seats[told["id"]]
+        seat = app.seats.here[told["id"]]
         await seat.ended.wait()
         async with client(host, f"?session_id={told['id']}&after=2") as back:
             events = await until(back, "error")

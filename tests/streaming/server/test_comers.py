@@ -55,8 +55,8 @@ async def test_who_left_without_a_word_keeps_nobody_out() -> None:
             await take(silent)
         async with client(host) as third:
             await configure(third)
-            assert told["id"] in app._seats, "what was said is kept"
-            assert len(app._seats) == 2
+            assert told["id"] in app.seats.here, "what was said is kept"
+            assert len(app.seats.here) == 2
 
 
 @run
@@ -69,8 +69,8 @@ async def test_who_vanishes_mid_reply_leaves_nothing_behind() -> None:
                 await speak(socket, TURN)
                 await until(socket, "response.output_text.delta")
                 socket.transport.abort()
-            await eventually(lambda: not app._seats)
-        await eventually(lambda: not app._worker._sessions)
+            await eventually(lambda: not app.seats.here)
+        await eventually(lambda: not app.places.worker._sessions)
 
 
 class Long(Echo):
@@ -93,9 +93,9 @@ async def test_who_vanishes_with_much_unheard_leaves_nothing_behind() -> None:
                     }
                 )
             )
-            await eventually(lambda: any(s.given for s in app._seats.values()))
+            await eventually(lambda: any(s.given for s in app.seats.here.values()))
             socket.transport.abort()
-        await eventually(lambda: not app._seats)
+        await eventually(lambda: not app.seats.here)
 
 
 @run

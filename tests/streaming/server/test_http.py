@@ -37,8 +37,8 @@ async def http(host: str, *parts: bytes) -> Answer:
 def _parsed(answer: bytes) -> Answer:
     head, _, body = answer.partition(b"\r\n\r\n")
     status, *lines = head.decode().split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    return int(status.split()[1]), headers, body
+    headers = dict(line.split(": ", 1) for line in lines)
+    return int(status.split()[1]), {name.lower(): value for name, value in headers.items()}, body
 
 
 def message(found: Answer) -> str:
@@ -70,8 +70,13 @@ SHAKING = {
         (asking("POST", "/healthz"), 405),
         (asking("DELETE", "/v1/realtime"), 405),
         (asking("BREW", "/"), 405),
-        (asking("POST", "/v1/realtime/calls", Content_Length="4") + b"v=0\n", 501),
-        (asking("POST", "/v1/realtime/client_secrets", Content_Length="2") + b"{}", 501),
+        (asking("POST", "/v1/realtime/calls", Content_Length="4") + b"v=0\n", 415),
+        (asking("GET", "/v1/realtime/calls"), 405),
+        (asking("POST", "/v1/realtime/calls/rtc_1/hangup"), 404),
+        (asking("POST", "/v1/realtime/calls/rtc_1/accept"), 405),
+        (asking("POST", "/v1/realtime/client_secrets", Content_Length="2") + b"{}", 415),
+        (asking("POST", "/v1/realtime/sessions"), 501),
+        (asking("GET", "/v1/realtime?call_id=rtc_1", **SHAKING), 501),
         (asking("POST", "/v1/realtime/transcription_sessions"), 501),
         (asking("GET", "/v1/realtime?intent=transcription", **SHAKING), 501),
         (asking("GET", "/healthz/"), 200),
@@ -111,7 +116,7 @@ async def test_answers_say_what_would_be_right() -> None:
     async with serving(token="secret") as (_, host):
         head = await http(host, asking("HEAD", "/healthz"))
         assert (head[1]["content-length"], head[2]) == ("3", b"")
-        assert (await http(host, asking("PUT", "/")))[1]["allow"] == "get, head, options"
+        assert (await http(host, asking("PUT", "/")))[1]["allow"] == "GET, HEAD, OPTIONS"
         needed = await http(host, asking("GET", "/v1/realtime"))
         assert needed[0] == 401
         assert needed[1]["www-authenticate"].startswith("bearer")
@@ -209,9 +214,9 @@ async def test_a_plain_request_takes_nobodys_place_and_no_turn() -> None:
         async with client(host) as socket:
             await configure(socket)
             assert (await http(host, asking("GET", "/v1/realtime")))[0] == 503
-        await eventually(lambda: next(iter(app._seats.values())).left_at is not None)
+        await eventually(lambda: next(iter(app.seats.here.values())).left_at is not None)
         assert (await http(host, asking("GET", "/v1/realtime")))[0] == 426
-        assert len(app._seats) == 1, "who left and had not been heard was made to go"
+        assert len(app.seats.here) == 1, "who left and had not been heard was made to go"
 
 
 @run
@@ -231,14 +236,14 @@ async def test_a_wrong_token_is_answered_late_and_nobody_else() -> None:
     waits: list[float] = []
     async with serving(token="secret") as (app, host):
         with pytest.MonkeyPatch.context() as patch:
-            later = app._loop.call_later
+            later = app.seats._loop.call_later
             patch.setattr(connection_module, "WRONG_TOKEN_S", 0.01)
 
             def counted(seconds: float, what: Any, *given: Any) -> asyncio.TimerHandle:
                 waits.append(seconds)
                 return later(seconds, what, *given)
 
-            patch.setattr(app._loop, "call_later", counted)
+            patch.setattr(app.seats._loop, "call_later", counted)
             await http(host, asking("GET", "/metrics"))
             assert 0.01 in waits
             waits.clear()
@@ -274,7 +279,7 @@ def test_tls_serves_pages_and_sockets_and_counts_who_never_shakes_hands(tmp_path
                 await eventually(lambda: b'why="stranger"} 4.0' in app.metrics.text())
                 reader, writer = await asyncio.open_connection(name, port, ssl=trust)
                 writer.write(asking("POST", "/v1/realtime/calls", Content_Length="1") + b"x")
-                assert b" 501 " in (await reader.read())
+                assert b" 415 " in (await reader.read())
                 writer.close()
                 plain = await asyncio.open_connection(name, port)
                 plain[1].write(asking("GET", "/"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streaming.server import app as app_module
+from streaming.server import seats
 from streaming.server.large import LARGE, LONGEST, give_back
 from streaming.server.rate import Allowance
 from tests.streaming.fakes import Echo, pcm
@@ -56,7 +56,7 @@ async def test_a_long_recording_is_an_item_and_whole_though_its_connection_goes(
         async with client(host) as socket:
             told = await configure(socket)
             await socket.send(event)
-            seat = app._seats[told["id"]]
+            seat = app.seats.here[told["id"]]
             await eventually(lambda: seat.given > 0)
             socket.transport.abort()
         async with client(host, f"?session_id={told['id']}&after=2") as back:
@@ -75,10 +75,10 @@ async def test_a_recording_whose_client_never_comes_back_leaves_nothing_behind()
         async with client(host) as socket:
             await configure(socket)
             await say(socket, "conversation.item.create", item=item)
-            await eventually(lambda: any(s.given for s in app._seats.values()))
+            await eventually(lambda: any(s.given for s in app.seats.here.values()))
             socket.transport.abort()
-        await eventually(lambda: not app._seats)
-        await eventually(lambda: not app._tasks)
+        await eventually(lambda: not app.seats.here)
+        await eventually(lambda: not app.seats._tasks)
 
 
 def test_work_is_spent_from_the_allowance_too() -> None:
@@ -104,7 +104,7 @@ async def test_a_long_recording_that_cannot_be_put_anywhere_is_an_error() -> Non
 
 def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(app_module, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(seats, "give_back", lambda: calls.append(1))
 
     @run
     async def scenario() -> None:
@@ -117,7 +117,7 @@ def test_memory_of_long_messages_goes_back(monkeypatch: pytest.MonkeyPatch) -> N
                     await say(socket, "input_audio_buffer.clear")
                     await until(socket, "input_audio_buffer.cleared")
                     assert not calls
-                await eventually(lambda: not app._seats)
+                await eventually(lambda: not app.seats.here)
         assert calls == [1]
 
     scenario()
