@@ -18,6 +18,12 @@ HEARD_S = 600.0
 """Longest turn, in seconds: ten minutes are 3,750 of nano's audio tokens, half its context."""
 
 
+Phrases = Annotated[
+    list[Annotated[str, Field(max_length=60, pattern=r"\w")]], Field(max_length=100)
+]
+"""What somebody says, in words; upper case and marks do not matter."""
+
+
 class TurnsConfig(Section):
     """What a turn consists of, and when a reply is interrupted."""
 
@@ -53,9 +59,26 @@ class TurnsConfig(Section):
     speculate: bool = True
     """Start the reply speculatively at the pause (`endpointing.pause_frames`)."""
 
-    barge_in_frames: Frames | None = 20
-    """Barge-in: frames of speech that interrupt a reply; it survives shorter ones (a cough, "mhm").
-    null: nothing interrupts a reply, and speech during it is answered after it."""
+    barge_in_frames: Frames | None = 28
+    """Barge-in: frames of speech that interrupt a reply, whatever is said. Less speech interrupts
+    it at its pause, if words were understood that are none of `backchannels`. null: nothing
+    interrupts a reply, and speech during it is answered after it."""
+
+    backchannels: Phrases = Field(default=[
+        "mhm", "mm", "mm-hmm", "hm", "hmm", "mom", "uh-huh", "huh", "uh", "um", "ah", "oh", "ooh",
+        "wow", "aha", "ha", "yeah", "yep", "yes", "okay", "ok", "right", "all right", "sure",
+        "I see", "got it", "cool", "nice", "great", "good",
+    ])  # fmt: skip
+    """What people say to show that they listen; the reply goes on. "Mom" is how Whisper writes some
+    an "mm-hmm". Empty, as `stop_words`: nobody reads what is said so shortly."""
+
+    stop_words: Phrases = Field(default=[
+        "stop", "stop it", "stop talking", "please stop", "be quiet", "quiet", "silence", "shut up",
+        "hush", "enough", "that's enough", "that's all", "never mind", "nevermind", "forget it",
+        "no thanks", "no thank you", "thanks", "thank you", "thank you very much",
+    ])  # fmt: skip
+    """What ends a reply and is not answered, alone or beside `backchannels`; see
+    docs/how-it-works.md. Empty: it is answered."""
 
     idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
     """Seconds of silence after a reply that get a reply of their own; null: none. The range is that

@@ -37,6 +37,15 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """What was said told the assistant to be quiet (`turns.stop_words`): its turn is over, and not
+    answered."""
+
+    at: int
+    """Samples of the session's input heard when it happened."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldByHand:
     """The client ended a turn by hand, with a `Hold`; the turn waits for a `Commit`."""
 
@@ -275,6 +284,7 @@ class Refused:
 Event = (
     SpeechStarted
     | SpeechEnded
+    | Dismissed
     | HeldByHand
     | Recorded
     | Cleared

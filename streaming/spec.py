@@ -58,6 +58,13 @@ class SessionSpec(BaseModel):
     engine: str | None = None
     """Engine that ran the LLM's layers on the machine where the session was made."""
 
+    @field_validator("turns", mode="before")
+    @classmethod
+    def _without_words(cls, value: Any) -> Any:
+        """On tapes without these words nothing was read under a reply."""
+        unread: dict[str, Any] = {"backchannels": [], "stop_words": []}
+        return unread | value if isinstance(value, dict) else value
+
     @field_validator("endpointing", mode="before")
     @classmethod
     def _of_earlier_versions(cls, value: Any) -> Any:

@@ -34,6 +34,13 @@ NO_SPEECH = 0.6
 is dropped."""
 
 
+CLEAR = -0.5
+"""Mean log probability of what is clear: "stop", "wait" and the like had -0.44 or more, what was
+read in 70 coughs, sneezes and laughs less, or more than `LITTLE_DOUBT`."""
+
+LITTLE_DOUBT = 0.75
+"""Most probability that nobody speaks, of what is clear."""
+
 CLOSING = (".", "?", "!")
 """Marks that end a sentence."""
 
@@ -86,6 +93,12 @@ def believable(found: Transcript) -> bool:
     if found.no_speech <= NO_SPEECH:
         return True
     return found.log_probability >= SURE and len(found.tokens) > 1
+
+
+def clear(found: Transcript) -> bool:
+    """Whether a transcript of a word or two is surely one of speech, and not what Whisper reads
+    into a cough, a sneeze or a laugh."""
+    return found.log_probability >= CLEAR and found.no_speech <= LITTLE_DOUBT
 
 
 def unlooped(tokens: tuple[int, ...]) -> tuple[int, ...]:

@@ -201,7 +201,8 @@ class Dialogue:
         enough, speaker = self.floor.turns.barge_in_frames, self.floor.speaker
         if speaker is None or enough is None:
             return []
-        long = endpointer.speech_end - speaker.since >= enough * FRAME_SAMPLES
+        begun = max(speaker.since, speaker.passed)
+        long = endpointer.speech_end - begun >= enough * FRAME_SAMPLES
         return self.actions.tell(BargedIn()) if long else []
 
     def _fall_silent(self) -> list[Event]:

@@ -14,6 +14,7 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     Event,
     FellSilent,
     HeldByHand,
@@ -104,6 +105,8 @@ class Screen:
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  nobody has spoken for"
                     f" {(at - since) / SAMPLE_RATE:.1f} s"
                 )
+            case Dismissed():
+                out.print(f"{MARGIN}[dim]told to be quiet[/]")
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
             case HeldByHand(since, until) | Recorded(since, until):

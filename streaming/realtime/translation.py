@@ -13,6 +13,7 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     EndOfReply,
     Event,
     FellSilent,
@@ -100,6 +101,8 @@ class Translation:
                 return [self._speech_started(at)]
             case SpeechEnded():
                 return self._speech_ended(event)
+            case Dismissed():
+                return self._will_not_be_answered()
             case HeldByHand(since, until):
                 return self._message(since, until)
             case Recorded(since, until, ref):
@@ -177,14 +180,19 @@ class Translation:
         return []
 
     def _cleared(self) -> list[Json]:
-        self._pending.heard([*self._spoken])
-        self._spoken.clear()
+        self._will_not_be_answered()
         if self._by_hand and self._utterance is not None:
             self._transcripts.drop(self._utterance)
             self._utterance = None
         self._transcripts.begin_anew()
         told = self._clears.popleft()
         return [self._shapes.event("input_audio_buffer.cleared")] if told else []
+
+    def _will_not_be_answered(self) -> list[Json]:
+        """What was said until now."""
+        self._pending.heard([*self._spoken])
+        self._spoken.clear()
+        return []
 
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._shapes.new_id("item"), at

@@ -11,6 +11,7 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     Event,
     FellSilent,
     HeldByHand,
@@ -31,6 +32,7 @@ from streaming.events import (
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
+    Dismissed: "dismissed",
     HeldByHand: "held",
     Recorded: "recorded",
     Cleared: "cleared",

@@ -88,6 +88,15 @@ def _plain(kind: object) -> object:
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
+@pytest.mark.parametrize("wrong", [["?!"], [""], ["mhm"] * 101, ["m" * 61], "mhm", None])
+@pytest.mark.parametrize("key", ["turns.stop_words", "turns.backchannels"])
+def test_phrases_have_words(key: str, wrong: object) -> None:
+    assert made(key, ["mhm"] * 100) == ["mhm"] * 100
+    assert made(key, []) == []
+    with pytest.raises(ConfigError, match=f"^{key}"):
+        made(key, wrong)
+
+
 def test_every_number_has_two_ends() -> None:
     numbers = {
         f"{section}.{name}"

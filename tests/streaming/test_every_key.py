@@ -63,6 +63,7 @@ from tests.streaming.every_key.servers import (
 from tests.streaming.every_key.sessions import (
     interruption,
     long_silence,
+    manners,
     two_utterances,
     typed,
     utterance,
@@ -120,6 +121,8 @@ ROWS: dict[str, Row] = {
     "turns.turns_kept": Row(1, two_utterances, {"turns.rejoin_s": 0.0}),
     "turns.speculate": Row(False, utterance),
     "turns.barge_in_frames": Row(1500, interruption),
+    "turns.backchannels": Row(["wait a moment"], manners),
+    "turns.stop_words": Row(["wait a moment"], manners),
     "turns.idle_timeout_s": Row(5.0, long_silence),
     # voice
     "voice.name": Row("none", utterance),

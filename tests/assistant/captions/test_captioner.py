@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from assistant.captions.captioner import AHEAD, Caption, Captioner
-from assistant.captions.decoder import Slots, Transcript, believable
+from assistant.captions.decoder import Slots, Transcript, believable, clear
 from assistant.ear.hearing import Window
 
 
@@ -16,7 +16,7 @@ class Reader:
         self.heard: list[tuple[int, int]] = []
         self.seconds: list[float] = []
         self.guesses: list[str] = []
-        self.sure = -0.1
+        self.sure, self.doubt = -0.1, 0.9
         self.positions = 1500
 
     def start(self) -> Slots:
@@ -33,7 +33,7 @@ class Reader:
         text = self.readings.pop(0)
         tokens = tuple(map(ord, text))
         assert tokens[: len(prefix)] == prefix
-        return Transcript(tokens, self.sure, 0.9)
+        return Transcript(tokens, self.sure, self.doubt)
 
     def text(self, tokens: tuple[int, ...]) -> str:
         return "".join(map(chr, tokens))
@@ -110,6 +110,23 @@ def test_whispers_rule_on_either_side() -> None:
 def test_a_single_token_is_believed_only_where_somebody_speaks() -> None:
     assert believable(Transcript((1,), -0.1, 0.59))
     assert not believable(Transcript((1,), -0.1, 0.61))
+
+
+def test_what_is_clear_on_either_side() -> None:
+    assert clear(Transcript((1,), -0.5, 0.75))
+    assert not clear(Transcript((1,), -0.51, 0.75))
+    assert not clear(Transcript((1,), -0.5, 0.76))
+
+
+def test_whether_the_last_reading_was_clear() -> None:
+    reader = Reader("stop it", "stop it now")
+    captions = captioner(reader)
+    assert not captions.is_clear
+    captions.peek([window()])
+    assert not captions.is_clear  # nobody may have spoken
+    reader.doubt = 0.5
+    captions.peek([window()] * 2)
+    assert captions.is_clear
 
 
 def test_looking_settles_nothing_and_is_not_done_twice() -> None:

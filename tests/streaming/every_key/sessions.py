@@ -12,6 +12,7 @@ from streaming.config import Config
 from streaming.controls import Ask, Control
 from streaming.dialogue.work import NEED_DATA
 from streaming.server.build import build_assistant
+from tests.streaming import fakes
 from tests.streaming.every_key.configured import configured
 
 SPOKEN = recording.load(Path(__file__).parents[3] / "demo" / "kitchen.flac")
@@ -96,6 +97,12 @@ def interruption(config: Config) -> object:
 def long_silence(config: Config) -> object:
     """Someone speaks, and then nobody for six seconds."""
     return session(config, spoken(cut(1.0, 2.0), silence(6.5)))
+
+
+def manners(config: Config) -> object:
+    """Somebody says "wait a moment" under a reply of a scripted model, and into a silence."""
+    talk = fakes.session(turns=config.turns, voice=fakes.Speaker())
+    return fakes.converse(talk, [fakes.pcm("SSSS" + "." * 8 + "WWWW" + "." * 60 + "WWWW......")])
 
 
 def typed(config: Config) -> object:

@@ -61,7 +61,9 @@ controls = st.sampled_from(
         Truncate(0, 5),
     ]
 )
-runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))
+runs = st.tuples(st.sampled_from("SSMXW"), st.integers(1, 14), st.integers(0, 16)).map(
+    lambda r: pcm(r[0] * r[1] + "." * r[2])
+)
 scripts = st.lists(st.one_of(runs, runs, controls), max_size=8)
 CAPTIONED = TURNS.model_copy(update={"captions": True})
 
@@ -113,7 +115,7 @@ def test_a_tape_gives_the_same_events_again(
 
 def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None:
     script: list[bytes | Control] = [pcm("SSSS" + "." * 8), pcm("S" * 8 + "." * 8)]
-    interrupted, tape = live(script, [22, 1000], by_hand=False)
+    interrupted, tape = live(script, [24, 1000], by_hand=False)
     ends = [json.loads(line) for line in interrupted if "reply.ended" in line]
     assert (ends[0]["tokens"], ends[0]["reason"]) == (1, "interrupted")
     again = list(play(tape, made(tape.pace, by_hand=False)))
