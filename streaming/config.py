@@ -1,4 +1,5 @@
-"""Sections of `config.yaml`: endpointing, turns, tools, server; `config_file` reads them."""
+"""Sections of `config.yaml`: endpointing, turns, wake_word, tools, server, which `config_file`
+reads."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
@@ -120,6 +121,19 @@ class EndpointingConfig(Section):
         if self.pause_frames > self.min_silence_frames:
             raise ValueError("pause_frames must not be more than min_silence_frames")
         return self
+
+
+class WakeWordConfig(Section):
+    """Whom sessions of `serve`, `talk` and the page listen to."""
+
+    model: str | None = None
+    """Model of microWakeWord: `hey_jarvis`, `okay_nabu`, `hey_mycroft`, `alexa`, or the path of a
+    `.json` with its `.tflite` beside it. Until the word is said nobody is listened to, though all
+    is heard and may be asked about. null: everybody is, always. Needs the package's `[wake]`."""
+
+    sleep_after_s: float = Field(default=8.0, ge=1, le=600)
+    """Seconds in which nobody speaks and nothing is answered, after which the word has to be said
+    again."""
 
 
 class McpServerConfig(Section):
@@ -268,3 +282,4 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     tools: ToolsConfig = field(default_factory=ToolsConfig)
+    wake_word: WakeWordConfig = field(default_factory=WakeWordConfig)

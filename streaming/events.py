@@ -46,6 +46,25 @@ class Dismissed:
 
 
 @dataclass(frozen=True, slots=True)
+class FellAsleep:
+    """From here on nobody is listened to until the wake word is said; all is heard."""
+
+    at: int
+    """Sample from which on that is so."""
+
+    phrase: str
+    """What has to be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The wake word was said, or a reply begins: whoever speaks is listened to."""
+
+    at: int
+    """Sample from which on that is so."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldByHand:
     """The client ended a turn by hand, with a `Hold`; the turn waits for a `Commit`."""
 
@@ -285,6 +304,8 @@ Event = (
     SpeechStarted
     | SpeechEnded
     | Dismissed
+    | FellAsleep
+    | Woken
     | HeldByHand
     | Recorded
     | Cleared

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from assistant.config import VoiceConfig
 from assistant.tools.tool import Tool
 from streaming.audio.wire_audio import InputFormat
-from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.config import EndpointingConfig, TurnsConfig, WakeWordConfig
 
 
 class ToolsSpec(BaseModel):
@@ -48,6 +48,9 @@ class SessionSpec(BaseModel):
 
     tools: ToolsSpec | None = None
     """Functions of our own; None: none are offered."""
+
+    wake_word: WakeWordConfig | None = None
+    """Until what is said nobody is listened to; None: everybody is."""
 
     weights: dict[str, str | None] | None = None
     """A digest of each part of the model."""

@@ -185,5 +185,8 @@ class SpeechFinder(Stage[Frame, Change], Protocol):
     speech_end: int
     """One past the last sample of speech."""
 
+    def after_word(self) -> None:
+        """Start anew, after a word that belongs to no utterance."""
+
     def judge(self, finished: float | None) -> None:
         """At a pause: the probability that the speaker has finished; None: nothing can tell."""

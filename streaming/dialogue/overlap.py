@@ -46,6 +46,9 @@ class Overlap:
         self.waiting = Waiting()
         """What waits for quiet."""
 
+        self.dismissed = False
+        """Somebody wished for quiet, since this was set back."""
+
     def tell(self, happening: Happening) -> list[Event]:
         """Do what `turn.TABLE` has for this."""
         raise NotImplementedError
@@ -132,6 +135,7 @@ class Overlap:
 
     def _dismiss(self, _: ToldToStop) -> list[Event]:
         self.waiting.dismissed()
+        self.dismissed = True
         self.messages.answered()
         events = self.floor.dismiss()
         self._turn_to_speaker()

@@ -16,6 +16,7 @@ from streaming.events import (
     Dismissed,
     EndOfReply,
     Event,
+    FellAsleep,
     FellSilent,
     HeldByHand,
     Notified,
@@ -30,6 +31,7 @@ from streaming.events import (
     SpeechStarted,
     ToolCalled,
     ToolReturned,
+    Woken,
 )
 from streaming.realtime import wire
 from streaming.realtime.answer import Answer
@@ -127,6 +129,10 @@ class Translation:
                 return self._called(event)
             case ToolReturned(call, output):
                 return self._given().ran(call, output)
+            case FellAsleep(at, phrase):
+                return self._woke(at, phrase)
+            case Woken(at):
+                return self._woke(at)
             case Notified():
                 return self._notified(event)
             case ReplyEnded(tokens, reason):
@@ -325,6 +331,13 @@ class Translation:
             return []
         about = {"notice": event.kind, "name": event.name, "text": event.text}
         return [self._shapes.extension("notice", audio_ms=milliseconds(event.at), **about)]
+
+    def _woke(self, at: int, phrase: str | None = None) -> list[Json]:
+        """Whether anybody is listened to, or only who says the phrase."""
+        if not self._config.salmonn.wake:
+            return []
+        about = {"awake": phrase is None, "phrase": phrase}
+        return [self._shapes.extension("wake", audio_ms=milliseconds(at), **about)]
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
         """An answer was heard up to a moment of its audio: how the session is to forget the rest.

@@ -13,6 +13,7 @@ from streaming.events import (
     Configured,
     Dismissed,
     Event,
+    FellAsleep,
     FellSilent,
     HeldByHand,
     Notified,
@@ -27,12 +28,15 @@ from streaming.events import (
     SpeechStarted,
     ToolCalled,
     ToolReturned,
+    Woken,
 )
 
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
     Dismissed: "dismissed",
+    FellAsleep: "fell.asleep",
+    Woken: "woken",
     HeldByHand: "held",
     Recorded: "recorded",
     Cleared: "cleared",

@@ -61,6 +61,7 @@ from tests.streaming.every_key.servers import (
     tokens,
 )
 from tests.streaming.every_key.sessions import (
+    called_by_name,
     interruption,
     long_silence,
     manners,
@@ -127,6 +128,9 @@ ROWS: dict[str, Row] = {
     # voice
     "voice.name": Row("none", utterance),
     "voice.speed": Row(1.5, utterance),
+    # wake word
+    "wake_word.model": Row("hey_jarvis", two_utterances),
+    "wake_word.sleep_after_s": Row(1.0, called_by_name, {"wake_word.model": "hey_jarvis"}),
     # tools
     "tools.own": Row(["get_time"], tooled, TOOLED),
     "tools.module": Row("FILES/mine.py", tooled, TOOLED),

@@ -65,6 +65,9 @@ class Ends:
     def reset(self) -> None:
         pass
 
+    def after_word(self) -> None:
+        pass
+
     def judge(self, finished: float | None) -> None:
         pass
 

@@ -3,9 +3,10 @@
 import pytest
 
 from streaming.config import TurnsConfig
+from streaming.events import FellAsleep, Woken
 from streaming.realtime.session_config import Settings, initial, settings_for
 from tests.streaming.fakes import CONFIG
-from tests.streaming.realtime.client import TURN, Client
+from tests.streaming.realtime.client import TURN, Client, Json
 
 LATE = "." * 12
 """Until an utterance is over."""
@@ -72,3 +73,20 @@ def test_interrupt_response_is_what_it_was(interrupts: bool) -> None:
     audio = config.audio.model_copy(update={"input": heard})
     turns = settings_for(config.model_copy(update={"audio": audio}), defaults).turns
     assert (turns.barge_in_frames is not None) == interrupts
+
+
+def sleeping(**extensions: bool) -> list[Json]:
+    """A session that wakes up, and sleeps again."""
+    client = Client(salmonn=extensions)
+    return [told for event in (FellAsleep(0, "Hey"), Woken(16_000), FellAsleep(32_000, "Hey"))
+            for told in client.protocol.translate(event)]  # fmt: skip
+
+
+def test_who_asks_is_told_whether_anybody_is_listened_to() -> None:
+    told = [(e["type"], e["audio_ms"], e["awake"], e["phrase"]) for e in sleeping(wake=True)]
+    assert told == [
+        ("salmonn.wake", 0, False, "Hey"),
+        ("salmonn.wake", 1000, True, None),
+        ("salmonn.wake", 2000, False, "Hey"),
+    ]
+    assert sleeping() == []
