@@ -1,7 +1,7 @@
 """The wake word: how often it is missed, what follows it, and what wakes it by mistake.
 
-    KOKORO_VOICES=FOLDER python -m bench.wake_word [--model hey_jarvis] [--calls 60]
-        [--hours 1.0] [--data ../shared/data] [--json FILE]
+    KOKORO_VOICES=FOLDER python -m bench.wake_word [--model hey_jarvis] [--threshold 0.7]
+        [--calls 60] [--hours 1.0] [--data ../shared/data] [--json FILE]
 
 Kokoro's speakers and disguises of the default voice say the model's phrase, alone and before
 a question, in quiet and over kitchen noise and a crowd at 10 dB. A call is missed if the session
@@ -86,9 +86,9 @@ def frames(samples: Samples) -> Iterator[Frame]:
     yield from InputDecoder(InputFormat()).push(recording.to_pcm16(samples))
 
 
-def heard(samples: Samples, model: str) -> tuple[list[float], list[float]]:
+def heard(samples: Samples, model: str, threshold: float | None) -> tuple[list[float], list[float]]:
     """When it woke up, and the lengths of the utterances after that, in seconds."""
-    word = WakeWord(wake_word(model))
+    word = WakeWord(wake_word(model, threshold))
     awake = Wakefulness(word, phrase(model), WakeWordConfig().sleep_after_s)
     endpointer = choose_endpointer(EndpointingConfig(eagerness=None))
     assert endpointer is not None
@@ -108,6 +108,7 @@ def heard(samples: Samples, model: str) -> tuple[list[float], list[float]]:
 
 
 def calls(options: argparse.Namespace, noises: list[Samples]) -> list[dict[str, object]]:
+    word = options.model, options.threshold
     said = phrase(options.model).lower()
     rows = []
     for name, noisy in (("quiet", False), (f"{SNR_DB} dB", True)):
@@ -115,13 +116,13 @@ def calls(options: argparse.Namespace, noises: list[Samples]) -> list[dict[str, 
         for n in track(range(options.calls), f"calls, {name}"):
             noise = noises[n % len(noises)] if noisy else None
             alone = spoken(said, n)
-            woken, utterances = heard(scene([alone], noise, n), options.model)
+            woken, utterances = heard(scene([alone], noise, n), *word)
             end = 1.0 + len(alone) / SAMPLE_RATE
             in_time = bool(woken) and woken[0] <= end + LATE_S
             missed += not in_time
             mistaken += in_time and bool(utterances)
             whole = spoken(f"{said} {QUESTION}", n)
-            woken, utterances = heard(scene([whole], noise, n), options.model)
+            woken, utterances = heard(scene([whole], noise, n), *word)
             late += not woken
             lost += bool(woken) and not utterances
         rows.append({
@@ -137,7 +138,7 @@ def false_wakes(options: argparse.Namespace) -> list[dict[str, object]]:
     for kind in ("speech", "sound"):
         paths = sorted(_recordings(options.data / kind))
         paths = [paths[n] for n in np.random.default_rng(0).permutation(len(paths))]
-        word, length, found, work = WakeWord(wake_word(options.model)), 0, 0, 0.0
+        word, length, found, work = WakeWord(wake_word(options.model, options.threshold)), 0, 0, 0.0
         for path in paths:
             if length >= options.hours * 3600 * SAMPLE_RATE:
                 break
@@ -166,6 +167,7 @@ def _recordings(folder: Path) -> Iterator[Path]:
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--model", default="hey_jarvis")
+    options.add_argument("--threshold", type=float)
     options.add_argument("--calls", type=int, default=60)
     options.add_argument("--hours", type=float, default=1.0)
     options.add_argument("--data", type=Path, default=Path("../shared/data"))

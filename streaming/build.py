@@ -193,7 +193,7 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
 def _wakefulness(config: WakeWordConfig | None) -> Wakefulness | None:
     if config is None or config.model is None:
         return None
-    word = WakeWord(wake_word(config.model))
+    word = WakeWord(wake_word(config.model, config.threshold))
     return Wakefulness(word, phrase(config.model), config.sleep_after_s)
 
 

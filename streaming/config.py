@@ -131,6 +131,10 @@ class WakeWordConfig(Section):
     `.json` with its `.tflite` beside it. Until the word is said nobody is listened to, though all
     is heard and may be asked about. null: everybody is, always. Needs the package's `[wake]`."""
 
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Probability from which on the word was said. Less is heard more often, also by mistake. null:
+    the model's own, and 0.7 for `hey_jarvis`."""
+
     sleep_after_s: float = Field(default=8.0, ge=1, le=600)
     """Seconds in which nobody speaks and nothing is answered, after which the word has to be said
     again."""

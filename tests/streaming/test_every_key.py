@@ -130,6 +130,7 @@ ROWS: dict[str, Row] = {
     "voice.speed": Row(1.5, utterance),
     # wake word
     "wake_word.model": Row("hey_jarvis", two_utterances),
+    "wake_word.threshold": Row(0.999, called_by_name, {"wake_word.model": "hey_jarvis"}),
     "wake_word.sleep_after_s": Row(1.0, called_by_name, {"wake_word.model": "hey_jarvis"}),
     # tools
     "tools.own": Row(["get_time"], tooled, TOOLED),
