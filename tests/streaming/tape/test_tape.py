@@ -247,6 +247,14 @@ def test_a_specification_is_what_is_read_from_its_tape(
         spec.instruction = "Sing."
 
 
+def test_on_tapes_without_stop_words_nothing_was_read_under_a_reply() -> None:
+    head = json.loads(json.dumps(SessionSpec().head()))
+    assert spec_of_tape(Tape(head)) == SessionSpec()
+    del head["turns"]["stop_words"], head["turns"]["backchannels"]
+    turns = spec_of_tape(Tape(head)).turns
+    assert (turns.backchannels, turns.stop_words) == ([], [])
+
+
 def test_on_tapes_without_an_eagerness_no_pause_was_judged() -> None:
     head = json.loads(json.dumps(SessionSpec().head()))
     assert spec_of_tape(Tape(head)).endpointing.eagerness == "auto"
