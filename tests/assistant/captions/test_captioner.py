@@ -16,7 +16,7 @@ class Reader:
         self.heard: list[tuple[int, int]] = []
         self.seconds: list[float] = []
         self.guesses: list[str] = []
-        self.sure, self.doubt = -0.1, 0.9
+        self.sure = -0.1
         self.positions = 1500
 
     def start(self) -> Slots:
@@ -33,7 +33,7 @@ class Reader:
         text = self.readings.pop(0)
         tokens = tuple(map(ord, text))
         assert tokens[: len(prefix)] == prefix
-        return Transcript(tokens, self.sure, self.doubt)
+        return Transcript(tokens, self.sure, 0.9)
 
     def text(self, tokens: tuple[int, ...]) -> str:
         return "".join(map(chr, tokens))
@@ -113,18 +113,18 @@ def test_a_single_token_is_believed_only_where_somebody_speaks() -> None:
 
 
 def test_what_is_clear_on_either_side() -> None:
-    assert clear(Transcript((1,), -0.5, 0.75))
-    assert not clear(Transcript((1,), -0.51, 0.75))
-    assert not clear(Transcript((1,), -0.5, 0.76))
+    assert clear(Transcript((1,), -0.48, 0.9))
+    assert not clear(Transcript((1,), -0.49, 0.1))
 
 
 def test_whether_the_last_reading_was_clear() -> None:
     reader = Reader("stop it", "stop it now")
     captions = captioner(reader)
     assert not captions.is_clear
+    reader.sure = -0.9
     captions.peek([window()])
-    assert not captions.is_clear  # nobody may have spoken
-    reader.doubt = 0.5
+    assert not captions.is_clear
+    reader.sure = -0.1
     captions.peek([window()] * 2)
     assert captions.is_clear
 
