@@ -19,7 +19,7 @@ COPY assistant assistant
 COPY streaming streaming
 COPY clients clients
 COPY cli cli
-RUN pip install --no-cache-dir -c requirements/constraints.txt ".[homeassistant,mcp,webrtc]"
+RUN pip install --no-cache-dir -c requirements/constraints.txt ".[homeassistant,mcp,wake,webrtc]"
 USER 1000
 ENV SALMONN_LIVE_CACHE=/home/salmonn/cache
 EXPOSE 8765 10800

@@ -88,8 +88,7 @@ class Conversation(Noted):
         return 0 if self._turn is None else self._turn.hear(windows)
 
     def sounds(self) -> list[tuple[int, int, str, float]]:
-        """Sounds that began in what `hear` was given last: first sample, one past the last, name,
-        probability."""
+        """Sounds that began in what `hear` was given last: begin, end, name, probability."""
         return self._listening.sounds()
 
     def configure(
@@ -259,6 +258,14 @@ class Conversation(Noted):
     def finished(self) -> float | None:
         """The probability that the speaker has finished, at the pause; None: nothing can tell."""
         return self._listening.finished(self._open_turn())
+
+    def said(self) -> str:
+        """What was said in the open turn, at its pause; empty where nobody reads it."""
+        return self._listening.said(self._open_turn())
+
+    def overheard(self, since: int) -> str:
+        """What was said from a sample on, under a reply; empty where it is not clear."""
+        return self._listening.overheard(since)
 
     def ask(self) -> int:
         """Prefill what is missing and the prompt's end: the next thing is the first token; windows

@@ -7,11 +7,14 @@ from assistant.captions.captioner import Captioner
 from assistant.ear.hearing import Hearing, Window
 from assistant.ear.tagger import Tagger
 from assistant.end_of_turn import signs
-from assistant.errors import ConfigError
+from assistant.errors import ComponentError, ConfigError
 from assistant.model import Salmonn
 from assistant.open_turn import FirstUtterance, OpenTurn
-from assistant.rates import FEATURE_SAMPLES
+from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 from assistant.sound.recording import Samples
+
+SHORT = round(1.4 * SAMPLE_RATE)
+"""Samples of a short utterance, and its pause: "okay, thanks" takes one second."""
 
 
 class Listening:
@@ -102,6 +105,30 @@ class Listening:
         found = None if judge is None else self.signs(turn)
         return None if judge is None or found is None else judge.probability(found)
 
+    def said(self, turn: OpenTurn) -> str:
+        """What was said in a turn that is paused, in words. Where the LLM reads none, only what is
+        short is read: nobody waits for the rest."""
+        if self.reads or not turn.uttered:
+            return turn.item.transcript
+        begun = self._utterance.begun
+        if self.hearing.heard - begun > SHORT:
+            return ""
+        if turn.captioner is None:
+            return self.overheard(begun)
+        return turn.captioner.peek(turn.spoken([*(turn.ahead or ())]))
+
+    def overheard(self, since: int) -> str:
+        """What was said from a sample of the stream on, which no turn is about; empty where it is
+        not clear, or the preset's Whisper has no decoder."""
+        try:
+            captioner = Captioner(self._model.captions)
+        except ComponentError:
+            return ""
+        first = since - self._model.ear.spans.window
+        heard = [*self.hearing.windows, *self.hearing.peek()]
+        words = captioner.peek([window for window in heard if window.at >= first])
+        return words if captioner.is_clear else ""
+
     def reader(self, since: int, spoken_from: int | None) -> tuple[Captioner | None, int]:
         """Who reads what is said in a turn, and the first sample whose window is read.
 
@@ -109,8 +136,9 @@ class Listening:
             since: first sample that the turn is about.
             spoken_from: first sample of its utterance; None: nobody spoke.
         """
+        first = self._utterance.since(since, spoken_from)
         if self._words:
-            spoken_from = self._utterance.since(since, spoken_from)
+            spoken_from = first
         if self._captions is None or spoken_from is None:
             return None, 0
         return Captioner(self._captions), spoken_from - self._model.ear.spans.window

@@ -154,7 +154,7 @@ class OpenTurn:
 
 
 class FirstUtterance:
-    """Where what is read of a turn begins, for an LLM that is given all of it as text."""
+    """Where what is said in a turn begins, even if it was opened again."""
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None  # a turn's beginning, and its utterance's
@@ -176,3 +176,8 @@ class FirstUtterance:
             spoken_from = min(spoken_from, self._last[1])
         self._last = since, spoken_from
         return spoken_from
+
+    @property
+    def begun(self) -> int:
+        """First sample of the utterance that the last turn began with in which somebody spoke."""
+        return 0 if self._last is None else self._last[1]

@@ -184,7 +184,9 @@ def replay(
         model = load_model(settings)
         tools = offered(model, settings, shell.functions.values())
         aloud = speak is not None
-        session = build_session(model, settings, words, aloud=aloud, tools=tools, pace=one_each)
+        session = build_session(
+            model, settings, words, aloud=aloud, tools=tools, sleeps=True, pace=one_each
+        )
         if tools is not None:
             session.control(now())
         calls = shell.calls().run

@@ -56,7 +56,7 @@ def record(
     with closing(shell_of(settings)) as shell:
         model = load_model(settings)
         tools = offered(model, settings, shell.functions.values())
-        spec = session_spec(model, settings, words, tools=tools)
+        spec = session_spec(model, settings, words, tools=tools, sleeps=True)
         calls = shell.calls().run
         with _opened(tape) as stream:
             begin = time.perf_counter()

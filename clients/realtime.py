@@ -68,7 +68,13 @@ SETTINGS: Json = {
             "turn_detection": {"type": "semantic_vad"},
         }
     },
-    "salmonn": {"binary_audio": True, "sound_events": True, "latency": True, "notices": True},
+    "salmonn": {
+        "binary_audio": True,
+        "sound_events": True,
+        "latency": True,
+        "notices": True,
+        "wake": True,
+    },
 }
 """What a session asks for, unless told otherwise: everything there is."""
 

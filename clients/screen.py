@@ -43,6 +43,9 @@ class Screen:
         self.doing = "listening"
         """Of the microphone, in a word."""
 
+        self.asleep: str | None = None
+        """What has to be said before anybody is listened to; None: nothing."""
+
         self.hint = ""
         """What can be done."""
 
@@ -111,6 +114,8 @@ class Screen:
                 self._out.print(Text(f"♪ {name}", style="cyan"))
             case {"type": "salmonn.notice", "notice": str(kind), "name": str(name)}:
                 self._out.print(Text(f"{RING}♪ {kind} {name}".rstrip(), style="cyan bold"))
+            case {"type": "salmonn.wake", "phrase": str() | None as phrase}:
+                self.asleep = phrase
             case {"type": "salmonn.resumed"}:
                 self.note("connected again")
             case {"type": "salmonn.session_expires", "seconds_left": int(seconds)}:
@@ -120,6 +125,7 @@ class Screen:
                 if self._answer is not None:
                     self._answered(interrupted=True)
                 self._words, self.expecting, self._speaking = "", False, False
+                self.asleep = None
                 self.note("connected to a new session: what was heard before is forgotten")
             case {"type": "error", "error": {"code": code, "message": str(message), **about}}:
                 if code not in UNIMPORTANT and about.get("event_id") != CANCEL:
@@ -172,7 +178,8 @@ class Screen:
         if self._peak is not None:
             filled = min(METER, round(METER * self._peak**0.5))
             status = Text("▮" * filled, style="green")
-            status.append("▯" * (METER - filled), style="dim").append(f"  {self.doing}")
+            doing = f"asleep: say “{self.asleep}”" if self.asleep else self.doing
+            status.append("▯" * (METER - filled), style="dim").append(f"  {doing}")
             lines.append(status.append(f"   {self.hint}", style="dim"))
         return Group(*lines)
 

@@ -13,6 +13,9 @@ from clients.sources import sounddevice_or_error
 VOICE_RATE = 24_000
 """Samples of an answer in a second."""
 
+DUCKED = 0.35
+"""How loud it is while somebody may be interrupting, of 1."""
+
 ECHO_S = 0.25
 """Seconds in which a room still sounds after what was played."""
 
@@ -32,6 +35,7 @@ class Speaker:
         self._item: str | None = None
         self._given = self._played = 0  # bytes of the item, at the card's rate
         self._quiet_for = ECHO_S  # seconds since something was played
+        self._ducks = False
         try:
             self._rate = _rate(sounddevice, device)
             self._stream = sounddevice.RawOutputStream(
@@ -79,6 +83,10 @@ class Speaker:
             self._played = self._given
             return 1000 * max(0, rest) // (2 * self._rate) if cut else None
 
+    def duck(self, yes: bool) -> None:
+        """Be quieter: somebody speaks, who may be interrupting; or no longer."""
+        self._ducks = yes
+
     @property
     def sounds(self) -> bool:
         """Whether a microphone beside it may hear it."""
@@ -91,6 +99,9 @@ class Speaker:
             del self._waiting[:wanted]
             self._played += len(piece)
             self._quiet_for = 0.0 if piece else self._quiet_for + frames / self._rate
+        if self._ducks:
+            samples = np.frombuffer(piece, np.int16)
+            piece = (samples * DUCKED).astype(np.int16).tobytes()
         out[:] = piece + bytes(wanted - len(piece))
 
     def _fresh(self) -> Any:

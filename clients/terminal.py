@@ -108,6 +108,10 @@ class Talker:
         if self._speaker is None:
             return
         match event:
+            case {
+                "type": "input_audio_buffer.speech_started" | "input_audio_buffer.speech_stopped"
+            }:
+                self._speaker.duck(event["type"].endswith("started"))
             case {"type": "response.output_audio.delta", "item_id": str(item)}:
                 self._speaker.play(item, audio_of(event))
             case {

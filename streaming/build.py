@@ -15,11 +15,14 @@ from assistant.tools.grammar import Grammar, Vocabulary
 from assistant.transcribing import Transcribing
 from assistant.voice.choose import load_voice
 from assistant.voice.voice import NONE
+from streaming.audio.wake_word import WakeWord
 from streaming.audio.wire_audio import InputDecoder, InputFormat
-from streaming.config import Config, EndpointingConfig
+from streaming.config import Config, EndpointingConfig, WakeWordConfig
 from streaming.detectors.choose import choose_endpointer
+from streaming.detectors.wake_word import phrase, wake_word
 from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.session import Pace, Session
+from streaming.dialogue.wakefulness import Wakefulness
 from streaming.spec import SessionSpec, ToolsSpec
 from streaming.tape.tape import Tape
 
@@ -35,6 +38,7 @@ def session_spec(
     *,
     aloud: bool = False,
     tools: ToolsSpec | None = None,
+    sleeps: bool = False,
 ) -> SessionSpec:
     """The specification of sessions with a model.
 
@@ -45,6 +49,7 @@ def session_spec(
         input_format: format of the input bytes; None: 16 kHz PCM16.
         aloud: replies are spoken, where the configuration has a voice.
         tools: functions of our own, see `offered`; None: none.
+        sleeps: nobody is listened to until the wake word was said, where the configuration has one.
 
     Raises:
         AssistantError: a part of the preset is not there, so its weights have no digest.
@@ -60,6 +65,7 @@ def session_spec(
         turns=turns,
         voice=config.voice if aloud and config.voice.name != NONE else None,
         tools=tools,
+        wake_word=config.wake_word if sleeps and config.wake_word.model is not None else None,
         weights=fingerprints(config.model),
         model=_settings(config.model),
         engine=_engine(model),
@@ -81,6 +87,7 @@ def build_session(
     input_format: InputFormat | None = None,
     aloud: bool = False,
     tools: ToolsSpec | None = None,
+    sleeps: bool = False,
     pace: Pace | None = None,
 ) -> Session:
     """Make a session with `model`, which any number of sessions may share.
@@ -93,12 +100,14 @@ def build_session(
         aloud: replies are spoken, where the configuration has a voice.
         tools: functions of our own, see `offered`: whoever steps the session runs those that are
             the shell's, and tells the time; None: none.
+        sleeps: see `session_spec`.
         pace: see `Session`.
 
     Raises:
-        AssistantError: the voice cannot be used here.
+        AssistantError: the voice, or the wake word, cannot be used here.
     """
-    spec = session_spec(model, config, instruction, input_format, aloud=aloud, tools=tools)
+    how: dict[str, Any] = {"aloud": aloud, "tools": tools, "sleeps": sleeps}
+    spec = session_spec(model, config, instruction, input_format, **how)
     return make_session(model, spec, pace=pace)
 
 
@@ -156,7 +165,7 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         pace: see `Session`.
 
     Raises:
-        AssistantError: the voice cannot be used here.
+        AssistantError: the voice, or the wake word, cannot be used here.
     """
     turns, voice = spec.turns, spec.voice
     talk = Conversation(
@@ -176,8 +185,16 @@ def make_session(model: Salmonn, spec: SessionSpec, *, pace: Pace | None = None)
         turns,
         make_endpointer=choose_endpointer,
         aloud=None if voice is None else Aloud(load_voice(voice.name), voice.speed),
+        wakefulness=_wakefulness(spec.wake_word),
         pace=pace,
     )
+
+
+def _wakefulness(config: WakeWordConfig | None) -> Wakefulness | None:
+    if config is None or config.model is None:
+        return None
+    word = WakeWord(wake_word(config.model, config.threshold))
+    return Wakefulness(word, phrase(config.model), config.sleep_after_s)
 
 
 def make_reader(model: Salmonn, spec: SessionSpec) -> Session:

@@ -1,4 +1,5 @@
-"""Sections of `config.yaml`: endpointing, turns, tools, server; `config_file` reads them."""
+"""Sections of `config.yaml`: endpointing, turns, wake_word, tools, server, which `config_file`
+reads."""
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,6 +18,12 @@ Eagerness = Literal["low", "medium", "high", "auto"]
 
 HEARD_S = 600.0
 """Longest turn, in seconds: ten minutes are 3,750 of nano's audio tokens, half its context."""
+
+
+Phrases = Annotated[
+    list[Annotated[str, Field(max_length=60, pattern=r"\w")]], Field(max_length=100)
+]
+"""What somebody says, in words; upper case and marks do not matter."""
 
 
 class TurnsConfig(Section):
@@ -54,9 +61,26 @@ class TurnsConfig(Section):
     speculate: bool = True
     """Start the reply speculatively at the pause (`endpointing.pause_frames`)."""
 
-    barge_in_frames: Frames | None = 20
-    """Barge-in: frames of speech that interrupt a reply; it survives shorter ones (a cough, "mhm").
-    null: nothing interrupts a reply, and speech during it is answered after it."""
+    barge_in_frames: Frames | None = 28
+    """Barge-in: frames of speech that interrupt a reply, whatever is said. Less speech interrupts
+    it at its pause, if words were understood that are none of `backchannels`. null: nothing
+    interrupts a reply, and speech during it is answered after it."""
+
+    backchannels: Phrases = Field(default=[
+        "mhm", "mm", "mm-hmm", "hm", "hmm", "mom", "uh-huh", "huh", "uh", "um", "ah", "oh", "ooh",
+        "wow", "aha", "ha", "yeah", "yep", "yes", "okay", "ok", "right", "all right", "sure",
+        "I see", "got it", "cool", "nice", "great", "good",
+    ])  # fmt: skip
+    """What people say to show that they listen; the reply goes on. "Mom" is how Whisper writes some
+    an "mm-hmm". Empty, as `stop_words`: nobody reads what is said so shortly."""
+
+    stop_words: Phrases = Field(default=[
+        "stop", "stop it", "stop talking", "please stop", "be quiet", "quiet", "silence", "shut up",
+        "hush", "enough", "that's enough", "that's all", "never mind", "nevermind", "forget it",
+        "no thanks", "no thank you", "thanks", "thank you", "thank you very much",
+    ])  # fmt: skip
+    """What ends a reply and is not answered, alone or beside `backchannels`; see
+    docs/how-it-works.md. Empty: it is answered."""
 
     idle_timeout_s: float | None = Field(default=None, ge=5, le=30)
     """Seconds of silence after a reply that get a reply of their own; null: none. The range is that
@@ -98,6 +122,23 @@ class EndpointingConfig(Section):
         if self.pause_frames > self.min_silence_frames:
             raise ValueError("pause_frames must not be more than min_silence_frames")
         return self
+
+
+class WakeWordConfig(Section):
+    """Whom sessions of `serve`, `talk` and the page listen to."""
+
+    model: str | None = None
+    """Model of microWakeWord: `hey_jarvis`, `okay_nabu`, `hey_mycroft`, `alexa`, or the path of a
+    `.json` with its `.tflite` beside it. Until the word is said nobody is listened to, though all
+    is heard and may be asked about. null: everybody is, always. Needs the package's `[wake]`."""
+
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Probability from which on the word was said. Less is heard more often, also by mistake. null:
+    the model's own, and 0.7 for `hey_jarvis`."""
+
+    sleep_after_s: float = Field(default=8.0, ge=1, le=600)
+    """Seconds in which nobody speaks and nothing is answered, after which the word has to be said
+    again."""
 
 
 class McpServerConfig(Section):
@@ -270,3 +311,4 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     tools: ToolsConfig = field(default_factory=ToolsConfig)
+    wake_word: WakeWordConfig = field(default_factory=WakeWordConfig)

@@ -6,9 +6,16 @@ from assistant.config import VoiceConfig
 from assistant.errors import ConfigError
 from assistant.files.presets import load_preset, read_config, validate
 from assistant.voice.choose import check
-from streaming.config import Config, EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
+from streaming.config import (
+    Config,
+    EndpointingConfig,
+    ServerConfig,
+    ToolsConfig,
+    TurnsConfig,
+    WakeWordConfig,
+)
 
-SECTIONS = {"preset", "presets", "endpointing", "turns", "voice", "tools", "server"}
+SECTIONS = {"preset", "presets", "endpointing", "turns", "voice", "wake_word", "tools", "server"}
 
 
 def load_config(path: Path, preset: str | None = None) -> Config:
@@ -32,5 +39,6 @@ def load_config(path: Path, preset: str | None = None) -> Config:
     server = validate(ServerConfig, values.get("server", {}), "server")
     voice = validate(VoiceConfig, values.get("voice", {}), "voice")
     tools = validate(ToolsConfig, values.get("tools", {}), "tools")
+    word = validate(WakeWordConfig, values.get("wake_word", {}), "wake_word")
     check(voice.name)
-    return Config(name, model, endpointing, turns, server, voice, tools)
+    return Config(name, model, endpointing, turns, server, voice, tools, word)

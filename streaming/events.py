@@ -37,6 +37,34 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """What was said told the assistant to be quiet (`turns.stop_words`): its turn is over, and not
+    answered."""
+
+    at: int
+    """Samples of the session's input heard when it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class FellAsleep:
+    """From here on nobody is listened to until the wake word is said; all is heard."""
+
+    at: int
+    """Sample from which on that is so."""
+
+    phrase: str
+    """What has to be said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The wake word was said, or a reply begins: whoever speaks is listened to."""
+
+    at: int
+    """Sample from which on that is so."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldByHand:
     """The client ended a turn by hand, with a `Hold`; the turn waits for a `Commit`."""
 
@@ -275,6 +303,9 @@ class Refused:
 Event = (
     SpeechStarted
     | SpeechEnded
+    | Dismissed
+    | FellAsleep
+    | Woken
     | HeldByHand
     | Recorded
     | Cleared

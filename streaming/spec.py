@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from assistant.config import VoiceConfig
 from assistant.tools.tool import Tool
 from streaming.audio.wire_audio import InputFormat
-from streaming.config import EndpointingConfig, TurnsConfig
+from streaming.config import EndpointingConfig, TurnsConfig, WakeWordConfig
 
 
 class ToolsSpec(BaseModel):
@@ -49,6 +49,9 @@ class SessionSpec(BaseModel):
     tools: ToolsSpec | None = None
     """Functions of our own; None: none are offered."""
 
+    wake_word: WakeWordConfig | None = None
+    """Until what is said nobody is listened to; None: everybody is."""
+
     weights: dict[str, str | None] | None = None
     """A digest of each part of the model."""
 
@@ -57,6 +60,13 @@ class SessionSpec(BaseModel):
 
     engine: str | None = None
     """Engine that ran the LLM's layers on the machine where the session was made."""
+
+    @field_validator("turns", mode="before")
+    @classmethod
+    def _without_words(cls, value: Any) -> Any:
+        """On tapes without these words nothing was read under a reply."""
+        unread: dict[str, Any] = {"backchannels": [], "stop_words": []}
+        return unread | value if isinstance(value, dict) else value
 
     @field_validator("endpointing", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ decodings agree on it. Each decoding continues the settled text.
 from dataclasses import dataclass
 from itertools import takewhile
 
-from assistant.captions.decoder import CaptionDecoder, Ending, Slots, believable, unlooped
+from assistant.captions.decoder import CaptionDecoder, Ending, Slots, believable, clear, unlooped
 from assistant.ear.hearing import Window
 from assistant.rates import FEATURE_SAMPLES, SAMPLE_RATE
 
@@ -41,6 +41,9 @@ class Captioner:
         self._reading: tuple[tuple[int, int, tuple[int, ...]], tuple[int, ...]] | None = None
         self.ending = Ending()
         """How the last word of the last decoding is followed."""
+
+        self.is_clear = False
+        """Whether the last decoding was surely one of words, and not of a cough."""
 
     def hear(self, windows: list[Window]) -> None:
         """Add windows that became final. When Whisper's positions are full, the text so far is
@@ -93,7 +96,7 @@ class Captioner:
         tokens = unlooped(found.tokens) if self._settled or believable(found) else ()
         if len(tokens) < len(self._settled):
             tokens = self._settled
-        self._reading, self.ending = (key, tokens), found.ending
+        self._reading, self.ending, self.is_clear = (key, tokens), found.ending, clear(found)
         return tokens
 
     def _now(self) -> Slots:

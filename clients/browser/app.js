@@ -3,6 +3,7 @@ import { bindKeys } from "./keys.js";
 import { Microphone, MicrophoneError } from "./microphone.js";
 import { Questions } from "./questions.js";
 import { soon, understandable } from "./sentences.js";
+import { state } from "./state.js";
 import { Strip } from "./strip.js";
 import { Voice } from "./voice.js";
 import { Way } from "./way.js";
@@ -21,12 +22,13 @@ const SESSION = {
       turn_detection: DETECTION,
     },
   },
-  salmonn: { sound_events: true, latency: true, prefill: true, notices: true, binary_audio: true },
+  salmonn: { sound_events: true, latency: true, prefill: true, notices: true, wake: true, binary_audio: true },
 };
 
 let server, microphone;
 let link = "off"; // connecting, asking (for the microphone), on, lost or busy
 let hearing; // item of the utterance that goes on
+let asleep; // what has to be said before anybody is listened to
 let questions = newQuestions();
 let holding = false, muted = false;
 const voice = new Voice();
@@ -34,26 +36,8 @@ const way = new Way($("way"), () => { if (server) { stop(); start(); } });
 
 // --- what is going on
 
-function state() {
-  switch (true) {
-    case link === "off": return ["idle", "Not connected"];
-    case link === "connecting": return ["connecting", "Connecting …"];
-    case link === "asking": return ["connecting", "Allow the microphone …"];
-    case link === "busy": return ["lost", "Server busy, waiting …"];
-    case link === "lost": return ["lost", "Connection lost, trying again …"];
-    case holding: return ["hearing", "Hearing you"];
-    case questions.given !== undefined: return ["answering", "Answering"];
-    case hearing !== undefined: return ["hearing", "Hearing you"];
-    case questions.open: return ["answering", "Answering"];
-    case !microphone: return ["listening", "No microphone"];
-    case microphone.paused: return ["idle", "Microphone paused"];
-    case muted: return ["idle", "Muted"];
-    default: return ["listening", "Listening"];
-  }
-}
-
 function show() {
-  const [name, text] = state();
+  const [name, text] = state({ link, holding, hearing, questions, microphone, muted, asleep });
   $("state").dataset.state = name;
   $("state").textContent = text;
   const off = link === "off";
@@ -207,7 +191,7 @@ function stop() {
 /** What the session knew is forgotten, questions that wait as well. */
 function forget() {
   conversation.over();
-  hearing = undefined;
+  hearing = asleep = undefined;
   questions = newQuestions();
 }
 
@@ -296,6 +280,10 @@ function take(event) {
     case "salmonn.notice":
       conversation.notice(event.notice, event.name);
       if (event.notice !== "watch") voice.speaker.ring();
+      break;
+    case "salmonn.wake":
+      asleep = event.phrase ?? undefined;
+      conversation.say(asleep ? `Asleep: say “${asleep}”` : "Awake");
       break;
     case "salmonn.latency":
       conversation.ledger(event);

@@ -9,6 +9,9 @@ from streaming.audio.hangover import hangover
 from streaming.config import EndpointingConfig
 from streaming.events import SpeechEnded, SpeechStarted
 
+REST_OF_WORD = 8
+"""Frames: a wake word is recognised up to 0.16 s before it is over."""
+
 IsSpeech = Callable[[Frame], bool]
 
 
@@ -49,10 +52,17 @@ class Endpointer:
         self._speaking = False
         self._paused = False
         self._run = 0  # frames in a row that argue for a change
+        self._needed = self._config.min_speech_frames  # to begin an utterance
         self._hangover = self._config.min_silence_frames  # of this pause
         self._begun = 0  # first sample of the utterance
         self.speech_end = 0  # one past the last sample of speech
         self._heard = 0  # one past the last sample pushed
+
+    def after_word(self) -> None:
+        """Start anew, after a word that belongs to no utterance: the first one begins with as many
+        more frames of speech as what is left of the word may have."""
+        self.reset()
+        self._needed = self._config.min_speech_frames + REST_OF_WORD
 
     def push(self, frame: Frame) -> list[Change]:
         """Take the next frame; returns the changes that it decides."""
@@ -63,10 +73,11 @@ class Endpointer:
             self.speech_end = self._heard
         self._run = self._run + 1 if speech != self._speaking else 0
         if not self._speaking:
-            if self._run < config.min_speech_frames:
+            if self._run < self._needed:
                 return []
             self._speaking, self._run = True, 0
-            self._begun = self._heard - config.min_speech_frames * FRAME_SAMPLES
+            self._begun = self._heard - self._needed * FRAME_SAMPLES
+            self._needed = config.min_speech_frames
             return [SpeechStarted(self._begun)]
         changes: list[Change] = []
         if self._paused and speech:

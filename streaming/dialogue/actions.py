@@ -9,9 +9,8 @@ from streaming.audio.endpointer import Change, SpeechPaused, SpeechResumed
 from streaming.config import TurnsConfig
 from streaming.controls import Ask, Cancel, Clear, Commit, Hold
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.floor import Floor
 from streaming.dialogue.listener import Listener, SpeechFinder
-from streaming.dialogue.messages import Messages
+from streaming.dialogue.overlap import Overlap
 from streaming.dialogue.turn import (
     TABLE,
     Action,
@@ -25,14 +24,12 @@ from streaming.dialogue.turn import (
     Over,
     OverForNow,
     Prepared,
-    Quiet,
     RecordingOver,
     Replying,
     Speaking,
 )
-from streaming.dialogue.waiting import Waiting
+from streaming.dialogue.work import Work
 from streaming.events import (
-    EndOfReply,
     Event,
     FellSilent,
     HeldByHand,
@@ -47,7 +44,7 @@ NO_REPLY = "there is no reply to cancel"
 ANSWERED = "what was asked was answered, or forgotten, meanwhile"
 
 
-class Actions:
+class Actions(Overlap):
     """The open turn, what waits for it to be over, and what is done with both."""
 
     def __init__(
@@ -59,12 +56,7 @@ class Actions:
         turns: what belongs to a turn.
         aloud: speaks replies.
         """
-        self.endpointer, self._listener = endpointer, listener
-        self.floor = Floor(listener, turns, aloud, lambda n: self.tell(Prepared(n)), self._judge)
-        self.messages = Messages()
-        self.waiting = Waiting()
-        """What waits for quiet."""
-
+        super().__init__(endpointer, listener, turns, aloud)
         self.by_hand_from = 0
         """First sample since which turns end by hand."""
 
@@ -119,10 +111,6 @@ class Actions:
             events += self.change(change, commit, answered=answered)
         return events
 
-    def _judge(self, finished: float | None) -> None:
-        if self.endpointer is not None:
-            self.endpointer.judge(finished)
-
     # --- actions, as `turn.Action` has them
 
     def _ignore(self, _: Happening) -> list[Event]:
@@ -157,6 +145,8 @@ class Actions:
         assert self.floor.about is not None
         ended = self.floor.about.since, over.end.at, self._listener.turn
         self.floor.last = None if over.commit is not None else ended
+        if over.commit is None and self.floor.turns.stop_words:
+            self.floor.jobs.append((Work.CAPTION, self._heed))
         self.floor.answer(over.end.at, over.commit)
         return self._ended(over.end)
 
@@ -167,33 +157,8 @@ class Actions:
     def _let_pass(self, over: Over | OverForNow) -> list[Event]:
         return self._ended(over.end)
 
-    def _put_off(self, over: Over | OverForNow) -> list[Event]:
-        if self.floor.turns.barge_in_frames is not None:
-            return [replace(over.end, kept=False)]
-        assert self.floor.speaker is not None
-        begun = self.floor.speaker.since
-        since = self.floor.with_context(begun)
-        self.waiting.unanswered.append((since, begun, isinstance(over, Over)))
-        return self._ended(over.end)
-
-    def _ended(self, end: SpeechEnded) -> list[Event]:
-        assert self.floor.speaker is not None  # an utterance is a message
-        self.messages.said(self.floor.speaker.since, end.at)
-        return [end]
-
-    def _interrupt(self, _: Happening) -> list[Event]:
-        state, speaker = self.floor.state, self.floor.speaker
-        if isinstance(state, Replying) and speaker is not None:
-            self.waiting.again(state.ref, state.about.since, speaker.since)
-        return self._stop("interrupted")
-
     def _finish(self, _: Happening) -> list[Event]:
         return self._stop("limit" if self._listener.cut_short() else "complete")
-
-    def _stop(self, reason: EndOfReply) -> list[Event]:
-        events = self.floor.stop(reason)
-        self._turn_to_speaker()
-        return events
 
     def _answer_silence(self, quiet: IdleTimeout) -> list[Event]:
         self.floor.open(quiet.since)
@@ -379,17 +344,6 @@ class Actions:
         if self.endpointer is None and self.floor.heard > self.floor.answered:
             self.tell(FrameByHand(self.floor.heard))
         return self.floor.about is not None
-
-    def _turn_to_speaker(self) -> None:
-        """What someone says under a reply that is over is a turn from here on, with what was said
-        under it before."""
-        floor = self.floor
-        if floor.speaker is not None and isinstance(floor.state, Quiet):
-            at = min([floor.speaker.since, *(begin for _, begin, _ in self.waiting.unanswered)])
-            self.waiting.unanswered.clear()
-            self.floor.open_at(at)
-            if floor.speaker.paused and floor.about is not None:
-                floor.guess()
 
     def _go_back(self) -> None:
         """Open a turn about the utterances that a reply kept waiting."""

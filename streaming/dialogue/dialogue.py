@@ -3,7 +3,7 @@
 `Dialogue` tells the open turn what happens, and does what `turn.TABLE` has for that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from assistant.rates import SAMPLE_RATE
 from streaming.audio.frames import FRAME_SAMPLES, Frame
@@ -42,6 +42,7 @@ from streaming.dialogue.turn import (
     SaidAll,
     TooOld,
 )
+from streaming.dialogue.wakefulness import Wakefulness
 from streaming.events import (
     Accepted,
     Cleared,
@@ -51,6 +52,7 @@ from streaming.events import (
     Recorded,
     Refused,
     SoundStarted,
+    Woken,
 )
 
 SETTLED = ("ring_s", "silence_db", "turns_kept")
@@ -67,6 +69,7 @@ class Dialogue:
         turns: TurnsConfig,
         aloud: Aloud,
         make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
+        wakefulness: Wakefulness,
     ) -> None:
         """Args:
         endpointer: finds utterances; None: turns end by hand.
@@ -74,7 +77,9 @@ class Dialogue:
         turns: what belongs to a turn.
         aloud: speaks replies; owned by this dialogue.
         make_endpointer: makes another one, when other settings are wished.
+        wakefulness: whether whoever speaks is listened to; owned by this dialogue.
         """
+        self._wakefulness = wakefulness
         self._make_endpointer, self._listener = make_endpointer, listener
         self.actions = Actions(endpointer, listener, turns, aloud)
         """What is done with the open turn, and its state."""
@@ -113,9 +118,25 @@ class Dialogue:
             events += self.actions.tell(TooOld())
         if self.actions.endpointer is None:
             return events + self.actions.tell(FrameByHand(frame.at))
+        woke = self._wake(frame, self.actions.endpointer)
+        if woke or not self._wakefulness.is_awake:
+            return [*events, *woke]
         for change in self.actions.endpointer.push(frame):
             events += self.actions.change(change)
         return events + self._barge_in(self.actions.endpointer) + self._fall_silent()
+
+    def _wake(self, frame: Frame, endpointer: SpeechFinder) -> Sequence[Event]:
+        dismissed, self.actions.dismissed = self.actions.dismissed, False
+        busy = self._needs_no_word()
+        told = self._wakefulness.hear(frame, busy=busy, dismissed=dismissed)
+        if any(isinstance(event, Woken) for event in told):
+            endpointer.reset() if busy else endpointer.after_word()
+        return told
+
+    def _needs_no_word(self) -> bool:
+        """Whether whoever speaks is listened to without a wake word: in the middle of a talk, and
+        where nobody is answered without asking for it."""
+        return self._is_busy() or not self.floor.turns.auto_reply
 
     def _draft(self) -> None:
         """Read what is being said ahead of its end, every so often. Not in a silence: the pause
@@ -201,7 +222,8 @@ class Dialogue:
         enough, speaker = self.floor.turns.barge_in_frames, self.floor.speaker
         if speaker is None or enough is None:
             return []
-        long = endpointer.speech_end - speaker.since >= enough * FRAME_SAMPLES
+        begun = max(speaker.since, speaker.passed)
+        long = endpointer.speech_end - begun >= enough * FRAME_SAMPLES
         return self.actions.tell(BargedIn()) if long else []
 
     def _fall_silent(self) -> list[Event]:

@@ -196,6 +196,8 @@ class Floor(GivingOut):
         self._add_silent(Work.PREFILL, self.listener.prefill)
         if self.turns.speculate and self.turns.auto_reply:
             self.jobs.append((Work.ASK, self._ask))
+            if self.turns.stop_words:
+                self.jobs.append((Work.CAPTION, self._read))
 
     def resume(self) -> None:
         """The turn goes on: take back what was guessed."""
@@ -262,6 +264,11 @@ class Floor(GivingOut):
         self.listener.pause()
         self._judged(self.listener.finished())
 
+    def _read(self) -> list[Event]:
+        """Before it is needed."""
+        self.listener.said()
+        return []
+
     def _prefill(self) -> list[Event]:
         done = AudioPrefilled(self.heard, self.listener.prefill())
         assert self.about is not None
@@ -292,6 +299,15 @@ class Floor(GivingOut):
         """Close the open turn, which was not answered."""
         self.listener.drop()
         self._close()
+
+    def dismiss(self) -> list[Event]:
+        """The turn is over without an answer; its last caption is given."""
+        assert isinstance(self.state, Ending)
+        due = self.turns.captions and not self.state.captioned
+        events = self._caption(last=True) if due else []
+        self.answered = self.state.paused_at
+        self.give_up()
+        return events
 
     def drop(self) -> None:
         """Close the open turn, if one is, which was not answered."""

@@ -103,6 +103,13 @@ class Listener(Protocol):
         """The probability that the speaker has finished, once `pause` was called; None: nothing can
         tell."""
 
+    def said(self) -> str:
+        """At the pause: what was said in the turn, in words; empty where nobody reads it."""
+
+    def overheard(self, since: int) -> str:
+        """What was said from a sample on, under a reply; empty where it is not clear, or nobody can
+        read it."""
+
     def resume(self) -> int:
         """It was not over: take back what `pause`, `ask` and `token` did; windows that wait."""
 
@@ -177,6 +184,9 @@ class SpeechFinder(Stage[Frame, Change], Protocol):
 
     speech_end: int
     """One past the last sample of speech."""
+
+    def after_word(self) -> None:
+        """Start anew, after a word that belongs to no utterance."""
 
     def judge(self, finished: float | None) -> None:
         """At a pause: the probability that the speaker has finished; None: nothing can tell."""

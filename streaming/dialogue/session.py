@@ -22,6 +22,7 @@ from streaming.dialogue.aloud import Aloud
 from streaming.dialogue.dialogue import Dialogue
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import Ending, Guessed, Held, Lull, NoRoom, Replying, SaidAll
+from streaming.dialogue.wakefulness import Wakefulness
 from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
 from streaming.events import Event
 
@@ -47,6 +48,7 @@ class Session:
         *,
         make_endpointer: Callable[[EndpointingConfig], SpeechFinder | None],
         aloud: Aloud | None = None,
+        wakefulness: Wakefulness | None = None,
         pace: Pace | None = None,
     ) -> None:
         """Args:
@@ -56,13 +58,15 @@ class Session:
         turns: what belongs to a turn.
         make_endpointer: makes another one, when other settings are wished.
         aloud: speaks replies; owned by this session. None: replies are text.
+        wakefulness: whether it sleeps until a word is said; owned by this session. None: never.
         pace: None: tokens come as fast as the model makes them, when nothing more urgent waits
             (live). Otherwise the reply is paced by the input, so that a whole run, interruptions
             included, is a function of it alone (replay).
         """
         self._decoder, self._listener, self._pace = decoder, listener, pace
         speaks = aloud or Aloud(None)
-        self._dialogue = Dialogue(endpointer, listener, turns, speaks, make_endpointer)
+        awake = wakefulness or Wakefulness()
+        self._dialogue = Dialogue(endpointer, listener, turns, speaks, make_endpointer, awake)
         self._actions, self._floor = self._dialogue.actions, self._dialogue.floor
         self._inbox: deque[Frame | Control] = deque()
         self._arrived = 0  # samples

@@ -33,6 +33,9 @@ class Speaking:
     paused: bool = False
     """It has been silent for a while, and the utterance may be over."""
 
+    passed: int = 0
+    """What was said before this sample, under a reply, does not interrupt it."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -46,6 +49,9 @@ class About:
 
     prefilled: tuple[AudioPrefilled, ...] = ()
     """Its windows, as they went into the LLM's KV cache."""
+
+    interrupts: bool = False
+    """It began with speech that interrupted a reply."""
 
     def windows_prefilled(self, until: int) -> int:
         """How many windows were in the KV cache when so many samples had been heard."""
@@ -211,6 +217,11 @@ class TooOld:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldToStop:
+    """The utterance that is over told the assistant to be quiet."""
+
+
+@dataclass(frozen=True, slots=True)
 class IdleTimeout:
     """Nobody has spoken for `turns.idle_timeout_s` after a reply."""
 
@@ -255,6 +266,7 @@ Happening = (
     | Over
     | OverForNow
     | BargedIn
+    | ToldToStop
     | IdleTimeout
     | FrameByHand
     | TooOld
@@ -287,6 +299,8 @@ class Action(Enum):
     KEEP = "The turn is held until a client asks for its reply; its last caption is given."
     LET_PASS = "The utterance ends; no turn is about it."
     PUT_OFF = "What was said under the reply is answered after it, or was too short to count."
+    WEIGH = "The words said under the reply are read: they interrupt it, or it goes on."
+    DISMISS = "The turn is over without an answer, as was wished."
     INTERRUPT = "The reply ends, and a turn about what is being said is opened."
     ANSWER_SILENCE = "A turn about the silence is opened and answered."
     OPEN_BY_HAND = "A turn is opened about the audio from now on."
@@ -328,6 +342,7 @@ LEADS_TO: dict[Action, tuple[type[State], ...]] = {
     A.TAKE_BACK: (Listening,),
     A.ANSWER: (Ending,),
     A.KEEP: (Held,),
+    A.DISMISS: (Quiet, Listening),
     A.INTERRUPT: (Listening, Guessed),
     A.ANSWER_SILENCE: (Ending, Quiet),
     A.OPEN_BY_HAND: (Listening, Quiet),
@@ -352,11 +367,12 @@ said; all others leave the state as it is."""
 _ROWS: dict[type[Happening], tuple[Action, Action, Action, Action, Action, Action]] = {
     # Quiet, Listening, Guessed, Held, Ending, Replying
     SpeechStarted: (A.OPEN, A.IGNORE, A.CANNOT, A.GO_ON, A.IGNORE, A.IGNORE),
-    SpeechPaused: (A.IGNORE, A.GUESS, A.CANNOT, A.CANNOT, A.IGNORE, A.IGNORE),
+    SpeechPaused: (A.IGNORE, A.GUESS, A.CANNOT, A.CANNOT, A.IGNORE, A.WEIGH),
     SpeechResumed: (A.IGNORE, A.CANNOT, A.TAKE_BACK, A.CANNOT, A.IGNORE, A.IGNORE),
     Over: (A.LET_PASS, A.ANSWER, A.ANSWER, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     OverForNow: (A.LET_PASS, A.KEEP, A.KEEP, A.CANNOT, A.LET_PASS, A.PUT_OFF),
     BargedIn: (A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.INTERRUPT),
+    ToldToStop: (*(A.CANNOT,) * 4, A.DISMISS, A.CANNOT),
     IdleTimeout: (A.ANSWER_SILENCE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE, A.IGNORE),
     FrameByHand: (A.OPEN_BY_HAND, A.IGNORE, A.CANNOT, A.IGNORE, A.CANNOT, A.IGNORE),
     TooOld: (A.IGNORE, A.GIVE_UP_BY_HAND, A.IGNORE, A.GIVE_UP, A.CANNOT, A.IGNORE),

@@ -39,6 +39,11 @@ class Waiting:
         if self.told is not None and self.told.ref == ref and spoken - since < UNHEARD:
             self.notices.appendleft(self.told)
 
+    def dismissed(self) -> None:
+        """Somebody wished for quiet: what was told last is not told again."""
+        if self.told is not None and self.told in self.notices:
+            self.notices.remove(self.told)
+
     @property
     def is_answered(self) -> bool:
         """Whether something that was said is answered without being asked for."""

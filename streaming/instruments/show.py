@@ -14,7 +14,9 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     Event,
+    FellAsleep,
     FellSilent,
     HeldByHand,
     Notified,
@@ -29,6 +31,7 @@ from streaming.events import (
     SpeechStarted,
     ToolCalled,
     ToolReturned,
+    Woken,
 )
 from streaming.instruments.ledger import Latency
 from streaming.tape.event_json import to_json
@@ -104,6 +107,12 @@ class Screen:
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  nobody has spoken for"
                     f" {(at - since) / SAMPLE_RATE:.1f} s"
                 )
+            case FellAsleep(at):
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    asleep[/]")
+            case Woken(at):
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    awake[/]")
+            case Dismissed():
+                out.print(f"{MARGIN}[dim]told to be quiet[/]")
             case Refused(why):
                 out.print(f"{MARGIN}refused: {why}", style="yellow", markup=False)
             case HeldByHand(since, until) | Recorded(since, until):

@@ -13,8 +13,10 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     EndOfReply,
     Event,
+    FellAsleep,
     FellSilent,
     HeldByHand,
     Notified,
@@ -29,6 +31,7 @@ from streaming.events import (
     SpeechStarted,
     ToolCalled,
     ToolReturned,
+    Woken,
 )
 from streaming.realtime import wire
 from streaming.realtime.answer import Answer
@@ -103,6 +106,8 @@ class Translation:
                 return [self._speech_started(at)]
             case SpeechEnded():
                 return self._speech_ended(event)
+            case Dismissed():
+                return self._will_not_be_answered()
             case HeldByHand(since, until):
                 return self._message(since, until)
             case Recorded(since, until, ref):
@@ -127,6 +132,10 @@ class Translation:
                 return self._called(event)
             case ToolReturned(call, output):
                 return self._given().ran(call, output)
+            case FellAsleep(at, phrase):
+                return self._woke(at, phrase)
+            case Woken(at):
+                return self._woke(at)
             case Notified():
                 return self._notified(event)
             case ReplyEnded(tokens, reason):
@@ -180,14 +189,19 @@ class Translation:
         return []
 
     def _cleared(self) -> list[Json]:
-        self._pending.heard([*self._spoken])
-        self._spoken.clear()
+        self._will_not_be_answered()
         if self._by_hand and self._utterance is not None:
             self._transcripts.drop(self._utterance)
             self._utterance = None
         self._transcripts.begin_anew()
         told = self._clears.popleft()
         return [self._shapes.event("input_audio_buffer.cleared")] if told else []
+
+    def _will_not_be_answered(self) -> list[Json]:
+        """What was said until now."""
+        self._pending.heard([*self._spoken])
+        self._spoken.clear()
+        return []
 
     def _speech_started(self, at: int) -> Json:
         self._utterance, self._begun_at = self._shapes.new_id("item"), at
@@ -323,6 +337,13 @@ class Translation:
             return []
         about = {"notice": event.kind, "name": event.name, "text": event.text}
         return [self._shapes.extension("notice", audio_ms=milliseconds(event.at), **about)]
+
+    def _woke(self, at: int, phrase: str | None = None) -> list[Json]:
+        """Whether anybody is listened to, or only who says the phrase."""
+        if not self._config.salmonn.wake:
+            return []
+        about = {"awake": phrase is None, "phrase": phrase}
+        return [self._shapes.extension("wake", audio_ms=milliseconds(at), **about)]
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
         """An answer was heard up to a moment of its audio: how the session is to forget the rest.

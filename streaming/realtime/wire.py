@@ -134,6 +134,9 @@ class Extensions(Wire):
     notices: bool = False
     """Tell at once when a timer rings, or when a sound comes that was waited for."""
 
+    wake: bool = False
+    """Tell whether anybody is listened to, or only who says the wake word."""
+
     binary_audio: bool = False
     """Binary messages are audio in the input format, instead of JSON."""
 

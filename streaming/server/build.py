@@ -54,7 +54,7 @@ def build_assistant(
 
     runs = shell or Shell()
     tools = offered(model, config, runs.functions.values())
-    spec = session_spec(model, config, instruction, aloud=True, tools=tools)
+    spec = session_spec(model, config, instruction, aloud=True, tools=tools, sleeps=True)
     make_session(model, spec)  # so that no session waits for what stands before all turns
     voice = load_voice(config.voice.name)  # so that no session waits for it
     trim()  # of what was read meanwhile
@@ -92,7 +92,8 @@ def build_assistant(
         assert voice is not None, "no voice is offered"
         return Narrator(voice, speed * config.voice.speed)
 
-    alone = spec.model_copy(update={"tools": None})  # what a timer tells comes after an answer
+    # What a timer tells comes after an answer, and nobody has to be woken for one.
+    alone = spec.model_copy(update={"tools": None, "wake_word": None})
     answerer = Answerer(
         config.preset,
         lambda: make_session(model, alone),

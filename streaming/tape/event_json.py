@@ -11,7 +11,9 @@ from streaming.events import (
     Caption,
     Cleared,
     Configured,
+    Dismissed,
     Event,
+    FellAsleep,
     FellSilent,
     HeldByHand,
     Notified,
@@ -26,11 +28,15 @@ from streaming.events import (
     SpeechStarted,
     ToolCalled,
     ToolReturned,
+    Woken,
 )
 
 _NAMES: dict[type[Event], str] = {
     SpeechStarted: "speech.started",
     SpeechEnded: "speech.ended",
+    Dismissed: "dismissed",
+    FellAsleep: "fell.asleep",
+    Woken: "woken",
     HeldByHand: "held",
     Recorded: "recorded",
     Cleared: "cleared",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clients.errors import ClientError
-from clients.speaker import ECHO_S, VOICE_RATE, Speaker
+from clients.speaker import DUCKED, ECHO_S, VOICE_RATE, Speaker
 
 
 class FakeCard(types.ModuleType):
@@ -76,6 +76,17 @@ def test_what_was_heard_of_an_answer_that_is_stopped_is_known(card: FakeCard) ->
         card.play(20)
         assert speaker.stop("d") is None  # all of it
         assert speaker.stop("nothing") is None
+
+
+def test_somebody_who_speaks_is_louder(card: FakeCard) -> None:
+    with Speaker() as speaker:
+        speaker.play("a", sound(60, 1000))
+        card.play(20)
+        speaker.duck(True)
+        card.play(20)
+        speaker.duck(False)
+        card.play(20)
+    assert card.played == sound(20, 1000) + sound(20, round(1000 * DUCKED)) + sound(20, 1000)
 
 
 def test_a_room_sounds_a_little_longer(card: FakeCard) -> None:

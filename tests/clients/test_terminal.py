@@ -356,3 +356,16 @@ def test_another_session_is_told_in_a_line() -> None:
         "→ A d (interrupted)",
         "connected to a new session: what was heard before is forgotten",
     ]
+
+
+def test_the_screen_says_what_wakes_the_assistant() -> None:
+    out = Console(file=io.StringIO(), width=100, force_terminal=True)
+    with Screen(out) as screen:
+        screen.level(0.5)
+        screen.show({"type": "salmonn.wake", "audio_ms": 0, "awake": False, "phrase": "Hey"})
+        assert "asleep: say “Hey”" in told(out)
+        screen.show({"type": "salmonn.wake", "audio_ms": 9, "awake": True, "phrase": None})
+        assert told(out).rfind("listening") > told(out).rfind("asleep")
+        screen.show({"type": "salmonn.wake", "audio_ms": 0, "awake": False, "phrase": "Hey"})
+        screen.show({"type": "salmonn.restarted"})
+        assert told(out).rfind("listening") > told(out).rfind("asleep")

@@ -24,6 +24,7 @@ from streaming.config import (
     ServerConfig,
     ToolsConfig,
     TurnsConfig,
+    WakeWordConfig,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -304,6 +305,7 @@ def page() -> str:
         *section("endpointing", EndpointingConfig, said),
         *section("turns", TurnsConfig, said),
         *section("voice", VoiceConfig, said),
+        *section("wake_word", WakeWordConfig, said),
         *section("tools", ToolsConfig, said),
         f"\n{SERVERS}",
         *table("tools.mcp.NAME", McpServerConfig, said),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,14 @@ WINDOW = 4 * FRAME_SAMPLES
 """Samples of the scripted model's window."""
 
 
+LEVELS = {".": 0, "S": 16384, "M": 12000, "X": 13000, "W": 14000}
+WORDS = {"S": "", "M": "Mhm. ", "X": "Stop! ", "W": "Wait a moment. "}
+"""What is understood of such frames in a row; S: of a cough, nothing."""
+
+
 def pcm(script: str) -> bytes:
-    """`"..SSS.."` -> two frames of silence, three of speech, two of silence."""
-    levels = [16384 if mark == "S" else 0 for mark in script]
+    """`"..SSS.."` -> two frames of silence, three of speech, two of silence; see `WORDS`."""
+    levels = [LEVELS[mark] for mark in script]
     return np.repeat(np.array(levels, "<i2"), FRAME_SAMPLES).tobytes()
 
 
@@ -52,6 +58,7 @@ class Echo:
         self.heard: list[NDArray[np.float32]] = []
         self.samples = 0
         self.first = 0  # window of the turn
+        self.spoken_from = 0  # sample of its utterance
         self.cached = 0  # windows of the turn in the cache
         self.settled = 0
         self.ahead: int | None = None  # provisional windows while paused
@@ -140,6 +147,7 @@ class Echo:
         self.is_open, self.reply, self.ahead, self.cached, self.settled = True, None, None, 0, 0
         self.most, self.tools = self.usual, self.declared
         self.first = min(since // WINDOW, self.whole)
+        self.spoken_from = self.samples if spoken_from is None else spoken_from
         self.diary.append(f"open {self.first}" + (f" {instruction}" if instruction else ""))
         return self.waiting
 
@@ -185,6 +193,16 @@ class Echo:
     def finished(self) -> float | None:
         assert self.ahead is not None
         return self.chance
+
+    def said(self) -> str:
+        assert self.is_open
+        return self.overheard(self.spoken_from)
+
+    def overheard(self, since: int) -> str:
+        levels = {round(level): mark for mark, level in LEVELS.items()}
+        heard = np.concatenate([np.zeros(0, np.float32), *self.heard])[since::FRAME_SAMPLES]
+        marks = [levels.get(round(32768 * float(level)), "S") for level in heard]
+        return "".join(WORDS.get(mark, "") for mark, _ in groupby(marks))
 
     def resume(self) -> int:
         assert self.ahead is not None

@@ -10,12 +10,19 @@ from hypothesis import strategies as st
 from assistant.config import Section
 from assistant.errors import ConfigError
 from assistant.files.presets import read_yaml, shipped_config, validate
-from streaming.config import EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
+from streaming.config import (
+    EndpointingConfig,
+    ServerConfig,
+    ToolsConfig,
+    TurnsConfig,
+    WakeWordConfig,
+)
 from streaming.config_file import load_config
 
 SECTIONS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,
     "turns": TurnsConfig,
+    "wake_word": WakeWordConfig,
     "tools": ToolsConfig,
     "server": ServerConfig,
 }
@@ -54,6 +61,10 @@ ENDS: list[tuple[str, Any, Any]] = [
     ("server.session_minutes", 0.01, 0.0),
     ("server.message_mb", 256.0, 256.01),
     ("server.message_mb", 0.01, 0.009),
+    ("wake_word.threshold", 0.999, 1.0),
+    ("wake_word.threshold", 0.001, 0.0),
+    ("wake_word.sleep_after_s", 600.0, 600.01),
+    ("wake_word.sleep_after_s", 1.0, 0.99),
     ("tools.wait_s", 600.0, 600.01),
     ("tools.wait_s", 0.01, 0.0),
     ("server.backlog_s", 600.0, 600.01),
@@ -86,6 +97,15 @@ def test_one_step_either_side(key: str, last: Any, wrong: Any) -> None:
 def _plain(kind: object) -> object:
     """A type without its bounds: `Annotated[int, ...]` is int."""
     return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+@pytest.mark.parametrize("wrong", [["?!"], [""], ["mhm"] * 101, ["m" * 61], "mhm", None])
+@pytest.mark.parametrize("key", ["turns.stop_words", "turns.backchannels"])
+def test_phrases_have_words(key: str, wrong: object) -> None:
+    assert made(key, ["mhm"] * 100) == ["mhm"] * 100
+    assert made(key, []) == []
+    with pytest.raises(ConfigError, match=f"^{key}"):
+        made(key, wrong)
 
 
 def test_every_number_has_two_ends() -> None:

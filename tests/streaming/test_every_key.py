@@ -62,8 +62,10 @@ from tests.streaming.every_key.servers import (
     tokens,
 )
 from tests.streaming.every_key.sessions import (
+    called_by_name,
     interruption,
     long_silence,
+    manners,
     two_utterances,
     typed,
     utterance,
@@ -121,10 +123,16 @@ ROWS: dict[str, Row] = {
     "turns.turns_kept": Row(1, two_utterances, {"turns.rejoin_s": 0.0}),
     "turns.speculate": Row(False, utterance),
     "turns.barge_in_frames": Row(1500, interruption),
+    "turns.backchannels": Row(["wait a moment"], manners),
+    "turns.stop_words": Row(["wait a moment"], manners),
     "turns.idle_timeout_s": Row(5.0, long_silence),
     # voice
     "voice.name": Row("none", utterance),
     "voice.speed": Row(1.5, utterance),
+    # wake word
+    "wake_word.model": Row("hey_jarvis", two_utterances),
+    "wake_word.threshold": Row(0.999, called_by_name, {"wake_word.model": "hey_jarvis"}),
+    "wake_word.sleep_after_s": Row(1.0, called_by_name, {"wake_word.model": "hey_jarvis"}),
     # tools
     "tools.own": Row(["get_time"], tooled, TOOLED),
     "tools.module": Row("FILES/mine.py", tooled, TOOLED),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from assistant.captions.captioner import AHEAD, Caption, Captioner
-from assistant.captions.decoder import Slots, Transcript, believable
+from assistant.captions.decoder import Slots, Transcript, believable, clear
 from assistant.ear.hearing import Window
 
 
@@ -110,6 +110,23 @@ def test_whispers_rule_on_either_side() -> None:
 def test_a_single_token_is_believed_only_where_somebody_speaks() -> None:
     assert believable(Transcript((1,), -0.1, 0.59))
     assert not believable(Transcript((1,), -0.1, 0.61))
+
+
+def test_what_is_clear_on_either_side() -> None:
+    assert clear(Transcript((1,), -0.48, 0.9))
+    assert not clear(Transcript((1,), -0.49, 0.1))
+
+
+def test_whether_the_last_reading_was_clear() -> None:
+    reader = Reader("stop it", "stop it now")
+    captions = captioner(reader)
+    assert not captions.is_clear
+    reader.sure = -0.9
+    captions.peek([window()])
+    assert not captions.is_clear
+    reader.sure = -0.1
+    captions.peek([window()] * 2)
+    assert captions.is_clear
 
 
 def test_looking_settles_nothing_and_is_not_done_twice() -> None:

@@ -38,7 +38,9 @@ controls = st.sampled_from(
         Configure(endpointing=CONFIG.model_copy(update={"detector": "manual"})),
     ]
 )  # fmt: skip
-runs = st.tuples(st.integers(1, 12), st.integers(1, 16)).map(lambda r: "S" * r[0] + "." * r[1])
+runs = st.tuples(st.sampled_from("SSMXW"), st.integers(1, 12), st.integers(1, 16)).map(
+    lambda r: r[0] * r[1] + "." * r[2]
+)
 recordings = runs.map(lambda script: (Recording(), script, Hold("r")))
 scripts = st.lists(st.one_of(runs, controls, recordings), max_size=9)
 

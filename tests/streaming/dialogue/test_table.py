@@ -36,6 +36,7 @@ from streaming.dialogue.turn import (
     SaidAll,
     Speaking,
     State,
+    ToldToStop,
     TooOld,
 )
 from streaming.events import AudioPrefilled, SpeechEnded, SpeechStarted
@@ -62,6 +63,9 @@ class Ends:
         return [ENDED]
 
     def reset(self) -> None:
+        pass
+
+    def after_word(self) -> None:
         pass
 
     def judge(self, finished: float | None) -> None:
@@ -104,9 +108,10 @@ def at(state: type[State], *, by_hand: bool = False) -> Actions:
 
 HAPPENINGS: list[Happening] = [
     SpeechStarted(8 * FRAME_SAMPLES), SpeechPaused(ENDED.at), SpeechResumed(),
-    Over(ENDED), OverForNow(ENDED), BargedIn(), IdleTimeout(0), FrameByHand(8 * FRAME_SAMPLES),
-    TooOld(), Ask("What?"), Commit(), Hold(), Cancel(), Clear(), RecordingOver(4 * FRAME_SAMPLES),
-    NobodyEndsIt(), Lull(), Prepared(1), SaidAll(), NoRoom("full"),
+    Over(ENDED), OverForNow(ENDED), BargedIn(), ToldToStop(), IdleTimeout(0),
+    FrameByHand(8 * FRAME_SAMPLES), TooOld(), Ask("What?"), Commit(), Hold(), Cancel(), Clear(),
+    RecordingOver(4 * FRAME_SAMPLES), NobodyEndsIt(), Lull(), Prepared(1), SaidAll(),
+    NoRoom("full"),
 ]  # fmt: skip
 
 SPOKEN = (SpeechPaused, SpeechResumed, Over, OverForNow, BargedIn)
@@ -182,6 +187,14 @@ EXPECTED: dict[type[Happening], tuple[str, str, str, str, str, str]] = {
         "Held /  / ",
         "Ending /  / ",
         "Listening / ReplyEnded / said 0, open 2",
+    ),
+    ToldToStop: (
+        "cannot",
+        "cannot",
+        "cannot",
+        "cannot",
+        "Quiet / Dismissed / answered",
+        "cannot",
     ),
     IdleTimeout: (
         "Ending / FellSilent / open 0",

@@ -10,13 +10,21 @@ from typing import Any, get_args, get_origin
 from assistant.config import ModelConfig, Section, VoiceConfig
 from assistant.errors import AssistantError
 from assistant.files.presets import read_config, shipped_config, validate
-from streaming.config import Config, EndpointingConfig, ServerConfig, ToolsConfig, TurnsConfig
+from streaming.config import (
+    Config,
+    EndpointingConfig,
+    ServerConfig,
+    ToolsConfig,
+    TurnsConfig,
+    WakeWordConfig,
+)
 
 PRESET = "presets.tiny"
 SCHEMAS: dict[str, type[Section]] = {
     "endpointing": EndpointingConfig,
     "turns": TurnsConfig,
     "voice": VoiceConfig,
+    "wake_word": WakeWordConfig,
     "tools": ToolsConfig,
     "server": ServerConfig,
     PRESET: ModelConfig,
@@ -70,7 +78,7 @@ def configured(changes: Changes) -> Config:
             listed = isinstance(section, list)
             section = section[int(parent)] if listed else section.setdefault(parent, {})
         section[last] = _named(copy.deepcopy(value))
-    sections = {name: values[name] for name in ("endpointing", "turns", "server", "voice", "tools")}
+    sections = {name: values[name] for name in SCHEMAS if name != PRESET}
     return Config(
         values["preset"],
         validate(ModelConfig, values["presets"]["tiny"], PRESET),
@@ -79,6 +87,7 @@ def configured(changes: Changes) -> Config:
         validate(ServerConfig, sections["server"], "server"),
         validate(VoiceConfig, sections["voice"], "voice"),
         validate(ToolsConfig, sections["tools"], "tools"),
+        validate(WakeWordConfig, sections["wake_word"], "wake_word"),
     )
 
 

@@ -4,14 +4,20 @@ import itertools
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import soxr
+
 from assistant.model import Salmonn, load
 from assistant.sound import recording
 from assistant.sound.recording import Samples
+from assistant.voice.choose import load_voice
+from assistant.voice.voice import VOICE_RATE
 from streaming.audio.frames import Frame
 from streaming.config import Config
 from streaming.controls import Ask, Control
 from streaming.dialogue.work import NEED_DATA
 from streaming.server.build import build_assistant
+from tests.streaming import fakes
 from tests.streaming.every_key.configured import configured
 
 SPOKEN = recording.load(Path(__file__).parents[3] / "demo" / "kitchen.flac")
@@ -74,6 +80,14 @@ def spoken(*pieces: Samples | Control) -> Script:
     return tuple(recording.to_pcm16(p) if not isinstance(p, Control) else p for p in pieces)
 
 
+def said(text: str) -> Samples:
+    """A sentence by the default voice, at 16 kHz."""
+    voice = load_voice("heart")
+    assert voice is not None
+    made = np.frombuffer(voice.speak(text).pcm, "<i2").astype(np.float32) / 32768
+    return np.asarray(soxr.resample(made, VOICE_RATE, 16_000), np.float32)
+
+
 def silence(seconds: float) -> Samples:
     return SPOKEN[:1].repeat(round(16_000 * seconds)) * 0
 
@@ -96,6 +110,17 @@ def interruption(config: Config) -> object:
 def long_silence(config: Config) -> object:
     """Someone speaks, and then nobody for six seconds."""
     return session(config, spoken(cut(1.0, 2.0), silence(6.5)))
+
+
+def called_by_name(config: Config) -> object:
+    """Somebody says "hey Jarvis", and is silent for two seconds."""
+    return session(config, spoken(silence(1.0), said("Hey Jarvis."), silence(2.0)))
+
+
+def manners(config: Config) -> object:
+    """Somebody says "wait a moment" under a reply of a scripted model, and into a silence."""
+    talk = fakes.session(turns=config.turns, voice=fakes.Speaker())
+    return fakes.converse(talk, [fakes.pcm("SSSS" + "." * 8 + "WWWW" + "." * 60 + "WWWW......")])
 
 
 def typed(config: Config) -> object:

@@ -61,7 +61,9 @@ controls = st.sampled_from(
         Truncate(0, 5),
     ]
 )
-runs = st.tuples(st.integers(1, 14), st.integers(0, 16)).map(lambda r: pcm("S" * r[0] + "." * r[1]))
+runs = st.tuples(st.sampled_from("SSMXW"), st.integers(1, 14), st.integers(0, 16)).map(
+    lambda r: pcm(r[0] * r[1] + "." * r[2])
+)
 scripts = st.lists(st.one_of(runs, runs, controls), max_size=8)
 CAPTIONED = TURNS.model_copy(update={"captions": True})
 
@@ -113,7 +115,7 @@ def test_a_tape_gives_the_same_events_again(
 
 def test_where_a_reply_was_interrupted_depends_on_the_pace_on_the_tape() -> None:
     script: list[bytes | Control] = [pcm("SSSS" + "." * 8), pcm("S" * 8 + "." * 8)]
-    interrupted, tape = live(script, [22, 1000], by_hand=False)
+    interrupted, tape = live(script, [24, 1000], by_hand=False)
     ends = [json.loads(line) for line in interrupted if "reply.ended" in line]
     assert (ends[0]["tokens"], ends[0]["reason"]) == (1, "interrupted")
     again = list(play(tape, made(tape.pace, by_hand=False)))
@@ -243,6 +245,14 @@ def test_a_specification_is_what_is_read_from_its_tape(
         spec_of_tape(Tape({"format": {"encoding": "mp3"}}))
     with pytest.raises(ValidationError, match="frozen"):
         spec.instruction = "Sing."
+
+
+def test_on_tapes_without_stop_words_nothing_was_read_under_a_reply() -> None:
+    head = json.loads(json.dumps(SessionSpec().head()))
+    assert spec_of_tape(Tape(head)) == SessionSpec()
+    del head["turns"]["stop_words"], head["turns"]["backchannels"]
+    turns = spec_of_tape(Tape(head)).turns
+    assert (turns.backchannels, turns.stop_words) == ([], [])
 
 
 def test_on_tapes_without_an_eagerness_no_pause_was_judged() -> None:
