@@ -10,6 +10,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +60,9 @@ def serve(
     wyoming: Annotated[
         int | None, typer.Option(help="Serve Home Assistant, too, at this port (10800).")
     ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Have sessions in so many processes.")
+    ] = None,
 ) -> None:
     """Open a socket that any OpenAI Realtime client can talk to, and a page to talk on."""
     from streaming.server.listen import listen
@@ -77,9 +81,18 @@ def serve(
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         settings = replace(settings, server=server)
+        there = None
+        if replicas is not None:
+            from streaming.server.replicas.processes import processes
+
+            there = stack.enter_context(processes(replicas, settings))
         shell = stack.enter_context(closing(shell_of(settings)))
         model = load_model(settings)
         assistant = build_assistant(model, settings, words, shell)
+        if there is not None:
+            from streaming.server.replicas.replicas import Replicas
+
+            assistant = replace(assistant, host=partial(Replicas, there, assistant.new_session))
         home = None
         if other is not None:
             from streaming.wyoming.build import build_offer

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from assistant.config import ModelConfig
+from assistant.config import ModelConfig, VoiceConfig
 from assistant.conversation import Conversation
 from assistant.errors import ConfigError, ToolError
 from assistant.files.presets import validate
@@ -19,7 +19,9 @@ from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import Config, EndpointingConfig
 from streaming.detectors.choose import choose_endpointer
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.session import Pace, Session
+from streaming.dialogue.narrator import Narrator
+from streaming.dialogue.session import Session
+from streaming.dialogue.work import Pace
 from streaming.spec import SessionSpec, ToolsSpec
 from streaming.tape.tape import Tape
 
@@ -198,6 +200,21 @@ def make_reader(model: Salmonn, spec: SessionSpec) -> Session:
         turns,
         make_endpointer=choose_endpointer,
     )
+
+
+def make_narrator(voice: VoiceConfig, speed: float = 1.0) -> Narrator:
+    """Make somebody who speaks what others wrote.
+
+    Args:
+        voice: who speaks, and how fast; not `none`.
+        speed: times as fast as that.
+
+    Raises:
+        AssistantError: the voice cannot be used here.
+    """
+    loaded = load_voice(voice.name)
+    assert loaded is not None, "no voice is offered"
+    return Narrator(loaded, speed * voice.speed)
 
 
 def _engine(model: Salmonn) -> str:

@@ -66,7 +66,7 @@ class App:
     ) -> None:
         self._assistant, self._config = assistant, config
         self._loop = asyncio.get_running_loop()
-        self.places = Places(config.sessions, BESIDE)
+        self.places = Places(config.sessions, BESIDE, assistant.host)
         self.places.lend(self._spare)
         self._worker = self.places.worker
         self._seats: dict[str, Seat] = {}
@@ -74,6 +74,7 @@ class App:
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.metrics = Metrics()
+        self.metrics.add(self._worker.figures)
         self.lines = Log()
         self.tls = tls
         self.strangers = Strangers(STRANGERS, self.cut)
@@ -102,7 +103,7 @@ class App:
             return told
         if request.path.startswith(KEYED):
             self._admission.check_token(request)
-        return self._pages.answer(request, ready=not self._draining)
+        return self._pages.answer(request, ready=not self._draining and self._worker.is_ready)
 
     async def answer(self, connection: ServerConnection, _: Handshake) -> Response | None:
         """The answer to a handshake that is refused; None lets a websocket through."""

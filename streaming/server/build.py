@@ -9,10 +9,15 @@ from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import endpointing_of, make_reader, make_session, offered, session_spec
+from streaming.build import (
+    endpointing_of,
+    make_narrator,
+    make_reader,
+    make_session,
+    offered,
+    session_spec,
+)
 from streaming.config import Config
-from streaming.dialogue.narrator import Narrator
-from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
@@ -57,9 +62,6 @@ def build_assistant(
     make_session(model, spec)  # so that no session waits for what stands before all turns
     voice = load_voice(config.voice.name)  # so that no session waits for it
 
-    def new_session() -> Session:
-        return make_session(model, spec)
-
     def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
             initial(
@@ -86,27 +88,23 @@ def build_assistant(
     def new_calls() -> Calls | None:
         return None if tools is None else runs.calls()
 
-    def new_narrator(speed: float) -> Narrator:
-        assert voice is not None, "no voice is offered"
-        return Narrator(voice, speed * config.voice.speed)
-
     alone = spec.model_copy(update={"tools": None})  # what a timer tells comes after an answer
     answerer = Answerer(
         config.preset,
-        lambda: make_session(model, alone),
+        partial(make_session, model, alone),
         new_protocol,
-        (lambda: make_reader(model, spec)) if transcribes else None,
+        partial(make_reader, model, spec) if transcribes else None,
         config.voice.name,
         reads_words=config.model.reads == "words",
     )
-    makers = Makers(None if voice is None else new_narrator, answerer)
+    makers = Makers(None if voice is None else partial(make_narrator, config.voice), answerer)
     return Assistant(
         config.preset,
-        new_session,
+        partial(make_session, model, spec),
         new_protocol,
         new_calls,
         answerer.new_reader,
-        partial(works, makers),
+        works=partial(works, makers),
     )
 
 

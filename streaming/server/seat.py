@@ -19,7 +19,7 @@ from streaming.realtime.protocol import Output, Realtime
 from streaming.server.errands import Errands
 from streaming.server.playback import Playback
 from streaming.server.rate import Allowance
-from streaming.server.worker import Done, Worker
+from streaming.server.worker import Done, Host
 from streaming.shell import Calls
 
 KEPT = 2000
@@ -36,7 +36,7 @@ class Seat:
     """Protocol, outgoing events and timing of one session; used on the event loop alone."""
 
     def __init__(
-        self, name: str, protocol: Realtime, worker: Worker, calls: Calls | None = None
+        self, name: str, protocol: Realtime, worker: Host, calls: Calls | None = None
     ) -> None:
         self.name, self.protocol, self._worker = name, protocol, worker
         self._errands = Errands(calls, self._control)
