@@ -39,7 +39,7 @@ class Narrator:
 
     @property
     def released(self) -> int:
-        """Nothing: what is spoken when is a function of its input."""
+        """Nothing: its clauses depend on the text alone."""
         return 0
 
     def at_pace(self, pace: Pace | None) -> None:

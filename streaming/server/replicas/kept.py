@@ -1,7 +1,8 @@
 """What has to be known of a session so that another process can make it again: all that it was
 given, and how far it had come.
 
-A second of audio takes 15 kB, as FLAC; silence takes nothing. So an hour of talk is 54 MB at most.
+A second of audio takes 15 kB, as FLAC; silence a hundredth of that. So an hour of talk
+is 54 MB.
 """
 
 import io

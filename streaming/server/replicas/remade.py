@@ -91,14 +91,14 @@ class Remade:
             DivergedError: something else comes of it than what came of the first session.
         """
         repeats = self._repeats
-        if repeats and self._fed == self._session.taken < self._kept.taken:
+        if repeats and self._session.urgency is None and self._fed < self._kept.taken:
             self._give(next(self._pieces))
             self._fed += 1
         events = self._session.step()
         if repeats:
-            if events is NEED_DATA and self._fed == self._session.taken == self._kept.taken:
-                raise DivergedError  # not all was given out that had been
             self._go_on_if_there()
+        if self._repeats and events is NEED_DATA and self._fed == self._kept.taken:
+            raise DivergedError  # not all was given out that had been
         return [] if events is NEED_DATA and repeats else self._news(events)
 
     def _go_on_if_there(self) -> None:
