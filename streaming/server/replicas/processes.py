@@ -3,16 +3,15 @@
 import contextlib
 import multiprocessing
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from streaming.config import Config
+from assistant.config import ModelConfig
 from streaming.server.log import log
-from streaming.server.replicas.replica import serve_replica
+from streaming.server.replicas.replica import meeting, serve_replica
 
 SOON_S = 10.0
 """A process that lived for less than this has ended too soon: the next one has to wait."""
@@ -22,33 +21,29 @@ WAIT_S = 2.0
 
 
 @contextlib.contextmanager
-def processes(count: int, config: Config) -> Iterator[socket.socket]:
+def processes(count: int, config: ModelConfig) -> Iterator[socket.socket]:
     """So many replicas on this machine.
 
     Args:
         count: of replicas.
-        config: the server's.
+        config: the preset.
 
     Yields:
         The socket to which they connect when they have loaded the model.
     """
-    with tempfile.TemporaryDirectory(prefix="salmonn-live-") as folder:  # ours alone
-        path = Path(folder) / "replicas"
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(path))
-            listening.listen()
-            keepers = [_Keeper(number, path, config) for number in range(count)]
-            try:
-                yield listening
-            finally:
-                for keeper in keepers:
-                    keeper.stop()
+    with meeting() as (path, listening):
+        keepers = [_Keeper(number, path, config) for number in range(count)]
+        try:
+            yield listening
+        finally:
+            for keeper in keepers:
+                keeper.stop()
 
 
 class _Keeper:
     """Keeps one replica running."""
 
-    def __init__(self, number: int, path: Path, config: Config) -> None:
+    def __init__(self, number: int, path: Path, config: ModelConfig) -> None:
         self._about = path, number, config
         self._over = threading.Event()
         self._process = self._begun()

@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Hashable
+import tempfile
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+from assistant.config import ModelConfig
 from assistant.errors import AssistantError
 from assistant.model import Salmonn, load
-from streaming.config import Config
 from streaming.dialogue.work import Stepped
 from streaming.server.log import where
 from streaming.server.replicas.kept import Kept
@@ -20,21 +21,38 @@ from streaming.server.replicas.remade import Remade
 from streaming.server.worker import Done, Worker
 
 
-def serve_replica(path: Path, number: int, config: Config) -> None:
-    """Have sessions of the server at a socket until it is gone.
+@contextlib.contextmanager
+def meeting() -> Iterator[tuple[Path, socket.socket]]:
+    """A socket to which the replicas of this user's server can connect, and its path."""
+    with tempfile.TemporaryDirectory(prefix="salmonn-live-") as folder:  # ours alone
+        path = Path(folder) / "replicas"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            listening.listen()
+            yield path, listening
+
+
+def serve_replica(path: Path, number: int, config: ModelConfig) -> None:
+    """Have sessions of the server at a socket until it is gone. Signals that would end this process
+    do not: the server ends first, when all is said.
 
     Args:
         path: of its socket.
         number: of this replica.
-        config: the server's.
+        config: the preset.
 
     Raises:
         AssistantError: a part of the model is missing or does not fit.
         OSError: there is no server.
     """
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.SIG_IGN)  # the server ends first, when all is said
-    model = load(config.model)
+        signal.signal(ending, signal.SIG_IGN)
+    have_sessions(path, number, config)
+
+
+def have_sessions(path: Path, number: int, config: ModelConfig) -> None:
+    """See `serve_replica`; what signals do is left as it is."""
+    model = load(config)
     with socket.socket(socket.AF_UNIX) as link:
         link.connect(str(path))
         Replica(link, number, model).run()

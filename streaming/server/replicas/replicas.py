@@ -73,6 +73,7 @@ class Replicas:
         self._moved, self._moving_s = 0, 0.0
         self._busy_s: dict[int, float] = {}
         self._began: dict[int, int] = {}
+        self._stopped = False
         self._serving = asyncio.get_running_loop().create_task(self._serve(listening))
 
     @property
@@ -109,6 +110,7 @@ class Replicas:
 
     def stop(self) -> None:
         """Let all replicas go, which end then."""
+        self._stopped = True
         self._serving.cancel()
         for link in self._links:
             link.writer.transport.abort()
@@ -161,8 +163,8 @@ class Replicas:
                     self._heard(link, what, *about)
                 elif what == "here":
                     link = self._enter(writer, *about)
-        except (asyncio.IncompleteReadError, OSError):
-            pass  # it is gone
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
+            pass  # it is gone, or the server ends
         finally:
             writer.transport.abort()
             if link is not None:
@@ -180,6 +182,8 @@ class Replicas:
 
     def _leave(self, link: _Link) -> None:
         self._links.remove(link)
+        if self._stopped:
+            return
         log.warning("replica.ends replica=%d sessions=%d", link.number, len(link.names))
         for name in link.names:
             held = self._held[name]

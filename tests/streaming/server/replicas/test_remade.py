@@ -103,7 +103,8 @@ def test_all_that_was_put_in_comes_back_in_order() -> None:
 
 def test_silence_takes_next_to_nothing() -> None:
     kept = Kept()
-    kept.put([Frame(0, bytes(FRAME_BYTES))] * PACKED_FRAMES * 6)
+    silence: list[Piece] = [Frame(0, bytes(FRAME_BYTES))]
+    kept.put(silence * PACKED_FRAMES * 6)
     assert kept.size < 6 * 2000
 
 
@@ -131,7 +132,7 @@ def test_another_session_than_the_first_is_noticed() -> None:
 def test_somebody_who_speaks_goes_on_where_the_first_was() -> None:
     first = Stepping(Narrator(Speaker()), Kept())
     for word in ("That is the first thing. ", "And that is the second. ", "Three."):
-        first.give(Write(word, "a"))
+        first.give(Write(word))
     first.work(1)
     again = Stepping(Remade(Narrator(Speaker()), copied(first.kept)), Kept())
     known = len(first.events)
