@@ -1,6 +1,6 @@
 """Replicas that are killed at random points: their sessions go on elsewhere as if nothing were.
 
-    python -m bench.failover [--points 100] [--preset tiny] [--replicas 2] [--seed 0] [--json FILE]
+    python -m bench.failover [--points 100] [--preset tiny] [--replicas 2] [--minute] [--json FILE]
 
 Starts `salmonn-live serve --replicas` on loopback and has conversations with it, made of the demo
 recording. In each, the replica that has the session is killed (SIGKILL) when some number of bytes
@@ -124,11 +124,18 @@ async def through(
         await asyncio.gather(*made.tasks, return_exceptions=True)
 
 
+def minute() -> dict[str, tuple[Json, list[Step]]]:
+    """A talk of a minute."""
+    settings, (said, _) = conversations()["spoken"]
+    return {"a minute": (settings, [said] * round(60 * 32_000 / len(said)))}
+
+
 async def check(target: Target, chosen: argparse.Namespace) -> list[Json]:
     """All points, shared among the conversations; a row for each of these."""
     rows = []
-    for number, (name, (settings, steps)) in enumerate(conversations().items()):
-        share = len(range(number, chosen.points, len(conversations())))
+    talks = minute() if chosen.minute else conversations()
+    for number, (name, (settings, steps)) in enumerate(talks.items()):
+        share = len(range(number, chosen.points, len(talks)))
         how = settings, steps, chosen.pause / 1000
         await all_there(target, chosen.replicas)
         whole, relay = await through(target, [], *how)
@@ -139,7 +146,8 @@ async def check(target: Target, chosen: argparse.Namespace) -> list[Json]:
         wrong, killed = [], []
         for _ in range(share):
             direction: Literal["up", "down"] = rng.choice(("up", "down"))
-            point = Break(direction, rng.randrange(passed[direction]))
+            since = passed[direction] * 9 // 10 if chosen.minute else 0
+            point = Break(direction, rng.randrange(since, passed[direction]))
             await all_there(target, chosen.replicas)
             before = target.metric("salmonn_moving_seconds_total")
             try:
@@ -183,6 +191,9 @@ def main() -> None:
     options.add_argument("--preset", default="tiny")
     options.add_argument("--points", type=int, default=100)
     options.add_argument("--replicas", type=int, default=2)
+    options.add_argument(
+        "--minute", action="store_true", help="a talk of a minute, killed in its last tenth"
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--pause", type=float, default=1.0, help="ms between 20 ms of audio")
     chosen = options.parse_args()

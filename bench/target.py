@@ -94,6 +94,9 @@ def server(
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+            finally:
+                assert process.stdout is not None
+                process.stdout.close()
 
 
 def _port(process: "subprocess.Popen[str]", log: Path) -> int:

@@ -89,6 +89,11 @@ def serve(
         shell = stack.enter_context(closing(shell_of(settings)))
         model = load_model(settings)
         assistant = build_assistant(model, settings, words, shell)
+        if server.measure:
+            from streaming.server.capacity import measured
+
+            server = measured(settings, assistant.new_session)
+            console.print(f"Room for {server.sessions} sessions.", style="dim")
         if there is not None:
             from streaming.server.replicas.replicas import Replicas
 

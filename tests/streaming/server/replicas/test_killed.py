@@ -1,0 +1,35 @@
+"""Processes that are killed, with the tiny model: what a client is told is as if they were not."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from bench.failover import all_there, through
+from bench.resume import SETTINGS_OF_SERVER, Break, conversations, difference, told
+from bench.target import Target, server
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="replicas need a Unix socket")
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    with server("tiny", SETTINGS_OF_SERVER, options=["--replicas", "2"]) as found:
+        yield found
+
+
+def test_a_conversation_goes_on_when_its_replica_is_killed(target: Target) -> None:
+    async def test() -> None:
+        settings, steps = conversations()["spoken"]
+        await all_there(target, 2)
+        whole, relay = await through(target, [], settings, steps, 0.0)
+        right = told(whole)
+        late = Break("down", relay.passed["down"] * 3 // 4)
+        for point in (Break("up", relay.passed["up"] // 3), late):
+            await all_there(target, 2)
+            events, relay = await through(target, [point], settings, steps, 0.0)
+            assert relay.broken == 1
+            assert difference(events, right) is None
+
+    asyncio.run(test())
