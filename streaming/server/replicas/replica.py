@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class Replica:
         self._link, self._number, self._model = link, number, model
         self._from_server = link.makefile("rb")
         self._remade: dict[Hashable, Remade] = {}  # those that are behind
+        self._sending = threading.Lock()
         self._worker = Worker(sys.maxsize, self._tell)  # the server counts
 
     def run(self) -> None:
@@ -81,6 +83,8 @@ class Replica:
             case "begin", make:
                 make()  # so that no session waits for what all of them need
                 self._send("here", self._number, os.getpid())
+            case ("alive",):
+                self._send("alive")
             case "add", name, make, kept:
                 self._worker.add(name, lambda: self._made(name, make, kept))
             case "give", name, pieces:
@@ -109,5 +113,5 @@ class Replica:
         self._send("done", name, what)
 
     def _send(self, *message: object) -> None:
-        with contextlib.suppress(OSError):  # the server is gone: `run` will see it
+        with contextlib.suppress(OSError), self._sending:  # the server is gone: `run` will see it
             self._link.sendall(packed(*message))

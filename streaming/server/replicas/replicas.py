@@ -1,6 +1,8 @@
 """Sessions that are in other processes: who has which, and what becomes of them when one dies."""
 
 import asyncio
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -16,6 +18,14 @@ from streaming.server.log import log
 from streaming.server.replicas.kept import Kept
 from streaming.server.replicas.link import HEAD, packed, unpacked
 from streaming.server.worker import Deliver, Done
+
+ALIVE_S = 30.0
+"""Seconds without a sign of life after which a replica is killed; it is asked for it more often."""
+
+
+DEATHS, MEANWHILE = 3, 500
+"""So many replicas may die that have a session, one after the other, with less than so many pieces
+of its input in between. Then it is what kills them."""
 
 
 class ReplicaError(Exception):
@@ -33,6 +43,20 @@ class _Held:
 
     lost_at: float | None = None
     """When the replica that had it died; None: it is where it was, or there again."""
+
+    lost_after: int = -MEANWHILE
+    """Pieces of input that it had processed when a replica last died that had it."""
+
+    deaths: int = 0
+    """Replicas that died having it, one after the other."""
+
+    def lose(self) -> bool:
+        """The replica that had it died; whether it is to be made again."""
+        self.link, self.lost_at = None, self.lost_at or time.monotonic()
+        meanwhile = self.kept.taken - self.lost_after
+        self.deaths = self.deaths + 1 if meanwhile < MEANWHILE else 1
+        self.lost_after = self.kept.taken
+        return self.deaths < DEATHS
 
 
 @dataclass(slots=True, eq=False)
@@ -156,16 +180,25 @@ class Replicas:
         """Serve a replica, from when it has its model until it is gone."""
         writer.write(packed("begin", self._warm))
         link = None
+        asking = asyncio.get_running_loop().create_task(_ask(writer))
         try:
             while True:
-                what, *about = unpacked(await _message(reader))
+                async with asyncio.timeout(None if link is None else ALIVE_S):  # or it loads
+                    what, *about = unpacked(await _message(reader))
+                if what == "alive":
+                    continue
                 if link is not None:
                     self._heard(link, what, *about)
                 elif what == "here":
                     link = self._enter(writer, *about)
+        except TimeoutError:
+            if link is not None:
+                log.error("replica.hangs replica=%d pid=%d", link.number, link.pid)
+                os.kill(link.pid, signal.SIGKILL)
         except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
             pass  # it is gone, or the server ends
         finally:
+            asking.cancel()
             writer.transport.abort()
             if link is not None:
                 self._leave(link)
@@ -186,10 +219,11 @@ class Replicas:
             return
         log.warning("replica.ends replica=%d sessions=%d", link.number, len(link.names))
         for name in link.names:
-            held = self._held[name]
-            held.link = None
-            held.lost_at = held.lost_at or time.monotonic()
-            self._place(name)
+            if self._held[name].lose():
+                self._place(name)
+            else:
+                del self._held[name]
+                self._deliver(name, AssistantError(f"{DEATHS} replicas ended with this session"))
 
     def _heard(self, link: _Link, what: str, name: Hashable, *about: object) -> None:
         held = self._held.get(name)
@@ -209,6 +243,12 @@ class Replicas:
                 del self._held[name]
                 log.error("replica.fails replica=%d %s", link.number, where)
                 self._deliver(name, ReplicaError() if told is None else AssistantError(told))
+
+
+async def _ask(writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        writer.write(packed("alive"))
+        await asyncio.sleep(ALIVE_S / 4)
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +20,7 @@ import pytest
 from assistant.model import Salmonn
 from streaming.dialogue.session import Session
 from streaming.server.app import App
+from streaming.server.replicas import replicas
 from streaming.server.replicas.replica import Replica
 from streaming.server.replicas.replicas import Replicas
 from tests.streaming.fakes import Echo, session
@@ -186,5 +189,44 @@ def test_an_error_ends_its_session_alone(tmp_path: Path) -> None:
             assert error["message"] == "an error of the server"
             await say(other, "input_audio_buffer.clear")
             await until(other, "input_audio_buffer.cleared")
+
+    run(test())
+
+
+def test_a_replica_that_gives_no_sign_of_life_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[tuple[int, int]] = []
+    monkeypatch.setattr(replicas, "ALIVE_S", 0.2)
+    monkeypatch.setattr(os, "kill", lambda pid, how: killed.append((pid, how)))
+
+    async def test() -> None:
+        async with housed(tmp_path / "r", 1) as (app, address, house), client(address) as wire:
+            await configure(wire)
+            with monkeypatch.context() as hanging:
+                hanging.setattr(Replica, "_send", lambda *_: None)
+                await there(app, 0)
+            house.begin(1)
+            await speak(wire, TURN)
+            await until(wire, "response.done")
+
+    run(test())
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+
+
+def test_a_session_that_kills_one_replica_after_another_is_given_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with housed(tmp_path / "r", 1) as (app, address, house), client(address) as wire:
+            await configure(wire)
+            for number in range(3):
+                assert app.places.worker.sessions
+                house.kill_busy(app)
+                await there(app, 0)
+                house.begin(number)
+                await there(app, 1)
+            error = (await until(wire, "error"))[-1]["error"]
+            assert error["message"] == "3 replicas ended with this session"
+            async with client(address) as other:
+                await configure(other)
 
     run(test())
