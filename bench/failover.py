@@ -119,9 +119,12 @@ async def through(
         return await converse(made.port, settings, steps, pause_s), made
     finally:
         listening.close()
+        if made.tasks:
+            await asyncio.wait(made.tasks, timeout=5)  # both sides have gone
         for task in made.tasks:
             task.cancel()
         await asyncio.gather(*made.tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # so that what was aborted is closed
 
 
 def minute() -> dict[str, tuple[Json, list[Step]]]:

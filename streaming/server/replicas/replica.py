@@ -90,14 +90,16 @@ class Replica:
             case "give", name, pieces:
                 self._worker.give(name, pieces)
             case "remove", name:
-                self._worker.remove(name)
-                self._remade.pop(name, None)
+                self._worker.remove(name, lambda: self._forget(name))
 
     def _made(self, name: Hashable, make: Callable[[], Stepped], kept: Kept | None) -> Stepped:
         if kept is None:
             return make()
         remade = self._remade[name] = Remade(make(), kept)
         return remade
+
+    def _forget(self, name: Hashable) -> None:
+        self._remade.pop(name, None)
 
     def _tell(self, name: Hashable, what: Done | Exception) -> None:
         """Called on the worker's thread."""

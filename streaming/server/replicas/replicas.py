@@ -167,7 +167,8 @@ class Replicas:
         if not self._links:
             return
         held, link = self._held[name], min(self._links, key=lambda link: len(link.names))
-        is_new = held.kept.is_empty
+        if is_new := held.kept.is_empty:
+            held.lost_at = None  # nothing is lost
         held.link = link
         link.names.add(name)
         link.send("add", name, held.make, None if is_new else held.kept)
