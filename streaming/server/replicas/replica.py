@@ -43,19 +43,28 @@ def serve_replica(path: Path, number: int, config: ModelConfig) -> None:
         config: the preset.
 
     Raises:
-        AssistantError: a part of the model is missing or does not fit.
-        OSError: there is no server.
+        SystemExit: a part of the model is missing or does not fit; the message says which.
     """
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.SIG_IGN)
-    have_sessions(path, number, config)
+    try:
+        have_sessions(path, number, config)
+    except AssistantError as error:
+        sys.exit(f"replica {number}: {error}")
 
 
 def have_sessions(path: Path, number: int, config: ModelConfig) -> None:
-    """See `serve_replica`; what signals do is left as it is."""
+    """See `serve_replica`; what signals do is left as it is.
+
+    Raises:
+        AssistantError: a part of the model is missing or does not fit.
+    """
     model = load(config)
     with socket.socket(socket.AF_UNIX) as link:
-        link.connect(str(path))
+        try:
+            link.connect(str(path))
+        except (ConnectionError, FileNotFoundError):
+            return  # the server is gone
         Replica(link, number, model).run()
 
 
