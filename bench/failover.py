@@ -23,7 +23,6 @@ from typing import Any, Literal
 
 from bench.common import keep, parser, show, without
 from bench.resume import (
-    SETTINGS_OF_SERVER,
     Break,
     Json,
     Relay,
@@ -35,6 +34,8 @@ from bench.resume import (
     told,
 )
 from bench.target import Target, server
+
+SETTINGS_OF_SERVER = "server: { resume_s: 0.5 }\n"  # nobody comes back: nobody is cut off
 
 READY_S = 300.0
 """How long all replicas may take until they are there again."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.failover import all_there, through
-from bench.resume import SETTINGS_OF_SERVER, Break, conversations, difference, told
+from bench.failover import SETTINGS_OF_SERVER, all_there, through
+from bench.resume import Break, conversations, difference, told
 from bench.target import Target, server
 
 pytestmark = [
@@ -31,6 +31,7 @@ def test_a_conversation_goes_on_when_its_replica_is_killed(target: Target) -> No
         await all_there(target, 2)
         whole, relay = await through(target, [], *how)
         in_the_reply = Break("down", relay.passed["down"] * 3 // 4)
+        await all_there(target, 2)  # and the session of before is not
         events, relay = await through(target, [in_the_reply], *how)
         assert relay.broken == 1
         assert difference(events, told(whole)) is None
