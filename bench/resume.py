@@ -33,13 +33,14 @@ SETTINGS_OF_SERVER = "server: { sessions: 64, resume_s: 20.0, connects_per_s: 10
 ALONG = 4
 """Conversations at the same time."""
 
-LONGEST_S = 120.0
+LONGEST_S = 300.0
 """Of a conversation; one that hangs has lost something."""
 
 CLIP_S = 4.0
 """Seconds of the recording that hold its first command and the silence after it."""
 
 COMMIT, ANSWER = "input_audio_buffer.commit", "response.create"
+CLEAR = "input_audio_buffer.clear"
 
 
 def conversations() -> dict[str, tuple[Json, list[Step]]]:
@@ -162,6 +163,9 @@ async def converse(
                 while not events or events[-1]["type"] != "response.done":
                     events.append(await anext(stream))
                 events.append({"type": "step"})
+            await session.send(CLEAR)  # carried out when all that was heard before it has been
+            while events[-1]["type"] != f"{CLEAR}ed":
+                events.append(await anext(stream))
     return [event for event in events if event["type"] != "step"]
 
 

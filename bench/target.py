@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,7 @@ def server(
     files: int | None = None,
     tls: bool = False,
     token: str | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Target]:
     """`salmonn-live serve` on a free port with these lines of `config.yaml`, ended with SIGTERM.
 
@@ -66,12 +67,13 @@ def server(
         files: file descriptors it may have; None: as many as we may.
         tls: it is reached with TLS.
         token: it asks for this one.
+        options: more of them for `serve`.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(settings)
         log = log or Path(folder) / "log"
-        serve = ["serve", "--port", "0", "--preset", preset, "--config", str(config)]
+        serve = ["serve", "--port", "0", "--preset", preset, "--config", str(config), *options]
         command = [sys.executable, "-c", "from cli.main import main; main()", *serve]
         with log.open("a") as stream:
             process = subprocess.Popen(
@@ -92,6 +94,9 @@ def server(
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
+            finally:
+                assert process.stdout is not None
+                process.stdout.close()
 
 
 def _port(process: "subprocess.Popen[str]", log: Path) -> int:

@@ -7,9 +7,11 @@ import ipaddress
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+import socket
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +61,12 @@ def serve(
     wyoming: Annotated[
         int | None, typer.Option(help="Serve Home Assistant, too, at this port (10800).")
     ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Have sessions in so many processes.")
+    ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Let Ray begin these processes, two if not said.")
+    ] = False,
 ) -> None:
     """Open a socket that any OpenAI Realtime client can talk to, and a page to talk on."""
     from streaming.server.listen import listen
@@ -77,15 +85,43 @@ def serve(
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         settings = replace(settings, server=server)
+        there = stack.enter_context(_replicas(settings, replicas, ray))
         shell = stack.enter_context(closing(shell_of(settings)))
         model = load_model(settings)
         assistant = build_assistant(model, settings, words, shell)
+        if server.measure:
+            from streaming.server.capacity import measured
+
+            server = measured(settings, assistant.new_session)
+            console.print(f"Room for {server.sessions} sessions.", style="dim")
+        if there is not None:
+            from streaming.server.replicas.replicas import Replicas
+
+            assistant = replace(assistant, host=partial(Replicas, there, assistant.new_session))
         home = None
         if other is not None:
             from streaming.wyoming.build import build_offer
 
             home = build_offer(model, settings, words), other
         serve_until_told(_run(assistant, server, listening, console, home))
+
+
+@contextlib.contextmanager
+def _replicas(settings: Config, count: int | None, ray: bool) -> "Iterator[socket.socket | None]":
+    """Where replicas connect; None: none are wanted, sessions are in this process."""
+    if not (count or ray):
+        yield None
+        return
+    if os.name != "posix":
+        raise ConfigError("--replicas: needs Linux or macOS")
+    if ray and find_spec("ray") is None:
+        raise ConfigError("--ray: not installed; `pip install 'salmonn-live[scale]'` does that")
+    if ray:
+        from streaming.server.replicas.ray_places import ray_places as begun
+    else:
+        from streaming.server.replicas.processes import processes as begun
+    with begun(count or 2, settings.model) as listening:
+        yield listening
 
 
 def serve_until_told(running: Coroutine[None, None, None]) -> None:

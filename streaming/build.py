@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from assistant.config import ModelConfig
+from assistant.config import ModelConfig, VoiceConfig
 from assistant.conversation import Conversation
 from assistant.errors import ConfigError, ToolError
 from assistant.files.presets import validate
@@ -21,8 +21,10 @@ from streaming.config import Config, EndpointingConfig, WakeWordConfig
 from streaming.detectors.choose import choose_endpointer
 from streaming.detectors.wake_word import phrase, wake_word
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.session import Pace, Session
+from streaming.dialogue.narrator import Narrator
+from streaming.dialogue.session import Session
 from streaming.dialogue.wakefulness import Wakefulness
+from streaming.dialogue.work import Pace
 from streaming.spec import SessionSpec, ToolsSpec
 from streaming.tape.tape import Tape
 
@@ -215,6 +217,21 @@ def make_reader(model: Salmonn, spec: SessionSpec) -> Session:
         turns,
         make_endpointer=choose_endpointer,
     )
+
+
+def make_narrator(voice: VoiceConfig, speed: float = 1.0) -> Narrator:
+    """Make somebody who speaks what others wrote.
+
+    Args:
+        voice: who speaks, and how fast; not `none`.
+        speed: times as fast as that.
+
+    Raises:
+        AssistantError: the voice cannot be used here.
+    """
+    loaded = load_voice(voice.name)
+    assert loaded is not None, "no voice is offered"
+    return Narrator(loaded, speed * voice.speed)
 
 
 def _engine(model: Salmonn) -> str:

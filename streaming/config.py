@@ -250,6 +250,10 @@ class ServerConfig(Section):
     """Most sessions at once; further ones are refused. One thread steps them all and each holds
     megabytes, so no machine keeps up with a thousand."""
 
+    measure: bool = False
+    """Measure at start how many streams this machine can hold, which takes seconds, and take no
+    more sessions than that; `sessions` is then the most that it may come to."""
+
     session_minutes: float = Field(default=60.0, gt=0, le=7 * 24 * 60)
     """Length of a session, in minutes; a week at most."""
 

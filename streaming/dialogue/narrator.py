@@ -6,7 +6,7 @@ from assistant.voice.voice import Voice
 from streaming.audio.frames import Frame
 from streaming.controls import Commit, Control, Played, Write
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
+from streaming.dialogue.work import NEED_DATA, NeedData, Pace, Urgency, Work
 from streaming.events import Event, ReplyEnded
 
 
@@ -36,6 +36,14 @@ class Narrator:
     def heard(self) -> int:
         """Number of samples processed: none."""
         return 0
+
+    @property
+    def released(self) -> int:
+        """Nothing: its clauses depend on the text alone."""
+        return 0
+
+    def at_pace(self, pace: Pace | None) -> None:
+        """It goes at the pace of `Played`."""
 
     @property
     def urgency(self) -> Urgency | None:

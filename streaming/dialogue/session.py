@@ -23,12 +23,8 @@ from streaming.dialogue.dialogue import Dialogue
 from streaming.dialogue.listener import Listener, SpeechFinder
 from streaming.dialogue.turn import Ending, Guessed, Held, Lull, NoRoom, Replying, SaidAll
 from streaming.dialogue.wakefulness import Wakefulness
-from streaming.dialogue.work import NEED_DATA, NeedData, Urgency, Work
+from streaming.dialogue.work import NEED_DATA, NeedData, Pace, Urgency, Work
 from streaming.events import Event
-
-Pace = Callable[[int], int]
-"""Maps a number of pieces of input (frames and controls) to the tokens that may be given out by
-then. A clause that is spoken counts as one."""
 
 
 def one_each(taken: int) -> int:
@@ -87,6 +83,10 @@ class Session:
     def released(self) -> int:
         """Tokens given out, clauses spoken, and ends of replies."""
         return self._floor.released
+
+    def at_pace(self, pace: Pace | None) -> None:
+        """Go on at another pace; see `Session`. Live from here on, where it is None."""
+        self._pace, self._allowance = pace, 0
 
     def receive(self, audio: bytes) -> None:
         """Take bytes of input, any number of them.

@@ -72,6 +72,10 @@ class Urgency(IntEnum):
     """Work of `Unhurried`: whatever somebody who talks or listens waits for comes before it."""
 
 
+Pace = Callable[[int], int]
+"""Maps a number of pieces of input (frames and controls) to the tokens that may be given out by
+then. A clause that is spoken counts as one."""
+
 Job = tuple[Work, Callable[[], list[Event]]]
 """A step that is to be done: its kind, and what does it and gives what clients are told."""
 
@@ -96,6 +100,14 @@ class Stepped(Protocol):
     @property
     def heard(self) -> int:
         """Number of samples processed."""
+
+    @property
+    def released(self) -> int:
+        """Tokens given out, clauses spoken, and ends of replies, as far as its input alone does not
+        say when they are."""
+
+    def at_pace(self, pace: Pace | None) -> None:
+        """Give out so much after each piece of input from here on; None: as fast as it is made."""
 
     @property
     def urgency(self) -> Urgency | None:
@@ -132,6 +144,15 @@ class Unhurried:
     def heard(self) -> int:
         """Number of samples processed."""
         return self._session.heard
+
+    @property
+    def released(self) -> int:
+        """What was given out, as `Stepped` has it."""
+        return self._session.released
+
+    def at_pace(self, pace: Pace | None) -> None:
+        """Go on at another pace."""
+        self._session.at_pace(pace)
 
     @property
     def urgency(self) -> Urgency | None:

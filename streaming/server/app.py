@@ -62,9 +62,10 @@ class App:
         hosts: addresses that the server listens at.
         tls: its certificate; None: connections are not encrypted.
         """
-        self.places = Places(config.sessions, BESIDE)
+        self.places = Places(config.sessions, BESIDE, assistant.host)
         self._comers = Comers(config.connects_per_s)
         self.metrics = Metrics()
+        self.metrics.add(self.places.worker.figures)
         self.lines = Log()
         self.tls = tls
         self.strangers = Strangers(STRANGERS, self.cut)
@@ -96,7 +97,8 @@ class App:
             return told
         if request.path.startswith(KEYED):
             self._admission.check_token(request)
-        return self._pages.answer(request, ready=not self.seats.draining)
+        ready = not self.seats.draining and self.places.worker.is_ready
+        return self._pages.answer(request, ready=ready)
 
     async def answer(self, connection: ServerConnection, _: Handshake) -> Response | None:
         """The answer to a handshake that is refused; None lets a websocket through."""

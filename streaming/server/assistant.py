@@ -7,6 +7,7 @@ from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.server.exchange import Work
 from streaming.server.places import Places
+from streaming.server.worker import NewHost, Worker
 from streaming.shell import Calls
 
 
@@ -28,6 +29,9 @@ class Assistant:
     new_reader: Callable[[], Session] | None = None
     """Makes a session that writes down what is said, and answers nothing; called on the worker's
     thread. None: there is nothing to read with."""
+
+    host: NewHost = Worker
+    """Makes what steps the sessions of all kinds."""
 
     works: Callable[[Places], Mapping[str, Work]] = lambda _: {}
     """What is done with requests that have a body, by the path of the address."""

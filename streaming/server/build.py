@@ -10,10 +10,15 @@ from assistant.model import Salmonn
 from assistant.tools.grammar import Grammar
 from assistant.tools.tool import Tool, ToolChoice
 from assistant.voice.choose import load_voice
-from streaming.build import endpointing_of, make_reader, make_session, offered, session_spec
+from streaming.build import (
+    endpointing_of,
+    make_narrator,
+    make_reader,
+    make_session,
+    offered,
+    session_spec,
+)
 from streaming.config import Config
-from streaming.dialogue.narrator import Narrator
-from streaming.dialogue.session import Session
 from streaming.realtime.protocol import Realtime
 from streaming.realtime.session_config import Settings, initial
 from streaming.realtime.tools import Check
@@ -59,9 +64,6 @@ def build_assistant(
     voice = load_voice(config.voice.name)  # so that no session waits for it
     trim()  # of what was read meanwhile
 
-    def new_session() -> Session:
-        return make_session(model, spec)
-
     def new_protocol(name: str, new_id: Callable[[str], str], expires_at: int) -> Realtime:
         return Realtime(
             initial(
@@ -88,28 +90,24 @@ def build_assistant(
     def new_calls() -> Calls | None:
         return None if tools is None else runs.calls()
 
-    def new_narrator(speed: float) -> Narrator:
-        assert voice is not None, "no voice is offered"
-        return Narrator(voice, speed * config.voice.speed)
-
     # What a timer tells comes after an answer, and nobody has to be woken for one.
     alone = spec.model_copy(update={"tools": None, "wake_word": None})
     answerer = Answerer(
         config.preset,
-        lambda: make_session(model, alone),
+        partial(make_session, model, alone),
         new_protocol,
-        (lambda: make_reader(model, spec)) if transcribes else None,
+        partial(make_reader, model, spec) if transcribes else None,
         config.voice.name,
         reads_words=config.model.reads == "words",
     )
-    makers = Makers(None if voice is None else new_narrator, answerer)
+    makers = Makers(None if voice is None else partial(make_narrator, config.voice), answerer)
     return Assistant(
         config.preset,
-        new_session,
+        partial(make_session, model, spec),
         new_protocol,
         new_calls,
         answerer.new_reader,
-        partial(works, makers),
+        works=partial(works, makers),
     )
 
 

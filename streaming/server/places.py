@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Hashable
 
 from streaming.dialogue.work import Stepped
-from streaming.server.worker import Done, Worker
+from streaming.server.worker import Done, Host, NewHost, Worker
 
 BESIDE = 2
 """Requests over HTTP that are worked on at a time. They take no session's place."""
@@ -21,21 +21,22 @@ Spare = Callable[[bool], bool]
 class Places:
     """Who has a place on the model's thread; used on the event loop alone."""
 
-    def __init__(self, most: int, beside: int = 0) -> None:
+    def __init__(self, most: int, beside: int = 0, host: NewHost = Worker) -> None:
         """Args:
         most: sessions at once, of all kinds together.
         beside: how many more there may be that take no place; see `take`.
+        host: makes what steps the sessions.
         """
         self._loop = asyncio.get_running_loop()
         self._most = most
-        self._worker = Worker(most + beside, self._from_worker)
+        self._worker = host(most + beside, self._from_worker)
         self._taken: dict[str, Deliver] = {}
         self._beside: set[str] = set()
         self._spares: list[Spare] = []
         self._freed = asyncio.Event()
 
     @property
-    def worker(self) -> Worker:
+    def worker(self) -> Host:
         """Steps the sessions."""
         return self._worker
 

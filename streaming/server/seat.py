@@ -18,7 +18,7 @@ from streaming.realtime.protocol import Output, Realtime
 from streaming.server.errands import Errands
 from streaming.server.playback import Playback
 from streaming.server.rate import Allowance
-from streaming.server.worker import Done, Worker
+from streaming.server.worker import Done, Host
 from streaming.shell import Calls
 
 KEPT = 2000
@@ -64,7 +64,7 @@ class Seat:
         self,
         name: str,
         protocol: Realtime,
-        worker: Worker,
+        worker: Host,
         calls: Calls | None = None,
         playback: Playback | None = None,
         *,

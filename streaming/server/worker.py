@@ -3,8 +3,11 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client.core import Metric
 
 from streaming.audio.frames import Frame
 from streaming.controls import Control
@@ -28,10 +31,47 @@ class Done:
     taken: int
     """Number of pieces of input that it has processed: frames and controls."""
 
+    released: int
+    """What it has given out, see `Stepped.released`."""
+
     events: list[Event]
 
 
 Deliver = Callable[[Hashable, Done | Exception], None]
+"""Takes a session's name and the result of its step, or the error in it, after which the session is
+gone."""
+
+
+class Host(Protocol):
+    """Where sessions are: `Worker`, or something that has many of them."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether sessions are stepped."""
+
+    @property
+    def sessions(self) -> Collection[Hashable]:
+        """Names of those that there are."""
+
+    def figures(self) -> Iterable[Metric]:
+        """Figures for Prometheus about where sessions are."""
+
+    def add(self, name: Hashable, make: Callable[[], Stepped]) -> None:
+        """Make a session, and take it; errors are delivered."""
+
+    def give(self, name: Hashable, pieces: list[Frame | Control]) -> None:
+        """Give a session input; ignored if the session is gone."""
+
+    def remove(self, name: Hashable, then: Callable[[], None] | None = None) -> None:
+        """Forget a session, and call `then` when it is gone."""
+
+    def stop(self) -> None:
+        """End all of them."""
+
+
+NewHost = Callable[[int, Deliver], Host]
+"""Makes a host for so many sessions at once, which calls the second argument with what comes of
+them, on any thread."""
 
 WISHES = 16
 """Most requests that are done between two steps, so that one client's input does not delay the
@@ -45,8 +85,7 @@ class Worker:
     def __init__(self, most: int, deliver: Deliver) -> None:
         """Args:
         most: limit of sessions at once.
-        deliver: called on the worker's thread with a session's name and the result of its step, or
-            the error in it, after which the session is gone.
+        deliver: called on the worker's thread.
         """
         self._scheduler: Scheduler[Hashable] = Scheduler(most)
         self._sessions: dict[Hashable, Stepped] = {}
@@ -54,6 +93,20 @@ class Worker:
         self._deliver = deliver
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """It is, from the beginning."""
+        return True
+
+    @property
+    def sessions(self) -> Collection[Hashable]:
+        """Names of those that were made."""
+        return self._sessions.keys()
+
+    def figures(self) -> Iterable[Metric]:
+        """All sessions are in one place: there is nothing to tell."""
+        return ()
 
     def add(self, name: Hashable, make: Callable[[], Stepped]) -> None:
         """Make a session on the worker's thread, and take it; errors are delivered."""
@@ -130,8 +183,8 @@ class Worker:
             events = session.step()
             assert isinstance(events, list), "a session with work had none"
             seconds = time.monotonic() - begun
-            done = Done(session.work, begun, seconds, session.heard, session.taken, events)
-            self._deliver(name, done)
+            how_far = session.heard, session.taken, session.released
+            self._deliver(name, Done(session.work, begun, seconds, *how_far, events))
 
         self._guard(name, wish)
         return True

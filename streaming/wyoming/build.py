@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from assistant.model import Salmonn
 from assistant.voice.choose import load_voice
-from streaming.build import make_session, session_spec
+from streaming.build import make_narrator, make_session, session_spec
 from streaming.config import Config, ServerConfig
-from streaming.dialogue.narrator import Narrator
 from streaming.dialogue.session import Session
 from streaming.server.build import has_decoder
 from streaming.server.listen import Listening
@@ -37,21 +37,18 @@ def build_offer(model: Salmonn, config: Config, instruction: str) -> Offer:
     voice = load_voice(config.voice.name)  # so that nobody waits for it
     reads = has_decoder(model)
 
-    def new_reader(silence_s: float) -> Session:
-        return make_session(model, _reading(spec, silence_s))
-
-    def new_narrator() -> Narrator:
-        assert voice is not None, "no voice is offered"
-        return Narrator(voice, config.voice.speed)
-
     return Offer(
         info(config.preset, None if voice is None else voice.name, reads=reads),
-        new_reader if reads else None,
-        lambda: make_session(model, spec),
-        None if voice is None else new_narrator,
+        partial(_make_reader, model, spec) if reads else None,
+        partial(make_session, model, spec),
+        None if voice is None else partial(make_narrator, config.voice),
         None if voice is None else voice.name,
         reads_words=config.model.reads == "words",
     )
+
+
+def _make_reader(model: Salmonn, spec: SessionSpec, silence_s: float) -> Session:
+    return make_session(model, _reading(spec, silence_s))
 
 
 def _reading(spec: SessionSpec, silence_s: float) -> SessionSpec:

@@ -171,3 +171,12 @@ def test_names_that_look_like_pictures_are_shown_as_they_are(
 ) -> None:
     tell("toy:x: no such file :smile:", "red")
     assert capsys.readouterr().err == "toy:x: no such file :smile:\n"
+
+
+def test_what_ray_needs_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.serve.find_spec", lambda name: None)
+    code, _, err = call("serve", "--preset", "tiny", "--port", "0", "--ray")
+    assert code == 1
+    assert (
+        err == "salmonn-live: --ray: not installed; `pip install 'salmonn-live[scale]'` does that\n"
+    )

@@ -15,8 +15,8 @@ from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import EndpointingConfig, TurnsConfig
 from streaming.controls import Control, Key, Role
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.session import Pace, Session, one_each
-from streaming.dialogue.work import NEED_DATA
+from streaming.dialogue.session import Session, one_each
+from streaming.dialogue.work import NEED_DATA, Pace
 from streaming.events import Event, ReplyDelta, Runner
 
 CONFIG = EndpointingConfig(

@@ -59,6 +59,7 @@ from tests.streaming.every_key.servers import (
     other_hosts,
     port_of,
     presented,
+    room,
     tokens,
 )
 from tests.streaming.every_key.sessions import (
@@ -152,6 +153,7 @@ ROWS: dict[str, Row] = {
     "server.certificate": Row("FILES/renewed.pem", presented, TLS),
     "server.key": Row("FILES/other.pem", presented, TLS),
     "server.sessions": Row(1, a_second_client, OPEN_PORT),
+    "server.measure": Row(True, room, {"voice.name": "none"}),
     "server.session_minutes": Row(0.0001, a_while, OPEN_PORT),
     "server.message_mb": Row(0.01, a_long_message, OPEN_PORT),
     "server.backlog_s": Row(0.1, much_audio, OPEN_PORT),

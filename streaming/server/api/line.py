@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 from streaming.dialogue.work import Stepped, Unhurried
@@ -44,7 +45,7 @@ class Line:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise RefusedError(status, "busy", why, headers=(RETRY,)) from None
         name = f"request_{next(_numbers)}"
-        place = Place(self._places, name, lambda: Unhurried(make()), beside=True)
+        place = Place(self._places, name, partial(_unhurried, make), beside=True)
         try:
             yield place
         except SessionFailedError as error:
@@ -53,3 +54,7 @@ class Line:
         finally:
             place.leave()
             self._free.release()
+
+
+def _unhurried(make: Callable[[], Stepped]) -> Unhurried:
+    return Unhurried(make())

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
@@ -72,7 +73,7 @@ class Speaking:
             raise wrong("input: there is nothing to say", "input")
         is_events = wanted.stream_format == "sse"
         kind = EVENTS if is_events else format_.kind
-        async with self._line.place(lambda: new_narrator(wanted.speed)) as place:
+        async with self._line.place(partial(new_narrator, wanted.speed)) as place:
             async for piece in encoded(_spoken(place, wanted.input), format_.encoder()):
                 await answer.begin(kind)
                 await answer.write(_event(piece) if is_events else piece)

@@ -12,8 +12,8 @@ from assistant.model import Salmonn, load
 from streaming.audio.frames import FRAME_SAMPLES
 from streaming.audio.wire_audio import InputDecoder, InputFormat
 from streaming.config import TurnsConfig
-from streaming.dialogue.session import Pace, Session, one_each
-from streaming.dialogue.work import NEED_DATA
+from streaming.dialogue.session import Session, one_each
+from streaming.dialogue.work import NEED_DATA, Pace
 from streaming.events import ReplyStarted, SpeechEnded
 from streaming.instruments.replay import play
 from streaming.tape.event_json import to_json

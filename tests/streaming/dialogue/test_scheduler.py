@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from streaming.controls import Hold
 from streaming.dialogue.scheduler import PATIENCE, BusyError, Name, Scheduler
-from streaming.dialogue.session import Pace, Session, one_each
-from streaming.dialogue.work import NEED_DATA, Unhurried, Urgency
+from streaming.dialogue.session import Session, one_each
+from streaming.dialogue.work import NEED_DATA, Pace, Unhurried, Urgency
 from streaming.events import Event, ReplyDelta, SpeechEnded
 from tests.laws import cuts
 from tests.streaming.dialogue.test_laws import scripts

@@ -16,9 +16,9 @@ from streaming.controls import Ask, Commit, Configure, Hold
 from streaming.detectors.choose import choose_endpointer
 from streaming.detectors.wake_word import wake_word
 from streaming.dialogue.aloud import Aloud
-from streaming.dialogue.session import Pace, Session, one_each
+from streaming.dialogue.session import Session, one_each
 from streaming.dialogue.wakefulness import Wakefulness
-from streaming.dialogue.work import NEED_DATA
+from streaming.dialogue.work import NEED_DATA, Pace
 from streaming.events import (
     Event,
     FellAsleep,

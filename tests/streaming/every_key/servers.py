@@ -15,8 +15,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from cli.serve import server_config
 from streaming.config import Config
 from streaming.server.app import App, running
+from streaming.server.capacity import measured
 from streaming.server.listen import listen
 from tests.streaming.every_key.configured import Probe
+from tests.streaming.fakes import session
 from tests.streaming.server.rtc.caller import offered, posted
 from tests.streaming.server.test_app import client, fake, take
 
@@ -115,6 +117,14 @@ async def other_hosts(app: App, host: str) -> object:
 async def a_second_client(app: App, host: str) -> object:
     async with client(host):
         return await came_in(host)
+
+
+def room(config: Config) -> object:
+    """Sessions that there may be on a machine that is as fast as people speak."""
+    times = iter([0.0, 5.0])
+    wants = config.server.measure
+    found = measured(config, session, lambda: next(times)) if wants else config.server
+    return found.sessions
 
 
 @over_a_socket

@@ -70,7 +70,7 @@ async def test_who_vanishes_mid_reply_leaves_nothing_behind() -> None:
                 await until(socket, "response.output_text.delta")
                 socket.transport.abort()
             await eventually(lambda: not app.seats.here)
-        await eventually(lambda: not app.places.worker._sessions)
+        await eventually(lambda: not app.places.worker.sessions)
 
 
 class Long(Echo):

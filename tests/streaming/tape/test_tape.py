@@ -29,8 +29,8 @@ from streaming.controls import (
     Recording,
     Truncate,
 )
-from streaming.dialogue.session import Pace, Session
-from streaming.dialogue.work import NEED_DATA
+from streaming.dialogue.session import Session
+from streaming.dialogue.work import NEED_DATA, Pace
 from streaming.events import Event, ReplyEnded
 from streaming.instruments.replay import play
 from streaming.spec import SessionSpec

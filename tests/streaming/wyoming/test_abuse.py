@@ -115,7 +115,7 @@ def test_what_is_wrong_is_told(name: str) -> None:
             assert expected in error["text"]
             assert error["code"]
             assert await describe(port)
-            await eventually(lambda: not places.worker._sessions)
+            await eventually(lambda: not places.worker.sessions)
 
     test()
 
@@ -128,7 +128,7 @@ async def test_a_stream_keeps_its_format() -> None:
             await service.write_event(AudioChunk(8_000, 2, 1, b"12").event())
             error = (await until(service, "error"))[-1]
             assert "not the format of its audio-start" in error.data["text"]
-        await eventually(lambda: not places.worker._sessions)
+        await eventually(lambda: not places.worker.sessions)
 
 
 @run
@@ -169,7 +169,7 @@ async def test_who_stalls_is_told_so_and_loses_its_place() -> None:
         for sent in (head, starts, starts + head + b"123", speaks):
             *_, error = await told(port, sent)
             assert error["text"] == "nothing came for too long", sent
-        await eventually(lambda: not places.worker._sessions)
+        await eventually(lambda: not places.worker.sessions)
 
 
 @run
@@ -185,7 +185,7 @@ async def test_twenty_clients_at_once_and_one_that_stalls() -> None:
             spoken = await asyncio.gather(*(say(port, "Hello.") for _ in range(20)))
             assert len({sound.pcm for sound in spoken}) == 1
             assert (await until(stalled, "error"))[-1].data["code"] == "stalled"
-        await eventually(lambda: not places.worker._sessions)
+        await eventually(lambda: not places.worker.sessions)
 
 
 @run
@@ -243,7 +243,7 @@ async def test_who_does_not_read_is_cut_off() -> None:
                     writer.write(question * 1000)
                     await writer.drain()
             assert await describe(port)
-            assert not places.worker._sessions
+            assert not places.worker.sessions
 
 
 @run
@@ -252,11 +252,11 @@ async def test_who_vanishes_leaves_nothing_behind() -> None:
         for sent in (Event("audio-start", dict(FORMAT)), Event("synthesize-start")):
             async with client(port) as service:
                 await service.write_event(sent)
-                await eventually(lambda: bool(places.worker._sessions))
+                await eventually(lambda: bool(places.worker.sessions))
                 assert service._writer is not None
                 sock = service._writer.get_extra_info("socket")
                 sock.setsockopt(1, 13, struct.pack("ii", 1, 0))  # SO_LINGER: a reset at close
-            await eventually(lambda: not places.worker._sessions)
+            await eventually(lambda: not places.worker.sessions)
 
 
 class Broken(Echo):
@@ -278,7 +278,7 @@ async def test_an_error_of_the_model_is_one_connections_alone() -> None:
     async with serving(scripted(Broken)) as (places, port):
         with pytest.raises(ServiceError, match="the model has had enough"):
             await ask(port, "Hello?")
-        await eventually(lambda: not places.worker._sessions)
+        await eventually(lambda: not places.worker.sessions)
         assert await describe(port)
 
 

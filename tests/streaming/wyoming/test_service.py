@@ -115,7 +115,7 @@ async def test_a_stream_without_speech_has_no_text() -> None:
         assert (await hear(port, pieces("." * 40))).text == ""
         endless = (piece for _ in range(1000) for piece in pieces("." * 20, 12_800))
         assert (await hear(port, endless)).text == "", "it is given up after 15 s"
-        await eventually(lambda: not places.worker._sessions)
+        await eventually(lambda: not places.worker.sessions)
 
 
 @run
@@ -194,7 +194,7 @@ async def test_what_was_heard_is_forgotten_after_a_while() -> None:
         patch.setattr(memory, "HEARD_S", 0.05)
         async with serving() as (places, port):
             heard = await hear(port, pieces(QUESTION))
-            await eventually(lambda: not places.worker._sessions)
+            await eventually(lambda: not places.worker.sessions)
             assert (await ask(port, heard.text)).text == "I heard 0 windows"
 
 
