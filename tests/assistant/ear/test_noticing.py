@@ -36,8 +36,8 @@ def noticing() -> Noticing:
     ("logits", "likely"),
     [
         ((-1.0, -2.0, -9.0, -9.0), [("crow", False)]),
-        ((-1.9, -2.0, -9.0, -9.0), [("crow", False)]),
-        ((-2.0, -2.1, -9.0, -9.0), []),  # one step under `PERHAPS`
+        ((-1.09, -2.0, -9.0, -9.0), [("crow", False)]),
+        ((-1.11, -2.1, -9.0, -9.0), []),  # one step under `PERHAPS`
         ((-1.0, -2.0, 1.0, -9.0), [("bird", True), ("crow", False)]),  # a bird, perhaps a crow
         ((-9.0, -1.0, 1.0, -9.0), [("bird", True), ("car", False)]),
         ((-1.0, 1.0, -9.0, -9.0), [("car", True)]),  # who is sure does not guess

@@ -136,7 +136,7 @@ async def test_the_token_and_the_origin_are_looked_at_before_the_body() -> None:
         ):
             found = await http(host, raw)
             assert found[0] == 401
-            assert found[1]["www-authenticate"].startswith("bearer")
+            assert found[1]["www-authenticate"].startswith("Bearer")
         right = {"Authorization": "bearer secret"}
         assert (await http(host, posting(b"hi", **right)))[0] == 200
         shared = await http(host, posting(b"hi", Origin="https://page.example", **right))
@@ -149,7 +149,7 @@ async def test_pages_of_known_origins_may_ask_what_they_may_send() -> None:
         wanted = {"Access_Control_Request_Headers": "authorization, x-stainless-os"}
         known = asking("OPTIONS", PATH, Origin="https://page.example", **wanted)
         status, headers, _ = await http(host, known)
-        assert (status, headers["access-control-allow-methods"]) == (204, "post")
+        assert (status, headers["access-control-allow-methods"]) == (204, "POST")
         assert headers["access-control-allow-headers"] == "authorization, x-stainless-os"
         assert headers["access-control-allow-origin"] == "https://page.example"
         other = asking("OPTIONS", PATH, Origin="https://other.example", **wanted)

@@ -119,7 +119,7 @@ async def test_answers_say_what_would_be_right() -> None:
         assert (await http(host, asking("PUT", "/")))[1]["allow"] == "GET, HEAD, OPTIONS"
         needed = await http(host, asking("GET", "/v1/realtime"))
         assert needed[0] == 401
-        assert needed[1]["www-authenticate"].startswith("bearer")
+        assert needed[1]["www-authenticate"].startswith("Bearer")
         upgrade = await http(host, asking("GET", "/v1/realtime", Authorization="Bearer secret"))
         assert (upgrade[0], upgrade[1]["upgrade"]) == (426, "websocket")
 
