@@ -90,9 +90,12 @@ def serve(
         model = load_model(settings)
         assistant = build_assistant(model, settings, words, shell)
         if server.measure:
+            from streaming.build import build_session, offered
             from streaming.server.capacity import measured
 
-            server = measured(settings, assistant.new_session)
+            tools = offered(model, settings, shell.functions.values())
+            awake = partial(build_session, model, settings, words, aloud=True, tools=tools)
+            server = measured(settings, awake)  # one that waits for its wake word costs little
             console.print(f"Room for {server.sessions} sessions.", style="dim")
         if there is not None:
             from streaming.server.replicas.replicas import Replicas
