@@ -365,9 +365,8 @@ class Translation:
             content[0]["transcript"] = spoken.transcript
         turn = self._turns[item_id].turn if item_id in self._turns else None
         if self.response is not None and self.response.item_id == item_id:
-            inputs.append(
-                Cancel(UNASKED, turn=turn)
-            )  # who heard no more of it is not told the rest
+            # who heard no more of it is not told the rest
+            inputs.append(Cancel(UNASKED, turn=turn))
         return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:
