@@ -316,21 +316,6 @@ async def test_settings_that_are_wrong_are_named_and_no_session_begins() -> None
 
 
 @run
-async def test_a_call_that_is_refused_ends_nobodys_session() -> None:
-    async with serving(speaking(), sessions=1) as (app, host):
-        async with client(host):
-            pass  # may come back
-        (seat,) = app.seats.here.values()
-        await eventually(lambda: seat.connection is None)
-        body, kind = form(sdp=await offered(), session='{"type": "none"}')
-        status, *_ = await posted(host, body, kind=kind)
-        assert (status, [*app.seats.here.values()]) == (400, [seat])
-        async with calling(host) as caller:  # this one needs the place
-            await caller.until("session.created")
-            assert seat.name not in app.seats.here
-
-
-@run
 async def test_without_aiortc_it_is_said_what_to_install() -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
