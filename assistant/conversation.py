@@ -231,13 +231,12 @@ class Conversation(Noted):
         """
         turn = self._open_turn()
         self._settle(turn)
-        whole = turn.whole
         if not self._answering.read_ahead(turn, self._instruction):
             if self._words and turn.ahead is not None:
                 self._reading.show_asked(turn)  # one pass costs less than two
             else:
-                self._reading.show_heard(turn, whole)
-        return len(whole.windows)
+                self._reading.show_heard(turn, turn.whole)
+        return len(turn.whole.windows)
 
     def draft(self) -> None:
         """Read what was said so far, which `prefill` then gives to the LLM."""

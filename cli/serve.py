@@ -85,15 +85,20 @@ def serve(
         console = Console(emoji=False)
         console.print(f"Loading {settings.preset} ...", style="dim")
         settings = replace(settings, server=server)
-        there = stack.enter_context(_replicas(settings, replicas, ray))
+        elsewhere = _replicas(settings, replicas, ray)
+        there = None if server.measure else stack.enter_context(elsewhere)
         shell = stack.enter_context(closing(shell_of(settings)))
         model = load_model(settings)
         assistant = build_assistant(model, settings, words, shell)
         if server.measure:
+            from streaming.build import build_session, offered
             from streaming.server.capacity import measured
 
-            server = measured(settings, assistant.new_session)
+            tools = offered(model, settings, shell.functions.values())
+            awake = partial(build_session, model, settings, words, aloud=True, tools=tools)
+            server = measured(settings, awake)  # one that waits for its wake word costs little
             console.print(f"Room for {server.sessions} sessions.", style="dim")
+            there = stack.enter_context(elsewhere)  # sooner, they would take the cores meanwhile
         if there is not None:
             from streaming.server.replicas.replicas import Replicas
 

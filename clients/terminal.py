@@ -112,6 +112,8 @@ class Talker:
                 "type": "input_audio_buffer.speech_started" | "input_audio_buffer.speech_stopped"
             }:
                 self._speaker.duck(event["type"].endswith("started"))
+            case {"type": "session.created"}:  # which does not know who spoke
+                self._speaker.duck(False)
             case {"type": "response.output_audio.delta", "item_id": str(item)}:
                 self._speaker.play(item, audio_of(event))
             case {

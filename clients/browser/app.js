@@ -191,6 +191,7 @@ function stop() {
 /** What the session knew is forgotten, questions that wait as well. */
 function forget() {
   conversation.over();
+  voice.forget();
   hearing = asleep = undefined;
   questions = newQuestions();
 }

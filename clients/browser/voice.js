@@ -41,6 +41,12 @@ export class Voice {
     send({ type: "conversation.item.truncate", item_id, content_index: 0, audio_end_ms });
   }
 
+  /** The session is over that said who speaks, and what a track plays. */
+  forget() {
+    this.speaker.duck(false);
+    this.speaker.sounds(false);
+  }
+
   close() {
     this.there = false;
     this.speaker.close();

@@ -1,7 +1,8 @@
 """microWakeWord's models, which recognise one phrase each, in TensorFlow Lite.
 
 Four models come with the `pymicro-wakeword` package; others are a `.json` file with the `.tflite`
-file that it names beside it. One takes half a percent of a core.
+file that it names beside it. One takes 0.2 % of a core
+(`bench.wake_word`).
 """
 
 import json

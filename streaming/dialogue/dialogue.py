@@ -131,6 +131,8 @@ class Dialogue:
         told = self._wakefulness.hear(frame, busy=busy, dismissed=dismissed)
         if any(isinstance(event, Woken) for event in told):
             endpointer.reset() if busy else endpointer.after_word()
+        if not self._wakefulness.is_awake:
+            self.floor.silent_since = None  # who wakes it up has something to say
         return told
 
     def _needs_no_word(self) -> bool:

@@ -132,26 +132,22 @@ class Translation:
                 return self._called(event)
             case ToolReturned(call, output):
                 return self._given().ran(call, output)
-            case FellAsleep(at, phrase):
-                return self._woke(at, phrase)
-            case Woken(at):
-                return self._woke(at)
+            case FellAsleep() | Woken():
+                return self._woke(event)
             case Notified():
                 return self._notified(event)
             case ReplyEnded(tokens, reason):
                 return self._reply_ended(tokens, reason)
             case Refused():
                 return self._refused(event)
-            case SoundStarted(at, until, name, probability):
-                if not self._config.salmonn.sound_events:
-                    return []
+            case SoundStarted(at, until, name, probability) if self._config.salmonn.sound_events:
                 found = {"name": name, "probability": probability}
                 return [self._shapes.extension("sound", **span(at, until), **found)]
-            case AudioPrefilled(at, windows):
-                if not self._config.salmonn.prefill:
-                    return []
+            case AudioPrefilled(at, windows) if self._config.salmonn.prefill:
                 tokens, at = windows * self._per_window, milliseconds(at)
                 return [self._shapes.extension("prefill", audio_ms=at, audio_tokens=tokens)]
+            case SoundStarted() | AudioPrefilled():
+                return []  # nobody asked for it
 
     def forget(self, item_id: str) -> list[Control]:
         """Controls that make the session forget an item."""
@@ -325,9 +321,8 @@ class Translation:
     def _called(self, event: ToolCalled) -> list[Json]:
         item_id = self._shapes.new_id("item")
         self._turns[item_id] = Forget(ref=event.id)
-        if event.by != "client":
-            return self._given().run(event, item_id)
-        return self._given().call(event, item_id)
+        given = self._given()
+        return (given.call if event.by == "client" else given.run)(event, item_id)
 
     def _notified(self, event: Notified) -> list[Json]:
         self._notices[event.ref] = event
@@ -338,12 +333,13 @@ class Translation:
         about = {"notice": event.kind, "name": event.name, "text": event.text}
         return [self._shapes.extension("notice", audio_ms=milliseconds(event.at), **about)]
 
-    def _woke(self, at: int, phrase: str | None = None) -> list[Json]:
+    def _woke(self, event: FellAsleep | Woken) -> list[Json]:
         """Whether anybody is listened to, or only who says the phrase."""
         if not self._config.salmonn.wake:
             return []
+        phrase = event.phrase if isinstance(event, FellAsleep) else None
         about = {"awake": phrase is None, "phrase": phrase}
-        return [self._shapes.extension("wake", audio_ms=milliseconds(at), **about)]
+        return [self._shapes.extension("wake", audio_ms=milliseconds(event.at), **about)]
 
     def truncate(self, item_id: str, milliseconds: int) -> list[Control]:
         """An answer was heard up to a moment of its audio: how the session is to forget the rest.
@@ -360,14 +356,11 @@ class Translation:
             return []
         characters = spoken.truncate(milliseconds)
         inputs: list[Control] = []
-        content = self._items.get(item_id)["content"]
-        if content:
+        if content := self._items.get(item_id)["content"]:
             content[0]["transcript"] = spoken.transcript
         turn = self._turns[item_id].turn if item_id in self._turns else None
         if self.response is not None and self.response.item_id == item_id:
-            inputs.append(
-                Cancel(UNASKED, turn=turn)
-            )  # who heard no more of it is not told the rest
+            inputs.append(Cancel(UNASKED, turn=turn))  # who heard no more of it is told no more
         return [*inputs, Truncate(turn, characters)] if turn is not None else inputs
 
     def _reply_ended(self, tokens: int, reason: EndOfReply) -> list[Json]:

@@ -35,7 +35,7 @@ def measured(
 
     Args:
         config: the server's.
-        make: makes a session that answers.
+        make: makes a session that answers, and waits for no wake word.
         now: a clock, in seconds.
     """
     found = streams(make, talk(load_voice(config.voice.name)), now)

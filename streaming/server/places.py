@@ -88,7 +88,7 @@ class Places:
         self._worker.add(name, make)
 
     def free(self, name: str, then: Callable[[], None] | None = None) -> None:
-        """Forget a session, and call `then` on the model's thread when it is gone."""
+        """Forget a session, and call `then` when it is gone, see `Host.remove`."""
         if self._taken.pop(name, None) is not None:
             self._beside.discard(name)
             self._worker.remove(name, then)

@@ -63,7 +63,7 @@ class Host(Protocol):
         """Give a session input; ignored if the session is gone."""
 
     def remove(self, name: Hashable, then: Callable[[], None] | None = None) -> None:
-        """Forget a session, and call `then` when it is gone."""
+        """Forget a session, and call `then` when it is gone, on any thread."""
 
     def stop(self) -> None:
         """End all of them."""

@@ -87,6 +87,20 @@ async def test_a_call_that_breaks_off_is_followed_by_another(folder: Path) -> No
 
 
 @run
+async def test_an_answer_that_broke_off_with_its_call_is_not_played_any_more(folder: Path) -> None:
+    async with serving(speaking(Teller)) as (_, host), page(host, *DENIED) as it:
+        await call(it)
+        await state(it, "No microphone")
+        await ask(it, "What?")
+        await it.wait_for_function(PLAYING)
+        await it.evaluate("salmonn.speaker.duck = (yes) => { window.quieter = yes; }")
+        await it.evaluate("salmonn.drop()")
+        await it.wait_for_selector(".note:has-text('A new session')")
+        assert not await it.evaluate(PLAYING)
+        assert await it.evaluate("window.quieter") is False, "whoever spoke is not known any more"
+
+
+@run
 async def test_where_there_is_no_webrtc_it_goes_on_over_a_socket(folder: Path) -> None:
     def missing(name: str) -> object:
         raise ImportError(name)

@@ -95,6 +95,21 @@ def test_the_server_is_told_how_much_of_an_answer_was_heard(card: FakeCard) -> N
     test()
 
 
+def test_a_new_session_is_as_loud_as_ever(card: FakeCard) -> None:
+    """Whoever spoke when the last one was lost is not known to it."""
+
+    @run
+    async def test() -> None:
+        talk, _ = talker(headphones=True)
+        await talk.take({"type": "input_audio_buffer.speech_started"})
+        await talk.take({"type": "session.created"})
+        await talk.take(delta("a", 100))
+        card.play(100)
+        assert card.played == sound(100)
+
+    test()
+
+
 def test_an_answer_is_played_and_shown(card: FakeCard) -> None:
     out = console()
     settings = {**SHORT, "output_modalities": ["audio"]}

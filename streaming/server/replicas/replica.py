@@ -113,6 +113,7 @@ class Replica:
     def _tell(self, name: Hashable, what: Done | Exception) -> None:
         """Called on the worker's thread."""
         if isinstance(what, Exception):
+            self._forget(name)
             told = str(what) if isinstance(what, AssistantError) else None
             self._send("failed", name, told, where(what))
             return

@@ -84,14 +84,14 @@ class Calls:
         line = await asyncio.to_thread(_line)
         offer, changes = asked(request, body)
         offer = checked(offer)
-        self._seats.check_place(free=True)
+        self._seats.check_place(free=False)
         protocol = self._seats.protocol()
         prepare(protocol, self._admission.settings(request) or {})
         prepare(protocol, changes)
         call = line.Call(self._seats, protocol)
         try:
             told = await call.answer(offer, self._ice, self._hosts)
-            self._seats.check_place(free=True)  # others came meanwhile
+            self._seats.check_place(free=True)
             call.begin()
         except BaseException:
             await call.leave()

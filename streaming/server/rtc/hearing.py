@@ -23,12 +23,19 @@ REORDERED = 3
 FAR = 100
 """Packets; a larger step in their numbers is another stream."""
 
+SOURCES = 16
+"""Sources of packets, at most. A peer has one; aiortc keeps figures of each, for as long as the
+call lasts."""
+
 GAP_S = 1.0
 """Longest silence in place of what was lost, or was never sent, in seconds."""
 
 
 class Packet(Protocol):
     """A packet of RTP (RFC 3550)."""
+
+    ssrc: int
+    """32 bits, of its source."""
 
     sequence_number: int
     """16 bits."""
@@ -48,17 +55,20 @@ class Hearing:
     ) -> None:
         """Args:
         take: gets audio, mono in `FORMAT`.
-        flooded: called when more packets come than a client may send messages.
+        flooded: called when more packets come than a client may send messages, or from more
+            than `SOURCES`.
         """
         self._take, self._flooded = take, flooded
         self._allowance = Allowance(time.monotonic())
+        self._sources: set[int] = set()
         self._decoder: Any = None  # there was no packet yet
         self._next = self._at = 0  # number and timestamp of the packet that is due
         self._early: dict[int, Packet] = {}
 
     def add(self, packet: Packet) -> tuple[bool, None]:
         """Take a packet. Nothing is left to do for whoever gave it."""
-        if self._allowance.spend(0, time.monotonic()) > 0:
+        self._sources.add(packet.ssrc)
+        if self._allowance.spend(0, time.monotonic()) > 0 or len(self._sources) > SOURCES:
             self._flooded()
         ahead = (packet.sequence_number - self._next) % 2**16
         if self._decoder is None or FAR <= ahead <= 2**16 - FAR:

@@ -86,7 +86,7 @@ class Call:
             self._seat.play_on()
 
     def _flooded(self) -> None:
-        if not self._peer.closed.is_set():
+        if not self._peer.is_left:
             self._seats.cut("flood")
             self._peer.abort()
 

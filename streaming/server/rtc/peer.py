@@ -101,6 +101,11 @@ class Peer:
         if self._connection.connectionState in ("failed", "closed"):
             self.abort()
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it is gone, or about to be."""
+        return self._closing is not None
+
     def abort(self) -> None:
         """Leave the peer at once."""
         if self._closing is None:

@@ -172,6 +172,15 @@ def test_another_endpointing_wakes_nobody() -> None:
     assert replies(converse(sleepy(), script)) == 0
 
 
+def test_who_is_asleep_does_not_answer_silence_when_woken() -> None:
+    """The silence after a reply is over when the session falls asleep."""
+    asks = TURNS.model_copy(update={"idle_timeout_s": 5.0})
+    script = "..W" + "S" * 14 + "." * 300 + "W" + "." * 10
+    events = converse(sleepy(turns=asks), [pcm(script)])
+    assert [state for state, _ in states(events)] == ["asleep", "awake", "asleep", "awake"]
+    assert replies(events) == 1
+
+
 def test_without_a_word_nothing_ever_sleeps() -> None:
     assert states(converse(session(), [pcm("." * 200 + "SSSS" + "." * 20)])) == []
 

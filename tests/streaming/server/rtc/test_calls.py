@@ -264,7 +264,7 @@ async def test_who_sends_more_than_can_be_taken_is_cut_off() -> None:
             for _ in range(2200):
                 caller.say("response.cancel")
             await eventually(lambda: seat.connection is None)
-        assert b'salmonn_connections_cut_total{why="flood"}' in app.metrics.text()
+        assert b'salmonn_connections_cut_total{why="flood"} 1.0' in app.metrics.text()
 
 
 @run
@@ -275,7 +275,7 @@ async def test_who_sends_parts_of_a_message_without_end_is_cut_off() -> None:
         ((call, _),) = app.calls._here.values()
         call._peer._connection.sctp._advertised_rwnd = -1  # as aiortc counts what is not complete
         await eventually(lambda: seat.connection is None)
-        assert b'salmonn_connections_cut_total{why="flood"}' in app.metrics.text()
+        assert b'salmonn_connections_cut_total{why="flood"} 1.0' in app.metrics.text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Packets of Opus: their audio in order and in time, whatever the network does to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streaming.server.rate import BURST
-from streaming.server.rtc.hearing import FAR, GAP_S, RATE, REORDERED, Hearing
+from streaming.server.rtc.hearing import FAR, GAP_S, RATE, REORDERED, SOURCES, Hearing
 
 FRAME = 960
 
@@ -20,6 +20,7 @@ class Packet:
     sequence_number: int
     timestamp: int
     payload: bytes
+    ssrc: int = 1
 
 
 def encoded(count: int, first: int = 65_530, at: int = 2**32 - 5 * FRAME) -> list[Packet]:
@@ -108,4 +109,14 @@ def test_a_flood_of_packets_is_told() -> None:
     assert not floods
     for _ in range(int(BURST)):
         hearing.add(PACKETS[0])
+    assert floods
+
+
+def test_more_sources_than_a_microphone_has_are_a_flood() -> None:
+    floods: list[int] = []
+    hearing = Hearing(lambda _: None, lambda: floods.append(1))
+    for ssrc in range(SOURCES):
+        hearing.add(replace(PACKETS[0], ssrc=ssrc))
+    assert not floods
+    hearing.add(replace(PACKETS[0], ssrc=SOURCES))
     assert floods
