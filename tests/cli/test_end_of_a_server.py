@@ -60,7 +60,7 @@ def test_who_started_it_with_nohup_keeps_it() -> None:
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])
 def test_a_server_that_is_told_to_go_while_it_starts_leaves_nothing(which: signal.Signals) -> None:
     before = signal.getsignal(which)
-    left = []
+    left: list[object] = []
     with contextlib.suppress(SystemExit), contextlib.ExitStack() as stack:
         stack.callback(lambda: left.append(signal.getsignal(which)))
         stack.enter_context(ending_in_order())
