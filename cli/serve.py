@@ -62,7 +62,7 @@ def serve(
         int | None, typer.Option(help="Serve Home Assistant, too, at this port (10800).")
     ] = None,
     replicas: Annotated[
-        int | None, typer.Option(min=1, help="Have sessions in so many processes.")
+        int | None, typer.Option(min=1, max=64, help="Have sessions in so many processes.")
     ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Let Ray begin these processes, two if not said.")
@@ -75,6 +75,7 @@ def serve(
     server = server_config(settings, host, port, allow_public)
     beside = None if wyoming is None else home_assistant_config(server, wyoming)
     with ExitStack() as stack:  # what is wrong is told before torch is there
+        stack.enter_context(ending_in_order())
         listening = stack.enter_context(listen(server))
         other = None if beside is None else stack.enter_context(listen(beside))
         from assistant.prompt.prompt import instruction as choose
@@ -127,6 +128,22 @@ def _replicas(settings: Config, count: int | None, ray: bool) -> "Iterator[socke
         from streaming.server.replicas.processes import processes as begun
     with begun(count or 2, settings.model) as listening:
         yield listening
+
+
+@contextlib.contextmanager
+def ending_in_order() -> Iterator[None]:
+    """While a server starts, end as Ctrl-C does when the program is told to: what was begun for it,
+    such as processes and folders, goes too."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)  # as shells have it
+
+    before = {which: signal.signal(which, end) for which in set(_endings()) - {signal.SIGINT}}
+    try:
+        yield
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 def serve_until_told(running: Coroutine[None, None, None]) -> None:

@@ -15,6 +15,7 @@ from cli.options import (
     load_model,
 )
 from cli.serve import (
+    ending_in_order,
     home_assistant_config,
     serve_home_assistant,
     serve_until_told,
@@ -57,7 +58,10 @@ def wyoming(
 
     settings = configure(config, preset, lora_scale)
     server = home_assistant_config(server_config(settings, host, port, allow_public), port)
-    with listen(server) as listening:  # what is wrong is told before torch is there
+    with (
+        ending_in_order(),
+        listen(server) as listening,
+    ):  # what is wrong is told before torch is there
         from assistant.prompt.prompt import instruction as choose
         from streaming.wyoming.build import build_offer
 

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import ComponentError
-from streaming.audio.frames import Frame
+from streaming.audio.frames import FRAME_BYTES, Frame
 
 KEY = "wake_word.model"
 
 THRESHOLDS = {"hey_jarvis": 0.7}
 """In place of a model's own: hey_jarvis' 0.97 missed twice as many calls, and neither was wrong in
 hours of speech (`bench.wake_word`). The others need theirs."""
+
+TRIED_FRAMES = 10
+"""Frames of silence that a model is tried with; it takes three features at a time, of 10 ms."""
 
 
 class MicroWakeWord:
@@ -72,6 +75,16 @@ def _file(name: str) -> Path:
     return path
 
 
+def _can_be_loaded(tflite: Path) -> bool:
+    """Whether a file is a model of TensorFlow Lite; the package would take any, and crash."""
+    package = _package()
+    lib = package.MicroWakeWord.from_builtin(package.Model.HEY_JARVIS).lib
+    model = lib.TfLiteModelCreateFromFile(str(tflite.resolve()).encode())
+    if model:
+        lib.TfLiteModelDelete(model)
+    return bool(model)
+
+
 @cache
 def phrase(name: str) -> str:
     """What has to be said, such as "Hey Jarvis".
@@ -87,8 +100,12 @@ def phrase(name: str) -> str:
         said, tflite = str(about["wake_word"]), _file(name).parent / str(about["model"])
         if not tflite.is_file():
             raise ComponentError(f"{KEY}: {tflite.name} is not beside {_file(name).name}")
-        MicroWakeWord(_file(name))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not _can_be_loaded(tflite):
+            raise ComponentError(f"{KEY}: {tflite.name} is no model of TensorFlow Lite")
+        detector = MicroWakeWord(_file(name))
+        for _ in range(TRIED_FRAMES):
+            detector(Frame(0, bytes(FRAME_BYTES)))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ComponentError(f"{KEY}: {name!r:.60} is no model of microWakeWord") from error
     return said
 

@@ -58,6 +58,7 @@ class Screen:
         self._console = console
         self._replies = 0
         self._replying = False  # a line with a reply is open
+        self._sleeps = False
 
     def show(self, event: Event | Latency) -> None:
         """Print one event."""
@@ -107,9 +108,11 @@ class Screen:
                     f"[dim]{at / SAMPLE_RATE:7.2f} s[/]  nobody has spoken for"
                     f" {(at - since) / SAMPLE_RATE:.1f} s"
                 )
-            case FellAsleep(at):
-                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    asleep[/]")
+            case FellAsleep(at, phrase):
+                self._sleeps = True
+                out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    asleep: say {escape(phrase)}[/]")
             case Woken(at):
+                self._sleeps = False
                 out.print(f"[dim]{at / SAMPLE_RATE:7.2f} s    awake[/]")
             case Dismissed():
                 out.print(f"{MARGIN}[dim]told to be quiet[/]")
@@ -151,5 +154,7 @@ class Screen:
 
     def close(self) -> None:
         """End the replay; says so if there was nothing to answer."""
-        if not self._replies:
+        if not self._replies and self._sleeps:
+            self._console.print("Nobody said the wake word in this recording (wake_word.model).")
+        elif not self._replies:
             self._console.print("No speech was found in this recording.")

@@ -160,7 +160,8 @@ class Seats:
             if seat.connection is not connection:  # it is being sent away
                 await asyncio.wait({gone}, timeout=FAREWELL_S)
             elif seat.over is not None:  # what is left to say, and why it is over
-                await asyncio.wait({writing}, timeout=FAREWELL_S)
+                either = asyncio.FIRST_COMPLETED
+                await asyncio.wait({writing, gone}, timeout=FAREWELL_S, return_when=either)
         finally:
             connection.transport.abort()  # whoever did not take the farewell in time
             for task in tasks:

@@ -126,6 +126,17 @@ def test_replay_of_silence_says_that_nothing_was_found(call: Call, tmp_path: Pat
     assert "No speech was found" in out
 
 
+def test_replay_says_that_the_wake_word_was_not_said(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "silence.wav", np.zeros(48_000))
+    settings = tmp_path / "mine.yaml"
+    settings.write_text("wake_word: { model: hey_jarvis }")
+    code, out, _ = call("replay", path, "--preset", "tiny", "--config", settings)
+    assert code == 0
+    assert "asleep: say Hey Jarvis" in out
+    assert "Nobody said the wake word" in out
+    assert "No speech was found" not in out
+
+
 def test_weights_without_a_place_are_reported(
     call: Call, recording: Path, tmp_path: Path, tiny: Salmonn
 ) -> None:

@@ -1,6 +1,7 @@
 """`serve` ends when it is told to, and drains first."""
 
 import asyncio
+import contextlib
 import errno
 import io
 import os
@@ -9,7 +10,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from cli.serve import DRAIN_S, _endings, _run
+from cli.serve import DRAIN_S, _endings, _run, ending_in_order
 from streaming.config import ServerConfig
 from streaming.server.app import App
 from streaming.server.listen import Listening, listen
@@ -54,3 +55,15 @@ def test_who_started_it_with_nohup_keeps_it() -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert signal.SIGHUP in _endings()
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])
+def test_a_server_that_is_told_to_go_while_it_starts_leaves_nothing(which: signal.Signals) -> None:
+    before = signal.getsignal(which)
+    left: list[object] = []
+    with contextlib.suppress(SystemExit), contextlib.ExitStack() as stack:
+        stack.callback(lambda: left.append(signal.getsignal(which)))
+        stack.enter_context(ending_in_order())
+        os.kill(os.getpid(), which)
+        left.append("the server")
+    assert left == [before]

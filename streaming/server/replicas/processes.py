@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 import socket
 import threading
 import time
@@ -19,6 +20,9 @@ SOON_S = 10.0
 WAIT_S = 2.0
 """How long it has to wait, in seconds."""
 
+ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+"""Signals that would end a replica, and do not: the server ends first, when all is said."""
+
 
 @contextlib.contextmanager
 def processes(count: int, config: ModelConfig) -> Iterator[socket.socket]:
@@ -31,13 +35,10 @@ def processes(count: int, config: ModelConfig) -> Iterator[socket.socket]:
     Yields:
         The socket to which they connect when they have loaded the model.
     """
-    with meeting() as (path, listening):
-        keepers = [_Keeper(number, path, config) for number in range(count)]
-        try:
-            yield listening
-        finally:
-            for keeper in keepers:
-                keeper.stop()
+    with meeting() as (path, listening), contextlib.ExitStack() as keepers:
+        for number in range(count):
+            keepers.callback(_Keeper(number, path, config).stop)
+        yield listening
 
 
 class _Keeper:
@@ -53,7 +54,11 @@ class _Keeper:
     def _begun(self) -> BaseProcess:
         spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
         process = spawn.Process(target=serve_replica, args=self._about, daemon=True)
-        process.start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)  # the process inherits it
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return process
 
     def _keep(self) -> None:

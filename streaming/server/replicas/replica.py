@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import sys
 import tempfile
@@ -34,8 +33,7 @@ def meeting() -> Iterator[tuple[Path, socket.socket]]:
 
 
 def serve_replica(path: Path, number: int, config: ModelConfig) -> None:
-    """Have sessions of the server at a socket until it is gone. Signals that would end this process
-    do not: the server ends first, when all is said.
+    """Have sessions of the server at a socket until it is gone.
 
     Args:
         path: of its socket.
@@ -45,8 +43,6 @@ def serve_replica(path: Path, number: int, config: ModelConfig) -> None:
     Raises:
         SystemExit: a part of the model is missing or does not fit; the message says which.
     """
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, signal.SIG_IGN)
     try:
         have_sessions(path, number, config)
     except AssistantError as error:
@@ -54,7 +50,7 @@ def serve_replica(path: Path, number: int, config: ModelConfig) -> None:
 
 
 def have_sessions(path: Path, number: int, config: ModelConfig) -> None:
-    """See `serve_replica`; what signals do is left as it is.
+    """See `serve_replica`.
 
     Raises:
         AssistantError: a part of the model is missing or does not fit.

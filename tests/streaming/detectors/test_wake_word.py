@@ -1,6 +1,7 @@
 """microWakeWord: what it hears, and what is said where it cannot be used."""
 
 import builtins
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,38 @@ def test_a_model_of_ones_own_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(ComponentError, match="is no model of microWakeWord"):
         phrase(str(tmp_path / "other.json"))
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"<html>404</html>", None])
+def test_a_file_that_is_no_model_is_told(tmp_path: Path, spoiled: bytes | None) -> None:
+    import pymicro_wakeword
+
+    folder = Path(pymicro_wakeword.__file__).parent / "models"
+    whole = (folder / "hey_jarvis.tflite").read_bytes()
+    (tmp_path / "hey_jarvis.tflite").write_bytes(whole[:9000] if spoiled is None else spoiled)
+    (tmp_path / "mine.json").write_text((folder / "hey_jarvis.json").read_text())
+    with pytest.raises(ComponentError, match=r"wake_word.model: hey_jarvis.tflite is no model"):
+        phrase(str(tmp_path / "mine.json"))
+
+
+@pytest.mark.parametrize(
+    "micro",
+    [
+        {"probability_cutoff": "0.9", "sliding_window_size": 5},
+        {"probability_cutoff": 0.9, "sliding_window_size": 0},
+    ],
+)
+def test_a_model_that_would_fail_in_every_session_is_told(
+    tmp_path: Path, micro: dict[str, Any]
+) -> None:
+    import pymicro_wakeword
+
+    folder = Path(pymicro_wakeword.__file__).parent / "models"
+    (tmp_path / "hey_jarvis.tflite").write_bytes((folder / "hey_jarvis.tflite").read_bytes())
+    about = {"wake_word": "Computer", "model": "hey_jarvis.tflite", "micro": micro}
+    (tmp_path / "mine.json").write_text(json.dumps(about))
+    with pytest.raises(ComponentError, match="is no model of microWakeWord"):
+        phrase(str(tmp_path / "mine.json"))
 
 
 def test_one_that_is_not_there_names_those_that_are() -> None:
