@@ -5,6 +5,7 @@ A client's functions stand alone: a session offers our own until its client decl
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 from assistant.errors import ToolError
 from assistant.llm.llm import LlmCache
@@ -90,6 +91,19 @@ class Calling:
         """Who runs a function that a turn's reply calls; None: whoever declared it."""
         ours = self.offer is not None and turn.tools is None
         return self._own if ours and name in {tool.name for tool in self.tools} else None
+
+    def whose(self, turn: OpenTurn, name: str) -> Literal["client", "session", "shell"]:
+        """Who runs a function that a turn's reply calls."""
+        own = self.runs(turn, name)
+        if own is None:
+            return "client"
+        return "shell" if own.is_shells(name) else "session"
+
+    def only_ours(self, turn: OpenTurn) -> bool:
+        """Whether a turn's reply may call no functions but our own."""
+        users = frozenset() if self._own is None else self._own.users
+        names = self.names(turn)
+        return all(self.runs(turn, name) is not None and name not in users for name in names)
 
     def declare(self, tools: tuple[Tool, ...] | None, choice: ToolChoice | None) -> None:
         """From here on these may be called; None: those that could be.

@@ -318,10 +318,9 @@ class Conversation(Noted):
         """The turn was answered; `said`: tokens of the reply that were given out, when it was
         interrupted: the others are forgotten."""
         turn = self._open_turn()
-        answer = turn.answer(said)
         self._turn, self._answered = None, self._answered + 1
-        next_one = Spoken(self._answered, self._instruction, ())
-        self._reading.close(turn, answer, self._needed(next_one, self._hearing.most_windows))
+        following, most = Spoken(self._answered, self._instruction, ()), self._hearing.most_windows
+        self._reading.close(turn, turn.answer(said), self._needed(following, most))
 
     def drop(self) -> None:
         """The turn is over without an answer, and was never there."""
@@ -333,10 +332,11 @@ class Conversation(Noted):
 
     def whose(self, name: str) -> Literal["client", "session", "shell"]:
         """Who runs a function that the open turn's reply calls."""
-        own = self._calling.runs(self._open_turn(), name)
-        if own is None:
-            return "client"
-        return "shell" if own.is_shells(name) else "session"
+        return self._calling.whose(self._open_turn(), name)
+
+    def only_ours(self) -> bool:
+        """Whether the open turn's reply may call no functions but our own."""
+        return self._calling.only_ours(self._open_turn())
 
     def run(self, call: ToolCall) -> tuple[str, str | None]:
         """Do what a call of ours asks; see `Outcome`."""

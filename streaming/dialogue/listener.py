@@ -146,6 +146,10 @@ class Listener(Protocol):
     def whose(self, name: str) -> Runner:
         """Who runs a function that the open turn's reply calls."""
 
+    def only_ours(self) -> bool:
+        """Whether the open turn's reply may call no functions but our own: neither a client's nor a
+        user's."""
+
     def run(self, call: ToolCall) -> tuple[str, str | None]:
         """Do what a call asks that the session runs: what came of it, and what is said of that;
         None: the LLM says it."""

@@ -122,16 +122,10 @@ class Overlap:
         """A turn is over: whether it is to be answered."""
         state, turns = self.floor.state, self.floor.turns
         assert isinstance(state, Ending)
-        meant = state.about.interrupts or self._knows_no_other_meaning
+        # into a silence it may be meant for a function of others, such as one that plays music
+        meant = state.about.interrupts or self._listener.only_ours()
         told = meant and dismisses(self._listener.said(), turns)
         return self.tell(ToldToStop()) if told else []
-
-    @property
-    def _knows_no_other_meaning(self) -> bool:
-        """No function but our own may be called: "stop" may be meant for a client's, such as one
-        that plays music."""
-        listener = self._listener
-        return all(listener.whose(name) == "session" for name in listener.callable())
 
     def _dismiss(self, _: ToldToStop) -> list[Event]:
         self.waiting.dismissed()

@@ -129,6 +129,31 @@ def conversation(model: Salmonn) -> Conversation:
     return talk
 
 
+@pytest.mark.parametrize(
+    ("offered", "users", "declared", "ours"),
+    [
+        (["get_time", "add_to_list"], (), None, True),
+        (["get_time"], (Tool("play_music", "", LIGHT.parameters),), None, False),
+        (["get_time"], (), (LIGHT,), False),
+        ([], (), None, True),
+    ],
+)
+def test_what_else_may_be_called_is_told_from_our_own(
+    model: Salmonn,
+    offered: list[str],
+    users: tuple[Tool, ...],
+    declared: tuple[Tool, ...] | None,
+    *,
+    ours: bool,
+) -> None:
+    tools = OwnTools(offered, users, [], model.calls)
+    tools.start("2026-11-29T07:00:00", 0)
+    talk = Conversation(model, "Hi.", turns_kept=4, own=tools)
+    talk.configure(tools=declared)
+    talk.open(since=0)
+    assert talk.only_ours() == ours
+
+
 def called(talk: Conversation) -> ToolCall:
     """Ask, and call the function."""
     talk.write("a", "user", "Now?")

@@ -259,6 +259,9 @@ class Echo:
     def whose(self, name: str) -> Runner:
         return self.runners.get(name, "client")
 
+    def only_ours(self) -> bool:
+        return all(self.whose(name) == "session" for name in self.callable())
+
     def run(self, call: ToolCall) -> tuple[str, str | None]:
         self.diary.append(f"ran {call.name}")
         return call.arguments, f"{call.name} done"
