@@ -1,5 +1,6 @@
 """Speech under a reply: what interrupts it, what does not, and what ends it without another."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 from streaming.audio.endpointer import SpeechPaused
@@ -27,7 +28,7 @@ from streaming.dialogue.work import Work
 from streaming.events import Dismissed, EndOfReply, Event, SpeechEnded
 
 
-class Overlap:
+class Overlap(ABC):
     """The open turn, what waits for it to be over, and what is done when somebody speaks under a
     reply; `Actions` has the rest."""
 
@@ -49,9 +50,9 @@ class Overlap:
         self.dismissed = False
         """Somebody wished for quiet, since this was set back."""
 
+    @abstractmethod
     def tell(self, happening: Happening) -> list[Event]:
         """Do what `turn.TABLE` has for this."""
-        raise NotImplementedError
 
     def _judge(self, finished: float | None) -> None:
         if self.endpointer is not None:
